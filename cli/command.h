@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the command share: the table of verbs and their options, one invocation,
+ * output.
+ *
+ * The program has two personalities. Called as containers-storage or oci-storage it is that
+ * command: its option syntax, texts, streams and exit codes (docs/format/command.md). Called by any
+ * other name it is cstorage: GNU option syntax, results on stdout, messages on stderr. Verbs and
+ * what they do are the same.
+ */
+#ifndef CST_CLI_COMMAND_H
+#define CST_CLI_COMMAND_H
+
+#include <cstorage/cstorage.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+/* ---- options ---- */
+
+enum option_id {
+	/* global */
+	OPT_GRAPH,
+	OPT_RUN,
+	OPT_IMAGE_STORE,
+	OPT_TRANSIENT_STORE,
+	OPT_STORAGE_DRIVER,
+	OPT_STORAGE_OPT,
+	OPT_DEBUG,
+	OPT_UNSHARE,
+	OPT_HELP,
+	OPT_VERSION,
+	/* of verbs */
+	OPT_JSON,
+	OPT_QUIET,
+	OPT_TREE,
+	OPT_FORCE,
+	OPT_REPAIR,
+	OPT_MAX,
+	OPT_FILE,
+	OPT_NAME,
+	OPT_ID,
+	OPT_LABEL,
+	OPT_READ_ONLY,
+	OPT_VOLATILE,
+	OPT_DIGEST,
+	OPT_METADATA,
+	OPT_METADATA_FILE,
+	OPT_HOST_UID_MAP,
+	OPT_HOST_GID_MAP,
+	OPT_UID_MAP,
+	OPT_GID_MAP,
+	OPT_SUBUID_MAP,
+	OPT_SUBGID_MAP,
+	OPT_HASH_METHOD,
+	OPT_TEST,
+	OPT_CHOWN,
+	OPT_UNCOMPRESSED,
+	OPT_GZIP,
+	OPT_BZIP2,
+	OPT_XZ,
+	OPT_LAYER,
+	OPT_IMAGE,
+	OPT_CONTAINER,
+	OPT_MOUNT_OPTIONS,
+	OPT_PROGRESS,
+	OPT_PROGRESS_FD,
+	OPTION_COUNT,
+};
+
+enum option_type { OPTION_BOOL, OPTION_STRING, OPTION_LIST };
+
+struct option {
+	enum option_id id;
+	enum option_type type;
+	const char *names[3]; /* "--json", "-j": in the order help shows them */
+	const char *initial;  /* default of a string; NULL: empty */
+	const char *help;
+};
+
+struct option_value {
+	const char *text;   /* strings; never NULL */
+	const char **items; /* lists; append only */
+	size_t n_items;
+	bool on; /* booleans */
+	bool given;
+};
+
+/* Several tables of options make up what a command line may hold. */
+#define OPTION_TABLES_MAX 5
+struct option_set {
+	const struct option *tables[OPTION_TABLES_MAX];
+	size_t sizes[OPTION_TABLES_MAX];
+	size_t n_tables;
+	struct option_value values[OPTION_COUNT];
+};
+
+extern const struct option global_options[];
+extern const size_t n_global_options;
+extern const struct option help_option, gnu_options[], progress_options[], json_option;
+extern const size_t n_gnu_options, n_progress_options;
+
+void option_set_add(struct option_set *set, const struct option *table, size_t n);
+const struct option *option_find(const struct option_set *set, const char *name, size_t length);
+bool option_append(struct option_value *value, const char *item); /* false: out of memory */
+bool parse_go_bool(const char *text, bool *ret);
+void option_set_done(struct option_set *set);
+
+/* ---- verbs ---- */
+
+enum command_group {
+	GROUP_LAYERS,
+	GROUP_IMAGES,
+	GROUP_CONTAINERS,
+	GROUP_DATA,
+	GROUP_STORE,
+	GROUP_COUNT
+};
+
+enum command_flags {
+	COMMAND_NO_STORE = 1,   /* cstorage runs it without opening the store */
+	COMMAND_ADD_JSON = 2,   /* --json is cstorage's addition */
+	COMMAND_PROGRESS = 4,   /* takes --progress */
+	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
+	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
+};
+
+struct invocation;
+struct command {
+	const char *names[3];
+	const char *operands; /* of the usage line */
+	const char *description;
+	const struct option *options;
+	size_t n_options;
+	unsigned min_operands, max_operands; /* max UINT_MAX: any number */
+	enum command_group group;
+	unsigned flags;
+	int (*run)(struct invocation *invocation); /* returns the exit code */
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+const struct command *command_find(const char *word);
+
+/* ---- one run of the program ---- */
+
+enum personality { GO_STYLE, GNU_STYLE };
+
+enum { EXIT_USAGE = 2, EXIT_GO_USAGE = 125 };
+
+struct invocation {
+	enum personality personality;
+	const char *program; /* argv[0] */
+	const struct command *command;
+	const char *word; /* the verb as it was typed */
+	const char *const *operands;
+	size_t n_operands;
+	struct option_set options;
+	cst_config *config;
+	cst_store_options store_options; /* borrows from config and options */
+	char *graph_root, *run_root;     /* made absolute */
+	cst_store *store;
+};
+
+static inline bool is_on(const struct invocation *in, enum option_id id)
+{
+	return in->options.values[id].on;
+}
+
+static inline const char *text_of(const struct invocation *in, enum option_id id)
+{
+	return in->options.values[id].text;
+}
+
+static inline const struct option_value *value_of(const struct invocation *in, enum option_id id)
+{
+	return &in->options.values[id];
+}
+
+/* The different operands in byte order, as a JSON object has its keys. Returns how many; the caller
+ * frees *ret. */
+size_t sorted_operands(const struct invocation *in, const char ***ret);
+/* True if the operand was given before, further to the front. */
+bool is_repeated_operand(const struct invocation *in, size_t index);
+
+/* ---- parsing ---- */
+
+enum parse_result { PARSE_DONE, PARSE_ERROR, PARSE_HELP };
+
+/* The option syntax of containers-storage (docs/format/command.md, "Option parsing"). Stops at the
+ * first operand; *n_used words were options. `name` is that of the command, as messages show it.
+ * `show_usage` is called where help is asked for; PARSE_ERROR leaves the message in message[]. */
+struct go_parser {
+	const char *program, *name;
+	struct option_set *set;
+	void (*show_usage)(void *userdata);
+	void *userdata;
+	char *message; /* of the last failure; the caller frees it */
+};
+enum parse_result go_parse(struct go_parser *parser, const char *const *words, size_t n,
+                           size_t *n_used);
+
+/* GNU syntax. Moves the operands to the front of `words`, *n_operands of them; `stop_early`: the
+ * first operand ends the options. Messages go to stderr. */
+enum parse_result gnu_parse(struct option_set *set, const char **words, size_t n, bool stop_early,
+                            size_t *n_operands);
+
+/* ---- help ---- */
+
+/* `initial`: the values that the table shows as defaults. */
+void go_help_program(const struct option_set *set, const struct option_value *initial,
+                     bool all_on_stdout);
+void go_help_command(const struct invocation *in, const struct option_value *initial);
+void gnu_help_program(void);
+void gnu_help_command(const struct command *command);
+int print_completions(const char *const *words, size_t n);
+
+/* ---- opening ---- */
+
+bool is_rootless(void);
+/* Fills store_options out of the options and the configuration. */
+int prepare_store_options(struct invocation *in, const struct option_value *before,
+                          cst_error **error);
+void go_configured_defaults(struct invocation *in);
+
+/* ---- output ---- */
+
+#define _cleanup_text_  __attribute__((cleanup(free_text)))
+#define _cleanup_error_ __attribute__((cleanup(free_error)))
+void free_text(char **text);
+void free_error(cst_error **error);
+void free_strings(cst_strings **strings);
+#define _cleanup_strings_ __attribute__((cleanup(free_strings)))
+
+/* A message line on stderr, after what stdout holds; cstorage puts its name in front. */
+void complain(const struct invocation *in, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+/* The same for an error of the library. Returns exit code 1, or 128 plus the signal if one asked us
+ * to stop. */
+int fail(const struct invocation *in, const cst_error *error);
+/* "PATH: <text of errnum>" as containers-storage words it; returns exit code 1. */
+int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
+const char *errno_words(int errnum);
+
+/* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
+ * `code`. */
+int finish_output(const struct invocation *in, int code);
+
+/* JSON, to stdout. Strings have the escapes of Go's encoder. */
+void json_put_string(const char *text);
+void json_put_bytes(const char *text, size_t length);
+void json_put_names(const char *const *names, size_t n); /* `null` if there are none */
+void json_put_strings(const cst_strings *strings, const char *if_empty);
+void json_put_pairs(const cst_strings *pairs); /* [["Root","/g"],...] */
+int json_put_layer(const struct invocation *in, const cst_layer *layer);
+int json_put_image(const struct invocation *in, const cst_image *image);
+int json_put_container(const struct invocation *in, const cst_container *container);
+void json_put_base64(const void *data, size_t size);
+
+/* A string as Go's %q: what is not printable becomes an escape. The caller frees it; NULL: out of
+ * memory. */
+char *go_quote(const char *text);
+/* The UTF-8 character at `text`: its length, 0 if it is not valid. */
+size_t utf8_decode(const char *text, size_t left, uint32_t *ret);
+
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_message(enum cst_log_level level, const char *message);
+void set_log_level(enum cst_log_level level);
+
+/* ---- files ---- */
+
+/* Whether a file operand stands for stdin or stdout: "" does, in cstorage "-" too. */
+bool is_standard_stream(const struct invocation *in, const char *path);
+
+/* The whole of a file (NULL or "": stdin), with a NUL behind. Returns an exit code, message
+ * printed. */
+int read_whole_file(const struct invocation *in, const char *path, char **ret, size_t *ret_size);
+
+/* Where results go: stdout, or a file that appears under its name once all of it is written. */
+struct output {
+	int fd;
+	const char *shown;     /* for messages: "/dev/stdout" or the path as given */
+	char *target, *staged; /* set if staged: rename staged to target */
+};
+int output_open(const struct invocation *in, const char *path, struct output *output);
+int output_write(void *output, const void *data, size_t size,
+                 cst_error **error); /* a cst_sink's write */
+int output_commit(const struct invocation *in, struct output *output);
+void output_abandon(struct output *output);
+#define _cleanup_output_ __attribute__((cleanup(output_abandon)))
+
+/* ---- long work ---- */
+
+/* From here on SIGINT and SIGTERM ask the work to stop instead of ending the process. */
+void catch_interrupts(void);
+int interrupted_by(void); /* the signal, or 0 */
+
+struct progress {
+	cst_progress hook; /* hand &progress.hook to the library */
+	const struct invocation *in;
+	enum { PROGRESS_NONE, PROGRESS_BAR, PROGRESS_JSON } form;
+	int fd;
+	uint64_t total;              /* bytes of the input if known */
+	int64_t started, last_shown; /* nanoseconds */
+	cst_progress_state last;
+	bool shown;
+};
+/* Whether --progress and --progress-fd make sense. Returns an exit code. */
+int progress_check(const struct invocation *in);
+void progress_start(const struct invocation *in, struct progress *progress);
+void progress_end(struct progress *progress);
+
+/* A file or stdin as the input of long work: can be interrupted while it waits. */
+struct input {
+	int fd;
+	const char *shown;
+	bool wait; /* not a regular file */
+	cst_source source;
+};
+int input_open(const struct invocation *in, const char *path, struct input *input,
+               struct progress *progress);
+void input_close(struct input *input);
+#define _cleanup_input_ __attribute__((cleanup(input_close)))
+
+/* ---- user namespace ---- */
+
+/* Puts this process in a user namespace in which it is root: the caller goes on in a child, its
+ * parent waits in here and exits with the child's status. Only before any thread exists. Failing,
+ * it returns an exit code. */
+int enter_user_namespace(const struct invocation *in);
+
+/* ---- the verbs ---- */
+
+int run_check(struct invocation *in);
+int run_config(struct invocation *in);
+int run_container(struct invocation *in);
+int run_containers(struct invocation *in);
+int run_container_parent_owners(struct invocation *in);
+int run_layer_parent_owners(struct invocation *in);
+int run_list_container_data(struct invocation *in);
+int run_get_container_data(struct invocation *in);
+int run_get_container_data_size(struct invocation *in);
+int run_get_container_data_digest(struct invocation *in);
+int run_set_container_data(struct invocation *in);
+int run_list_image_data(struct invocation *in);
+int run_get_image_data(struct invocation *in);
+int run_get_image_data_size(struct invocation *in);
+int run_get_image_data_digest(struct invocation *in);
+int run_set_image_data(struct invocation *in);
+int run_list_layer_data(struct invocation *in);
+int run_get_layer_data(struct invocation *in);
+int run_set_layer_data(struct invocation *in);
+int run_get_container_directory(struct invocation *in);
+int run_get_container_run_directory(struct invocation *in);
+int run_get_image_directory(struct invocation *in);
+int run_get_image_run_directory(struct invocation *in);
+int run_create_layer(struct invocation *in);
+int run_import_layer(struct invocation *in);
+int run_create_image(struct invocation *in);
+int run_create_container(struct invocation *in);
+int run_delete(struct invocation *in);
+int run_delete_layer(struct invocation *in);
+int run_delete_image(struct invocation *in);
+int run_delete_container(struct invocation *in);
+int run_changes(struct invocation *in);
+int run_diff_size(struct invocation *in);
+int run_diff(struct invocation *in);
+int run_apply_diff(struct invocation *in);
+int run_exists(struct invocation *in);
+int run_image(struct invocation *in);
+int run_images(struct invocation *in);
+int run_images_by_digest(struct invocation *in);
+int run_layer(struct invocation *in);
+int run_layers(struct invocation *in);
+int run_metadata(struct invocation *in);
+int run_set_metadata(struct invocation *in);
+int run_mount(struct invocation *in);
+int run_unmount(struct invocation *in);
+int run_mounted(struct invocation *in);
+int run_get_names(struct invocation *in);
+int run_add_names(struct invocation *in);
+int run_remove_names(struct invocation *in);
+int run_set_names(struct invocation *in);
+int run_shutdown(struct invocation *in);
+int run_status(struct invocation *in);
+int run_unshare(struct invocation *in);
+int run_version(struct invocation *in);
+int run_wipe(struct invocation *in);
+int run_unsupported(struct invocation *in);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* changes, diffsize and diff: a layer against its parent or against another layer. */
+#include "command.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *reference_of(const struct invocation *in)
+{
+	return in->n_operands > 1 ? in->operands[1] : "";
+}
+
+static void print_changes(const cst_changes *changes, bool json)
+{
+	static const char *const kinds[] = {"Modify", "Add", "Delete"};
+	size_t n = cst_changes_size(changes);
+	for (size_t i = 0; i < n; i++) {
+		const char *path = cst_changes_path(changes, i);
+		unsigned kind = (unsigned)cst_changes_kind(changes, i);
+		if (json) {
+			fputs(i ? ",{\"Path\":" : "[{\"Path\":", stdout);
+			json_put_string(path);
+			printf(",\"Kind\":%u}", kind);
+		} else {
+			_cleanup_text_ char *quoted = go_quote(path);
+			printf("%s %s\n", kind < 3 ? kinds[kind] : "Unknown",
+			       quoted ? quoted : path);
+		}
+	}
+	if (json)
+		fputs(n ? "]\n" : "null\n", stdout);
+}
+
+int run_changes(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	cst_changes *changes = NULL;
+	if (cst_layer_changes(in->store, reference_of(in), in->operands[0], &changes, &error) < 0)
+		return fail(in, error);
+	print_changes(changes, is_on(in, OPT_JSON));
+	cst_changes_free(changes);
+	return 0;
+}
+
+int run_diff_size(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	int64_t size = 0;
+	if (cst_layer_diff_size(in->store, reference_of(in), in->operands[0], &size, &error) < 0)
+		return fail(in, error);
+	printf(is_on(in, OPT_JSON) ? "{\"size\":%" PRId64 "}\n" : "%" PRId64 "\n", size);
+	return 0;
+}
+
+/* The compression asked for: -x over -b over -c over -u, else that of the layer as it was imported.
+ * A layer that came in a form that cannot be written is given out plain. */
+static int compression_of(const struct invocation *in)
+{
+	if (is_on(in, OPT_XZ))
+		return CST_XZ;
+	if (is_on(in, OPT_BZIP2))
+		return CST_BZIP2;
+	if (is_on(in, OPT_GZIP))
+		return CST_GZIP;
+	if (is_on(in, OPT_UNCOMPRESSED))
+		return CST_PLAIN;
+	cst_layer *layer = NULL;
+	if (cst_store_layer(in->store, in->operands[0], &layer, NULL) < 0)
+		return -1;
+	int imported = cst_layer_compression(layer);
+	cst_layer_free(layer);
+	return imported == CST_XZ || imported == CST_BZIP2 ? CST_PLAIN : -1;
+}
+
+int run_diff(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_output_ struct output output = {.fd = -1};
+	struct progress progress;
+	progress_start(in, &progress);
+	int code = output_open(in, text_of(in, OPT_FILE), &output);
+	if (code)
+		return code;
+	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
+	options.compression = compression_of(in);
+	options.progress = &progress.hook;
+	cst_sink sink = {.write = output_write, .userdata = &output};
+	int result = cst_layer_diff(in->store, reference_of(in), in->operands[0], &options, &sink,
+	                            &error);
+	progress_end(&progress);
+	return result < 0 ? fail(in, error) : output_commit(in, &output);
+}

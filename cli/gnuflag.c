@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GNU option syntax over the same tables: options anywhere, --name=value, groups of short ones with
+ * a glued value, `--`. */
+#include "command.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct gnu_words {
+	const char **all;
+	size_t n, next;
+};
+
+static bool failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static bool failed(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	fputs("cstorage: ", stderr);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return false;
+}
+
+static bool set_value(struct option_set *set, const struct option *option, const char *value)
+{
+	struct option_value *to = &set->values[option->id];
+	to->given = true;
+	if (option->type == OPTION_STRING)
+		to->text = value;
+	else if (!option_append(to, value))
+		return failed("out of memory");
+	return true;
+}
+
+static bool set_bool(struct option_set *set, const struct option *option, const char *value)
+{
+	bool on = true;
+	if (value && !parse_go_bool(value, &on))
+		return failed("option '%s' takes true or false, not '%s'", option->names[0], value);
+	set->values[option->id].on = on;
+	set->values[option->id].given = true;
+	return true;
+}
+
+static bool parse_long(struct option_set *set, const char *word, struct gnu_words *words)
+{
+	size_t length = strcspn(word, "=");
+	const char *value = word[length] ? word + length + 1 : NULL;
+	const struct option *option = option_find(set, word, length);
+	if (!option)
+		return failed("unknown option '%.*s'", (int)length, word);
+	if (option->type == OPTION_BOOL)
+		return set_bool(set, option, value);
+	if (!value && words->next == words->n)
+		return failed("option '%s' needs a value", word);
+	return set_value(set, option, value ? value : words->all[words->next++]);
+}
+
+static bool parse_short(struct option_set *set, const char *word, struct gnu_words *words)
+{
+	for (const char *letter = word + 1; *letter; letter++) {
+		const char name[3] = {'-', *letter, '\0'};
+		const struct option *option = option_find(set, name, 2);
+		if (!option)
+			return failed("unknown option '%s'", name);
+		if (option->type == OPTION_BOOL) {
+			set_bool(set, option, NULL);
+			continue;
+		}
+		if (letter[1])
+			return set_value(set, option, letter + 1);
+		if (words->next == words->n)
+			return failed("option '%s' needs a value", name);
+		return set_value(set, option, words->all[words->next++]);
+	}
+	return true;
+}
+
+enum parse_result gnu_parse(struct option_set *set, const char **args, size_t n, bool stop_early,
+                            size_t *n_operands)
+{
+	struct gnu_words words = {.all = args, .n = n};
+	size_t operands = 0;
+	bool only_operands = false;
+	while (words.next < n) {
+		const char *word = args[words.next++];
+		if (only_operands || word[0] != '-' || word[1] == '\0') {
+			args[operands++] = word;
+			only_operands = only_operands || stop_early;
+		} else if (strcmp(word, "--") == 0) {
+			only_operands = true;
+		} else if (!(word[1] == '-' ? parse_long : parse_short)(set, word, &words)) {
+			return PARSE_ERROR;
+		}
+	}
+	*n_operands = operands;
+	return PARSE_DONE;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import-layer and applydiff: a layer tar from a file or stdin goes into the store. */
+#include "command.h"
+#include "create.h"
+#include <stdio.h>
+
+int run_import_layer(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_id_maps_ struct id_maps maps = {0};
+	_cleanup_input_ struct input input = {.fd = -1};
+	struct progress progress;
+	progress_start(in, &progress);
+	int code = input_open(in, text_of(in, OPT_FILE), &input, &progress);
+	code = code ? code : id_maps_from_options(in, &maps);
+	if (code)
+		return code;
+	cst_layer_options options;
+	layer_options_from(in, &maps, &options);
+	options.progress = &progress.hook;
+	cst_layer *layer = NULL;
+	int result = cst_layer_create(in->store, &options, &input.source, &layer, &error);
+	progress_end(&progress);
+	if (result < 0)
+		return fail(in, error);
+	code = print_new_layer(in, layer);
+	cst_layer_free(layer);
+	return code;
+}
+
+/* In cstorage, the record after the change. */
+static int print_changed_layer(const struct invocation *in, const char *id)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	cst_layer *layer = NULL;
+	if (cst_store_layer(in->store, id, &layer, &error) < 0)
+		return fail(in, error);
+	int code = json_put_layer(in, layer);
+	putchar('\n');
+	cst_layer_free(layer);
+	return code;
+}
+
+int run_apply_diff(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_input_ struct input input = {.fd = -1};
+	struct progress progress;
+	const char *id = in->operands[0];
+	progress_start(in, &progress);
+	int code = input_open(in, text_of(in, OPT_FILE), &input, &progress);
+	if (code)
+		return code;
+	int result = cst_layer_apply_diff(in->store, id, &input.source, &progress.hook, &error);
+	progress_end(&progress);
+	if (result < 0)
+		return fail(in, error);
+	return is_on(in, OPT_JSON) ? print_changed_layer(in, id) : 0;
+}

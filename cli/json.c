@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON as Go's encoder writes it, with HTML escapes (docs/format/command.md, "JSON"). */
+#include "command.h"
+#include <stdio.h>
+#include <string.h>
+
+static void put_ascii(unsigned char c)
+{
+	static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
+	const char *special = c ? strchr(letters, c) : NULL;
+	if (special)
+		printf("\\%c", escapes[special - letters]);
+	else if (c < 0x20 || c == '<' || c == '>' || c == '&')
+		printf("\\u%04x", c);
+	else
+		putchar_unlocked(c);
+}
+
+void json_put_bytes(const char *text, size_t length)
+{
+	putchar_unlocked('"');
+	for (size_t i = 0; i < length;) {
+		uint32_t point = 0;
+		size_t n = utf8_decode(text + i, length - i, &point);
+		if (n == 0)
+			fputs("\\ufffd", stdout);
+		else if (n == 1)
+			put_ascii((unsigned char)point);
+		else if (point == 0x2028 || point == 0x2029) /* line and paragraph separators */
+			printf("\\u%04x", point);
+		else
+			fwrite(text + i, 1, n, stdout);
+		i += n ? n : 1;
+	}
+	putchar_unlocked('"');
+}
+
+void json_put_string(const char *text)
+{
+	json_put_bytes(text, strlen(text));
+}
+
+void json_put_names(const char *const *names, size_t n)
+{
+	if (n == 0) {
+		fputs("null", stdout);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		putchar_unlocked(i ? ',' : '[');
+		json_put_string(names[i]);
+	}
+	putchar_unlocked(']');
+}
+
+void json_put_strings(const cst_strings *strings, const char *if_empty)
+{
+	size_t n = cst_strings_size(strings);
+	for (size_t i = 0; i < n; i++) {
+		putchar_unlocked(i ? ',' : '[');
+		json_put_string(cst_strings_get(strings, i));
+	}
+	fputs(n ? "]" : if_empty, stdout);
+}
+
+void json_put_pairs(const cst_strings *pairs)
+{
+	putchar_unlocked('[');
+	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2) {
+		fputs(i ? ",[" : "[", stdout);
+		json_put_string(cst_strings_get(pairs, i));
+		putchar_unlocked(',');
+		json_put_string(cst_strings_get(pairs, i + 1));
+		putchar_unlocked(']');
+	}
+	putchar_unlocked(']');
+}
+
+/* What a cst_*_json() function made. */
+static int put_record(const struct invocation *in, int result, char *json, size_t size,
+                      const cst_error *error)
+{
+	if (result < 0)
+		return fail(in, error);
+	fwrite(json, 1, size, stdout);
+	cst_free(json);
+	return 0;
+}
+
+int json_put_layer(const struct invocation *in, const cst_layer *layer)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	char *json = NULL;
+	size_t size = 0;
+	int result = cst_layer_json(layer, &json, &size, &error);
+	return put_record(in, result, json, size, error);
+}
+
+int json_put_image(const struct invocation *in, const cst_image *image)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	char *json = NULL;
+	size_t size = 0;
+	int result = cst_image_json(image, &json, &size, &error);
+	return put_record(in, result, json, size, error);
+}
+
+int json_put_container(const struct invocation *in, const cst_container *container)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	char *json = NULL;
+	size_t size = 0;
+	int result = cst_container_json(container, &json, &size, &error);
+	return put_record(in, result, json, size, error);
+}
+
+void json_put_base64(const void *data, size_t size)
+{
+	static const char digits[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *bytes = data;
+	putchar_unlocked('"');
+	for (size_t i = 0; i < size; i += 3) {
+		size_t left = size - i;
+		uint32_t group = (uint32_t)bytes[i] << 16 | (left > 1 ? bytes[i + 1] << 8 : 0) |
+		                 (left > 2 ? bytes[i + 2] : 0);
+		putchar_unlocked(digits[group >> 18]);
+		putchar_unlocked(digits[group >> 12 & 63]);
+		putchar_unlocked(left > 1 ? digits[group >> 6 & 63] : '=');
+		putchar_unlocked(left > 2 ? digits[group & 63] : '=');
+	}
+	putchar_unlocked('"');
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From argv to a verb and its exit code (docs/format/command.md, "Process flow"). */
+#include "command.h"
+#include "config.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum personality personality_of(const char *program)
+{
+	const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+	return strcmp(name, "containers-storage") == 0 || strcmp(name, "oci-storage") == 0
+	               ? GO_STYLE
+	               : GNU_STYLE;
+}
+
+static void remember_values(const struct option_set *set, struct option_value *copy)
+{
+	memcpy(copy, set->values, sizeof(set->values));
+}
+
+/* Opens the store and runs the verb: the part that both personalities share. */
+static int run_command(struct invocation *in, const struct option_value *before)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	bool wants_store = in->personality == GO_STYLE || !(in->command->flags & COMMAND_NO_STORE);
+	/* Root may ask for a namespace; anybody else needs one, but where it is not root already.
+	 */
+	const struct option_value *unshare_option = value_of(in, OPT_UNSHARE);
+	bool wanted = unshare_option->given ? unshare_option->on : geteuid() != 0;
+	if (wants_store && wanted && !(geteuid() == 0 && is_rootless())) {
+		int code = enter_user_namespace(in);
+		if (code)
+			return code;
+	}
+	set_log_level(is_on(in, OPT_DEBUG) ? CST_LOG_DEBUG : CST_LOG_ERROR);
+	if (wants_store) {
+		int result = prepare_store_options(in, before, &error);
+		if (result == 0)
+			result = cst_store_open(&in->store_options, &in->store, &error);
+		if (result < 0) {
+			/* On stdout as upstream, unless a program is reading JSON there. */
+			bool to_stdout = in->personality == GO_STYLE && !is_on(in, OPT_JSON);
+			fprintf(to_stdout ? stdout : stderr, "%s%s%s\n",
+			        in->personality == GNU_STYLE ? "cstorage: " : "",
+			        "error initializing: ", cst_error_message(error));
+			return 1;
+		}
+	}
+	return in->command->run(in);
+}
+
+/* ---- containers-storage ---- */
+
+struct go_usage {
+	struct invocation *in;
+	struct option_value initial[OPTION_COUNT];
+};
+
+static void show_program_usage(void *userdata)
+{
+	struct go_usage *usage = userdata;
+	go_help_program(&usage->in->options, usage->initial, false);
+}
+
+static void show_command_usage(void *userdata)
+{
+	struct go_usage *usage = userdata;
+	go_help_command(usage->in, usage->initial);
+}
+
+/* The options in front of the verb. Returns an exit code, or -1 to go on. */
+static int go_parse_program(struct go_usage *usage, const char *const *words, size_t n,
+                            size_t *n_used)
+{
+	struct invocation *in = usage->in;
+	option_set_add(&in->options, global_options, n_global_options);
+	option_set_add(&in->options, &help_option, 1);
+	remember_values(&in->options, usage->initial);
+	if (n == 0) {
+		show_program_usage(usage);
+		return 1;
+	}
+	struct go_parser parser = {.program = in->program,
+	                           .name = "containers-storage",
+	                           .set = &in->options,
+	                           .show_usage = show_program_usage,
+	                           .userdata = usage};
+	enum parse_result result = go_parse(&parser, words, n, n_used);
+	_cleanup_text_ char *message = parser.message;
+	if (result != PARSE_DONE) {
+		printf("%s while parsing arguments (1)\n", message ? message : "out of memory");
+		show_program_usage(usage);
+		return 1;
+	}
+	if (is_on(in, OPT_HELP)) {
+		go_help_program(&in->options, usage->initial, true);
+		return 0;
+	}
+	return -1;
+}
+
+static int check_operands(struct go_usage *usage)
+{
+	struct invocation *in = usage->in;
+	if (in->n_operands < in->command->min_operands) {
+		printf("%s: more arguments required.\n", in->word);
+	} else if (in->n_operands > in->command->max_operands) {
+		printf("%s: too many arguments ([", in->word);
+		for (size_t i = 0; i < in->n_operands; i++)
+			printf("%s%s", i ? " " : "", in->operands[i]);
+		printf("]).\n");
+	} else {
+		return -1;
+	}
+	show_command_usage(usage);
+	return 1;
+}
+
+/* The options behind the verb start from the values in front of it. */
+static int go_parse_command(struct go_usage *usage, const char *const *words, size_t n)
+{
+	struct invocation *in = usage->in;
+	in->options.n_tables = 0;
+	option_set_add(&in->options, global_options, n_global_options);
+	option_set_add(&in->options, in->command->options, in->command->n_options);
+	remember_values(&in->options, usage->initial);
+	struct go_parser parser = {.program = in->program,
+	                           .name = in->word,
+	                           .set = &in->options,
+	                           .show_usage = show_command_usage,
+	                           .userdata = usage};
+	size_t n_used = 0;
+	enum parse_result result = go_parse(&parser, words, n, &n_used);
+	free(parser.message);
+	if (result != PARSE_DONE)
+		return EXIT_GO_USAGE;
+	in->operands = words + n_used;
+	in->n_operands = n - n_used;
+	return check_operands(usage);
+}
+
+static int go_main(struct invocation *in, const char *const *words, size_t n)
+{
+	struct go_usage usage = {.in = in};
+	size_t n_used = 0;
+	set_log_level(CST_LOG_WARNING);
+	int code = go_parse_program(&usage, words, n, &n_used);
+	if (code >= 0)
+		return code;
+	struct option_value before[OPTION_COUNT];
+	remember_values(&in->options, before);
+	go_configured_defaults(in);
+	if (n_used == n) {
+		show_program_usage(&usage);
+		return 1;
+	}
+	in->word = words[n_used];
+	in->command = command_find(in->word);
+	if (!in->command) {
+		printf("%s: unrecognized command.\n", in->word);
+		return 1;
+	}
+	code = go_parse_command(&usage, words + n_used + 1, n - n_used - 1);
+	return code >= 0 ? code : run_command(in, before);
+}
+
+/* ---- cstorage ---- */
+
+static int gnu_usage_error(const struct invocation *in)
+{
+	if (in->command)
+		fprintf(stderr, "Try 'cstorage %s --help'.\n", in->command->names[0]);
+	else
+		fprintf(stderr, "Try 'cstorage --help'.\n");
+	return EXIT_USAGE;
+}
+
+static int gnu_help(const struct invocation *in, const char *const *words, size_t n)
+{
+	if (n == 0) {
+		gnu_help_program();
+		return 0;
+	}
+	const struct command *command = command_find(words[0]);
+	if (!command) {
+		complain(in, "unknown command '%s'", words[0]);
+		return gnu_usage_error(in);
+	}
+	gnu_help_command(command);
+	return 0;
+}
+
+/* The verb is the first operand: what stands in front of it are global options only. Returns its
+ * place, or n. */
+static size_t find_verb(const struct option_set *set, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *word = words[i];
+		if (strcmp(word, "--") == 0)
+			return i + 1;
+		if (word[0] != '-' || word[1] == '\0')
+			return i;
+		if (strchr(word, '='))
+			continue;
+		size_t length = strlen(word);
+		const char name[3] = {'-', word[length - 1], '\0'};
+		const struct option *option =
+		        word[1] == '-' ? option_find(set, word, length) : option_find(set, name, 2);
+		/* A short option with a value takes the next word only if it ends its group. */
+		bool glued = false;
+		for (size_t k = 1; word[1] != '-' && k + 1 < length; k++) {
+			const char each[3] = {'-', word[k], '\0'};
+			const struct option *inner = option_find(set, each, 2);
+			glued = glued || (inner && inner->type != OPTION_BOOL);
+		}
+		if (option && option->type != OPTION_BOOL && !glued)
+			i++;
+	}
+	return n;
+}
+
+static bool print_version(const struct invocation *in)
+{
+	if (is_on(in, OPT_VERSION))
+		printf("cstorage %s\n", CST_VERSION);
+	return is_on(in, OPT_VERSION);
+}
+
+static int gnu_parse_words(struct invocation *in, const char **words, size_t n)
+{
+	size_t n_operands = 0;
+	bool stop_early = in->command->flags & COMMAND_STOP_EARLY;
+	if (gnu_parse(&in->options, words, n, stop_early, &n_operands) != PARSE_DONE)
+		return gnu_usage_error(in);
+	if (print_version(in))
+		return 0;
+	in->operands = words;
+	in->n_operands = n_operands;
+	if (is_on(in, OPT_HELP)) {
+		gnu_help_command(in->command);
+		return 0;
+	}
+	if (n_operands < in->command->min_operands) {
+		complain(in, "%s: operand missing", in->word);
+		return gnu_usage_error(in);
+	}
+	if (n_operands > in->command->max_operands) {
+		complain(in, "%s: unexpected operand '%s'", in->word,
+		         words[in->command->max_operands]);
+		return gnu_usage_error(in);
+	}
+	if (in->command->flags & COMMAND_PROGRESS && progress_check(in))
+		return EXIT_USAGE;
+	return -1;
+}
+
+static void add_verb_options(struct invocation *in)
+{
+	const struct command *command = in->command;
+	option_set_add(&in->options, command->options, command->n_options);
+	if (command->flags & COMMAND_ADD_JSON)
+		option_set_add(&in->options, &json_option, 1);
+	if (command->flags & COMMAND_PROGRESS)
+		option_set_add(&in->options, progress_options, n_progress_options);
+}
+
+/* Everything in front of the verb; *verb is its place. Returns an exit code, or -1 to go on. */
+static int gnu_parse_front(struct invocation *in, const char **words, size_t n, size_t *verb)
+{
+	*verb = find_verb(&in->options, words, n);
+	if (*verb < n) {
+		in->word = words[*verb];
+		in->command = command_find(in->word);
+	}
+	if (in->command)
+		add_verb_options(in);
+	size_t n_front = *verb < n ? *verb : n, n_operands = 0;
+	if (n_front > 0 && strcmp(words[n_front - 1], "--") == 0)
+		n_front--;
+	if (gnu_parse(&in->options, words, n_front, false, &n_operands) != PARSE_DONE)
+		return gnu_usage_error(in);
+	if (print_version(in))
+		return 0;
+	if (in->word && strcmp(in->word, "help") == 0)
+		return gnu_help(in, words + *verb + 1, n - *verb - 1);
+	if (is_on(in, OPT_HELP)) /* --help in front of a verb is help about that verb */
+		return gnu_help(in, words + *verb, *verb < n ? 1 : 0);
+	if (in->command)
+		return -1;
+	if (in->word)
+		complain(in, "unknown command '%s'", in->word);
+	else
+		complain(in, "no command given");
+	return gnu_usage_error(in);
+}
+
+static int gnu_main(struct invocation *in, const char **words, size_t n)
+{
+	option_set_add(&in->options, global_options, n_global_options);
+	option_set_add(&in->options, gnu_options, n_gnu_options);
+	set_log_level(CST_LOG_WARNING);
+	if (n > 0 && strcmp(words[0], "__complete") == 0)
+		return print_completions(words + 1, n - 1);
+	size_t verb = 0;
+	int code = gnu_parse_front(in, words, n, &verb);
+	if (code < 0)
+		code = gnu_parse_words(in, words + verb + 1, n - verb - 1);
+	return code >= 0 ? code : run_command(in, NULL);
+}
+
+/* Whoever starts us may have closed these; a file of the store must not take their numbers. Reading
+ * and writing there fails as on a closed one. */
+static void occupy_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			_exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	occupy_standard_descriptors();
+	struct invocation in = {.program = argc > 0 ? argv[0] : "cstorage"};
+	const char **words = (const char **)argv + (argc > 0);
+	size_t n = argc > 0 ? (size_t)argc - 1 : 0;
+	in.personality = personality_of(in.program);
+	int code = in.personality == GO_STYLE ? go_main(&in, words, n) : gnu_main(&in, words, n);
+	cst_store_close(in.store);
+	cst_config_free(in.config);
+	option_set_done(&in.options);
+	free(in.graph_root);
+	free(in.run_root);
+	return finish_output(&in, code);
+}

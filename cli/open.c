@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which store to open: the options, the configuration, and what each of them decides
+ * (docs/format/config.md, "CLI"). */
+#include "command.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The path made absolute and cleaned by name alone, as Go does: "" stays "". */
+static char *absolute_path(const char *path)
+{
+	_cleanup_text_ char *joined = NULL;
+	if (!path || !path[0])
+		return strdup("");
+	_cleanup_text_ char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	if (path[0] != '/' && !here)
+		return NULL;
+	if (asprintf(&joined, "%s/%s", here ? here : "", path) < 0) {
+		joined = NULL;
+		return NULL;
+	}
+	char *clean = malloc(strlen(joined) + 2), *end = clean;
+	if (!clean)
+		return NULL;
+	for (char *next = joined, *part; (part = strsep(&next, "/"));) {
+		if (!part[0] || strcmp(part, ".") == 0)
+			continue;
+		if (strcmp(part, "..") == 0) {
+			while (end > clean && *--end != '/')
+				;
+			continue;
+		}
+		*end++ = '/';
+		end = stpcpy(end, part);
+	}
+	if (end == clean)
+		*end++ = '/';
+	*end = '\0';
+	return clean;
+}
+
+/* With none of these in front of the verb, the configuration replaces all store options. */
+static bool names_a_store(const struct option_value *values)
+{
+	return values[OPT_GRAPH].text[0] || values[OPT_RUN].text[0] ||
+	       values[OPT_STORAGE_DRIVER].text[0] || values[OPT_STORAGE_OPT].n_items > 0;
+}
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* The options behind the verb, and the defaults that its help shows, start from the configuration.
+ * Errors wait: the store is opened later, if at all. */
+void go_configured_defaults(struct invocation *in)
+{
+	struct option_value *values = in->options.values;
+	if (names_a_store(values) || cst_config_load(NULL, &in->config, NULL) < 0)
+		return;
+	const cst_store_options *options = cst_config_options(in->config);
+	values[OPT_GRAPH].text = or_empty(options->graph_root);
+	values[OPT_RUN].text = or_empty(options->run_root);
+	values[OPT_STORAGE_DRIVER].text = or_empty(options->driver);
+	/* Upstream loses these two if they stand in front of the verb; here they count. */
+	if (!values[OPT_IMAGE_STORE].given)
+		values[OPT_IMAGE_STORE].text = or_empty(options->image_store);
+	if (!values[OPT_TRANSIENT_STORE].given)
+		values[OPT_TRANSIENT_STORE].on = options->transient_store;
+	for (size_t i = 0; i < options->n_driver_options; i++)
+		(void)option_append(&values[OPT_STORAGE_OPT], options->driver_options[i]);
+}
+
+static int set_roots(struct invocation *in, const char *graph_root, const char *run_root,
+                     cst_error **error)
+{
+	in->graph_root = absolute_path(graph_root);
+	in->run_root = absolute_path(run_root);
+	if (!in->graph_root || !in->run_root)
+		return cst_error_set(error, CST_ENOMEM, 0, "cannot find the store's directories");
+	in->store_options.graph_root = in->graph_root;
+	in->store_options.run_root = in->run_root;
+	return 0;
+}
+
+static void log_store_options(const struct invocation *in)
+{
+	const cst_store_options *options = &in->store_options;
+	_cleanup_text_ char *list = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&list, &size);
+	if (!to)
+		return;
+	for (size_t i = 0; i < options->n_driver_options; i++)
+		fprintf(to, "%s%s", i ? " " : "", options->driver_options[i]);
+	fclose(to);
+	log_debug("Root: %s", options->graph_root);
+	log_debug("Run Root: %s", options->run_root);
+	log_debug("Driver Name: %s", or_empty(options->driver));
+	log_debug("Driver Options: [%s]", list ? list : "");
+}
+
+/* In containers-storage `before` holds the options in front of the verb, and the current values
+ * began as a copy of the configuration or of those. In cstorage it is NULL and the place of an
+ * option does not matter. */
+int prepare_store_options(struct invocation *in, const struct option_value *before,
+                          cst_error **error)
+{
+	const struct option_value *values = in->options.values;
+	/* The configuration is read whatever was given: a broken one is an error. */
+	if (!in->config) {
+		int result = cst_config_load(NULL, &in->config, error);
+		if (result < 0)
+			return result;
+	}
+	const cst_store_options *configured = cst_config_options(in->config);
+	bool own_store = names_a_store(before ? before : values);
+	in->store_options = own_store ? (cst_store_options)CST_STORE_OPTIONS_INIT : *configured;
+	const char *graph_root = values[OPT_GRAPH].text, *run_root = values[OPT_RUN].text;
+	if (!graph_root[0] && (!before || run_root[0] || !own_store))
+		graph_root = or_empty(configured->graph_root);
+	if (!run_root[0] && (!before || graph_root[0] || !own_store))
+		run_root = or_empty(configured->run_root);
+	int result = set_roots(in, graph_root, run_root, error);
+	if (result < 0)
+		return result;
+	if (values[OPT_IMAGE_STORE].text[0])
+		in->store_options.image_store = values[OPT_IMAGE_STORE].text;
+	if (values[OPT_STORAGE_DRIVER].text[0])
+		in->store_options.driver = values[OPT_STORAGE_DRIVER].text;
+	if (values[OPT_TRANSIENT_STORE].given)
+		in->store_options.transient_store = values[OPT_TRANSIENT_STORE].on;
+	if (before || own_store) {
+		in->store_options.driver_options = values[OPT_STORAGE_OPT].items;
+		in->store_options.n_driver_options = values[OPT_STORAGE_OPT].n_items;
+	}
+	if (is_on(in, OPT_DEBUG))
+		log_store_options(in);
+	return 0;
+}
+
+/* Whether the tools would take a user namespace for granted (docs/format/config.md, "Rootless
+ * defaults"). */
+bool is_rootless(void)
+{
+	const char *uid = getenv("_CONTAINERS_ROOTLESS_UID");
+	if (geteuid() != 0 || getenv("_CONTAINERS_USERNS_CONFIGURED"))
+		return true;
+	return uid && uid[0] && strcmp(uid, "0") != 0;
+}

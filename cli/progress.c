@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Long work: it can be interrupted, and tells how far it is. */
+#include "command.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- interruption ---- */
+
+static volatile sig_atomic_t interrupt_signal;
+static int interrupt_pipe[2] = {-1, -1}; /* readable once a signal came */
+
+static void on_interrupt(int signal_number)
+{
+	int saved = errno;
+	interrupt_signal = signal_number;
+	(void)!write(interrupt_pipe[1], "", 1);
+	errno = saved;
+}
+
+void catch_interrupts(void)
+{
+	if (interrupt_pipe[0] >= 0 || pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return;
+	/* The second signal ends the process at once. */
+	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+	const int caught[] = {SIGINT, SIGTERM};
+	for (size_t i = 0; i < 2; i++) {
+		struct sigaction old;
+		if (sigaction(caught[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(caught[i], &action, NULL);
+	}
+}
+
+int interrupted_by(void)
+{
+	return interrupt_signal;
+}
+
+/* ---- input ---- */
+
+/* Waits for input or a signal: a handler alone would leave a gap between looking at its flag and
+ * reading. */
+static void wait_readable(int fd)
+{
+	struct pollfd wait[] = {{.fd = fd, .events = POLLIN},
+	                        {.fd = interrupt_pipe[0], .events = POLLIN}};
+	while (poll(wait, 2, -1) < 0 && errno == EINTR)
+		;
+}
+
+static int64_t input_read(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	struct input *input = userdata;
+	for (;;) {
+		if (input->wait)
+			wait_readable(input->fd);
+		if (interrupted_by())
+			return cst_error_set(error, CST_ECANCELED, 0, "interrupted");
+		ssize_t n = read(input->fd, buffer, size);
+		if (n >= 0)
+			return n;
+		if (errno == EINTR)
+			continue;
+		int errnum = errno;
+		char message[512];
+		snprintf(message, sizeof(message), "read %s: %s", input->shown,
+		         errno_words(errnum));
+		return cst_error_set(error, CST_ESYS, errnum, message);
+	}
+}
+
+int input_open(const struct invocation *in, const char *path, struct input *input,
+               struct progress *progress)
+{
+	bool from_stdin = is_standard_stream(in, path);
+	int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(in, errno, "open", path);
+	struct stat status;
+	bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+	*input = (struct input){
+	        .fd = fd, .shown = from_stdin ? "/dev/stdin" : path, .wait = !regular};
+	input->source = (cst_source){.read = input_read, .userdata = input};
+	progress->total = regular && status.st_size > 0 ? (uint64_t)status.st_size : 0;
+	return 0;
+}
+
+void input_close(struct input *input)
+{
+	if (input->fd > STDERR_FILENO)
+		close(input->fd);
+}
+
+/* ---- progress ---- */
+
+#define SECOND      INT64_C(1000000000)
+#define SHOW_EVERY  (SECOND / 10)
+#define BAR_COLUMNS 30
+
+static int64_t now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+static void format_bytes(char *text, size_t size, double bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	size_t unit = 0;
+	for (; bytes >= 1024 && unit < 4; unit++)
+		bytes /= 1024;
+	snprintf(text, size, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+}
+
+static void show_bar(struct progress *progress, const cst_progress_state *state, uint64_t total,
+                     double seconds)
+{
+	char done[32], rate[32], bar[BAR_COLUMNS + 1], rest[64] = "";
+	double per_second = seconds > 0 ? (double)state->bytes_done / seconds : 0;
+	format_bytes(done, sizeof(done), (double)state->bytes_done);
+	format_bytes(rate, sizeof(rate), per_second);
+	if (total > 0 && state->bytes_done <= total) {
+		double part = (double)state->bytes_done / (double)total;
+		size_t filled = (size_t)(part * BAR_COLUMNS);
+		memset(bar, '#', filled);
+		memset(bar + filled, '.', BAR_COLUMNS - filled);
+		bar[BAR_COLUMNS] = '\0';
+		double left = per_second > 0 ? (double)(total - state->bytes_done) / per_second : 0;
+		unsigned minutes = left < 60 * 5999 ? (unsigned)(left / 60) : 5999;
+		snprintf(rest, sizeof(rest), " [%s] %3.0f%%  %u:%02u left", bar, part * 100,
+		         minutes, (unsigned)left % 60);
+	}
+	dprintf(progress->fd, "\r%s: %s  %s/s%s\033[K", state->what ? state->what : "", done, rate,
+	        rest);
+}
+
+static void show_json(struct progress *progress, const cst_progress_state *state, uint64_t total,
+                      double seconds)
+{
+	dprintf(progress->fd,
+	        "{\"what\":\"%s\",\"bytes_done\":%" PRIu64 ",\"bytes_total\":%" PRIu64
+	        ",\"entries_done\":%" PRIu64 ",\"entries_total\":%" PRIu64 ",\"seconds\":%.3f}\n",
+	        state->what ? state->what : "", state->bytes_done, total, state->entries_done,
+	        state->entries_total, seconds);
+}
+
+static void show(struct progress *progress, int64_t time)
+{
+	const cst_progress_state *state = &progress->last;
+	uint64_t total = state->bytes_total ? state->bytes_total : progress->total;
+	double seconds = (double)(time - progress->started) / (double)SECOND;
+	(progress->form == PROGRESS_BAR ? show_bar : show_json)(progress, state, total, seconds);
+	progress->last_shown = time;
+	progress->shown = true;
+}
+
+static int on_progress(const cst_progress_state *state, void *userdata)
+{
+	struct progress *progress = userdata;
+	if (interrupted_by())
+		return 1;
+	if (progress->form == PROGRESS_NONE)
+		return 0;
+	progress->last = *state;
+	int64_t time = now();
+	if (!progress->shown || time - progress->last_shown >= SHOW_EVERY)
+		show(progress, time);
+	return 0;
+}
+
+static const char *const forms[] = {"none", "auto", "json"};
+
+/* --progress-fd as a number: stderr if not given, -1 if it is not an open descriptor. */
+static int progress_fd(const struct invocation *in)
+{
+	const char *text = text_of(in, OPT_PROGRESS_FD);
+	if (!text || !text[0])
+		return STDERR_FILENO;
+	char *end;
+	errno = 0;
+	long number = strtol(text, &end, 10);
+	bool valid = !errno && !*end && number >= 0 && number <= INT32_MAX;
+	return valid && fcntl((int)number, F_GETFD) >= 0 ? (int)number : -1;
+}
+
+int progress_check(const struct invocation *in)
+{
+	const char *form = text_of(in, OPT_PROGRESS);
+	bool known = false;
+	for (size_t i = 0; i < 3; i++)
+		known = known || strcmp(form, forms[i]) == 0;
+	if (!known)
+		complain(in, "--progress takes json, none or auto, not '%s'", form);
+	else if (progress_fd(in) < 0)
+		complain(in, "--progress-fd: '%s' is not an open descriptor",
+		         text_of(in, OPT_PROGRESS_FD));
+	else
+		return 0;
+	return EXIT_USAGE;
+}
+
+void progress_start(const struct invocation *in, struct progress *progress)
+{
+	const char *form = text_of(in, OPT_PROGRESS);
+	*progress = (struct progress){.in = in, .fd = STDERR_FILENO, .started = now()};
+	progress->hook = (cst_progress){.callback = on_progress, .userdata = progress};
+	catch_interrupts();
+	if (in->personality == GO_STYLE || !form)
+		return;
+	progress->fd = progress_fd(in);
+	if (strcmp(form, "json") == 0)
+		progress->form = PROGRESS_JSON;
+	else if (strcmp(form, "auto") == 0 && isatty(progress->fd))
+		progress->form = PROGRESS_BAR;
+}
+
+void progress_end(struct progress *progress)
+{
+	if (progress->shown && progress->form == PROGRESS_BAR)
+		dprintf(progress->fd, "\r\033[K");
+	else if (progress->shown)
+		show(progress, now());
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What concerns the store as a whole: config, status, version, shutdown, wipe. */
+#include "command.h"
+#include "config.h"
+#include <stdio.h>
+
+/* Text goes to stderr in containers-storage, as upstream. */
+static void print_pairs(const struct invocation *in, const cst_strings *pairs)
+{
+	if (is_on(in, OPT_JSON)) {
+		json_put_pairs(pairs);
+		putchar('\n');
+		return;
+	}
+	FILE *to = in->personality == GO_STYLE ? stderr : stdout;
+	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2)
+		fprintf(to, "%s: %s\n", cst_strings_get(pairs, i), cst_strings_get(pairs, i + 1));
+}
+
+int run_status(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strings_ cst_strings *pairs = NULL;
+	if (cst_store_status(in->store, &pairs, &error) < 0) {
+		complain(in, "status: %s", cst_error_message(error));
+		return 1;
+	}
+	print_pairs(in, pairs);
+	return 0;
+}
+
+int run_version(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strings_ cst_strings *pairs = NULL;
+	if (in->personality == GNU_STYLE) {
+		printf(is_on(in, OPT_JSON) ? "[[\"Version\",\"%s\"]]\n" : "cstorage %s\n",
+		       CST_VERSION);
+		return 0;
+	}
+	if (cst_store_version(in->store, &pairs, &error) < 0) {
+		complain(in, "version: %s", cst_error_message(error));
+		return 1;
+	}
+	print_pairs(in, pairs);
+	return 0;
+}
+
+/* A file replaces the search for configuration files. */
+int run_config(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	const char *file = in->n_operands > 0 ? in->operands[0] : NULL;
+	cst_config *config = NULL;
+	char *json = NULL;
+	if (cst_config_load(file, &config, &error) < 0)
+		return fail(in, error);
+	int result = cst_store_options_json(cst_config_options(config), &json, &error);
+	cst_config_free(config);
+	if (result < 0)
+		return fail(in, error);
+	printf("%s\n", json);
+	cst_free(json);
+	return 0;
+}
+
+/* The end of a verb that has nothing to say but its failure: with --json a string, empty after
+ * success. */
+static int report(const struct invocation *in, int result, const cst_error *error)
+{
+	if (result < 0 && interrupted_by())
+		return 128 + interrupted_by();
+	if (is_on(in, OPT_JSON)) {
+		json_put_string(result < 0 ? cst_error_message(error) : "");
+		putchar('\n');
+	} else if (result < 0) {
+		complain(in, "%s: %s", in->word, cst_error_message(error));
+	}
+	return result < 0 ? 1 : 0;
+}
+
+int run_shutdown(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	int result = cst_store_shutdown(in->store, is_on(in, OPT_FORCE), NULL, &error);
+	return report(in, result, error);
+}
+
+int run_wipe(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	struct progress progress;
+	progress_start(in, &progress);
+	int result = cst_store_wipe(in->store, &progress.hook, &error);
+	progress_end(&progress);
+	return report(in, result, error);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/* The command takes the place of this process, so that its exit status is ours. */
+int run_unshare(struct invocation *in)
+{
+	const char *shell = getenv("SHELL");
+	const char *fallback[] = {shell && shell[0] ? shell : "/bin/sh", NULL};
+	const char *const *words = in->n_operands > 0 ? in->operands : fallback;
+	size_t n = in->n_operands > 0 ? in->n_operands : 1;
+	int code = enter_user_namespace(in);
+	if (code)
+		return code;
+	const char **args = calloc(n + 1, sizeof(*args));
+	if (!args)
+		return 1;
+	memcpy(args, words, n * sizeof(*args));
+	cst_store_close(in->store);
+	in->store = NULL;
+	fflush(stdout);
+	execvp(args[0], (char *const *)args);
+	int errnum = errno;
+	if (errnum == ENOENT && !strchr(args[0], '/'))
+		complain(in, "exec: \"%s\": executable file not found in $PATH", args[0]);
+	else
+		complain(in, "fork/exec %s: %s", args[0], errno_words(errnum));
+	free(args);
+	return errnum == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store: its layers, images and containers. A handle may be used by many threads at once.
+ *
+ * In every comment below `id` takes an ID, a name, or a prefix of an ID that fits one item only. Locks are named L
+ * (layers.lock), I (images.lock), C (containers.lock), M (mountpoints.lock), G (storage.lock), with r or w; they are
+ * taken in the order G L I C M and held only for renames and one small write, never for unpacking, hashing or deleting.
+ * Any call may fail with CST_ENOMEM, CST_ESYS and CST_ECORRUPT; those are not repeated.
+ */
+#ifndef CSTORAGE_STORE_H
+#define CSTORAGE_STORE_H
+
+#include <cstorage/records.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cst_store cst_store;
+
+/* ---- opening ---- */
+
+/* Where a store is and how it behaves. Every pointer is borrowed for the call and may be NULL (unset). */
+typedef struct cst_store_options {
+	size_t size; /* sizeof(cst_store_options), set by CST_STORE_OPTIONS_INIT */
+	const char *graph_root, *run_root; /* absolute */
+	const char *image_store;           /* second writable root for read-only layers and images */
+	const char *driver;                /* "overlay", "vfs", ...; NULL or "": detect */
+	const char *const *driver_priority;
+	size_t n_driver_priority;
+	const char *const *driver_options; /* "[driver.]key=value" */
+	size_t n_driver_options;
+	const cst_idmap *uid_map, *gid_map; /* default maps of new layers */
+	size_t n_uid_map, n_gid_map;
+	const char *root_auto_userns_user;
+	uint32_t auto_userns_min_size, auto_userns_max_size;
+	const char *const *pull_options;   /* "key=value", in key order */
+	size_t n_pull_options;
+	bool has_pull_options;             /* the configuration had a pull_options table */
+	bool disable_volatile, transient_store;
+	bool read_only; /* never write: no file is created, only shared locks, no write permission needed */
+} cst_store_options;
+#define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
+
+/* What storage.conf, its drop-ins and the environment say (docs/format/config.md). `cst_config_options` belongs to the
+ * configuration. `file`: read this one instead of searching; NULL: search as the environment says. */
+typedef struct cst_config cst_config;
+CST_PUBLIC int cst_config_load(const char *file, cst_config **config, cst_error **error);
+CST_PUBLIC const cst_store_options *cst_config_options(const cst_config *config);
+CST_PUBLIC void cst_config_free(cst_config *config);
+/* Store options as the one-line JSON object that `config` prints. Caller frees with cst_free. */
+CST_PUBLIC int cst_store_options_json(const cst_store_options *options, char **json, cst_error **error);
+
+/* Opens the store, making it if it does not exist, and finishes or undoes what a crashed process left half done. Errors:
+ * CST_EINCOMPLETE_OPTIONS, CST_EINVAL (options, several drivers), CST_ENOTSUP (driver), CST_EPREREQ, CST_EBACKINGFS.
+ * Locks: none if there is nothing to set up; else G w. */
+CST_PUBLIC int cst_store_open(const cst_store_options *options, cst_store **store, cst_error **error);
+CST_PUBLIC void cst_store_close(cst_store *store); /* NULL allowed; layers stay mounted */
+
+CST_PUBLIC const char *cst_store_graph_root(const cst_store *store);
+CST_PUBLIC const char *cst_store_run_root(const cst_store *store);
+CST_PUBLIC const char *cst_store_image_store(const cst_store *store); /* "" if none */
+CST_PUBLIC const char *cst_store_driver(const cst_store *store);      /* "overlay" */
+CST_PUBLIC bool cst_store_transient(const cst_store *store);
+
+/* Key, value, key, value, ... as `status` and `version` print them. */
+CST_PUBLIC int cst_store_status(cst_store *store, cst_strings **pairs, cst_error **error);
+CST_PUBLIC int cst_store_version(cst_store *store, cst_strings **pairs, cst_error **error);
+
+/* Ends the store's use on this machine: the driver's mounts go. With layers mounted: CST_ELAYER_USED_BY_CONTAINER and
+ * their IDs in *mounted (may be NULL), unless `force`, which unmounts them first. Locks G w, L w. */
+CST_PUBLIC int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_error **error);
+/* Deletes every container, image and layer, mounted ones too. Locks L w, I w, C w. */
+CST_PUBLIC int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error);
+
+/* ---- lists and look-up: locks r of the kind, given back before anything is parsed ---- */
+
+CST_PUBLIC int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error);
+CST_PUBLIC int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error);
+CST_PUBLIC int cst_store_containers(cst_store *store, cst_container_list **list, cst_error **error);
+
+/* CST_ELAYER_UNKNOWN, CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. A container is also found by its layer's ID. */
+CST_PUBLIC int cst_store_layer(cst_store *store, const char *id, cst_layer **layer, cst_error **error);
+CST_PUBLIC int cst_store_image(cst_store *store, const char *id, cst_image **image, cst_error **error);
+CST_PUBLIC int cst_store_container(cst_store *store, const char *id, cst_container **container, cst_error **error);
+
+/* Full ID of a layer, image or container, tried in that order. CST_ELAYER_UNKNOWN. Caller frees with cst_free. */
+CST_PUBLIC int cst_store_lookup(cst_store *store, const char *id, char **full_id, cst_error **error);
+CST_PUBLIC bool cst_store_exists(cst_store *store, const char *id);
+
+CST_PUBLIC int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_list **list, cst_error **error);
+CST_PUBLIC int cst_store_images_by_digest(cst_store *store, const char *digest, cst_image_list **list, cst_error **error);
+CST_PUBLIC int cst_store_layers_by_compressed_digest(cst_store *store, const char *digest, cst_layer_list **list,
+						     cst_error **error);
+CST_PUBLIC int cst_store_layers_by_diff_digest(cst_store *store, const char *digest, cst_layer_list **list,
+					       cst_error **error);
+CST_PUBLIC int cst_store_container_by_layer(cst_store *store, const char *id, cst_container **container,
+					    cst_error **error);
+
+/* ---- id maps: the caller frees *map with cst_free ---- */
+
+/* "C:H:S[:C:H:S...]". `group` picks the word in the message. CST_EINVAL. */
+CST_PUBLIC int cst_idmap_parse(const char *text, bool group, cst_idmap **map, size_t *n, cst_error **error);
+/* The ranges that are set aside for a user in /etc/subuid, or for a group in /etc/subgid; container ids from 0 on.
+ * CST_EINVAL: there are none. */
+CST_PUBLIC int cst_idmap_subids(const char *owner, bool group, cst_idmap **map, size_t *n, cst_error **error);
+
+/* ---- layers ---- */
+
+typedef struct cst_layer_options {
+	size_t size;
+	const char *id;     /* NULL or "": a random one */
+	const char *parent; /* ID, name or prefix; NULL or "": none */
+	const char *const *names;
+	size_t n_names;
+	const char *mount_label;
+	bool writable; /* of a container: quota applies; with an image store it stays in the graph root */
+	bool host_uid_map, host_gid_map; /* no mapping, whatever the parent or store has */
+	const cst_idmap *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	const char *original_digest;     /* of the compressed stream, trusted if sha256 */
+	int64_t original_size;           /* -1 unknown */
+	const char *uncompressed_digest; /* trusted if sha256 */
+	bool is_volatile;
+	const cst_progress *progress;
+} cst_layer_options;
+#define CST_LAYER_OPTIONS_INIT { .size = sizeof(cst_layer_options), .original_size = -1 }
+
+/* A new empty layer (diff NULL), or one filled from a layer tar, plain or compressed. *layer (may be NULL) is the new
+ * record. The layer is durable when this returns. Errors: CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN
+ * (parent), CST_EPARENT_IS_CONTAINER, CST_EINVAL, CST_EARCHIVE, CST_ECANCELED. Nothing is left on failure. L w, C r. */
+CST_PUBLIC int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+				cst_layer **layer, cst_error **error);
+
+/* Applies a layer tar on top of what the layer holds and records its digests. Failing, the layer stays as it was, as far
+ * as the content was not replaced in place. CST_ELAYER_UNKNOWN, CST_EARCHIVE. L w. */
+CST_PUBLIC int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
+				    const cst_progress *progress, cst_error **error);
+
+/* With all safety checks: CST_ENOT_A_LAYER, CST_ELAYER_HAS_CHILDREN, CST_ELAYER_USED_BY_IMAGE,
+ * CST_ELAYER_USED_BY_CONTAINER. Unmounts it first. L w, I w, C r. */
+CST_PUBLIC int cst_layer_delete(cst_store *store, const char *id, cst_error **error);
+
+enum cst_change_kind { CST_MODIFY = 0, CST_ADD = 1, CST_DELETE = 2 };
+typedef struct cst_changes cst_changes;
+/* What `id` changes against `from` (NULL or "": its parent). CST_ELAYER_UNKNOWN. */
+CST_PUBLIC int cst_layer_changes(cst_store *store, const char *from, const char *id, cst_changes **changes,
+				 cst_error **error);
+CST_PUBLIC size_t cst_changes_size(const cst_changes *changes);
+CST_PUBLIC const char *cst_changes_path(const cst_changes *changes, size_t index); /* absolute in the layer */
+CST_PUBLIC int cst_changes_kind(const cst_changes *changes, size_t index);
+CST_PUBLIC void cst_changes_free(cst_changes *changes);
+
+typedef struct cst_diff_options {
+	size_t size;
+	int compression; /* enum cst_compression, or -1: as the layer was imported */
+	const cst_progress *progress;
+} cst_diff_options;
+#define CST_DIFF_OPTIONS_INIT { .size = sizeof(cst_diff_options), .compression = -1 }
+
+/* Writes the layer tar of `id` against `from` (NULL or "": parent). A layer that was imported gives back its very bytes.
+ * Checked while written: content that does not fit the recorded digest fails with CST_ECORRUPT. No lock is held while
+ * writing. `options` may be NULL. */
+CST_PUBLIC int cst_layer_diff(cst_store *store, const char *from, const char *id, const cst_diff_options *options,
+			      const cst_sink *sink, cst_error **error);
+/* Bytes of regular files that the layer adds or changes. */
+CST_PUBLIC int cst_layer_diff_size(cst_store *store, const char *from, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error); /* -1 unknown */
+
+/* Owners of the directories above the layer's mount point that its id maps do not cover; sorted. Caller frees with
+ * cst_free. CST_ELAYER_NOT_MOUNTED. */
+CST_PUBLIC int cst_layer_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids, uint32_t **gids,
+				       size_t *n_gids, cst_error **error);
+CST_PUBLIC int cst_container_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids,
+					   uint32_t **gids, size_t *n_gids, cst_error **error);
+
+/* ---- mounting ---- */
+
+typedef struct cst_mount_options {
+	size_t size;
+	const char *label; /* SELinux mount label */
+	const char *const *options;
+	size_t n_options;
+} cst_mount_options;
+#define CST_MOUNT_OPTIONS_INIT { .size = sizeof(cst_mount_options) }
+
+/* Mounts a layer or a container's layer, or counts one more user of a mount; *path is where, freed by the caller with
+ * cst_free. CST_ELAYER_UNKNOWN, CST_ESTORE_READ_ONLY. G w, L w, M w. */
+CST_PUBLIC int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
+			       cst_error **error);
+CST_PUBLIC int cst_image_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
+			       cst_error **error);
+/* One user less; *still_mounted (may be NULL) tells if others remain. `force`: none remain. L w, M w. */
+CST_PUBLIC int cst_store_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
+CST_PUBLIC int cst_image_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
+/* How often it is mounted. CST_ELAYER_UNKNOWN. */
+CST_PUBLIC int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error);
+
+/* ---- images ---- */
+
+typedef struct cst_data_item {
+	const char *key;
+	const void *data;
+	size_t data_size;
+	const char *digest; /* NULL: computed */
+} cst_data_item;
+
+typedef struct cst_image_options {
+	size_t size;
+	const char *id;    /* NULL or "": random */
+	const char *layer; /* top layer: ID, name or prefix; NULL or "": none */
+	const char *const *names;
+	size_t n_names;
+	const char *metadata;
+	const char *digest;
+	bool has_created;
+	int64_t created; /* seconds since 1970, if has_created */
+	int32_t created_nanoseconds;
+	const cst_data_item *data;
+	size_t n_data;
+} cst_image_options;
+#define CST_IMAGE_OPTIONS_INIT { .size = sizeof(cst_image_options) }
+
+/* CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL. Record and data appear at once. L r, I w. */
+CST_PUBLIC int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
+/* Deletes an image and the layers nobody else uses; their IDs, top first, in *layers (may be NULL). `commit` false: only
+ * tells. CST_ENOT_AN_IMAGE, CST_EIMAGE_USED_BY_CONTAINER. L w, I w, C r. */
+CST_PUBLIC int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **layers, cst_error **error);
+CST_PUBLIC int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+/* Private directories of an image or container, made if missing; caller frees *path with cst_free. */
+CST_PUBLIC int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error);
+CST_PUBLIC int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
+
+/* ---- containers ---- */
+
+typedef struct cst_container_options {
+	size_t size;
+	const char *id;    /* NULL or "": random */
+	const char *image; /* ID, name or prefix; NULL or "": no image */
+	const char *layer; /* ID of the container's own layer; NULL or "": random */
+	const char *const *names;
+	size_t n_names;
+	const char *metadata;
+	bool host_uid_map, host_gid_map;
+	const cst_idmap *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	bool is_volatile;
+	const char *mount_label, *process_label;
+	const char *const *mount_options;
+	size_t n_mount_options;
+	const cst_data_item *data;
+	size_t n_data;
+} cst_container_options;
+#define CST_CONTAINER_OPTIONS_INIT { .size = sizeof(cst_container_options) }
+
+/* CST_EIMAGE_UNKNOWN, CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS. Layer and record appear together or
+ * not at all. L w, I r, C w. */
+CST_PUBLIC int cst_container_create(cst_store *store, const cst_container_options *options, cst_container **container,
+				    cst_error **error);
+/* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */
+CST_PUBLIC int cst_container_delete(cst_store *store, const char *id, cst_error **error);
+CST_PUBLIC int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error);
+CST_PUBLIC int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
+
+/* A container with its layer, else an image without its layers, else a layer; no safety checks. CST_ELAYER_UNKNOWN. */
+CST_PUBLIC int cst_store_delete(cst_store *store, const char *id, cst_error **error);
+
+/* ---- names and metadata of layers, images and containers, looked for in that order ---- */
+
+CST_PUBLIC int cst_store_names(cst_store *store, const char *id, cst_strings **names, cst_error **error);
+/* A name held by another item of the same kind moves. CST_ELAYER_UNKNOWN. w lock of the kind. */
+CST_PUBLIC int cst_store_set_names(cst_store *store, const char *id, const char *const *names, size_t n, cst_error **error);
+CST_PUBLIC int cst_store_add_names(cst_store *store, const char *id, const char *const *names, size_t n, cst_error **error);
+CST_PUBLIC int cst_store_remove_names(cst_store *store, const char *id, const char *const *names, size_t n,
+				      cst_error **error);
+/* CST_ENOT_AN_ID. Caller frees *metadata with cst_free. */
+CST_PUBLIC int cst_store_metadata(cst_store *store, const char *id, char **metadata, cst_error **error);
+CST_PUBLIC int cst_store_set_metadata(cst_store *store, const char *id, const char *metadata, cst_error **error);
+
+/* ---- data items ---- */
+
+enum cst_kind { CST_KIND_LAYER = 1, CST_KIND_IMAGE = 2, CST_KIND_CONTAINER = 3 };
+
+/* Names of the items in order of creation. */
+CST_PUBLIC int cst_data_list(cst_store *store, enum cst_kind kind, const char *id, cst_strings **names, cst_error **error);
+/* Whole content; caller frees *data with cst_free. CST_EDATA_UNKNOWN, C*_UNKNOWN of the kind. */
+CST_PUBLIC int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
+			    size_t *size, cst_error **error);
+/* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash). */
+CST_PUBLIC int cst_data_set(cst_store *store, enum cst_kind kind, const char *id, const char *key, const void *data,
+			    size_t size, cst_error **error);
+/* Images and containers only. CST_ESIZE_UNKNOWN, CST_EDIGEST_UNKNOWN. */
+CST_PUBLIC int cst_data_size(cst_store *store, enum cst_kind kind, const char *id, const char *key, int64_t *size,
+			     cst_error **error);
+CST_PUBLIC int cst_data_digest(cst_store *store, enum cst_kind kind, const char *id, const char *key, char **digest,
+			       cst_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

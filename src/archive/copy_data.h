@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The content of one regular file into another, by the cheapest way the file systems allow. */
+#ifndef CST_ARCHIVE_COPY_DATA_H
+#define CST_ARCHIVE_COPY_DATA_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What did not work for this pair of file systems is not tried again. Zero-initialised is fresh. */
+struct copy_ways {
+	bool no_clone, no_range;
+};
+
+/* `to` is empty and gets exactly `size` bytes; holes stay holes. A source that is shorter fails
+ * with CST_ECORRUPT. */
+int copy_data(int from, int to, off_t size, struct copy_ways *ways, const char *shown,
+              cst_error **error);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fs.h"
+#include "base/id.h"
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
+{
+	struct stat st;
+	if (sys_mkdirat(AT_FDCWD, path, mode) == 0)
+		return 0;
+	if (errno == EEXIST && stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
+	if (errno != ENOENT)
+		return error_sys(error, errno, "mkdir %s", path);
+	_cleanup_free_ char *parent = strdup(path);
+	if (!parent)
+		return error_oom(error);
+	char *slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return error_sys(error, ENOENT, "mkdir %s", path);
+	*slash = '\0';
+	int r = fs_mkdir_p(parent, mode, error);
+	if (r < 0)
+		return r;
+	if (sys_mkdirat(AT_FDCWD, path, mode) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mkdir %s", path);
+	return 0;
+}
+
+ssize_t fs_read_full(int fd, void *buffer, size_t n)
+{
+	size_t done = 0;
+	while (done < n) {
+		ssize_t got = read(fd, (char *)buffer + done, n - done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t fs_pread_full(int fd, void *buffer, size_t n, off_t offset)
+{
+	size_t done = 0;
+	while (done < n) {
+		ssize_t got = pread(fd, (char *)buffer + done, n - done, offset + (off_t)done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_len,
+               cst_error **error)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", shown);
+	size_t size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
+	_cleanup_free_ char *data = NULL;
+	size_t capacity = 0, len = 0;
+	for (;;) {
+		if (len > limit)
+			return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown,
+			                 limit);
+		char *grown = grow_array(data, &capacity, MAX(len + 4096, size + 2), 1);
+		if (!grown)
+			return error_oom(error);
+		data = grown;
+		ssize_t got = fs_read_full(fd, data + len, capacity - len - 1);
+		if (got < 0)
+			return error_sys(error, errno, "read %s", shown);
+		len += (size_t)got;
+		if (len < capacity - 1)
+			break;
+	}
+	if (len > limit)
+		return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown, limit);
+	data[len] = '\0';
+	*ret = steal_ptr(&data);
+	*ret_len = len;
+	return 0;
+}
+
+int fs_read_file(int dirfd, const char *path, size_t limit, char **ret, size_t *ret_len,
+                 cst_error **error)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", path);
+	return fs_read_fd(fd, path, limit, ret, ret_len, error);
+}
+
+char *fs_readlink(int dirfd, const char *path)
+{
+	for (size_t size = 256;; size *= 2) {
+		_cleanup_free_ char *target = malloc(size);
+		if (!target)
+			return NULL;
+		ssize_t n = readlinkat(dirfd, path, target, size);
+		if (n < 0)
+			return NULL;
+		if ((size_t)n < size) {
+			target[n] = '\0';
+			return steal_ptr(&target);
+		}
+	}
+}
+
+bool fs_exists(int dirfd, const char *path)
+{
+	struct stat st;
+	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Content, mode and, if durable, the barrier; the file is complete afterwards. */
+static int fill_file(int fd, const void *data, size_t n, mode_t mode, bool durable,
+                     const char *shown, cst_error **error)
+{
+	if (sys_write_all(fd, data, n) < 0)
+		return error_sys(error, errno, "write %s", shown);
+	if (sys_fchmod(fd, mode) < 0)
+		return error_sys(error, errno, "chmod %s", shown);
+	if (durable && sys_fdatasync(fd) < 0)
+		return error_sys(error, errno, "fdatasync %s", shown);
+	return 0;
+}
+
+int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
+                    unsigned flags, const char *shown, cst_error **error)
+{
+	bool durable = flags & FS_DURABLE;
+	if (!shown)
+		shown = name;
+	uint32_t random;
+	int r = random_bytes(&random, sizeof(random), error);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *temporary = str_printf(".tmp-%s%u", name, random);
+	if (!temporary)
+		return error_oom(error);
+	_cleanup_close_ int fd =
+	        sys_openat(dirfd, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s for writing", shown);
+	r = fill_file(fd, data, n, mode, durable, shown, error);
+	if (r == 0 && sys_close_checked(steal_fd(&fd)) < 0)
+		r = error_sys(error, errno, "close %s", shown);
+	if (r == 0 && sys_renameat(dirfd, temporary, dirfd, name) < 0)
+		r = error_sys(error, errno, "rename %s %s", temporary, shown);
+	if (r < 0) {
+		(void)sys_unlinkat(dirfd, temporary, 0);
+		return r;
+	}
+	return durable ? fs_fsync_dir(dirfd, shown, error) : 0;
+}
+
+int fs_write_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
+                  const char *shown, cst_error **error)
+{
+	if (!shown)
+		shown = name;
+	_cleanup_close_ int fd = sys_openat(
+	        dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", shown);
+	if (sys_write_all(fd, data, n) < 0)
+		return error_sys(error, errno, "write %s", shown);
+	if (sys_close_checked(steal_fd(&fd)) < 0)
+		return error_sys(error, errno, "close %s", shown);
+	return 0;
+}
+
+int fs_fsync_dir(int dirfd, const char *shown, cst_error **error)
+{
+	if (sys_fsync(dirfd) < 0)
+		return error_sys(error, errno, "fsync the directory of %s", shown);
+	return 0;
+}
+
+int fs_fsync_path(int dirfd, const char *path, const char *shown, cst_error **error)
+{
+	_cleanup_close_ int fd =
+	        openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", shown ? shown : path);
+	if (sys_fsync(fd) < 0)
+		return error_sys(error, errno, "fsync %s", shown ? shown : path);
+	return 0;
+}
+
+int fs_list_dir(int dirfd, const char *name, struct strv *ret, const char *shown, cst_error **error)
+{
+	if (!shown)
+		shown = name;
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", shown);
+	DIR *dir = fdopendir(fd);
+	if (!dir)
+		return error_sys(error, errno, "open %s", shown);
+	(void)steal_fd(&fd);
+	_cleanup_strv_ struct strv names = {0};
+	int r = 0;
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry) {
+			if (errno)
+				r = error_sys(error, errno, "readdir %s", shown);
+			break;
+		}
+		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
+			continue;
+		if (!strv_add(&names, entry->d_name)) {
+			r = error_oom(error);
+			break;
+		}
+	}
+	closedir(dir);
+	if (r < 0)
+		return r;
+	strv_sort(&names);
+	strv_free(ret);
+	*ret = names;
+	names = (struct strv){0};
+	return 0;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+#include <stdio.h>
+
+void json_writer_init(struct json_writer *w, struct strbuf *out, enum json_dialect dialect)
+{
+	*w = (struct json_writer){.out = out, .dialect = dialect};
+}
+
+static inline void before_value(struct json_writer *w)
+{
+	if (w->need_comma)
+		strbuf_addc(w->out, ',');
+	w->need_comma = true;
+}
+
+static void open_bracket(struct json_writer *w, char c)
+{
+	before_value(w);
+	strbuf_addc(w->out, c);
+	w->need_comma = false;
+}
+
+static void close_bracket(struct json_writer *w, char c)
+{
+	strbuf_addc(w->out, c);
+	w->need_comma = true;
+}
+
+void json_object_open(struct json_writer *w)
+{
+	open_bracket(w, '{');
+}
+
+void json_object_close(struct json_writer *w)
+{
+	close_bracket(w, '}');
+}
+
+void json_array_open(struct json_writer *w)
+{
+	open_bracket(w, '[');
+}
+
+void json_array_close(struct json_writer *w)
+{
+	close_bracket(w, ']');
+}
+
+/* ---- strings ---- */
+
+/* 1: this byte cannot stand in a string as it is, or begins a character that has to be looked at.
+ */
+static const unsigned char special[256] = {
+        [0 ... 0x1f] = 1, ['"'] = 1, ['\\'] = 1,          ['<'] = 1,
+        ['>'] = 1,        ['&'] = 1, [0x80 ... 0xff] = 1,
+};
+
+/* Bytes of the UTF-8 character at p, 0 if it is none: overlong forms, surrogates and values above
+ * U+10FFFF are not. */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t len;
+	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+		len = 2;
+	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		len = 3;
+		low = p[0] == 0xe0 ? 0xa0 : 0x80;
+		high = p[0] == 0xed ? 0x9f : 0xbf;
+	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		len = 4;
+		low = p[0] == 0xf0 ? 0x90 : 0x80;
+		high = p[0] == 0xf4 ? 0x8f : 0xbf;
+	} else {
+		return 0;
+	}
+	if (n < len || p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++) {
+		if (p[i] < 0x80 || p[i] > 0xbf)
+			return 0;
+	}
+	return len;
+}
+
+static void put_ascii(struct json_writer *w, unsigned char c)
+{
+	char text[8] = {'\\', (char)c};
+	switch (c) {
+	case '"':
+	case '\\': break;
+	case '\n': text[1] = 'n'; break;
+	case '\r': text[1] = 'r'; break;
+	case '\t': text[1] = 't'; break;
+	default:
+		if (w->dialect == JSON_OUTPUT && (c == '\b' || c == '\f'))
+			text[1] = c == '\b' ? 'b' : 'f';
+		else
+			(void)snprintf(text, sizeof(text), "\\u%04x", c);
+	}
+	strbuf_adds(w->out, text);
+}
+
+/* One special character; how many bytes it took. */
+static size_t put_special(struct json_writer *w, const unsigned char *p, size_t n)
+{
+	if (*p < 0x80) {
+		put_ascii(w, *p);
+		return 1;
+	}
+	size_t len = utf8_length(p, n);
+	if (!len) {
+		strbuf_adds(w->out, "\\ufffd");
+		return 1;
+	}
+	if (len == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] | 1) == 0xa9) /* U+2028, U+2029 */
+		strbuf_adds(w->out, p[2] & 1 ? "\\u2029" : "\\u2028");
+	else
+		strbuf_add(w->out, p, len);
+	return len;
+}
+
+static void put_quoted(struct json_writer *w, const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s, *end = p + n;
+	strbuf_addc(w->out, '"');
+	while (p < end) {
+		const unsigned char *run = p;
+		while (p < end && !special[*p])
+			p++;
+		strbuf_add(w->out, run, (size_t)(p - run));
+		if (p < end)
+			p += put_special(w, p, (size_t)(end - p));
+	}
+	strbuf_addc(w->out, '"');
+}
+
+void json_put_key(struct json_writer *w, const char *key)
+{
+	before_value(w);
+	put_quoted(w, key, strlen(key));
+	strbuf_addc(w->out, ':');
+	w->need_comma = false;
+}
+
+void json_put_bytes(struct json_writer *w, const char *s, size_t n)
+{
+	before_value(w);
+	put_quoted(w, s, n);
+}
+
+void json_put_string(struct json_writer *w, const char *s)
+{
+	json_put_bytes(w, s, strlen(s));
+}
+
+void json_put_strings(struct json_writer *w, const char *const *items, size_t n)
+{
+	json_array_open(w);
+	for (size_t i = 0; i < n; i++)
+		json_put_string(w, items[i]);
+	json_array_close(w);
+}
+
+/* ---- other values ---- */
+
+void json_put_raw(struct json_writer *w, const char *json, size_t n)
+{
+	before_value(w);
+	strbuf_add(w->out, json, n);
+}
+
+void json_put_int64(struct json_writer *w, int64_t n)
+{
+	char text[24], *p = text + sizeof(text);
+	uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (n < 0)
+		*--p = '-';
+	json_put_raw(w, p, (size_t)(text + sizeof(text) - p));
+}
+
+void json_put_bool(struct json_writer *w, bool b)
+{
+	json_put_raw(w, b ? "true" : "false", b ? 4 : 5);
+}
+
+void json_put_null(struct json_writer *w)
+{
+	json_put_raw(w, "null", 4);
+}

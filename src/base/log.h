@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The library prints nothing. What a user ought to know although nothing failed goes to the log callback. */
+#ifndef CST_BASE_LOG_H
+#define CST_BASE_LOG_H
+
+#include "base/error.h"
+#include <cstorage/types.h>
+
+void log_warning(const char *format, ...) CST_PRINTF(1, 2);
+void log_debug(const char *format, ...) CST_PRINTF(1, 2);
+void log_error(const char *format, ...) CST_PRINTF(1, 2);
+bool log_enabled(enum cst_log_level level);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include <errno.h>
+#include <stdalign.h>
+#include <unistd.h>
+
+void closep(int *fd)
+{
+	if (*fd < 0)
+		return;
+	int saved = errno;
+	close(*fd);
+	errno = saved;
+}
+
+void *grow_array(void *array, size_t *capacity, size_t needed, size_t element)
+{
+	if (needed <= *capacity && array)
+		return array;
+	size_t larger = *capacity < 8 ? 8 : *capacity;
+	while (larger < needed) {
+		if (larger > SIZE_MAX / 2)
+			return NULL;
+		larger *= 2;
+	}
+	if (larger > SIZE_MAX / element)
+		return NULL;
+	void *grown = realloc(array, larger * element);
+	if (grown)
+		*capacity = larger;
+	return grown;
+}
+
+/* Blocks double from 4 KiB to 1 MiB; what is larger gets a block of its own. */
+#define ARENA_FIRST   4096
+#define ARENA_LARGEST (1024 * 1024)
+
+struct arena_block {
+	struct arena_block *next;
+	size_t used, size;
+	alignas(max_align_t) unsigned char data[];
+};
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	if (arena->failed || size > SIZE_MAX / 2) {
+		arena->failed = true;
+		return NULL;
+	}
+	size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+	struct arena_block *block = arena->blocks;
+	if (!block || block->size - block->used < rounded) {
+		size_t next = block ? MIN(block->size * 2, (size_t)ARENA_LARGEST) : ARENA_FIRST;
+		next = MAX(next, rounded);
+		struct arena_block *fresh = calloc(1, sizeof(*fresh) + next);
+		if (!fresh) {
+			arena->failed = true;
+			return NULL;
+		}
+		fresh->size = next;
+		fresh->next = block;
+		arena->blocks = block = fresh;
+	}
+	void *result = block->data + block->used;
+	block->used += rounded;
+	return result;
+}
+
+char *arena_strndup(struct arena *arena, const char *s, size_t n)
+{
+	char *copy = arena_alloc(arena, n + 1);
+	if (copy)
+		memcpy(copy, s, n);
+	return copy;
+}
+
+char *arena_strdup(struct arena *arena, const char *s)
+{
+	return s ? arena_strndup(arena, s, strlen(s)) : NULL;
+}
+
+void arena_clear(struct arena *arena)
+{
+	for (struct arena_block *block = arena->blocks; block;) {
+		struct arena_block *next = block->next;
+		free(block);
+		block = next;
+	}
+	*arena = (struct arena){0};
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/pool.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work;   /* something was queued, or the end */
+	pthread_cond_t change; /* for pool_wait: the same, or a task finished */
+	struct task *head, *tail;
+	unsigned idle, waiters;
+	bool stopping;
+	unsigned n_threads;
+	pthread_t threads[];
+};
+
+/* ---- how many ---- */
+
+static unsigned affinity_count(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (unsigned) MAX(CPU_COUNT(&set), 1);
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	return online > 0 ? (unsigned) online : 1;
+}
+
+static ssize_t read_small_file(const char *path, char *buffer, size_t size)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buffer, size - 1);
+
+	buffer[MAX(n, 0)] = '\0';
+	return n;
+}
+
+/* CPUs that cpu.max of one cgroup directory allows, rounded up; 0 when there is no limit. */
+static unsigned quota_count(const char *directory)
+{
+	char path[4200], text[64];
+	unsigned long long quota, period;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", directory);
+	if (read_small_file(path, text, sizeof(text)) <= 0)
+		return 0;
+	if (sscanf(text, "%llu %llu", &quota, &period) != 2 || period == 0)
+		return 0; /* "max 100000" */
+	return (unsigned) MIN((quota + period - 1) / period, 4096ULL);
+}
+
+unsigned pool_cpu_count(void)
+{
+	unsigned count = affinity_count();
+	char text[4096];
+
+	if (read_small_file("/proc/self/cgroup", text, sizeof(text)) <= 0)
+		return count;
+	char *path = strstr(text, "0::/");
+	if (!path)
+		return count; /* version 1 only: its quota is not worth a second protocol */
+	path += 3;
+	path[strcspn(path, "\n")] = '\0';
+	for (;;) { /* every level up to the root limits */
+		unsigned quota = quota_count(path);
+		if (quota > 0)
+			count = MIN(count, quota);
+		char *slash = strrchr(path, '/');
+		if (!slash || !*path)
+			break;
+		*slash = '\0';
+	}
+	return MAX(count, 1U);
+}
+
+/* ---- queue ---- */
+
+static struct task *take_task(struct pool *pool)
+{
+	struct task *task = pool->head;
+
+	if (task) {
+		pool->head = task->next;
+		if (!pool->head)
+			pool->tail = NULL;
+	}
+	return task;
+}
+
+static void put_task(struct pool *pool, struct task *task)
+{
+	task->next = NULL;
+	if (pool->tail)
+		pool->tail->next = task;
+	else
+		pool->head = task;
+	pool->tail = task;
+	if (pool->idle > 0)
+		pthread_cond_signal(&pool->work);
+	else if (pool->waiters > 0)
+		pthread_cond_signal(&pool->change);
+}
+
+/* Called and returns with the lock held. */
+static void run_unlocked(struct pool *pool, struct task *task)
+{
+	pthread_mutex_unlock(&pool->lock);
+	task->run(task);
+	pthread_mutex_lock(&pool->lock);
+	if (pool->waiters > 0)
+		pthread_cond_broadcast(&pool->change);
+}
+
+static void *worker(void *arg)
+{
+	struct pool *pool = arg;
+
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		struct task *task = take_task(pool);
+		if (task) {
+			run_unlocked(pool, task);
+			continue;
+		}
+		if (pool->stopping)
+			break;
+		pool->idle++;
+		pthread_cond_wait(&pool->work, &pool->lock);
+		pool->idle--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+int pool_new(unsigned workers, struct pool **ret, cst_error **error)
+{
+	_cleanup_pool_ struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pthread_t));
+	sigset_t all, old;
+	int r = 0;
+
+	if (!pool)
+		return error_oom(error);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->change, NULL);
+	/* The mask is inherited: signals stay with the threads that the library's user made. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (; r == 0 && pool->n_threads < workers; pool->n_threads += r == 0)
+		r = pthread_create(&pool->threads[pool->n_threads], NULL, worker, pool);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r != 0 && pool->n_threads == 0 && r != EAGAIN)
+		return error_sys(error, r, "pthread_create");
+	/* Fewer threads than asked for (a process limit) is a slower pool, not a failure. */
+	*ret = steal_ptr(&pool);
+	return 0;
+}
+
+static bool queue_empty(void *arg)
+{
+	const struct pool *pool = arg;
+	return !pool->head;
+}
+
+void pool_free(struct pool *pool)
+{
+	if (!pool)
+		return;
+	pool_wait(pool, queue_empty, pool);
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < pool->n_threads; i++)
+		pthread_join(pool->threads[i], NULL);
+	/* What the last running tasks queued in a pool that had no thread left to take it. */
+	pool_wait(pool, queue_empty, pool);
+	pthread_cond_destroy(&pool->change);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+void pool_freep(struct pool **pool)
+{
+	pool_free(*pool);
+}
+
+void pool_submit(struct pool *pool, struct task *task)
+{
+	pthread_mutex_lock(&pool->lock);
+	put_task(pool, task);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (!done(arg)) {
+		struct task *task = take_task(pool);
+		if (task) {
+			run_unlocked(pool, task);
+			continue;
+		}
+		pool->waiters++;
+		pthread_cond_wait(&pool->change, &pool->lock);
+		pool->waiters--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_wake(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_broadcast(&pool->change);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- strands ---- */
+
+static void strand_run(struct task *self)
+{
+	struct strand *strand = (struct strand *) ((char *) self - offsetof(struct strand, self));
+	struct pool *pool = strand->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	struct task *task = strand->head;
+	strand->head = task->next;
+	if (!strand->head)
+		strand->tail = NULL;
+	pthread_mutex_unlock(&pool->lock);
+
+	task->run(task);
+
+	/* One task at a time, then to the end of the queue: a long strand does not starve the others. */
+	pthread_mutex_lock(&pool->lock);
+	if (strand->head)
+		put_task(pool, &strand->self);
+	else
+		strand->scheduled = false;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void strand_init(struct strand *strand, struct pool *pool)
+{
+	*strand = (struct strand){.pool = pool, .self = {.run = strand_run}};
+}
+
+void strand_submit(struct strand *strand, struct task *task)
+{
+	struct pool *pool = strand->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	task->next = NULL;
+	if (strand->tail)
+		strand->tail->next = task;
+	else
+		strand->head = task;
+	strand->tail = task;
+	if (!strand->scheduled) {
+		strand->scheduled = true;
+		put_task(pool, &strand->self);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}

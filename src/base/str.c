@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+bool has_prefix(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool has_suffix(const char *s, const char *suffix)
+{
+	size_t n = strlen(s), m = strlen(suffix);
+	return n >= m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+/* Room for n more bytes and a NUL. */
+static bool strbuf_room(struct strbuf *buf, size_t n)
+{
+	if (buf->failed)
+		return false;
+	char *grown = NULL;
+	if (n < SIZE_MAX - buf->len - 1)
+		grown = grow_array(buf->data, &buf->capacity, buf->len + n + 1, 1);
+	if (!grown) {
+		buf->failed = true;
+		return false;
+	}
+	buf->data = grown;
+	return true;
+}
+
+void strbuf_add(struct strbuf *buf, const void *data, size_t n)
+{
+	if (!strbuf_room(buf, n))
+		return;
+	if (n)
+		memcpy(buf->data + buf->len, data, n);
+	buf->len += n;
+	buf->data[buf->len] = '\0';
+}
+
+void strbuf_adds(struct strbuf *buf, const char *s)
+{
+	strbuf_add(buf, s, strlen(s));
+}
+
+void strbuf_addc(struct strbuf *buf, char c)
+{
+	strbuf_add(buf, &c, 1);
+}
+
+static void strbuf_addv(struct strbuf *buf, const char *format, va_list args)
+{
+	va_list again;
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	if (n < 0) {
+		buf->failed = true;
+		return;
+	}
+	if (!strbuf_room(buf, (size_t)n))
+		return;
+	(void)vsnprintf(buf->data + buf->len, (size_t)n + 1, format, args);
+	buf->len += (size_t)n;
+}
+
+void strbuf_addf(struct strbuf *buf, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	strbuf_addv(buf, format, args);
+	va_end(args);
+}
+
+void strbuf_reset(struct strbuf *buf)
+{
+	buf->len = 0;
+	if (buf->data)
+		buf->data[0] = '\0';
+}
+
+char *strbuf_steal(struct strbuf *buf)
+{
+	strbuf_add(buf, "", 0); /* at least a NUL */
+	char *result = buf->failed ? NULL : steal_ptr(&buf->data);
+	strbuf_free(buf);
+	return result;
+}
+
+const char *strbuf_str(const struct strbuf *buf)
+{
+	return buf->data ? buf->data : "";
+}
+
+void strbuf_free(struct strbuf *buf)
+{
+	free(buf->data);
+	*buf = (struct strbuf){0};
+}
+
+char *str_printf(const char *format, ...)
+{
+	struct strbuf buf = {0};
+	va_list args;
+	va_start(args, format);
+	strbuf_addv(&buf, format, args);
+	va_end(args);
+	return strbuf_steal(&buf);
+}
+
+bool strv_take(struct strv *v, char *s)
+{
+	char **grown = s ? grow_array(v->items, &v->capacity, v->len + 2, sizeof(char *)) : NULL;
+	if (!grown) {
+		free(s);
+		return false;
+	}
+	v->items = grown;
+	v->items[v->len++] = s;
+	v->items[v->len] = NULL;
+	return true;
+}
+
+bool strv_add(struct strv *v, const char *s)
+{
+	return strv_take(v, strdup(s));
+}
+
+bool strv_addn(struct strv *v, const char *s, size_t n)
+{
+	return strv_take(v, strndup(s, n));
+}
+
+bool strv_contains(const struct strv *v, const char *s)
+{
+	for (size_t i = 0; i < v->len; i++) {
+		if (streq(v->items[i], s))
+			return true;
+	}
+	return false;
+}
+
+bool strv_copy(struct strv *to, const struct strv *from)
+{
+	for (size_t i = 0; i < from->len; i++) {
+		if (!strv_add(to, from->items[i])) {
+			strv_free(to);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool strv_split(struct strv *v, const char *s, char separator)
+{
+	for (;;) {
+		const char *end = strchrnul(s, separator);
+		if (!strv_addn(v, s, (size_t)(end - s)))
+			return false;
+		if (!*end)
+			return true;
+		s = end + 1;
+	}
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *v)
+{
+	if (v->len > 1)
+		qsort(v->items, v->len, sizeof(char *), compare_strings);
+}
+
+void strv_free(struct strv *v)
+{
+	for (size_t i = 0; i < v->len; i++)
+		free(v->items[i]);
+	free(v->items);
+	*v = (struct strv){0};
+}
+
+bool parse_u64(const char *s, uint64_t max, uint64_t *ret)
+{
+	if (!*s)
+		return false;
+	uint64_t value = 0;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return false;
+		uint64_t digit = (uint64_t)(*s - '0');
+		if (digit > max || value > (max - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	*ret = value;
+	return true;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/sys_fault.h"
+
+/* openat2 gives up with EAGAIN when a rename elsewhere raced with a ".." below RESOLVE_BENEATH or
+ * RESOLVE_IN_ROOT. */
+#define OPENAT2_TRIES 128
+
+static bool faulted(enum sys_call call, int fd, const char *path)
+{
+	int number = sys_fault(call, fd, path);
+
+	if (number == 0)
+		return false;
+	errno = number;
+	return true;
+}
+
+/* The result of one call, or -1 where a fault is injected in its place. */
+#define ONCE(call, fd, path, expression) (faulted(call, fd, path) ? -1 : (expression))
+
+/* The same, made again for as long as a signal kept it from doing anything. */
+#define RETRIED(call, fd, path, expression)                         \
+	({                                                          \
+		__typeof__(expression) result_;                     \
+		do                                                  \
+			result_ = ONCE(call, fd, path, expression); \
+		while (result_ == -1 && errno == EINTR);            \
+		result_;                                            \
+	})
+
+int sys_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+	bool changes = (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
+
+	return RETRIED(changes ? SYS_CALL_OPENAT : SYS_CALL_OPEN_READING, dirfd, path,
+	               openat(dirfd, path, flags, mode));
+}
+
+int sys_mkdirat(int dirfd, const char *path, mode_t mode)
+{
+	return ONCE(SYS_CALL_MKDIRAT, dirfd, path, mkdirat(dirfd, path, mode));
+}
+
+int sys_mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)
+{
+	return ONCE(SYS_CALL_MKNODAT, dirfd, path, mknodat(dirfd, path, mode, dev));
+}
+
+int sys_symlinkat(const char *target, int dirfd, const char *path)
+{
+	return ONCE(SYS_CALL_SYMLINKAT, dirfd, path, symlinkat(target, dirfd, path));
+}
+
+int sys_linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int flags)
+{
+	return ONCE(SYS_CALL_LINKAT, newdir, newpath,
+	            linkat(olddir, oldpath, newdir, newpath, flags));
+}
+
+int sys_unlinkat(int dirfd, const char *path, int flags)
+{
+	return ONCE(SYS_CALL_UNLINKAT, dirfd, path, unlinkat(dirfd, path, flags));
+}
+
+int sys_renameat(int olddir, const char *oldpath, int newdir, const char *newpath)
+{
+	return ONCE(SYS_CALL_RENAMEAT, newdir, newpath, renameat(olddir, oldpath, newdir, newpath));
+}
+
+int sys_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags)
+{
+	return ONCE(SYS_CALL_RENAMEAT2, newdir, newpath,
+	            (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags));
+}
+
+ssize_t sys_write(int fd, const void *data, size_t n)
+{
+	return RETRIED(SYS_CALL_WRITE, fd, NULL, write(fd, data, n));
+}
+
+ssize_t sys_pwrite(int fd, const void *data, size_t n, off_t offset)
+{
+	return RETRIED(SYS_CALL_PWRITE, fd, NULL, pwrite(fd, data, n, offset));
+}
+
+int sys_write_all(int fd, const void *data, size_t n)
+{
+	const char *p = data;
+
+	while (n > 0) {
+		ssize_t written = sys_write(fd, p, n);
+
+		if (written < 0)
+			return -1;
+		if (written == 0) {
+			errno = EIO;
+			return -1;
+		}
+		p += written;
+		n -= (size_t)written;
+	}
+	return 0;
+}
+
+int sys_pwrite_all(int fd, const void *data, size_t n, off_t offset)
+{
+	const char *p = data;
+
+	while (n > 0) {
+		ssize_t written = sys_pwrite(fd, p, n, offset);
+
+		if (written < 0)
+			return -1;
+		if (written == 0) {
+			errno = EIO;
+			return -1;
+		}
+		p += written;
+		n -= (size_t)written;
+		offset += written;
+	}
+	return 0;
+}
+
+ssize_t sys_copy_file_range(int in, off_t *inoff, int out, off_t *outoff, size_t n)
+{
+	return RETRIED(SYS_CALL_COPY_FILE_RANGE, out, NULL,
+	               copy_file_range(in, inoff, out, outoff, n, 0));
+}
+
+int sys_ficlone(int to, int from)
+{
+	return RETRIED(SYS_CALL_FICLONE, to, NULL, ioctl(to, FICLONE, from));
+}
+
+int sys_ftruncate(int fd, off_t size)
+{
+	return RETRIED(SYS_CALL_FTRUNCATE, fd, NULL, ftruncate(fd, size));
+}
+
+int sys_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	return RETRIED(SYS_CALL_FALLOCATE, fd, NULL, fallocate(fd, mode, offset, len));
+}
+
+int sys_close_checked(int fd)
+{
+	int fault = sys_fault(SYS_CALL_CLOSE_CHECKED, fd, NULL);
+	int result = close(fd); /* even then: Linux frees the descriptor whatever it returns */
+
+	if (fault != 0) {
+		errno = fault;
+		result = -1;
+	}
+	return result < 0 && errno == EINTR ? 0 : result;
+}
+
+int sys_fchown(int fd, uid_t uid, gid_t gid)
+{
+	return ONCE(SYS_CALL_FCHOWN, fd, NULL, fchown(fd, uid, gid));
+}
+
+int sys_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	return ONCE(SYS_CALL_FCHOWNAT, dirfd, path, fchownat(dirfd, path, uid, gid, flags));
+}
+
+int sys_fchmod(int fd, mode_t mode)
+{
+	return ONCE(SYS_CALL_FCHMOD, fd, NULL, fchmod(fd, mode));
+}
+
+int sys_fchmodat(int dirfd, const char *path, mode_t mode)
+{
+	return ONCE(SYS_CALL_FCHMODAT, dirfd, path, fchmodat(dirfd, path, mode, 0));
+}
+
+int sys_utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)
+{
+	return ONCE(SYS_CALL_UTIMENSAT, dirfd, path, utimensat(dirfd, path, times, flags));
+}
+
+int sys_futimens(int fd, const struct timespec times[2])
+{
+	return ONCE(SYS_CALL_FUTIMENS, fd, NULL, futimens(fd, times));
+}
+
+int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags)
+{
+	return ONCE(SYS_CALL_FSETXATTR, fd, NULL, fsetxattr(fd, name, value, n, flags));
+}
+
+int sys_lsetxattr(const char *path, const char *name, const void *value, size_t n, int flags)
+{
+	return ONCE(SYS_CALL_LSETXATTR, AT_FDCWD, path, lsetxattr(path, name, value, n, flags));
+}
+
+int sys_fremovexattr(int fd, const char *name)
+{
+	return ONCE(SYS_CALL_FREMOVEXATTR, fd, NULL, fremovexattr(fd, name));
+}
+
+/* CST_NO_BARRIERS (-Ddurable=false) exists to show that the power-cut tests notice missing
+ * barriers. */
+#ifdef CST_NO_BARRIERS
+#define BARRIER(call, fd, expression) 0
+#else
+#define BARRIER(call, fd, expression) RETRIED(call, fd, NULL, expression)
+#endif
+
+int sys_fsync(int fd)
+{
+	return BARRIER(SYS_CALL_FSYNC, fd, fsync(fd));
+}
+
+int sys_fdatasync(int fd)
+{
+	return BARRIER(SYS_CALL_FDATASYNC, fd, fdatasync(fd));
+}
+
+int sys_syncfs(int fd)
+{
+	return BARRIER(SYS_CALL_SYNCFS, fd, syncfs(fd));
+}
+
+int sys_sync_file_range(int fd, off_t offset, off_t n, unsigned flags)
+{
+	return BARRIER(SYS_CALL_SYNC_FILE_RANGE, fd, sync_file_range(fd, offset, n, flags));
+}
+
+int sys_mount(const char *source, const char *target, const char *type, unsigned long flags,
+              const void *data)
+{
+	return ONCE(SYS_CALL_MOUNT, AT_FDCWD, target, mount(source, target, type, flags, data));
+}
+
+int sys_umount2(const char *target, int flags)
+{
+	return ONCE(SYS_CALL_UMOUNT2, AT_FDCWD, target, umount2(target, flags));
+}
+
+/* The calls of the new mount API by number: musl and older glibc have no wrappers for them. */
+
+int sys_fsopen(const char *type, unsigned flags)
+{
+	return ONCE(SYS_CALL_FSOPEN, -1, type, (int)syscall(SYS_fsopen, type, flags));
+}
+
+int sys_fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux)
+{
+	return ONCE(SYS_CALL_FSCONFIG, -1, key,
+	            (int)syscall(SYS_fsconfig, fd, cmd, key, value, aux));
+}
+
+int sys_fsmount(int fd, unsigned flags, unsigned attr_flags)
+{
+	return ONCE(SYS_CALL_FSMOUNT, fd, NULL, (int)syscall(SYS_fsmount, fd, flags, attr_flags));
+}
+
+int sys_move_mount(int fromdir, const char *from, int todir, const char *to, unsigned flags)
+{
+	return ONCE(SYS_CALL_MOVE_MOUNT, todir, to,
+	            (int)syscall(SYS_move_mount, fromdir, from, todir, to, flags));
+}
+
+int sys_open_tree(int dirfd, const char *path, unsigned flags)
+{
+	return ONCE(SYS_CALL_OPEN_TREE, dirfd, path,
+	            (int)syscall(SYS_open_tree, dirfd, path, flags));
+}
+
+int sys_mount_setattr(int dirfd, const char *path, unsigned flags, const struct mount_attr_v0 *attr)
+{
+	return ONCE(SYS_CALL_MOUNT_SETATTR, dirfd, path,
+	            (int)syscall(SYS_mount_setattr, dirfd, path, flags, attr, sizeof(*attr)));
+}
+
+int sys_openat2(int dirfd, const char *path, const struct open_how_v0 *how)
+{
+	int fd;
+
+	for (int tries = 0; tries < OPENAT2_TRIES; tries++) {
+		fd = RETRIED(SYS_CALL_OPEN_READING, dirfd, path,
+		             (int)syscall(SYS_openat2, dirfd, path, how, sizeof(*how)));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
+}

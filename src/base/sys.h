@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one table of system calls that change something: files, mounts, namespaces, locks on disk. Everything
+ * that mutates goes through sys_*(); everything that only reads calls libc directly. A build with
+ * -Dfault-injection=true (the test builds) can count them, record them, fail the Nth with a chosen errno, or die
+ * at it, steered by the environment (sys_fault.c); in a release build each is a plain inline call.
+ *
+ * All behave as the libc function of that name: -1 and errno. EINTR is retried where the call is restartable and
+ * nothing was done (open, fsync, ftruncate, fallocate, flock-like calls); sys_write_all and friends finish short
+ * writes. sys_close does not return errors; use sys_close_checked after writing.
+ */
+#ifndef CST_BASE_SYS_H
+#define CST_BASE_SYS_H
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+int sys_openat(int dirfd, const char *path, int flags, mode_t mode); /* O_CREAT, O_TRUNC, O_TMPFILE only */
+int sys_mkdirat(int dirfd, const char *path, mode_t mode);
+int sys_mknodat(int dirfd, const char *path, mode_t mode, dev_t dev);
+int sys_symlinkat(const char *target, int dirfd, const char *path);
+int sys_linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int flags);
+int sys_unlinkat(int dirfd, const char *path, int flags);
+int sys_renameat(int olddir, const char *oldpath, int newdir, const char *newpath);
+int sys_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
+
+ssize_t sys_write(int fd, const void *data, size_t n);
+ssize_t sys_pwrite(int fd, const void *data, size_t n, off_t offset);
+int sys_write_all(int fd, const void *data, size_t n);               /* 0 or -1 */
+int sys_pwrite_all(int fd, const void *data, size_t n, off_t offset); /* 0 or -1 */
+ssize_t sys_copy_file_range(int in, off_t *inoff, int out, off_t *outoff, size_t n);
+int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
+int sys_ftruncate(int fd, off_t size);
+int sys_fallocate(int fd, int mode, off_t offset, off_t len);
+int sys_close_checked(int fd); /* EINTR counts as success */
+
+int sys_fchown(int fd, uid_t uid, gid_t gid);
+int sys_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags);
+int sys_fchmod(int fd, mode_t mode);
+int sys_fchmodat(int dirfd, const char *path, mode_t mode);
+int sys_utimensat(int dirfd, const char *path, const struct timespec times[2], int flags);
+int sys_futimens(int fd, const struct timespec times[2]);
+int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags);
+int sys_lsetxattr(const char *path, const char *name, const void *value, size_t n, int flags);
+int sys_fremovexattr(int fd, const char *name);
+
+int sys_fsync(int fd);
+int sys_fdatasync(int fd);
+int sys_syncfs(int fd);
+int sys_sync_file_range(int fd, off_t offset, off_t n, unsigned flags); /* a hint: failures of it are ignored by callers */
+
+int sys_mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+int sys_umount2(const char *target, int flags);
+int sys_fsopen(const char *type, unsigned flags);
+int sys_fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux);
+int sys_fsmount(int fd, unsigned flags, unsigned attr_flags);
+int sys_move_mount(int fromdir, const char *from, int todir, const char *to, unsigned flags);
+int sys_open_tree(int dirfd, const char *path, unsigned flags);
+struct mount_attr_v0 { /* struct mount_attr of linux/mount.h, which older headers lack */
+	uint64_t attr_set, attr_clr, propagation, userns_fd;
+};
+int sys_mount_setattr(int dirfd, const char *path, unsigned flags, const struct mount_attr_v0 *attr);
+
+/* Read-only helpers that libc of Debian 12 does not wrap. */
+struct open_how_v0 {
+	uint64_t flags, mode, resolve;
+};
+int sys_openat2(int dirfd, const char *path, const struct open_how_v0 *how); /* never with O_CREAT: see fs.h */
+
+#endif

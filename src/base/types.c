@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/types.h"
+#include "base/fs.h"
+#include <errno.h>
+#include <unistd.h>
+
+/* ---- streams ---- */
+
+static int64_t read_fd(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	int fd = (int)(intptr_t)userdata;
+	ssize_t n;
+	do
+		n = read(fd, buffer, size);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? error_sys(error, errno, "read") : n;
+}
+
+/* A pipe or file of the caller: not part of the store, so not in the syscall table. */
+static int write_fd(void *userdata, const void *data, size_t size, cst_error **error)
+{
+	int fd = (int)(intptr_t)userdata;
+	const char *p = data;
+	while (size) {
+		ssize_t n = write(fd, p, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_sys(error, errno, "write");
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+cst_source cst_source_fd(int fd)
+{
+	return (cst_source){.read = read_fd, .userdata = (void *)(intptr_t)fd};
+}
+
+cst_sink cst_sink_fd(int fd)
+{
+	return (cst_sink){.write = write_fd, .userdata = (void *)(intptr_t)fd};
+}
+
+static int64_t read_memory(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	cst_memory *memory = userdata;
+	size_t n = MIN(size, memory->size - memory->offset);
+	if (n)
+		memcpy(buffer, memory->data + memory->offset, n);
+	memory->offset += n;
+	return (int64_t)n;
+}
+
+static int write_memory(void *userdata, const void *data, size_t size, cst_error **error)
+{
+	cst_memory *memory = userdata;
+	if (size > SIZE_MAX - memory->size)
+		return error_oom(error);
+	char *grown =
+	        grow_array(memory->data, &memory->offset, MAX(memory->size + size, (size_t)1), 1);
+	if (!grown)
+		return error_oom(error);
+	memory->data = grown;
+	if (size)
+		memcpy(memory->data + memory->size, data, size);
+	memory->size += size;
+	return 0;
+}
+
+cst_source cst_source_memory(cst_memory *memory)
+{
+	return (cst_source){.read = read_memory, .userdata = memory};
+}
+
+cst_sink cst_sink_memory(cst_memory *memory)
+{
+	return (cst_sink){.write = write_memory, .userdata = memory};
+}
+
+int64_t source_read(const cst_source *source, void *buffer, size_t size, cst_error **error)
+{
+	cst_error *reason = NULL;
+	int64_t n = source->read(source->userdata, buffer, size, &reason);
+	if (n >= 0 && (uint64_t)n <= size)
+		return n;
+	if (!reason)
+		return error_set(error, CST_EIO_CALLBACK,
+		                 "the caller's source failed without saying why");
+	return error_propagate(error, reason);
+}
+
+int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **error)
+{
+	cst_error *reason = NULL;
+	if (sink->write(sink->userdata, data, size, &reason) == 0)
+		return 0;
+	if (!reason)
+		return error_set(error, CST_EIO_CALLBACK,
+		                 "the caller's sink failed without saying why");
+	return error_propagate(error, reason);
+}
+
+/* ---- lists of strings ---- */
+
+struct cst_strings {
+	struct strv v;
+};
+
+cst_strings *strings_from_strv(struct strv *v)
+{
+	cst_strings *strings = new0(cst_strings, 1);
+	if (!strings)
+		return NULL;
+	strings->v = *v;
+	*v = (struct strv){0};
+	return strings;
+}
+
+size_t cst_strings_size(const cst_strings *strings)
+{
+	return strings ? strings->v.len : 0;
+}
+
+const char *cst_strings_get(const cst_strings *strings, size_t index)
+{
+	return strings && index < strings->v.len ? strings->v.items[index] : NULL;
+}
+
+void cst_strings_free(cst_strings *strings)
+{
+	if (!strings)
+		return;
+	strv_free(&strings->v);
+	free(strings);
+}
+
+void cst_free(void *memory)
+{
+	free(memory);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The library's side of the small public types of <cstorage/types.h>. */
+#ifndef CST_BASE_TYPES_H
+#define CST_BASE_TYPES_H
+
+#include "base/str.h"
+#include <cstorage/types.h>
+
+/* Moves the strings of v into a public list, leaving v empty. NULL: out of memory (v is kept). */
+cst_strings *strings_from_strv(struct strv *v);
+
+/* One read of a caller's source, checked: 0..size, or the error. A callback that fails without saying why gets
+ * CST_EIO_CALLBACK. */
+int64_t source_read(const cst_source *source, void *buffer, size_t size, cst_error **error);
+int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **error);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Store options from the files and the environment (docs/format/config.md, "storage.conf"). */
+#include "config/storage_conf.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include <errno.h>
+
+/* ---- files ---- */
+
+/* Opened to wait for a writer: the file may be a pipe. */
+static int read_conf(const char *path, char **data, size_t *len, cst_error **error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", path);
+	int code = fs_read_fd(fd, path, TOML_MAX_SIZE, data, len, error);
+	if (code < 0)
+		error_prefix(error, "decode configuration \"%s\"", path);
+	return code;
+}
+
+static int merge_file(struct settings *settings, const char *path, cst_error **error)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	_cleanup_free_ char *data = NULL;
+	size_t len = 0;
+	struct toml_node *root = NULL;
+	int code = read_conf(path, &data, &len, error);
+	if (code < 0)
+		return code;
+	code = toml_parse(data, len, TOML_1_1, &arena, &root, error);
+	if (code == 0)
+		code = settings_merge(settings, root, path, error);
+	if (code < 0)
+		error_prefix(error, "decode configuration \"%s\"", path);
+	return code;
+}
+
+static int merge_files(struct settings *settings, const char *file, uid_t user, cst_error **error)
+{
+	_cleanup_strv_ struct strv paths = {0};
+	int code = config_find_files(file, user, &paths, error);
+	for (size_t i = 0; code == 0 && i < paths.len; i++)
+		code = merge_file(settings, paths.items[i], error);
+	return code;
+}
+
+/* ---- roots ---- */
+
+static const char *text_of(const struct settings *settings, enum setting setting)
+{
+	return strempty(settings->texts[setting]);
+}
+
+static int set_graph_root(cst_config *config, const struct settings *settings, uid_t user,
+                          cst_error **error)
+{
+	const char *graph = text_of(settings, SETTING_GRAPHROOT);
+	const char *rootless = text_of(settings, SETTING_ROOTLESS_STORAGE_PATH);
+	if (*graph && *rootless)
+		log_warning("Both rootless_storage_path and graphroot are set, using graphroot "
+		            "setting only, rootless_storage_path is deprecated and should be "
+		            "removed from the config");
+	if (*graph)
+		return config_expand_path(graph, user, "graphroot", &config->graph_root, error);
+	if (*rootless && user != 0)
+		return config_expand_path(rootless, user, "rootless_storage_path",
+		                          &config->graph_root, error);
+	return config_default_graph_root(user, &config->graph_root, error);
+}
+
+static int set_run_root(cst_config *config, const struct settings *settings, uid_t user,
+                        cst_error **error)
+{
+	const char *run = text_of(settings, SETTING_RUNROOT);
+	if (*run)
+		return config_expand_path(run, user, "runroot", &config->run_root, error);
+	return config_default_run_root(user, &config->run_root, error);
+}
+
+static bool same_directory(const char *a, const char *b)
+{
+	struct stat x, y;
+	if (streq(a, b))
+		return true;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int set_image_store(cst_config *config, const struct settings *settings, uid_t user,
+                           cst_error **error)
+{
+	const char *text = text_of(settings, SETTING_IMAGESTORE);
+	if (!*text)
+		return 0;
+	config->image_store = config_expand(text, user);
+	if (!config->image_store)
+		return error_oom(error);
+	if (same_directory(config->image_store, config->graph_root))
+		return error_set(error, CST_EINVAL,
+		                 "imagestore %s must either be not set or be different than "
+		                 "graphroot",
+		                 config->image_store);
+	return 0;
+}
+
+/* ---- driver and its options ---- */
+
+static int set_driver(cst_config *config, const struct settings *settings, cst_error **error)
+{
+	const char *driver = getenv("STORAGE_DRIVER");
+	if (isempty(driver))
+		driver = text_of(settings, SETTING_DRIVER);
+	if (streq(driver, "overlay2")) {
+		log_warning("Switching default driver from overlay2 to the equivalent overlay "
+		            "driver");
+		driver = "overlay";
+	}
+	config->driver = strdup(driver);
+	return config->driver ? 0 : error_oom(error);
+}
+
+static bool add_option(struct strv *options, const char *name, const char *value)
+{
+	return strv_take(options, str_printf("%s=%s", name, value));
+}
+
+static bool add_list(struct strv *options, const char *name, const struct strv *values, uid_t user)
+{
+	for (size_t i = 0; i < values->len; i++) {
+		_cleanup_free_ char *value = config_expand(values->items[i], user);
+		if (!value || !add_option(options, name, value))
+			return false;
+	}
+	return true;
+}
+
+/* The list that STORAGE_OPTS replaces as a whole. */
+static int set_driver_options(cst_config *config, const struct settings *settings, uid_t user,
+                              cst_error **error)
+{
+	const char *given = getenv("STORAGE_OPTS");
+	struct strv *options = &config->driver_options;
+	bool ok = true;
+	if (given) {
+		ok = !*given || strv_split(options, given, ',');
+		return ok ? 0 : error_oom(error);
+	}
+	for (int i = SETTING_DRIVER_OPTIONS; ok && i < SETTING_COUNT; i++) {
+		const struct setting_info *info = &setting_infos[i];
+		if (info->kind == SETTING_LIST)
+			ok = add_list(options, info->option, &settings->lists[i], user);
+		else if (!isempty(settings->texts[i]))
+			ok = add_option(options, info->option, settings->texts[i]);
+	}
+	return ok ? 0 : error_oom(error);
+}
+
+/* ---- all of it ---- */
+
+static uint32_t number_of(const struct settings *settings, enum setting setting)
+{
+	uint64_t number = 0;
+	(void)parse_u64(text_of(settings, setting), UINT32_MAX, &number); /* "" stays 0 */
+	return (uint32_t)number;
+}
+
+static bool is_true(const struct settings *settings, enum setting setting)
+{
+	return streq(text_of(settings, setting), "true");
+}
+
+/* "key=value" by key: as whole strings "a-b=" would come before "a=". */
+static int compare_pairs(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+	size_t n = strcspn(x, "="), m = strcspn(y, "=");
+	int order = memcmp(x, y, MIN(n, m));
+	return order ? order : (n > m) - (n < m);
+}
+
+static int fill_config(cst_config *config, struct settings *settings, uid_t user, cst_error **error)
+{
+	int code = set_graph_root(config, settings, user, error);
+	if (code == 0)
+		code = set_run_root(config, settings, user, error);
+	if (code == 0)
+		code = set_image_store(config, settings, user, error);
+	if (code == 0)
+		code = set_driver(config, settings, error);
+	if (code == 0)
+		code = set_driver_options(config, settings, user, error);
+	if (code < 0)
+		return code;
+	config->driver_priority = settings->lists[SETTING_DRIVER_PRIORITY];
+	settings->lists[SETTING_DRIVER_PRIORITY] = (struct strv){0};
+	config->pull_options = settings->pull_options;
+	settings->pull_options = (struct strv){0};
+	if (config->pull_options.len > 1)
+		qsort(config->pull_options.items, config->pull_options.len, sizeof(char *),
+		      compare_pairs);
+	config->root_auto_userns_user = steal_ptr(&settings->texts[SETTING_ROOT_AUTO_USERNS_USER]);
+	return 0;
+}
+
+/* The public view; borrows everything from the configuration. */
+static void fill_options(cst_config *config, const struct settings *settings)
+{
+	config->options = (cst_store_options){
+	        .size = sizeof(config->options),
+	        .graph_root = config->graph_root,
+	        .run_root = config->run_root,
+	        .image_store = config->image_store,
+	        .driver = config->driver,
+	        .driver_priority = (const char *const *)config->driver_priority.items,
+	        .n_driver_priority = config->driver_priority.len,
+	        .driver_options = (const char *const *)config->driver_options.items,
+	        .n_driver_options = config->driver_options.len,
+	        .root_auto_userns_user = config->root_auto_userns_user,
+	        .auto_userns_min_size = number_of(settings, SETTING_AUTO_USERNS_MIN_SIZE),
+	        .auto_userns_max_size = number_of(settings, SETTING_AUTO_USERNS_MAX_SIZE),
+	        .pull_options = (const char *const *)config->pull_options.items,
+	        .n_pull_options = config->pull_options.len,
+	        .has_pull_options = settings->has_pull_options,
+	        .disable_volatile = is_true(settings, SETTING_DISABLE_VOLATILE),
+	        .transient_store = is_true(settings, SETTING_TRANSIENT_STORE),
+	};
+}
+
+DEFINE_CLEANUP(cst_config *, cst_config_free)
+
+int cst_config_load(const char *file, cst_config **config, cst_error **error)
+{
+	_cleanup_settings_ struct settings settings = {0};
+	_cleanup_(cst_config_freep) cst_config *loaded = new0(cst_config, 1);
+	uid_t user = config_user();
+	if (!loaded)
+		return error_oom(error);
+	int code = merge_files(&settings, file, user, error);
+	if (code == 0)
+		code = fill_config(loaded, &settings, user, error);
+	if (code < 0)
+		return code;
+	fill_options(loaded, &settings);
+	*config = steal_ptr(&loaded);
+	return 0;
+}
+
+const cst_store_options *cst_config_options(const cst_config *config)
+{
+	return &config->options;
+}
+
+void cst_config_free(cst_config *config)
+{
+	if (!config)
+		return;
+	free(config->graph_root);
+	free(config->run_root);
+	free(config->image_store);
+	free(config->driver);
+	free(config->root_auto_userns_user);
+	strv_free(&config->driver_priority);
+	strv_free(&config->driver_options);
+	strv_free(&config->pull_options);
+	free(config);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage.conf (docs/format/config.md): finding the files, merging them into a settings table, and
+ * making store options of that and the environment.
+ */
+#ifndef CST_CONFIG_STORAGE_CONF_H
+#define CST_CONFIG_STORAGE_CONF_H
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "config/toml.h"
+#include <cstorage/store.h>
+#include <sys/types.h>
+
+/* Driver options are emitted in the order of this list, so it is the order of the file format. */
+enum setting {
+	SETTING_DRIVER,
+	SETTING_DRIVER_PRIORITY,
+	SETTING_RUNROOT,
+	SETTING_GRAPHROOT,
+	SETTING_ROOTLESS_STORAGE_PATH,
+	SETTING_IMAGESTORE,
+	SETTING_TRANSIENT_STORE,
+	SETTING_ROOT_AUTO_USERNS_USER,
+	SETTING_AUTO_USERNS_MIN_SIZE,
+	SETTING_AUTO_USERNS_MAX_SIZE,
+	SETTING_DISABLE_VOLATILE,
+	SETTING_DRIVER_OPTIONS, /* from here on: options for drivers */
+	SETTING_ADDITIONAL_IMAGE_STORES = SETTING_DRIVER_OPTIONS,
+	SETTING_ADDITIONAL_LAYER_STORES,
+	SETTING_SIZE,
+	SETTING_MOUNT_PROGRAM,
+	SETTING_SKIP_MOUNT_HOME,
+	SETTING_IGNORE_CHOWN_ERRORS,
+	SETTING_FORCE_MASK,
+	SETTING_MOUNTOPT,
+	SETTING_BTRFS_MIN_SPACE,
+	SETTING_BTRFS_SIZE,
+	SETTING_OVERLAY_IGNORE_CHOWN_ERRORS,
+	SETTING_OVERLAY_MOUNT_PROGRAM,
+	SETTING_OVERLAY_MOUNTOPT,
+	SETTING_OVERLAY_SIZE,
+	SETTING_OVERLAY_INODES,
+	SETTING_OVERLAY_SKIP_MOUNT_HOME,
+	SETTING_OVERLAY_FORCE_MASK,
+	SETTING_OVERLAY_USE_COMPOSEFS,
+	SETTING_OVERLAY_SYNC,
+	SETTING_VFS_IGNORE_CHOWN_ERRORS,
+	SETTING_VFS_SYNC,
+	SETTING_ZFS_FSNAME,
+	SETTING_ZFS_MOUNTOPT,
+	SETTING_ZFS_SIZE,
+	SETTING_COUNT,
+};
+
+enum setting_kind {
+	SETTING_STRING,
+	SETTING_BOOL,
+	SETTING_UINT32,
+	SETTING_MASK, /* a number, kept as its octal digits */
+	SETTING_LIST,
+};
+
+struct setting_info {
+	const char *table, *key;
+	enum setting_kind kind;
+	const char *option; /* name of the driver option, NULL: it is none */
+};
+extern const struct setting_info setting_infos[SETTING_COUNT];
+
+/* What the files said so far. A later file wins. */
+struct settings {
+	char *texts[SETTING_COUNT]; /* NULL: not set; numbers and booleans as Go prints them */
+	struct strv lists[SETTING_COUNT]; /* of kind SETTING_LIST */
+	bool append[SETTING_COUNT];       /* {append=true} was seen: arrays add from now on */
+	bool has_pull_options;
+	struct strv pull_options; /* "key=value" */
+};
+void settings_free(struct settings *settings);
+#define _cleanup_settings_ _cleanup_(settings_free)
+
+/* Decodes a parsed file. `file` is for the log. Unknown keys are warned about. */
+int settings_merge(struct settings *settings, const struct toml_node *root, const char *file,
+                   cst_error **error);
+
+/* Who the store is for: behind `_CONTAINERS_ROOTLESS_UID`, inside of a user namespace, the user
+ * outside. */
+uid_t config_user(void);
+/* Home directory of that user. */
+int config_home(uid_t user, char **home, cst_error **error);
+
+/* The files to read, in order, all of which must be readable. `file`: this one instead of
+ * searching, or NULL. */
+int config_find_files(const char *file, uid_t user, struct strv *paths, cst_error **error);
+
+/* $UID, $VAR and ${VAR} replaced. NULL: out of memory. */
+char *config_expand(const char *text, uid_t user);
+/* An expanded path, symlinks resolved if it exists, else cleaned. CST_EINVAL if it is not absolute.
+ * `what` names the key. */
+int config_expand_path(const char *text, uid_t user, const char *what, char **path,
+                       cst_error **error);
+/* Where a store is if no file says so. */
+int config_default_graph_root(uid_t user, char **path, cst_error **error);
+int config_default_run_root(uid_t user, char **path, cst_error **error);
+
+/* Owns everything that `options` points at. */
+struct cst_config {
+	cst_store_options options;
+	char *graph_root, *run_root, *image_store, *driver, *root_auto_userns_user;
+	struct strv driver_priority, driver_options, pull_options;
+};
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TOML's text level: encoding, strings and their escapes. */
+#include "config/toml_reader.h"
+
+/* Length of the well-formed UTF-8 sequence at s, 0 if it is none (Unicode 15, table 3-7). */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+	unsigned char lowest = 0x80, highest = 0xbf;
+	size_t len;
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf) {
+		len = 2;
+	} else if (s[0] >= 0xe0 && s[0] <= 0xef) {
+		len = 3;
+		if (s[0] == 0xe0)
+			lowest = 0xa0;
+		if (s[0] == 0xed)
+			highest = 0x9f; /* no surrogates */
+	} else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
+		len = 4;
+		if (s[0] == 0xf0)
+			lowest = 0x90;
+		if (s[0] == 0xf4)
+			highest = 0x8f;
+	} else {
+		return 0;
+	}
+	if (n < len || s[1] < lowest || s[1] > highest)
+		return 0;
+	for (size_t i = 2; i < len; i++) {
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	}
+	return len;
+}
+
+static bool is_stray_control(const unsigned char *s, const unsigned char *end)
+{
+	if (*s == '\r')
+		return s + 1 == end || s[1] != '\n';
+	return (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7f;
+}
+
+bool toml_check_text(struct toml_reader *r)
+{
+	const unsigned char *s = (const unsigned char *)r->pos;
+	const unsigned char *end = (const unsigned char *)r->end;
+	unsigned first_line = r->line;
+	while (s < end) {
+		if (*s == 0)
+			return toml_fail(r, "files cannot contain NULL bytes; probably using "
+			                    "UTF-16; TOML files must be UTF-8");
+		if (is_stray_control(s, end))
+			return toml_fail(
+			        r, "TOML files cannot contain control characters: '0x%02x'", *s);
+		size_t n = utf8_length(s, (size_t)(end - s));
+		if (!n)
+			return toml_fail(r, "invalid UTF-8 byte: 0x%02x", *s);
+		if (*s == '\n')
+			r->line++;
+		s += n;
+	}
+	r->line = first_line;
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static char *utf8_put(char *out, uint32_t c)
+{
+	if (c < 0x80) {
+		*out++ = (char)c;
+	} else if (c < 0x800) {
+		*out++ = (char)(0xc0 | c >> 6);
+		*out++ = (char)(0x80 | (c & 0x3f));
+	} else if (c < 0x10000) {
+		*out++ = (char)(0xe0 | c >> 12);
+		*out++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*out++ = (char)(0x80 | (c & 0x3f));
+	} else {
+		*out++ = (char)(0xf0 | c >> 18);
+		*out++ = (char)(0x80 | (c >> 12 & 0x3f));
+		*out++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*out++ = (char)(0x80 | (c & 0x3f));
+	}
+	return out;
+}
+
+/* \xHH, \uHHHH, \UHHHHHHHH: read position behind the letter. */
+static bool read_code_point(struct toml_reader *r, char letter, unsigned digits, char **out)
+{
+	uint32_t c = 0;
+	for (unsigned i = 0; i < digits; i++) {
+		int digit = r->pos + i < r->end ? hex_digit(r->pos[i]) : -1;
+		if (digit < 0)
+			return toml_fail(r, "expected %s hexadecimal digits after '\\%c'",
+			                 digits == 2   ? "two"
+			                 : digits == 4 ? "four"
+			                               : "eight",
+			                 letter);
+		c = c << 4 | (uint32_t)digit;
+	}
+	if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return toml_fail(r, "Escaped character '\\%c%.*s' is not valid UTF-8.", letter,
+		                 (int)digits, r->pos);
+	r->pos += digits;
+	*out = utf8_put(*out, c);
+	return true;
+}
+
+/* Read position behind the backslash. */
+static bool read_escape(struct toml_reader *r, char **out)
+{
+	static const char letters[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
+	char c = r->pos < r->end ? *r->pos : '\0';
+	const char *found = c ? strchr(letters, c) : NULL;
+	if (found) {
+		r->pos++;
+		*(*out)++ = values[found - letters];
+		return true;
+	}
+	if (c == 'e' && r->version >= TOML_1_1) {
+		r->pos++;
+		*(*out)++ = '\033';
+		return true;
+	}
+	unsigned digits = c == 'u' ? 4 : c == 'U' ? 8 : c == 'x' && r->version >= TOML_1_1 ? 2 : 0;
+	if (digits) {
+		r->pos++;
+		return read_code_point(r, c, digits, out);
+	}
+	if (c < ' ')
+		return toml_fail(r, "invalid escape at the end of a line");
+	return toml_fail(r, "invalid escape in string '\\%c'", c);
+}
+
+/* A backslash before the end of a line swallows all white space up to the next character. False: it
+ * was no such. */
+static bool skip_line_continuation(struct toml_reader *r)
+{
+	const char *s = r->pos;
+	while (s < r->end && (*s == ' ' || *s == '\t' || *s == '\r'))
+		s++;
+	if (s == r->end || *s != '\n')
+		return false;
+	for (; s < r->end && strchr(" \t\r\n", *s); s++)
+		r->line += *s == '\n';
+	r->pos = s;
+	return true;
+}
+
+/* How many quotes of the closing run belong to the text: `"""""` is two and the end. */
+static size_t count_quotes(const struct toml_reader *r, char quote)
+{
+	size_t n = 0;
+	while (r->pos + n < r->end && r->pos[n] == quote)
+		n++;
+	return n;
+}
+
+static bool read_multi_line(struct toml_reader *r, char quote, char **out)
+{
+	if (toml_at(r, '\r'))
+		r->pos++;
+	if (toml_at(r, '\n')) {
+		r->pos++;
+		r->line++;
+	}
+	while (r->pos < r->end) {
+		size_t quotes = count_quotes(r, quote);
+		if (quotes > 5)
+			return toml_fail(r, "unexpected '%c%c%c%c%c%c'", quote, quote, quote, quote,
+			                 quote, quote);
+		if (quotes) {
+			size_t text = quotes >= 3 ? quotes - 3 : quotes;
+			memset(*out, quote, text);
+			*out += text;
+			r->pos += quotes;
+			if (quotes >= 3)
+				return true;
+			continue;
+		}
+		char c = *r->pos++;
+		if (c == '\\' && quote == '"') {
+			if (!skip_line_continuation(r) && !read_escape(r, out))
+				return false;
+			continue;
+		}
+		r->line += c == '\n';
+		*(*out)++ = c;
+	}
+	return toml_fail(r, "unexpected EOF; expected '%c%c%c'", quote, quote, quote);
+}
+
+static bool read_single_line(struct toml_reader *r, char quote, char **out)
+{
+	while (r->pos < r->end) {
+		char c = *r->pos;
+		if (c == '\n' || c == '\r')
+			return toml_fail(r, "strings cannot contain newlines");
+		r->pos++;
+		if (c == quote)
+			return true;
+		if (c == '\\' && quote == '"') {
+			if (!read_escape(r, out))
+				return false;
+			continue;
+		}
+		*(*out)++ = c;
+	}
+	return toml_fail(r, "unexpected EOF; expected '%c'", quote);
+}
+
+/* Bytes up to where the string ends at the latest: room for its text, which is never longer than
+ * its source. */
+static size_t string_room(const struct toml_reader *r, char quote, bool multi_line)
+{
+	const char *s = r->pos;
+	size_t quotes = 0;
+	for (; s < r->end; s++) {
+		if (*s == '\\' && quote == '"' && s + 1 < r->end) {
+			s++;
+			quotes = 0;
+			continue;
+		}
+		if (*s == quote && (!multi_line || ++quotes == 5))
+			break;
+		if (*s != quote) {
+			if (quotes >= 3)
+				break;
+			quotes = 0;
+		}
+		if (*s == '\n' && !multi_line)
+			break;
+	}
+	return (size_t)(s - r->pos);
+}
+
+bool toml_read_string(struct toml_reader *r, bool multi_line_allowed, const char **text,
+                      size_t *len)
+{
+	char quote = *r->pos;
+	bool multi_line = multi_line_allowed && count_quotes(r, quote) >= 3;
+	r->pos += multi_line ? 3 : 1;
+	char *start = arena_alloc(r->arena, string_room(r, quote, multi_line) + 8);
+	if (!start)
+		return toml_fail_memory(r);
+	char *out = start;
+	if (!(multi_line ? read_multi_line(r, quote, &out) : read_single_line(r, quote, &out)))
+		return false;
+	*out = '\0';
+	*text = start;
+	*len = (size_t)(out - start);
+	return true;
+}

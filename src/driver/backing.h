@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The filesystem that a driver home is on (docs/format/drivers.md, "Filesystem magic"). */
+#ifndef CST_DRIVER_BACKING_H
+#define CST_DRIVER_BACKING_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum backing_magic {
+	BACKING_AUFS = 0x61756673,
+	BACKING_BTRFS = 0x9123683E,
+	BACKING_ECRYPTFS = 0xF15F,
+	BACKING_OVERLAY = 0x794C7630,
+	BACKING_XFS = 0x58465342,
+	BACKING_ZFS = 0x2FC12FC1,
+};
+
+/* statfs type of the nearest existing directory at or above `path`. */
+int backing_magic(const char *path, uint32_t *ret, cst_error **error);
+const char *backing_name(uint32_t magic); /* "extfs", ..., "<unknown>" */
+bool backing_is_network(uint32_t magic);
+
+#endif

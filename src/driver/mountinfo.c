@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver/mountinfo.h"
+#include "base/fs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* linux/stat.h and linux/mount.h of Linux 6.8; Debian 12 has older ones. */
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x00001000U
+#endif
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x00002000
+#endif
+#define MNT_ID_UNIQUE	    0x00004000U
+#define STATMOUNT_MNT_BASIC 0x00000002U
+#ifndef SYS_statmount
+#define SYS_statmount 457 /* the same number on every architecture */
+#endif
+#define MOUNT_IS_PRIVATE (1UL << 18) /* MS_PRIVATE */
+
+struct statmount_request {
+	uint32_t size, spare;
+	uint64_t mount_id, param;
+};
+
+struct statmount_reply {
+	uint32_t size, spare1;
+	uint64_t mask;
+	uint32_t device_major, device_minor;
+	uint64_t magic;
+	uint32_t super_flags, type;
+	uint64_t id, parent_id;
+	uint32_t old_id, old_parent_id;
+	uint64_t attributes, propagation, peer_group, master, propagate_from;
+	uint32_t root, mount_point;
+	uint64_t spare2[50];
+};
+
+static int statx_mount(int dirfd, const char *path, unsigned mask, struct statx *ret)
+{
+	return statx(dirfd, path,
+		     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC |
+			     (*path ? 0 : AT_EMPTY_PATH),
+		     mask, ret);
+}
+
+int mountinfo_is_mount_point(int dirfd, const char *path)
+{
+	struct statx stx;
+
+	if (statx_mount(dirfd, path, STATX_TYPE, &stx) < 0)
+		return -1;
+	if (!(stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)) { /* before Linux 5.8 */
+		errno = ENOSYS;
+		return -1;
+	}
+	return (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* The mount's table entry by its unique ID, Linux 6.8. */
+static int private_by_statmount(int fd)
+{
+	struct statmount_request request = {.size = sizeof(request), .param = STATMOUNT_MNT_BASIC};
+	struct statmount_reply reply = {0};
+	struct statx stx;
+
+	if (statx_mount(fd, "", MNT_ID_UNIQUE, &stx) < 0)
+		return -1;
+	if (!(stx.stx_mask & MNT_ID_UNIQUE)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	memcpy(&request.mount_id, (const char *)&stx + offsetof(struct statx, stx_mnt_id),
+	       sizeof(request.mount_id));
+	if (syscall(SYS_statmount, &request, &reply, sizeof(reply), 0) < 0)
+		return -1;
+	if (!(reply.mask & STATMOUNT_MNT_BASIC)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return reply.propagation == MOUNT_IS_PRIVATE;
+}
+
+struct find_by_id {
+	unsigned long id;
+	int is_private; /* -1: not seen */
+};
+
+static bool match_id(const struct mountinfo_entry *entry, void *userdata)
+{
+	struct find_by_id *find = userdata;
+
+	if (entry->id != find->id)
+		return true;
+	find->is_private = entry->is_private;
+	return false;
+}
+
+int mountinfo_is_private(int fd)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	struct find_by_id find = {.is_private = -1};
+	struct statx stx;
+	int r;
+
+	r = private_by_statmount(fd);
+	if (r >= 0)
+		return r;
+	if (statx_mount(fd, "", STATX_MNT_ID, &stx) < 0)
+		return -1;
+	find.id = (unsigned long)stx.stx_mnt_id;
+	if (mountinfo_scan(match_id, &find, &error) < 0) {
+		errno = cst_error_errno(error) ? cst_error_errno(error) : ENOMEM;
+		return -1;
+	}
+	if (find.is_private < 0)
+		errno = ENOENT;
+	return find.is_private;
+}
+
+/* \040 and its like, in place (fs/proc_namespace.c mangles space, tab, newline, backslash and '#'). */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+		    s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+static char *next_field(char **rest)
+{
+	char *field = *rest;
+	char *end;
+
+	if (!field || !*field)
+		return NULL;
+	end = strchr(field, ' ');
+	if (end)
+		*end++ = '\0';
+	*rest = end;
+	return field;
+}
+
+static bool parse_id(const char *text, unsigned long *ret)
+{
+	uint64_t value;
+
+	if (!text || !parse_u64(text, UINT32_MAX, &value))
+		return false;
+	*ret = (unsigned long)value;
+	return true;
+}
+
+/* proc_pid_mountinfo(5): ID, parent, major:minor, root, mount point, options, optional fields, "-", type, source,
+ * superblock options. */
+bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret)
+{
+	struct mountinfo_entry entry = {.is_private = true};
+	char *root, *mount_point, *type, *source, *super_options, *field;
+	char *rest = line;
+
+	line[strcspn(line, "\n")] = '\0';
+	if (!parse_id(next_field(&rest), &entry.id) || !parse_id(next_field(&rest), &entry.parent_id))
+		return false;
+	if (!next_field(&rest))
+		return false;
+	root = next_field(&rest);
+	mount_point = next_field(&rest);
+	entry.options = next_field(&rest);
+	while ((field = next_field(&rest)) && !streq(field, "-"))
+		entry.is_private = false;
+	if (!field)
+		return false;
+	type = next_field(&rest);
+	source = next_field(&rest);
+	super_options = next_field(&rest);
+	if (!type)
+		return false;
+	unescape(root);
+	unescape(mount_point);
+	if (source)
+		unescape(source);
+	if (super_options)
+		unescape(super_options);
+	entry.root = root;
+	entry.mount_point = mount_point;
+	entry.type = type;
+	entry.source = source ? source : "";
+	entry.super_options = super_options ? super_options : "";
+	*ret = entry;
+	return true;
+}
+
+static void close_file(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata), void *userdata,
+		   cst_error **error)
+{
+	__attribute__((cleanup(close_file))) FILE *file = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return error_sys(error, errno, "open /proc/self/mountinfo");
+	for (;;) {
+		struct mountinfo_entry entry;
+
+		errno = 0;
+		if (getline(&line, &size, file) < 0)
+			break;
+		if (mountinfo_parse_line(line, &entry) && !visit(&entry, userdata))
+			return 0;
+	}
+	if (errno || ferror(file))
+		return error_sys(error, errno ? errno : EIO, "read /proc/self/mountinfo");
+	return 0;
+}
+
+struct find_below {
+	const char *path;
+	size_t len;
+	bool found;
+};
+
+static bool match_below(const struct mountinfo_entry *entry, void *userdata)
+{
+	struct find_below *find = userdata;
+
+	find->found = strncmp(entry->mount_point, find->path, find->len) == 0 &&
+		      entry->mount_point[find->len] == '/';
+	return !find->found;
+}
+
+int mountinfo_any_below(const char *path, bool *ret, cst_error **error)
+{
+	struct find_below find = {.path = path, .len = strlen(path)};
+	int r;
+
+	r = mountinfo_scan(match_below, &find, error);
+	if (r == 0)
+		*ret = find.found;
+	return r;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounting a layer and taking the mount away again (docs/format/drivers.md, "Get" and "Put"). */
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/mountinfo.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+char *overlay_merged_path(const struct overlay *o, size_t home, const char *id)
+{
+	return path_join3(home == 0 ? o->base.home : o->base.run_home, id, "merged");
+}
+
+/* One layer on its way to being mounted. */
+struct getting {
+	struct overlay *o;
+	const char *id;
+	const struct driver_mount_options *options;
+	struct overlay_dirs dirs;
+	size_t home;
+	int layer_fd, merged_fd;
+	char *path, *merged; /* of the layer, of the mount point */
+	struct overlay_mount_options mount_options;
+	struct overlay_lowers lowers;
+	bool read_only, idmapped;
+};
+
+static void getting_close(struct getting *g)
+{
+	closep(&g->merged_fd);
+	closep(&g->layer_fd);
+	overlay_dirs_close(&g->dirs);
+	free(g->path);
+	free(g->merged);
+	overlay_mount_options_free(&g->mount_options);
+	overlay_lowers_free(&g->lowers);
+}
+
+static int find_layer(struct getting *g, cst_error **error)
+{
+	int r;
+
+	r = overlay_dirs_open(g->o, &g->dirs, error);
+	if (r == 0)
+		r = overlay_layer_open(g->o, &g->dirs, g->id, &g->home, &g->layer_fd, error);
+	if (r < 0)
+		return r;
+	g->path = path_join(g->o->homes[g->home].path, g->id);
+	g->merged = overlay_merged_path(g->o, g->home, g->id);
+	return g->path && g->merged ? 0 : error_oom(error);
+}
+
+/* Opens the mount point, making it if it is missing. */
+static int open_merged(struct getting *g, cst_error **error)
+{
+	int r = 0;
+
+	if (g->home == 0) {
+		if (sys_mkdirat(g->layer_fd, "merged", 0700) < 0 && errno != EEXIST)
+			return error_sys(error, errno, "mkdir %s", g->merged);
+		g->merged_fd = openat(g->layer_fd, "merged", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	} else {
+		r = fs_mkdir_p(g->merged, 0700, error);
+		if (r == 0)
+			g->merged_fd = open(g->merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (r == 0 && g->merged_fd < 0)
+		r = error_sys(error, errno, "open %s", g->merged);
+	return r;
+}
+
+/* Options of the call replace the configured ones; metacopy=on is passed on only where it works. */
+static int collect_options(struct getting *g, cst_error **error)
+{
+	struct overlay_mount_options *to = &g->mount_options;
+	_cleanup_mount_options_ struct overlay_mount_options configured = {0};
+	bool wanted;
+	int r;
+
+	r = overlay_mount_options_add(&configured, strempty(g->o->options.mount_options), error);
+	for (size_t i = 0; r == 0 && i < g->options->n_options; i++)
+		r = overlay_mount_options_add(to, g->options->options[i], error);
+	if (r == 0 && g->options->n_options == 0)
+		r = overlay_mount_options_add(to, strempty(g->o->options.mount_options), error);
+	if (r < 0)
+		return r;
+	wanted = strv_contains(&configured.data, "metacopy=on") || strv_contains(&to->data, "metacopy=on");
+	overlay_mount_options_drop(to, "metacopy=on");
+	if (wanted && g->o->metacopy)
+		r = overlay_mount_options_add(to, "metacopy=on", error);
+	g->read_only = (to->flags & MS_RDONLY) || g->home != 0;
+	if (g->read_only)
+		to->flags |= MS_RDONLY;
+	if (r == 0 && g->o->rootless)
+		r = overlay_mount_options_add(to, "userxattr", error);
+	if (r == 0 && g->options->is_volatile && !g->read_only && !strv_contains(&to->data, "volatile") &&
+	    overlay_supports_volatile(g->o))
+		r = overlay_mount_options_add(to, "volatile", error);
+	return r;
+}
+
+static int collect_lowers(struct getting *g, cst_error **error)
+{
+	_cleanup_strv_ struct strv parents = {0};
+	int r;
+
+	r = overlay_parents(g->o, &g->dirs, g->home, g->id, &parents, error);
+	if (r < 0)
+		return r;
+	if (parents.len + g->read_only > OVERLAY_MAX_LOWERS)
+		return error_set(error, CST_EINVAL, "max depth exceeded");
+	r = overlay_lowers(g->o, &g->dirs, g->home, g->id, &parents, g->read_only, &g->lowers, error);
+	if (r < 0)
+		return r;
+	if (g->lowers.len > OVERLAY_MAX_LOWERS)
+		return error_set(error, CST_EINVAL, "max depth exceeded");
+	if (g->lowers.len > (g->read_only ? 1 : 0))
+		return 0;
+	if (g->o->homes[g->home].writable && sys_mkdirat(g->layer_fd, "empty", 0700) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mkdir %s/empty", g->path);
+	return overlay_lowers_add(&g->lowers, g->home, g->id, "empty", error);
+}
+
+/* A container's own directory belongs to the root of its maps. Never changed by a read-only mount. */
+static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_error **error)
+{
+	const struct idmaps *maps = g->options->maps;
+	_cleanup_close_ int fd = openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	uint32_t uid, gid;
+	struct stat st;
+	int r;
+
+	if (fd < 0 && errno == ENOENT && sys_mkdirat(g->layer_fd, name, 0700) == 0)
+		fd = openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(error, errno, "open %s/%s", g->path, name);
+	if (maps && (maps->uids.len || maps->gids.len)) {
+		r = idmaps_root(maps, &uid, &gid, error);
+		if (r < 0)
+			return r;
+		if ((st.st_uid != uid || st.st_gid != gid) && sys_fchown(fd, uid, gid) < 0)
+			return error_sys(error, errno, "chown %s/%s", g->path, name);
+	}
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+/* The kernel refuses the work directory of an earlier volatile mount that was not unmounted properly. */
+static int clear_volatile_mark(const struct getting *g, int work_fd, cst_error **error)
+{
+	_cleanup_close_ int fd =
+		fs_open_beneath(work_fd, "work/incompat", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+
+	return fd < 0 ? 0 : fs_remove_tree(fd, "volatile", g->path, error);
+}
+
+static int attach(struct getting *g, const struct overlay_mount *mount, cst_error **error)
+{
+	if (!g->idmapped)
+		return overlay_mount_at(g->o, mount, g->merged_fd, g->merged, error);
+	return overlay_mount_idmapped_at(g->o, mount, g->options->maps, g->layer_fd, g->path, g->merged_fd, g->merged,
+					 error);
+}
+
+static int mount_layer(struct getting *g, cst_error **error)
+{
+	_cleanup_close_ int upper_fd = -1, work_fd = -1;
+	_cleanup_free_ char *upper = path_join(g->path, "diff"), *work = path_join(g->path, "work");
+	struct overlay_mount mount = {.dirs = &g->dirs,
+				      .lowers = &g->lowers,
+				      .upper_fd = -1,
+				      .work_fd = -1,
+				      .upper = upper,
+				      .work = work,
+				      .options = &g->mount_options,
+				      .label = g->options->label};
+	int r = 0;
+
+	if (!upper || !work)
+		return error_oom(error);
+	if (!g->read_only) {
+		r = own_directory(g, "diff", &upper_fd, error);
+		if (r == 0)
+			r = own_directory(g, "work", &work_fd, error);
+		if (r == 0)
+			r = clear_volatile_mark(g, work_fd, error);
+		mount.upper_fd = upper_fd;
+		mount.work_fd = work_fd;
+	}
+	return r < 0 ? r : attach(g, &mount, error);
+}
+
+int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path,
+		cst_error **error)
+{
+	_cleanup_(getting_close) struct getting g = {
+		.o = overlay_of(d), .id = id, .options = options, .layer_fd = -1, .merged_fd = -1};
+	int r;
+
+	r = find_layer(&g, error);
+	if (r == 0)
+		r = open_merged(&g, error);
+	if (r < 0)
+		return r;
+	if (mountinfo_is_mount_point(g.merged_fd, "") != 1) {
+		g.idmapped = overlay_supports_shifting(d, options->maps) && options->maps &&
+			     (options->maps->uids.len || options->maps->gids.len);
+		r = collect_options(&g, error);
+		if (r == 0)
+			r = collect_lowers(&g, error);
+		if (r == 0)
+			r = mount_layer(&g, error);
+	}
+	if (r == 0)
+		*ret_path = steal_ptr(&g.merged);
+	return r;
+}
+
+bool overlay_supports_shifting(struct driver *d, const struct idmaps *maps)
+{
+	struct overlay *o = overlay_of(d);
+	const char *disabled = getenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP");
+
+	if (o->read_only || (disabled && streq(disabled, "yes")))
+		return false;
+	return overlay_supports_idmapped_lowers(o);
+}
+
+/* ---- put ---- */
+
+/*
+ * A fresh directory replaces the mount point, so that it is never missing, and so that the kernel drops the mount from other
+ * mount namespaces, where it would keep the upper directory in use.
+ */
+static int renew_merged(const struct getting *g, cst_error **error)
+{
+	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
+	_cleanup_free_ char *root = overlay_staging_path(g->o, 0);
+	struct stat st;
+	int r;
+
+	if (fstatat(g->layer_fd, "merged", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "stat %s", g->merged);
+	if (sys_mkdirat(g->layer_fd, "merged.1", 0700) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mkdir %s.1", g->merged);
+	if ((st.st_uid != geteuid() || st.st_gid != getegid()) &&
+	    sys_fchownat(g->layer_fd, "merged.1", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "chown %s.1", g->merged);
+	if (sys_renameat(g->layer_fd, "merged.1", g->layer_fd, "merged") == 0)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return error_sys(error, errno, "replacing mount point \"%s\"", g->merged);
+	/* Somebody wrote below the mount. */
+	log_warning("there were files below the mount point %s: moving them away", g->merged);
+	r = root ? tempdir_new(root, TEMPDIR_STAGING, &trash, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	if (sys_renameat2(g->layer_fd, "merged.1", g->layer_fd, "merged", RENAME_EXCHANGE) < 0)
+		return error_sys(error, errno, "replacing mount point \"%s\"", g->merged);
+	return overlay_trash_take(g->dirs.fds[0], g->layer_fd, "merged.1", trash, error);
+}
+
+static int put_foreign(const struct getting *g, cst_error **error)
+{
+	_cleanup_free_ char *dir = path_join(g->o->base.run_home, g->id);
+	int r;
+
+	if (!dir)
+		return error_oom(error);
+	r = overlay_unmount(AT_FDCWD, g->merged, g->merged, error);
+	if (r < 0)
+		return r;
+	if ((sys_unlinkat(AT_FDCWD, g->merged, AT_REMOVEDIR) < 0 && errno != ENOENT) ||
+	    (sys_unlinkat(AT_FDCWD, dir, AT_REMOVEDIR) < 0 && errno != ENOENT))
+		log_warning("%s stays behind", dir);
+	return 0;
+}
+
+int overlay_put(struct driver *d, const char *id, cst_error **error)
+{
+	_cleanup_(getting_close) struct getting g = {
+		.o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
+	int r;
+
+	r = find_layer(&g, error);
+	if (r < 0)
+		return r;
+	overlay_idmapped_detach(g.layer_fd, g.path);
+	if (g.home != 0)
+		return put_foreign(&g, error);
+	r = overlay_unmount(g.layer_fd, "merged", g.merged, error);
+	return r < 0 ? r : renew_merged(&g, error);
+}
+
+bool overlay_is_mounted(struct driver *d, const char *id)
+{
+	_cleanup_(getting_close) struct getting g = {
+		.o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
+	_cleanup_error_ cst_error *ignored = NULL;
+
+	if (find_layer(&g, &ignored) < 0)
+		return false;
+	return mountinfo_is_mount_point(AT_FDCWD, g.merged) == 1;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver home. It is bind-mounted on itself and private, which is part of the protocol between the tools: a layer
+ * mounted by one that left it out disappears below the mount that the next one adds (docs/format/drivers.md, "Init order").
+ */
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/mountinfo.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static int make_links_dir(const char *home, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(home, OVERLAY_LINK_DIR);
+
+	return path ? fs_mkdir_p(path, 0755, error) : error_oom(error);
+}
+
+int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
+{
+	int r;
+
+	*created = !fs_exists(AT_FDCWD, o->base.home);
+	r = fs_mkdir_p(o->base.home, 0755, error);
+	for (size_t i = 0; r == 0 && i < o->n_homes; i++)
+		if (o->homes[i].writable)
+			r = make_links_dir(o->homes[i].path, error);
+	return r < 0 ? r : fs_mkdir_p(o->base.run_home, 0700, error);
+}
+
+static int make_private(const struct overlay *o, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = fs_open_dir(o->base.home, &fd, error);
+	if (r < 0 || mountinfo_is_private(fd) == 1)
+		return r;
+	if (sys_mount("", o->base.home, NULL, MS_PRIVATE, NULL) < 0)
+		return error_sys(error, errno, "making %s a private mount", o->base.home);
+	return 0;
+}
+
+int overlay_mount_home(struct overlay *o, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	bool below = false;
+	int r;
+
+	if (o->options.skip_mount_home || o->read_only)
+		return 0;
+	r = fs_open_dir(o->base.home, &fd, error);
+	if (r < 0)
+		return r;
+	r = mountinfo_is_mount_point(fd, "");
+	if (r < 0)
+		return error_sys(error, errno, "statx %s", o->base.home);
+	if (r > 0)
+		return make_private(o, error);
+	r = mountinfo_any_below(o->base.home, &below, error);
+	if (r < 0)
+		return r;
+	if (below) {
+		log_warning("%s is in use by a program that does not mount it on itself (skip_mount_home): "
+			    "leaving it as it is",
+			    o->base.home);
+		return 0;
+	}
+	if (sys_mount(o->base.home, o->base.home, "none", MS_BIND, NULL) < 0)
+		return error_sys(error, errno, "mounting %s on itself", o->base.home);
+	return make_private(o, error);
+}
+
+int overlay_unmount_home(struct overlay *o, cst_error **error)
+{
+	_cleanup_close_ int fd = -1, root_fd = -1;
+	_cleanup_free_ char *root = path_join(o->base.home, "..");
+	struct stat home_st, root_st;
+	int r;
+
+	if (o->options.skip_mount_home || o->read_only)
+		return 0;
+	if (!root)
+		return error_oom(error);
+	r = fs_open_dir(o->base.home, &fd, error);
+	if (r == 0)
+		r = fs_open_dir(root, &root_fd, error);
+	if (r < 0)
+		return r;
+	/* A file system of its own that somebody mounted there is not ours to take away. */
+	if (fstat(fd, &home_st) < 0 || fstat(root_fd, &root_st) < 0 || home_st.st_dev != root_st.st_dev)
+		return 0;
+	if (mountinfo_is_mount_point(fd, "") != 1)
+		return 0;
+	if (sys_umount2(o->base.home, MNT_DETACH) < 0 && errno != EINVAL)
+		return error_sys(error, errno, "unmounting %s", o->base.home);
+	return 0;
+}
+
+bool overlay_home_ready(const struct overlay *o)
+{
+	_cleanup_close_ int fd = open(o->base.home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool below = false;
+
+	if (fd < 0 || !fs_exists(AT_FDCWD, o->base.run_home))
+		return false;
+	for (size_t i = 0; i < o->n_homes; i++) {
+		_cleanup_free_ char *links = path_join(o->homes[i].path, OVERLAY_LINK_DIR);
+
+		if (o->homes[i].writable && (!links || !fs_exists(AT_FDCWD, links)))
+			return false;
+	}
+	if (o->options.skip_mount_home)
+		return true;
+	if (mountinfo_is_mount_point(fd, "") == 1)
+		return mountinfo_is_private(fd) == 1;
+	return mountinfo_any_below(o->base.home, &below, NULL) == 0 && below;
+}
+
+int overlay_dirs_open(const struct overlay *o, struct overlay_dirs *ret, cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {.fds = new0(int, o->n_homes)};
+
+	if (!dirs.fds)
+		return error_oom(error);
+	for (; dirs.n < o->n_homes; dirs.n++) {
+		int fd = open(o->homes[dirs.n].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0 && errno != ENOENT)
+			return error_sys(error, errno, "open %s", o->homes[dirs.n].path);
+		dirs.fds[dirs.n] = fd;
+	}
+	*ret = dirs;
+	dirs = (struct overlay_dirs){0};
+	return 0;
+}
+
+void overlay_dirs_close(struct overlay_dirs *dirs)
+{
+	for (size_t i = 0; i < dirs->n; i++)
+		closep(&dirs->fds[i]);
+	free(steal_ptr(&dirs->fds));
+	dirs->n = 0;
+}

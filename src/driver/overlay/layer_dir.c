@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a layer's directory says about itself: `link`, its short name in l/, and its ancestors, in `lower` (short names, read
+ * by every release) and `lower-layers` (IDs, from 1.64 on, which win). docs/format/drivers.md, "lower, lower-layers".
+ */
+#include "base/fs.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <unistd.h>
+
+bool overlay_id_ok(const char *id)
+{
+	return path_is_component(id) && !streq(id, OVERLAY_LINK_DIR) && !streq(id, OVERLAY_STAGING_DIR) &&
+	       !streq(id, OVERLAY_TEMP_DIR);
+}
+
+ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < dirs->n && overlay_id_ok(id); i++)
+		if (dirs->fds[i] >= 0 && fstatat(dirs->fds[i], id, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
+			return (ssize_t)i;
+	return -1;
+}
+
+int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id, size_t *ret_home,
+		       int *ret_fd, cst_error **error)
+{
+	ssize_t home = overlay_find(dirs, id);
+	int fd;
+
+	if (home < 0)
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN, "no directory of layer \"%s\" in %s", id,
+				       o->base.home);
+	fd = openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", o->homes[home].path, id);
+	*ret_home = (size_t)home;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* base32 of 17 random bytes, cut: 26 characters of A-Z2-7 hold 130 bits. */
+int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+{
+	unsigned char random[OVERLAY_LINK_LEN];
+	int r;
+
+	r = random_bytes(random, sizeof(random), error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < OVERLAY_LINK_LEN; i++)
+		ret[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[random[i] & 31];
+	ret[OVERLAY_LINK_LEN] = '\0';
+	return 0;
+}
+
+/* Text of a small file of a layer; *ret stays NULL if there is none. */
+static int read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+			   const char *name, char **ret, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(id, name), *shown = path_join3(o->homes[home].path, id, name);
+	_cleanup_close_ int fd = -1;
+	size_t len;
+
+	if (!path || !shown)
+		return error_oom(error);
+	fd = openat(dirs->fds[home], path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", shown);
+	return fs_read_fd(fd, shown, OVERLAY_SHORT_FILE, ret, &len, error);
+}
+
+/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of another form. */
+static char *follow_link(int home_fd, const char *link)
+{
+	_cleanup_free_ char *path = path_join(OVERLAY_LINK_DIR, link), *target = NULL;
+	char *id, *end;
+
+	if (!path) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	target = fs_readlink(home_fd, path);
+	if (!target)
+		return NULL;
+	end = target + strlen(target);
+	if (has_prefix(target, "../") && has_suffix(target, "/diff") && end - target > 8) {
+		end[-5] = '\0';
+		id = strdup(target + 3);
+		if (id && !overlay_id_ok(id))
+			free(steal_ptr(&id));
+		if (id)
+			return id;
+	}
+	errno = EINVAL;
+	return NULL;
+}
+
+int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
+		     const char *id, cst_error **error)
+{
+	_cleanup_free_ char *target = path_join3("..", id, "diff"), *path = path_join(OVERLAY_LINK_DIR, link);
+
+	if (!target || !path)
+		return error_oom(error);
+	if (sys_symlinkat(target, dirs->fds[home], path) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "symlink %s %s/%s", target, o->homes[home].path, path);
+	return 0;
+}
+
+int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
+		   const char *id, cst_error **error)
+{
+	_cleanup_free_ char *target = NULL, *path = NULL;
+
+	if (!path_is_component(link))
+		return 0;
+	target = follow_link(dirs->fds[home], link);
+	if (!target || !streq(target, id))
+		return 0;
+	path = path_join(OVERLAY_LINK_DIR, link);
+	if (!path)
+		return error_oom(error);
+	if (sys_unlinkat(dirs->fds[home], path, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s/%s", o->homes[home].path, path);
+	return 0;
+}
+
+int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		      char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = read_layer_file(o, dirs, home, id, "link", &text, error);
+	if (r < 0)
+		return r;
+	if (text && strlen(text) == OVERLAY_LINK_LEN && path_is_component(text))
+		strcpy(ret, text);
+	else
+		ret[0] = '\0';
+	return 0;
+}
+
+static bool may_write(const struct overlay *o, size_t home)
+{
+	return o->homes[home].writable && !o->read_only;
+}
+
+/* The short name that l/ has for a layer. */
+static int find_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+			char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+{
+	_cleanup_strv_ struct strv links = {0};
+	int r;
+
+	r = fs_list_dir(dirs->fds[home], OVERLAY_LINK_DIR, &links, o->homes[home].path, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < links.len; i++) {
+		_cleanup_free_ char *target = NULL;
+
+		if (strlen(links.items[i]) != OVERLAY_LINK_LEN)
+			continue;
+		target = follow_link(dirs->fds[home], links.items[i]);
+		if (target && streq(target, id)) {
+			strcpy(ret, links.items[i]);
+			return 0;
+		}
+	}
+	return overlay_new_link(ret, error);
+}
+
+static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+			     const char *link, cst_error **error)
+{
+	_cleanup_close_ int fd = openat(dirs->fds[home], id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", o->homes[home].path, id);
+	log_warning("writing the lost file %s/%s/link again", o->homes[home].path, id);
+	return fs_replace_file(fd, "link", link, OVERLAY_LINK_LEN, 0644, FS_DURABLE, NULL, error);
+}
+
+int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		       char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+{
+	_cleanup_free_ char *target = NULL;
+	char link[OVERLAY_LINK_LEN + 1];
+	int r;
+
+	r = overlay_read_link(o, dirs, home, id, link, error);
+	if (r < 0)
+		return r;
+	if (!*link) {
+		r = find_link_of(o, dirs, home, id, link, error);
+		if (r == 0 && may_write(o, home))
+			r = rewrite_link_file(o, dirs, home, id, link, error);
+		if (r < 0)
+			return r;
+	}
+	target = follow_link(dirs->fds[home], link);
+	if (!target && errno == ENOENT && may_write(o, home)) {
+		r = overlay_make_link(o, dirs, home, link, id, error);
+		if (r < 0)
+			return r;
+	}
+	strcpy(ret, link);
+	return 0;
+}
+
+/* ---- parents ---- */
+
+/* Looks for the layer whose `link` file names `link`, in every home, and makes the l/ entry again. */
+static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link, char **ret,
+		       cst_error **error)
+{
+	for (size_t home = 0; home < dirs->n; home++) {
+		_cleanup_strv_ struct strv names = {0};
+		int r = 0;
+
+		if (dirs->fds[home] >= 0)
+			r = fs_list_dir(dirs->fds[home], ".", &names, o->homes[home].path, error);
+		for (size_t i = 0; r == 0 && i < names.len; i++) {
+			_cleanup_free_ char *text = NULL;
+			const char *id = names.items[i];
+			struct stat st;
+
+			if (!overlay_id_ok(id) || fstatat(dirs->fds[home], id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			    !S_ISDIR(st.st_mode))
+				continue;
+			r = read_layer_file(o, dirs, home, id, "link", &text, error);
+			if (r < 0 || !text || !streq(text, link))
+				continue;
+			*ret = strdup(id);
+			if (!*ret)
+				return error_oom(error);
+			log_warning("making the lost link %s/l/%s again", o->homes[home].path, link);
+			return may_write(o, home) ? overlay_make_link(o, dirs, home, link, id, error) : 0;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The layer of l/<link> in any home. `expected`: what lower-layers says there, NULL if there is no such file. */
+static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link,
+			const char *expected, char **ret, cst_error **error)
+{
+	_cleanup_free_ char *id = NULL;
+	ssize_t home;
+	int r;
+
+	for (size_t i = 0; i < dirs->n && !id; i++)
+		if (dirs->fds[i] >= 0)
+			id = follow_link(dirs->fds[i], link);
+	if (!id && expected) {
+		id = strdup(expected);
+		home = overlay_find(dirs, expected);
+		if (id && home >= 0 && may_write(o, (size_t)home) &&
+		    (r = overlay_make_link(o, dirs, (size_t)home, link, expected, error)) < 0)
+			return r;
+	} else if (!id) {
+		r = repair_link(o, dirs, link, &id, error);
+		if (r < 0)
+			return r;
+		if (!id)
+			return error_sys(error, ENOENT, "readlink %s/l/%s", o->base.home, link);
+	}
+	if (!id)
+		return error_oom(error);
+	*ret = steal_ptr(&id);
+	return 0;
+}
+
+static int split_list(char *text, struct strv *ret, cst_error **error)
+{
+	size_t len = strlen(text);
+
+	while (len && (text[len - 1] == '\n' || text[len - 1] == ':'))
+		text[--len] = '\0';
+	if (len && !strv_split(ret, text, ':'))
+		return error_oom(error);
+	return 0;
+}
+
+/* `lower` into IDs, held against those of `lower-layers` where that exists (`expected`). */
+static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		      const struct strv *expected, struct strv *ret, cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_strv_ struct strv links = {0};
+	int r;
+
+	r = read_layer_file(o, dirs, home, id, "lower", &text, error);
+	if (r == 0 && text)
+		r = split_list(text, &links, error);
+	if (r < 0 || !text)
+		return r;
+	if (expected && links.len != expected->len)
+		return error_set(error, CST_ECORRUPT, "%s/%s: lower has %zu layers, lower-layers %zu",
+				 o->homes[home].path, id, links.len, expected->len);
+	for (size_t i = 0; i < links.len; i++) {
+		const char *link = links.items[i], *want = expected ? expected->items[i] : NULL;
+		char *parent = NULL;
+
+		if (!has_prefix(link, OVERLAY_LINK_DIR "/") || !path_is_component(link + 2))
+			return error_set(error, CST_ECORRUPT, "%s/%s/lower: \"%s\" is not the name of a link",
+					 o->homes[home].path, id, link);
+		r = resolve_link(o, dirs, link + 2, want, &parent, error);
+		if (r < 0)
+			return r;
+		if (!strv_take(ret, parent))
+			return error_oom(error);
+		if (want && !streq(want, parent))
+			return error_set(error, CST_ECORRUPT,
+					 "%s/%s: lower (%s, layer %s) and lower-layers (%s) disagree",
+					 o->homes[home].path, id, link, parent, want);
+	}
+	return 0;
+}
+
+int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		    struct strv *ret, cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_strv_ struct strv by_id = {0}, by_link = {0};
+	int r;
+
+	r = read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
+	if (r == 0 && text)
+		r = split_list(text, &by_id, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < by_id.len; i++)
+		if (!overlay_id_ok(by_id.items[i]))
+			return error_set(error, CST_ECORRUPT, "%s/%s/lower-layers: \"%s\" is not a layer ID",
+					 o->homes[home].path, id, by_id.items[i]);
+	r = read_lower(o, dirs, home, id, text ? &by_id : NULL, &by_link, error);
+	if (r < 0)
+		return r;
+	*ret = text ? by_id : by_link;
+	if (text)
+		by_id = (struct strv){0};
+	else
+		by_link = (struct strv){0};
+	return 0;
+}
+
+static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id, struct strbuf *links,
+		       cst_error **error)
+{
+	char link[OVERLAY_LINK_LEN + 1];
+	ssize_t home = overlay_find(dirs, id);
+	int r;
+
+	if (home < 0)
+		return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"", o->base.home, id);
+	r = overlay_layer_link(o, dirs, (size_t)home, id, link, error);
+	if (r == 0)
+		strbuf_addf(links, "%s" OVERLAY_LINK_DIR "/%s", links->len ? ":" : "", link);
+	return r;
+}
+
+/* The short names of a layer's ancestors, as its `lower` has them. */
+static int add_parent_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+			    const struct strv *parents, struct strbuf *links, cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = read_layer_file(o, dirs, home, id, "lower", &text, error);
+	if (r < 0)
+		return r;
+	if (!isempty(text)) {
+		text[strcspn(text, "\n")] = '\0';
+		strbuf_addf(links, ":%s", text);
+		return 0;
+	}
+	for (size_t i = 0; r == 0 && i < parents->len; i++)
+		r = add_link_of(o, dirs, parents->items[i], links, error);
+	return r;
+}
+
+int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs, const char *parent, char **lower,
+			char **lower_layers, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf links = {0}, ids = {0};
+	_cleanup_strv_ struct strv parents = {0};
+	_cleanup_free_ char *links_text = NULL, *ids_text = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t home;
+	int r;
+
+	r = overlay_layer_open(o, dirs, parent, &home, &fd, error);
+	if (r == 0)
+		r = add_link_of(o, dirs, parent, &links, error);
+	if (r == 0)
+		r = overlay_parents(o, dirs, home, parent, &parents, error);
+	if (r == 0)
+		r = add_parent_links(o, dirs, home, parent, &parents, &links, error);
+	if (r < 0)
+		return r;
+	strbuf_adds(&ids, parent);
+	for (size_t i = 0; i < parents.len; i++)
+		strbuf_addf(&ids, ":%s", parents.items[i]);
+	links_text = strbuf_steal(&links);
+	ids_text = strbuf_steal(&ids);
+	if (!links_text || !ids_text)
+		return error_oom(error);
+	*lower = steal_ptr(&links_text);
+	*lower_layers = steal_ptr(&ids_text);
+	return 0;
+}
+
+/* ---- what to stack ---- */
+
+void overlay_lowers_free(struct overlay_lowers *lowers)
+{
+	for (size_t i = 0; i < lowers->len; i++)
+		free(lowers->items[i].path);
+	free(lowers->items);
+	*lowers = (struct overlay_lowers){0};
+}
+
+int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name, cst_error **error)
+{
+	struct overlay_lower *items;
+	char *path;
+
+	items = grow_array(lowers->items, &lowers->capacity, lowers->len + 1, sizeof(*items));
+	if (!items)
+		return error_oom(error);
+	lowers->items = items;
+	path = path_join(id, name);
+	if (!path)
+		return error_oom(error);
+	items[lowers->len++] = (struct overlay_lower){.home = home, .path = path};
+	return 0;
+}
+
+/* `diff`, if wanted, then diff1, diff2, ... which a change of id maps leaves behind. */
+static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id, bool content,
+			   struct overlay_lowers *lowers, cst_error **error)
+{
+	int r = content ? overlay_lowers_add(lowers, home, id, "diff", error) : 0;
+
+	for (unsigned n = 1; r == 0; n++) {
+		_cleanup_free_ char *name = str_printf("diff%u", n), *path = name ? path_join(id, name) : NULL;
+
+		if (!path)
+			return error_oom(error);
+		if (!fs_exists(dirs->fds[home], path))
+			return 0;
+		r = overlay_lowers_add(lowers, home, id, name, error);
+	}
+	return r;
+}
+
+char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
+{
+	return path_join(o->homes[lower->home].path, lower->path);
+}
+
+int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		   const struct strv *parents, bool content, struct overlay_lowers *ret, cst_error **error)
+{
+	_cleanup_lowers_ struct overlay_lowers lowers = {0};
+	int r;
+
+	r = add_generations(dirs, home, id, content, &lowers, error);
+	for (size_t i = 0; r == 0 && i < parents->len; i++) {
+		const char *parent = parents->items[i];
+		ssize_t at = overlay_find(dirs, parent);
+
+		if (at < 0)
+			return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"",
+					 o->base.home, parent);
+		r = add_generations(dirs, (size_t)at, parent, true, &lowers, error);
+	}
+	if (r < 0)
+		return r;
+	*ret = lowers;
+	lowers = (struct overlay_lowers){0};
+	return 0;
+}

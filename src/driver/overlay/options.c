@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md, "Options"). */
+#include "base/fs.h"
+#include "driver/backing.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct parser { /* what is checked only when all options are known */
+	struct overlay_options *options;
+	const char *graph_root;
+	bool quota, force_mask, composefs, layer_store;
+	char *mount_program;
+};
+
+static int not_yet(const char *what, cst_error **error)
+{
+	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build", what);
+}
+
+static int parse_bool(const char *value, bool *ret, cst_error **error)
+{
+	static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+	static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (streq(value, yes[i]) || streq(value, no[i])) {
+			*ret = streq(value, yes[i]);
+			return 0;
+		}
+	}
+	return error_set(error, CST_EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
+}
+
+/* "1.5 kib": whether it is a size, and not zero. The number itself is of no use before there are quotas. */
+static int parse_size(const char *value, bool *positive, cst_error **error)
+{
+	size_t end = strlen(value), digits, dots = 0;
+	const char *suffix;
+	char unit;
+
+	while (end > 0 && !strchr("0123456789. ", value[end - 1]))
+		end--;
+	if (end == 0)
+		return error_set(error, CST_EINVAL, "invalid size: '%s'", value);
+	suffix = value + end;
+	digits = end - (value[end - 1] == ' ');
+	*positive = false;
+	for (size_t i = 0; i < digits; i++) {
+		if (value[i] == '-' && i == 0)
+			return error_set(error, CST_EINVAL, "invalid size: '%s'", value);
+		if (value[i] == '.')
+			dots++;
+		else if (value[i] >= '1' && value[i] <= '9')
+			*positive = *positive || dots == 0 || *suffix != '\0';
+		if (!strchr("0123456789.", value[i]) || dots > 1 || (dots == 1 && digits == 1))
+			return error_set(error, CST_EINVAL,
+					 "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
+					 (int)digits, value);
+	}
+	if (digits == 0)
+		return error_set(error, CST_EINVAL, "strconv.ParseFloat: parsing \"\": invalid syntax");
+	if (*suffix == '\0')
+		return 0;
+	unit = (char)(*suffix | 0x20);
+	if (strlen(suffix) <= 3 && strchr("kmgtpb", unit) && (unit != 'b' || !suffix[1]) &&
+	    (!suffix[1] || strcasecmp(suffix + 1, "b") == 0 || strcasecmp(suffix + 1, "ib") == 0))
+		return 0;
+	_cleanup_free_ char *lower = strdup(suffix);
+	if (!lower)
+		return error_oom(error);
+	for (char *c = lower; strlen(suffix) <= 3 && *c; c++)
+		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+	return error_set(error, CST_EINVAL, "invalid suffix: '%s'", lower);
+}
+
+static int parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret,
+			cst_error **error)
+{
+	const char *problem = *value ? NULL : "invalid syntax";
+	uint64_t number = 0;
+
+	for (const char *c = value; *c && (!problem || streq(problem, "value out of range")); c++) {
+		unsigned digit = (unsigned)(*c - '0');
+
+		if (*c < '0' || digit >= (unsigned)base)
+			problem = "invalid syntax";
+		else if (!problem && number > (max - digit) / (unsigned)base)
+			problem = "value out of range";
+		else
+			number = number * (unsigned)base + digit;
+	}
+	if (problem)
+		return error_set(error, CST_EINVAL, "strconv.%s: parsing \"%s\": %s", what, value, problem);
+	*ret = number;
+	return 0;
+}
+
+static int option_image_store(struct parser *p, const char *value, cst_error **error)
+{
+	_cleanup_strv_ struct strv paths = {0};
+
+	if (isempty(value))
+		return 0;
+	if (!strv_split(&paths, value, ','))
+		return error_oom(error);
+	for (size_t i = 0; i < paths.len; i++) {
+		_cleanup_free_ char *path = path_clean(paths.items[i]);
+		struct stat st;
+
+		if (!path)
+			return error_oom(error);
+		if (*path != '/')
+			return error_set(error, CST_EINVAL,
+					 "overlay: image path \"%s\" is not absolute.  Can not be relative", path);
+		if (stat(path, &st) < 0)
+			return error_sys(error, errno, "overlay: can't stat imageStore dir %s: stat %s", path, path);
+		if (!S_ISDIR(st.st_mode))
+			return error_set(error, CST_EINVAL, "overlay: image path \"%s\" must be a directory", path);
+		if (!strv_add(&p->options->image_stores, path))
+			return error_oom(error);
+	}
+	return 0;
+}
+
+/* path[:ref] */
+static int check_layer_store(const char *text, cst_error **error)
+{
+	_cleanup_strv_ struct strv parts = {0};
+	_cleanup_free_ char *path = NULL;
+	bool with_reference = false;
+	struct stat st;
+
+	if (!strv_split(&parts, text, ':'))
+		return error_oom(error);
+	path = path_clean(parts.items[0]);
+	if (!path)
+		return error_oom(error);
+	if (*path != '/')
+		return error_set(error, CST_EINVAL,
+				 "overlay: additionallayerstore path \"%s\" is not absolute.  Can not be relative",
+				 path);
+	if (stat(path, &st) < 0)
+		return error_sys(error, errno, "overlay: can't stat additionallayerstore dir: stat %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(error, CST_EINVAL,
+				 "overlay: additionallayerstore path \"%s\" must be a directory", path);
+	for (size_t i = 1; i < parts.len; i++) {
+		if (!streq(parts.items[i], "ref"))
+			return error_set(error, CST_EINVAL,
+					 "overlay: additionallayerstore config \"%s\" contains unknown option \"%s\"",
+					 path, parts.items[i]);
+		if (with_reference)
+			return error_set(error, CST_EINVAL,
+					 "overlay: additionallayerstore config of \"%s\" contains \"ref\" option twice",
+					 path);
+		with_reference = true;
+	}
+	return 0;
+}
+
+static int option_layer_store(struct parser *p, const char *value, cst_error **error)
+{
+	_cleanup_strv_ struct strv stores = {0};
+	int r = 0;
+
+	if (isempty(value))
+		return 0;
+	if (!strv_split(&stores, value, ','))
+		return error_oom(error);
+	for (size_t i = 0; r == 0 && i < stores.len; i++)
+		r = check_layer_store(stores.items[i], error);
+	p->layer_store = true;
+	return r;
+}
+
+static int option_mount_program(struct parser *p, const char *value, cst_error **error)
+{
+	free(steal_ptr(&p->mount_program));
+	if (isempty(value))
+		return 0;
+	if (faccessat(AT_FDCWD, value, F_OK, 0) < 0)
+		return error_sys(error, errno, "overlay: can't stat program \"%s\": faccessat %s", value, value);
+	p->mount_program = strdup(value);
+	return p->mount_program ? 0 : error_oom(error);
+}
+
+static int option_mountopt(struct parser *p, const char *value, cst_error **error)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return error_oom(error);
+	free(p->options->mount_options);
+	p->options->mount_options = copy;
+	return 0;
+}
+
+static int option_size(struct parser *p, const char *value, cst_error **error)
+{
+	bool positive = false;
+	int r = parse_size(value, &positive, error);
+
+	p->quota = p->quota || positive;
+	return r;
+}
+
+static int option_inodes(struct parser *p, const char *value, cst_error **error)
+{
+	uint64_t number = 0;
+	int r = parse_number("ParseUint", value, 10, UINT64_MAX, &number, error);
+
+	p->quota = p->quota || number > 0;
+	return r;
+}
+
+static int option_force_mask(struct parser *p, const char *value, cst_error **error)
+{
+	uint64_t mask;
+
+	p->force_mask = true;
+	if (streq(value, "shared") || streq(value, "private"))
+		return 0;
+	return parse_number("ParseInt", value, 8, UINT32_MAX, &mask, error);
+}
+
+static int option_sync(struct parser *p, const char *value, cst_error **error)
+{
+	bool none = strcasecmp(value, "none") == 0;
+
+	if (!none && *value && strcasecmp(value, "filesystem") != 0)
+		return error_set(error, CST_EINVAL,
+				 "invalid sync mode for overlay driver: invalid sync mode: \"%s\"", value);
+	p->options->no_sync = none;
+	return 0;
+}
+
+static int option_skip_mount_home(struct parser *p, const char *value, cst_error **error)
+{
+	return parse_bool(value, &p->options->skip_mount_home, error);
+}
+
+static int option_ignore_chown_errors(struct parser *p, const char *value, cst_error **error)
+{
+	return parse_bool(value, &p->options->ignore_chown_errors, error);
+}
+
+static int option_use_composefs(struct parser *p, const char *value, cst_error **error)
+{
+	return parse_bool(value, &p->composefs, error);
+}
+
+static int option_ignored(struct parser *p, const char *value, cst_error **error)
+{
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*parse)(struct parser *p, const char *value, cst_error **error);
+} known[] = {
+	{"additionalimagestore", option_image_store},
+	{"additionallayerstore", option_layer_store},
+	{"force_mask", option_force_mask},
+	{"ignore_chown_errors", option_ignore_chown_errors},
+	{"imagestore", option_image_store},
+	{"inodes", option_inodes},
+	{"mount_program", option_mount_program},
+	{"mountopt", option_mountopt},
+	{"override_kernel_check", option_ignored},
+	{"size", option_size},
+	{"skip_mount_home", option_skip_mount_home},
+	{"sync", option_sync},
+	{"use_composefs", option_use_composefs},
+};
+
+static int parse_option(struct parser *p, const char *name, const char *option, cst_error **error)
+{
+	_cleanup_free_ char *key = NULL, *value = NULL;
+	bool skip = false;
+	int r;
+
+	r = driver_parse_option(name, option, &key, &value, &skip, error);
+	if (r < 0 || skip)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (streq(known[i].key, key))
+			return known[i].parse(p, value, error);
+	return error_set(error, CST_EINVAL, "unknown option \"%s\" (\"%s\")", key, option);
+}
+
+static int check_supported(const struct parser *p, cst_error **error)
+{
+	uint32_t magic = 0;
+	int r;
+
+	if (p->mount_program)
+		return not_yet("mount_program", error);
+	if (p->layer_store)
+		return not_yet("additionallayerstore", error);
+	if (p->composefs)
+		return not_yet("use_composefs", error);
+	if (p->force_mask)
+		return not_yet("force_mask", error);
+	if (!p->quota)
+		return 0;
+	r = backing_magic(p->graph_root, &magic, error);
+	if (r < 0)
+		return r;
+	if (magic != BACKING_XFS)
+		return error_set(error, CST_EINVAL,
+				 "storage option overlay.size and overlay.inodes only supported for backingFS "
+				 "XFS. Found %s",
+				 backing_name(magic));
+	return not_yet("a quota (size, inodes)", error);
+}
+
+int overlay_options_parse(const struct driver_config *config, const char *name, struct overlay_options *ret,
+			  cst_error **error)
+{
+	_cleanup_(overlay_options_free) struct overlay_options options = {0};
+	struct parser parser = {.options = &options, .graph_root = config->graph_root};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < config->n_options; i++)
+		r = parse_option(&parser, name, config->options[i], error);
+	if (r == 0)
+		r = check_supported(&parser, error);
+	free(parser.mount_program);
+	if (r < 0)
+		return r;
+	*ret = options;
+	options = (struct overlay_options){0};
+	return 0;
+}
+
+void overlay_options_free(struct overlay_options *options)
+{
+	free(steal_ptr(&options->mount_options));
+	strv_free(&options->image_stores);
+}

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this kernel does on this filesystem, found out by doing it. The answers are kept in the run home under the names the
+ * Go tools use, since those read and write them too (docs/format/drivers.md, "Feature probes"). An answer that
+ * only says that this process may not, or that something ran out, is not kept.
+ */
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/backing.h"
+#include "driver/overlay/overlay.h"
+#include "driver/rootless.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define FLAG_FILE    ".has-mount-program"
+#define SAMPLE_LIMIT 32 /* layers looked at for traces of a mount program */
+
+/* ---- the cache ---- */
+
+static char *cache_name(const char *feature, bool yes)
+{
+	_cleanup_free_ char *name = str_printf("%s-%s", feature, yes ? "true" : "false");
+
+	if (!name || strchr(name, '/') || strlen(name) > NAME_MAX) {
+		errno = name ? ENAMETOOLONG : ENOMEM;
+		return NULL;
+	}
+	return steal_ptr(&name);
+}
+
+static enum overlay_known cache_read(const struct overlay *o, const char *feature)
+{
+	for (int yes = 1; yes >= 0; yes--) {
+		_cleanup_free_ char *name = cache_name(feature, yes);
+		_cleanup_free_ char *path = name ? path_join(o->base.run_home, name) : NULL;
+
+		if (path && fs_exists(AT_FDCWD, path))
+			return yes ? OVERLAY_YES : OVERLAY_NO;
+	}
+	return OVERLAY_UNKNOWN;
+}
+
+/* A cache that cannot be written is not worth failing for. */
+static void cache_write(const struct overlay *o, const char *feature, bool yes, const char *reason)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *name = cache_name(feature, yes);
+	_cleanup_close_ int fd = -1;
+
+	if (!name || o->read_only)
+		return;
+	if (fs_open_dir(o->base.run_home, &fd, &problem) < 0 ||
+	    fs_replace_file(fd, name, reason, strlen(reason), 0644, 0, NULL, &problem) < 0)
+		log_debug("recording %s: %s", name, cst_error_message(problem));
+}
+
+static bool is_lasting(const cst_error *error)
+{
+	switch (cst_error_errno(error)) {
+	case EPERM:
+	case EACCES:
+	case ENOSPC:
+	case EDQUOT:
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EINTR:
+	case EIO: return false;
+	default: return cst_error_code(error) != CST_ENOMEM;
+	}
+}
+
+static char *feature_with_options(const struct overlay *o, const char *feature)
+{
+	return str_printf("%s(%s)", feature, strempty(o->options.mount_options));
+}
+
+/* ---- a place to try things in ---- */
+
+/* <home>/staging/<n>, which is cleaned up like any other if this process dies. */
+struct scratch {
+	struct tempdir *temp;
+	struct overlay_dirs dirs;
+	struct overlay_lowers lowers;
+	char *below_home, *path; /* "staging/<n>", and absolute */
+	int upper_fd, work_fd;
+};
+
+static void scratch_close(struct scratch *s)
+{
+	closep(&s->upper_fd);
+	closep(&s->work_fd);
+	overlay_lowers_free(&s->lowers);
+	overlay_dirs_close(&s->dirs);
+	free(s->below_home);
+	free(s->path);
+	tempdir_free(s->temp);
+}
+
+static int scratch_mkdir(const struct scratch *s, const char *name, int *ret_fd, cst_error **error)
+{
+	if (sys_mkdirat(s->temp->fd, name, 0755) < 0)
+		return error_sys(error, errno, "mkdir %s/%s", s->path, name);
+	if (!ret_fd)
+		return 0;
+	*ret_fd = openat(s->temp->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? error_sys(error, errno, "open %s/%s", s->path, name) : 0;
+}
+
+static int scratch_open(const struct overlay *o, struct scratch *s, cst_error **error)
+{
+	_cleanup_free_ char *root = overlay_staging_path(o, 0);
+	int r;
+
+	if (!root)
+		return error_oom(error);
+	r = tempdir_new(root, TEMPDIR_STAGING, &s->temp, error);
+	if (r == 0)
+		r = overlay_dirs_open(o, &s->dirs, error);
+	if (r < 0)
+		return r;
+	s->below_home = path_join(OVERLAY_STAGING_DIR, s->temp->name);
+	s->path = path_join(root, s->temp->name);
+	if (!s->below_home || !s->path)
+		return error_oom(error);
+	r = scratch_mkdir(s, "upper", &s->upper_fd, error);
+	if (r == 0)
+		r = scratch_mkdir(s, "work", &s->work_fd, error);
+	if (r == 0)
+		r = scratch_mkdir(s, "lower1", NULL, error);
+	if (r == 0)
+		r = scratch_mkdir(s, "lower2", NULL, error);
+	if (r == 0)
+		r = overlay_lowers_add(&s->lowers, 0, s->below_home, "lower1", error);
+	return r == 0 ? overlay_lowers_add(&s->lowers, 0, s->below_home, "lower2", error) : r;
+}
+
+static int scratch_options(const struct overlay *o, const char *list, struct overlay_mount_options *ret,
+			   cst_error **error)
+{
+	int r = overlay_mount_options_add(ret, strempty(list), error);
+
+	if (r == 0 && o->rootless)
+		r = overlay_mount_options_add(ret, "userxattr", error);
+	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, whatever mountopt says */
+	return r;
+}
+
+static struct overlay_mount scratch_mount(const struct scratch *s, const struct overlay_mount_options *options)
+{
+	return (struct overlay_mount){.dirs = &s->dirs,
+				      .lowers = &s->lowers,
+				      .upper_fd = s->upper_fd,
+				      .work_fd = s->work_fd,
+				      .upper = "upper",
+				      .work = "work",
+				      .options = options};
+}
+
+static int mount_scratch(const struct overlay *o, const struct scratch *s, const char *options,
+			 struct overlay_detached *ret, cst_error **error)
+{
+	_cleanup_mount_options_ struct overlay_mount_options parsed = {0};
+	struct overlay_mount mount;
+	int r;
+
+	r = scratch_options(o, options, &parsed, error);
+	if (r < 0)
+		return r;
+	mount = scratch_mount(s, &parsed);
+	return overlay_mount_detached(o, &mount, ret, error);
+}
+
+static const char *xattr_name(const struct overlay *o, const char *trusted, const char *user)
+{
+	return o->rootless ? user : trusted;
+}
+
+static bool has_xattr(int dirfd, const char *path, const char *name, const char *value)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char found[256];
+	ssize_t n;
+
+	n = fd < 0 ? -1 : fgetxattr(fd, name, found, sizeof(found));
+	if (n < 0)
+		return false;
+	return !value || ((size_t)n == strlen(value) && memcmp(found, value, (size_t)n) == 0);
+}
+
+/* ---- overlay itself ---- */
+
+static int check_d_type(const struct overlay *o, const struct scratch *s, cst_error **error)
+{
+	int fd = openat(s->temp->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool known = true;
+
+	if (!dir) {
+		int errnum = errno;
+
+		closep(&fd);
+		return error_sys(error, errnum, "open %s", s->path);
+	}
+	for (struct dirent *entry; (entry = readdir(dir));)
+		known = known && entry->d_type != DT_UNKNOWN;
+	closedir(dir);
+	if (known)
+		return 0;
+	return error_set(error, CST_ENOTSUP,
+			 "overlay: the backing %s filesystem is formatted without d_type support, which leads to "
+			 "incorrect behavior.%s Running without d_type is not supported.: driver not supported",
+			 backing_name(o->magic),
+			 o->magic == BACKING_XFS
+				 ? " Reformat the filesystem with ftype=1 to enable d_type support."
+				 : "");
+}
+
+static int try_overlay(struct overlay *o, cst_error **error)
+{
+	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
+	int r;
+
+	r = scratch_open(o, &s, error);
+	if (r == 0)
+		r = check_d_type(o, &s, error);
+	if (r == 0)
+		r = scratch_mkdir(&s, "lower2/subdir", NULL, error);
+	if (r == 0)
+		r = fs_write_file(s.temp->fd, "lower2/subdir/file", "", 0, 0644, s.path, error);
+	if (r == 0)
+		r = mount_scratch(o, &s, NULL, &mount, error);
+	if (r < 0)
+		return r;
+	if (sys_mknodat(s.upper_fd, "whiteout", S_IFCHR, 0) < 0)
+		return error_sys(error, errno, "mknod %s/upper/whiteout", s.path);
+	return fs_remove_tree(mount.root_fd, "subdir", s.path, error);
+}
+
+static int probe_overlay(struct overlay *o, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r;
+
+	if (cache_read(o, "overlay") == OVERLAY_YES || o->read_only)
+		return 0;
+	/* A recorded "no" is tried again: a Go tool records one for a path that only its mount string cannot hold. */
+	r = try_overlay(o, &problem);
+	if (r == 0) {
+		cache_write(o, "overlay", true, "");
+		return 0;
+	}
+	if (is_lasting(problem))
+		cache_write(o, "overlay", false, cst_error_message(problem));
+	if (r == CST_ENOTSUP || r == CST_ENOMEM)
+		return error_propagate(error, steal_ptr(&problem));
+	log_debug("overlay does not work in %s: %s", o->base.home, cst_error_message(problem));
+	return error_wrap_code(error, CST_EBACKINGFS,
+			       "kernel does not support overlay fs: 'overlay' is not supported over %s at \"%s\"",
+			       backing_name(o->magic), o->base.home);
+}
+
+/* ---- metacopy, native diff ---- */
+
+/* A probe's answer; `reason` says why not. < 0: it could not be found out. */
+typedef int (*probe_function)(struct overlay *o, bool *yes, char **reason, cst_error **error);
+
+static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error **error)
+{
+	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
+	_cleanup_error_ cst_error *problem = NULL;
+	int r;
+
+	r = scratch_open(o, &s, error);
+	if (r == 0)
+		r = fs_write_file(s.temp->fd, "lower1/file", "\377", 1, 0700, s.path, error);
+	if (r < 0)
+		return r;
+	r = mount_scratch(o, &s, o->options.mount_options, &mount, &problem);
+	if (r < 0 && cst_error_errno(problem) == EINVAL) {
+		log_warning("mount options \"%s\": %s", strempty(o->options.mount_options), cst_error_message(problem));
+		*yes = false;
+		return 0;
+	}
+	if (r < 0)
+		return error_propagate(error, steal_ptr(&problem));
+	if (sys_fchmodat(mount.root_fd, "file", 0600) < 0)
+		return error_sys(error, errno, "chmod %s/merged/file", s.path);
+	*yes = has_xattr(s.upper_fd, "file", xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"), NULL);
+	return 0;
+}
+
+/* Directories of the native-diff probe: d in both lowers, opaque in the upper one; d1 in one. */
+static int fill_native_diff(const struct overlay *o, const struct scratch *s, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = scratch_mkdir(s, "lower2/d", NULL, error);
+	if (r == 0)
+		r = scratch_mkdir(s, "lower2/d1", NULL, error);
+	if (r == 0)
+		r = scratch_mkdir(s, "lower1/d", &fd, error);
+	if (r < 0)
+		return r;
+	if (sys_fsetxattr(fd, xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y", 1, 0) < 0)
+		return error_sys(error, errno, "failed to set opaque flag on middle layer: setxattr %s/lower1/d", s->path);
+	return 0;
+}
+
+static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_error **error)
+{
+	static const char prefix[] = "Not using native diff for overlay, this may cause degraded performance for "
+				     "building images: ";
+	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
+	const char *why = NULL;
+	int r;
+
+	r = scratch_open(o, &s, error);
+	if (r == 0)
+		r = fill_native_diff(o, &s, error);
+	if (r == 0)
+		r = mount_scratch(o, &s, o->options.mount_options, &mount, error);
+	if (r == 0) /* copies "d" up */
+		r = fs_write_file(mount.root_fd, "d/f", "", 0, 0644, s.path, error);
+	if (r < 0)
+		return r;
+	if (has_xattr(s.upper_fd, "d", xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y"))
+		why = "opaque flag erroneously copied up, consider update to kernel 4.8 or later to fix";
+	else if (sys_renameat(mount.root_fd, "d1", mount.root_fd, "d2") == 0 &&
+		 has_xattr(s.upper_fd, "d2", xattr_name(o, "trusted.overlay.redirect", "user.overlay.redirect"), "d1"))
+		why = "kernel has CONFIG_OVERLAY_FS_REDIRECT_DIR enabled";
+	*yes = !why;
+	if (why) {
+		*reason = str_printf("%s%s", prefix, why);
+		return *reason ? 0 : error_oom(error);
+	}
+	return 0;
+}
+
+/* The cached answer or a fresh one; `otherwise` when none can be had. */
+static bool probe_feature(struct overlay *o, const char *feature, probe_function try, bool otherwise)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *reason = NULL;
+	enum overlay_known known = cache_read(o, feature);
+	bool yes = otherwise;
+
+	if (known != OVERLAY_UNKNOWN || o->read_only)
+		return known == OVERLAY_UNKNOWN ? otherwise : known == OVERLAY_YES;
+	if (try(o, &yes, &reason, &problem) < 0) {
+		log_debug("finding out about %s: %s", feature, cst_error_message(problem));
+		if (is_lasting(problem))
+			cache_write(o, feature, false, cst_error_message(problem));
+		return otherwise && !is_lasting(problem);
+	}
+	if (reason)
+		log_warning("%s", reason);
+	cache_write(o, feature, yes, strempty(reason));
+	return yes;
+}
+
+int overlay_probe(struct overlay *o, cst_error **error)
+{
+	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
+	_cleanup_free_ char *native_diff = feature_with_options(o, "native-diff");
+	int r;
+
+	if (!metacopy || !native_diff)
+		return error_oom(error);
+	r = probe_overlay(o, error);
+	if (r < 0)
+		return r;
+	o->metacopy = probe_feature(o, metacopy, try_metacopy, false);
+	o->native_diff = probe_feature(o, native_diff, try_native_diff, o->read_only);
+	return 0;
+}
+
+bool overlay_probe_cached(const struct overlay *o)
+{
+	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
+	_cleanup_free_ char *native_diff = feature_with_options(o, "native-diff");
+	_cleanup_free_ char *longest = native_diff ? cache_name(native_diff, false) : NULL;
+
+	if (cache_read(o, "overlay") != OVERLAY_YES)
+		return false;
+	if (!longest && errno == ENAMETOOLONG) /* can never be cached, and scratch space needs no lock */
+		return true;
+	return metacopy && native_diff && cache_read(o, metacopy) != OVERLAY_UNKNOWN &&
+	       cache_read(o, native_diff) != OVERLAY_UNKNOWN;
+}
+
+/* ---- asked for later ---- */
+
+static int try_volatile(struct overlay *o, bool *yes, char **reason, cst_error **error)
+{
+	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
+	int r;
+
+	r = scratch_open(o, &s, error);
+	if (r == 0)
+		r = mount_scratch(o, &s, "volatile", &mount, error);
+	*yes = r == 0;
+	return r;
+}
+
+static int try_idmapped(struct overlay *o, bool *yes, char **reason, cst_error **error)
+{
+	cst_idmap range = {.container_id = 0, .host_id = 0, .size = 1};
+	const struct idmaps maps = {.uids = {&range, 1}, .gids = {&range, 1}};
+	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_mount_options_ struct overlay_mount_options options = {0};
+	_cleanup_free_ char *target = NULL;
+	_cleanup_close_ int target_fd = -1;
+	struct overlay_mount mount;
+	int r;
+
+	r = scratch_open(o, &s, error);
+	if (r == 0)
+		r = scratch_mkdir(&s, "merged", &target_fd, error);
+	if (r == 0)
+		r = scratch_options(o, NULL, &options, error);
+	if (r < 0)
+		return r;
+	target = path_join(s.path, "merged");
+	if (!target)
+		return error_oom(error);
+	mount = scratch_mount(&s, &options);
+	r = overlay_mount_idmapped_at(o, &mount, &maps, s.temp->fd, s.path, target_fd, target, error);
+	*yes = r == 0;
+	return r < 0 ? r : overlay_unmount(s.temp->fd, "merged", target, error);
+}
+
+static bool probe_later(struct overlay *o, enum overlay_known *known, const char *feature, probe_function try)
+{
+	enum overlay_known answer;
+
+	pthread_mutex_lock(&o->lock);
+	answer = *known;
+	pthread_mutex_unlock(&o->lock);
+	if (answer != OVERLAY_UNKNOWN)
+		return answer == OVERLAY_YES;
+	answer = probe_feature(o, feature, try, false) ? OVERLAY_YES : OVERLAY_NO;
+	pthread_mutex_lock(&o->lock);
+	*known = answer;
+	pthread_mutex_unlock(&o->lock);
+	return answer == OVERLAY_YES;
+}
+
+bool overlay_supports_volatile(struct overlay *o)
+{
+	return probe_later(o, &o->supports_volatile, "volatile", try_volatile);
+}
+
+bool overlay_supports_idmapped_lowers(struct overlay *o)
+{
+	return geteuid() == 0 && probe_later(o, &o->idmapped_lowers, "idmapped-lower-dir", try_idmapped);
+}
+
+/* ---- kernel or mount program? ---- */
+
+/* Does the layer look as if fuse-overlayfs had written it: `.wh.` files, or its xattrs? */
+static bool has_traces(int home_fd, const char *id)
+{
+	_cleanup_free_ char *path = path_join(id, "diff");
+	int fd = path ? openat(home_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool found = false;
+
+	if (!dir) {
+		closep(&fd);
+		return false;
+	}
+	for (struct dirent *entry; !found && (entry = readdir(dir));)
+		found = has_prefix(entry->d_name, ".wh.") ||
+			(entry->d_type == DT_DIR &&
+			 (has_xattr(fd, entry->d_name, "user.fuseoverlayfs.opaque", NULL) ||
+			  has_xattr(fd, entry->d_name, "user.fuseoverlayfs.origin", NULL) ||
+			  has_xattr(fd, entry->d_name, "user.containers.override_stat", NULL)));
+	closedir(dir);
+	return found;
+}
+
+static int sample_layers(int home_fd, const char *shown, bool *found, cst_error **error)
+{
+	_cleanup_strv_ struct strv names = {0};
+	int r;
+
+	r = fs_list_dir(home_fd, ".", &names, shown, error);
+	for (size_t i = 0, seen = 0; r == 0 && i < names.len && seen < SAMPLE_LIMIT && !*found; i++) {
+		if (!overlay_id_ok(names.items[i]))
+			continue;
+		*found = has_traces(home_fd, names.items[i]);
+		seen++;
+	}
+	return r;
+}
+
+/* The flag file of the home says which it has been; without one a few layers tell. */
+static int has_mount_program(const struct overlay *o, bool *ret, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = -1;
+	bool found = false;
+	size_t len;
+	int r;
+
+	r = fs_open_dir(o->base.home, &fd, error);
+	if (r < 0)
+		return r;
+	if (fs_read_file(fd, FLAG_FILE, OVERLAY_SHORT_FILE, &text, &len, &problem) == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		*ret = streq(text, "true");
+		if (*ret || streq(text, "false"))
+			return 0;
+	}
+	r = sample_layers(fd, o->base.home, &found, error);
+	if (r == 0 && !o->read_only)
+		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0, NULL, error);
+	if (r == 0)
+		*ret = found;
+	return r;
+}
+
+int overlay_check_native(struct overlay *o, cst_error **error)
+{
+	bool program = false;
+	int r;
+
+	if (geteuid() != 0)
+		return error_wrap_code(error, CST_EBACKINGFS,
+				       "native overlay not supported and fuse-overlayfs not found");
+	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
+		return 0;
+	r = has_mount_program(o, &program, error);
+	if (r == 0 && program)
+		return error_set(error, CST_ENOTSUP,
+				 "the layers in %s were made with a mount program (%s/" FLAG_FILE
+				 "): mount_program is not supported yet by this build",
+				 o->base.home, o->base.home);
+	return r;
+}
+
+int overlay_check_backing(const struct overlay *o, cst_error **error)
+{
+	if (o->magic == BACKING_AUFS || o->magic == BACKING_OVERLAY || o->magic == BACKING_ECRYPTFS)
+		return error_wrap_code(error, CST_EBACKINGFS,
+				       "'overlay' is not supported over %s, a mount_program is required",
+				       backing_name(o->magic));
+	if (o->rootless && backing_is_network(o->magic))
+		return error_wrap_code(error, CST_EBACKINGFS,
+				       "a network file system with user namespaces is not supported.  Please use a "
+				       "mount_program");
+	return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking layers away: out of sight with renames, under the store's lock; the slow part is the tempdir's, without it. */
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <unistd.h>
+
+int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash, cst_error **error)
+{
+	_cleanup_free_ char *to = str_printf(OVERLAY_STAGING_DIR "/%s/%u-%s", trash->name, trash->counter, name);
+
+	if (!to)
+		return error_oom(error);
+	if (sys_renameat(dirfd, name, home_fd, to) < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "rename %s %s", name, to);
+	trash->counter++;
+	return 0;
+}
+
+static int unmount_below(int layer_fd, const char *layer_path, const char *dir, cst_error **error)
+{
+	_cleanup_close_ int fd = openat(layer_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_strv_ struct strv names = {0};
+	int r;
+
+	if (fd < 0)
+		return 0;
+	r = fs_list_dir(fd, ".", &names, layer_path, error);
+	for (size_t i = 0; r == 0 && i < names.len; i++) {
+		_cleanup_free_ char *path = str_printf("%s/%s/%s", layer_path, dir, names.items[i]);
+
+		r = path ? overlay_unmount(fd, names.items[i], path, error) : error_oom(error);
+	}
+	return r;
+}
+
+/* `merged`, and what the Go tools mount for a moment; the mount point of another home's layer in the run home. */
+static int unmount_layer(const struct overlay *o, size_t home, const char *id, int layer_fd, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(o->homes[home].path, id), *merged = overlay_merged_path(o, home, id);
+	int r;
+
+	if (!path || !merged)
+		return error_oom(error);
+	r = home == 0 ? overlay_unmount(layer_fd, "merged", merged, error)
+		      : overlay_unmount(AT_FDCWD, merged, merged, error);
+	if (r == 0)
+		r = unmount_below(layer_fd, path, "mapped", error);
+	if (r == 0)
+		r = unmount_below(layer_fd, path, "composefs-layers", error);
+	if (r == 0 && home != 0) {
+		(void)sys_unlinkat(AT_FDCWD, merged, AT_REMOVEDIR);
+		merged[strlen(merged) - strlen("/merged")] = '\0';
+		(void)sys_unlinkat(AT_FDCWD, merged, AT_REMOVEDIR);
+	}
+	return r;
+}
+
+/* The link goes first: a directory without one is complete again with it, a link without a directory is nobody's. */
+int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		    struct tempdir *trash, cst_error **error)
+{
+	_cleanup_close_ int fd = openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char link[OVERLAY_LINK_LEN + 1] = "";
+	int r = 0;
+
+	if (fd >= 0) {
+		r = unmount_layer(o, home, id, fd, error);
+		if (r == 0 && overlay_read_link(o, dirs, home, id, link, NULL) < 0)
+			link[0] = '\0';
+	} else if (errno == ENOENT) {
+		return 0;
+	}
+	if (r == 0 && *link)
+		r = overlay_unlink(o, dirs, home, link, id, error);
+	if (r < 0)
+		return r;
+	r = overlay_trash_take(dirs->fds[home], dirs->fds[home], id, trash, error);
+	if (r < 0 && *link && overlay_make_link(o, dirs, home, link, id, NULL) < 0)
+		log_warning("the link l/%s of layer \"%s\" is lost", link, id);
+	return r;
+}
+
+/* The caller's trash if it is of this home; else one of its own, emptied at once (layers of two homes in one removal are
+ * rare: a wipe of a store with an image store). */
+static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+		       struct tempdir **trash, cst_error **error)
+{
+	_cleanup_free_ char *root = overlay_staging_path(o, home);
+	_cleanup_(tempdir_freep) struct tempdir *own = NULL;
+	struct tempdir **use = trash;
+	int r = 0;
+
+	if (!root)
+		return error_oom(error);
+	if (*trash && !streq((*trash)->shown, root))
+		use = &own;
+	if (!*use)
+		r = tempdir_new(root, TEMPDIR_STAGING, use, error);
+	return r < 0 ? r : overlay_discard(o, dirs, home, id, *use, error);
+}
+
+int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash, bool durable,
+		   cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	struct overlay *o = overlay_of(d);
+	int r;
+
+	if (!overlay_id_ok(id))
+		return 0; /* never was one of ours */
+	r = overlay_dirs_open(o, &dirs, error);
+	for (size_t home = 0; r == 0 && home <= o->read_only_home; home++) {
+		bool changed = false;
+
+		if (dirs.fds[home] < 0)
+			continue;
+		if (!isempty(note)) {
+			r = overlay_unlink(o, &dirs, home, note, id, error);
+			changed = true;
+		}
+		if (r == 0 && fs_exists(dirs.fds[home], id)) {
+			r = remove_from(o, &dirs, home, id, trash, error);
+			changed = true;
+		}
+		if (r == 0 && durable && changed)
+			r = overlay_sync_home(o, &dirs, home, error);
+	}
+	return r;
+}

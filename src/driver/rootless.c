@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver/rootless.h"
+#include "base/fs.h"
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ID_MAP_LIMIT 65536 /* 340 lines is all the kernel takes */
+
+static bool has_sys_admin(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
+/* The initial user namespace maps the whole range in one line. */
+static bool has_all_ids(void)
+{
+	_cleanup_error_ cst_error *ignored = NULL;
+	_cleanup_free_ char *map = NULL;
+
+	if (fs_read_file(AT_FDCWD, "/proc/self/uid_map", ID_MAP_LIMIT, &map, NULL, &ignored) < 0)
+		return false;
+	return strstr(map, "4294967295") != NULL;
+}
+
+bool driver_is_rootless(void)
+{
+	const char *outer = getenv("_CONTAINERS_ROOTLESS_UID");
+
+	if (geteuid() != 0 || (!isempty(outer) && !streq(outer, "0")))
+		return true;
+	if (!isempty(getenv("_CONTAINERS_USERNS_CONFIGURED")))
+		return true;
+	return !has_sys_admin() || !has_all_ids();
+}

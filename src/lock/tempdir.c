@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lock/tempdir.h"
+#include "base/fs.h"
+#include "base/id.h"
+#include "base/log.h"
+#include <errno.h>
+#include <unistd.h>
+
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37
+#endif
+
+#define PAIR_DIR     "temp-dir-"
+#define PAIR_LOCK    "lock-"
+#define STAGING_LOCK "staging.lock"
+#define MAX_ATTEMPTS 1000
+
+static bool lock_whole_file(int fd)
+{
+	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	return fcntl(fd, F_OFD_SETLK, &range) == 0;
+}
+
+/* A recoverer may unlink the lock file between our open and our lock: then the lock protects
+ * nothing. */
+static bool names_file(int dirfd, const char *name, int fd)
+{
+	struct stat held, now;
+	return fstat(fd, &held) == 0 && fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
+/* Makes and locks a lock file that did not exist. 0, 1: try another name, or an error. */
+static int make_lock(int dirfd, const char *name, int *ret_fd, const char *shown, cst_error **error)
+{
+	_cleanup_close_ int fd =
+	        sys_openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? 1 : error_sys(error, errno, "open %s/%s", shown, name);
+	if (!lock_whole_file(fd) || !names_file(dirfd, name, fd))
+		return 1;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int open_root(const char *root_path, int *ret_fd, cst_error **error)
+{
+	int r = fs_mkdir_p(root_path, 0700, error);
+	return r < 0 ? r : fs_open_dir(root_path, ret_fd, error);
+}
+
+/* One attempt with the name in d->name. 0, 1: taken, or an error. */
+static int make_pair(struct tempdir *d, const char *number, cst_error **error)
+{
+	d->lock_name = str_printf(PAIR_LOCK "%s", number);
+	d->name = str_printf(PAIR_DIR "%s", number);
+	if (!d->lock_name || !d->name)
+		return error_oom(error);
+	int r = make_lock(d->root_fd, d->lock_name, &d->lock_fd, d->shown, error);
+	if (r != 0)
+		return r;
+	if (sys_mkdirat(d->root_fd, d->name, 0700) == 0)
+		return 0;
+	r = errno == EEXIST ? 1 : error_sys(error, errno, "mkdir %s/%s", d->shown, d->name);
+	(void)sys_unlinkat(d->root_fd, d->lock_name, 0);
+	return r;
+}
+
+static int make_staging(struct tempdir *d, const char *number, cst_error **error)
+{
+	d->name = strdup(number);
+	if (!d->name)
+		return error_oom(error);
+	if (sys_mkdirat(d->root_fd, d->name, 0700) < 0)
+		return errno == EEXIST ? 1
+		                       : error_sys(error, errno, "mkdir %s/%s", d->shown, d->name);
+	_cleanup_close_ int fd =
+	        openat(d->root_fd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) /* taken away again: no lock was held yet */
+		return errno == ENOENT ? 1
+		                       : error_sys(error, errno, "open %s/%s", d->shown, d->name);
+	int r = make_lock(fd, STAGING_LOCK, &d->lock_fd, d->name, NULL);
+	/* The directory itself may have been removed, and another of the same name made, before the
+	 * lock was held. */
+	return r == 0 && names_file(d->root_fd, d->name, fd) ? 0 : 1;
+}
+
+static void tempdir_reset(struct tempdir *d)
+{
+	closep(&d->lock_fd);
+	d->lock_fd = -1;
+	free(steal_ptr(&d->name));
+	free(steal_ptr(&d->lock_name));
+}
+
+static int tempdir_make(struct tempdir *d, cst_error **error)
+{
+	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+		uint32_t random;
+		int r = random_bytes(&random, sizeof(random), error);
+		if (r < 0)
+			return r;
+		_cleanup_free_ char *number = str_printf("%u", random);
+		if (!number)
+			return error_oom(error);
+		r = d->layout == TEMPDIR_PAIR ? make_pair(d, number, error)
+		                              : make_staging(d, number, error);
+		if (r <= 0)
+			return r;
+		tempdir_reset(d);
+	}
+	return error_sys(error, EEXIST, "making a temporary directory in %s", d->shown);
+}
+
+static void tempdir_release(struct tempdir *d)
+{
+	tempdir_reset(d);
+	closep(&d->fd);
+	closep(&d->root_fd);
+	free(d->shown);
+	free(d);
+}
+DEFINE_CLEANUP(struct tempdir *, tempdir_release)
+
+int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
+                cst_error **error)
+{
+	_cleanup_(tempdir_releasep) struct tempdir *d = new0(struct tempdir, 1);
+	if (!d)
+		return error_oom(error);
+	*d = (struct tempdir){.root_fd = -1,
+	                      .fd = -1,
+	                      .lock_fd = -1,
+	                      .layout = layout,
+	                      .shown = strdup(root_path)};
+	if (!d->shown)
+		return error_oom(error);
+	int r = open_root(root_path, &d->root_fd, error);
+	if (r == 0)
+		r = tempdir_make(d, error);
+	if (r < 0)
+		return r;
+	d->fd = openat(d->root_fd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (d->fd < 0)
+		return error_sys(error, errno, "open %s/%s", root_path, d->name);
+	*ret = steal_ptr(&d);
+	return 0;
+}
+
+int tempdir_take(struct tempdir *d, int dirfd, const char *name, cst_error **error)
+{
+	_cleanup_free_ char *item = str_printf("%u-%s", d->counter, name);
+	if (!item)
+		return error_oom(error);
+	if (sys_renameat(dirfd, name, d->fd, item) < 0)
+		return errno == ENOENT ? 0
+		                       : error_sys(error, errno, "rename %s %s/%s/%s", name,
+		                                   d->shown, d->name, item);
+	d->counter++;
+	return 0;
+}
+
+/* Content first, the lock last: who finds the lock free may remove what is left. */
+static int remove_content(int root_fd, const char *name, const char *lock_name, const char *shown,
+                          cst_error **error)
+{
+	int r = fs_remove_tree(root_fd, name, shown, error);
+	if (r == 0 && lock_name && sys_unlinkat(root_fd, lock_name, 0) < 0 && errno != ENOENT)
+		r = error_sys(error, errno, "unlink %s/%s", shown, lock_name);
+	return r;
+}
+
+void tempdir_free(struct tempdir *d)
+{
+	if (!d)
+		return;
+	_cleanup_error_ cst_error *problem = NULL;
+	if (d->name && remove_content(d->root_fd, d->name, d->lock_name, d->shown, &problem) < 0)
+		log_warning("cleaning up %s/%s: %s", d->shown, d->name, cst_error_message(problem));
+	tempdir_release(d);
+}
+
+/* ---- recovery ---- */
+
+static int recover_pair(int root_fd, const char *number, const char *shown, cst_error **error)
+{
+	_cleanup_free_ char *name = str_printf(PAIR_DIR "%s", number),
+	                    *lock_name = str_printf(PAIR_LOCK "%s", number);
+	if (!name || !lock_name)
+		return error_oom(error);
+	_cleanup_close_ int fd =
+	        sys_openat(root_fd, lock_name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", shown, lock_name);
+	if (!lock_whole_file(fd) || !names_file(root_fd, lock_name, fd))
+		return 0; /* in use, or somebody else just cleaned it up */
+	return remove_content(root_fd, name, lock_name, shown, error);
+}
+
+static int recover_staging(int root_fd, const char *name, const char *shown, cst_error **error)
+{
+	_cleanup_close_ int dir =
+	        openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return 0; /* gone, or not ours */
+	_cleanup_close_ int fd = openat(dir, STAGING_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT)
+		return 0;
+	if (fd >= 0 && (!lock_whole_file(fd) || !names_file(dir, STAGING_LOCK, fd)))
+		return 0;
+	struct stat st;
+	if (fd < 0) {
+		/* Made a moment ago and not locked yet? Then its maker comes back for another name
+		 * if it is taken away. */
+		if (fstat(dir, &st) < 0)
+			return 0;
+		if (sys_unlinkat(root_fd, name, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
+			return 0;
+	}
+	return remove_content(root_fd, name, NULL, shown, error);
+}
+
+static bool is_number(const char *s)
+{
+	return *s && s[strspn(s, "0123456789")] == '\0';
+}
+
+/* The number of a pair's name, either half; NULL for a name that is neither. */
+static const char *pair_number(const char *name)
+{
+	const char *number = NULL;
+	if (has_prefix(name, PAIR_DIR))
+		number = name + strlen(PAIR_DIR);
+	else if (has_prefix(name, PAIR_LOCK))
+		number = name + strlen(PAIR_LOCK);
+	return number && *number ? number : NULL;
+}
+
+int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error)
+{
+	_cleanup_close_ int root_fd = open(root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", root_path);
+	_cleanup_strv_ struct strv names = {0};
+	int r = fs_list_dir(root_fd, ".", &names, root_path, error);
+	_cleanup_strv_ struct strv done = {0};
+	for (size_t i = 0; r == 0 && i < names.len; i++) {
+		const char *name = names.items[i];
+		if (layout == TEMPDIR_STAGING) {
+			if (is_number(name))
+				r = recover_staging(root_fd, name, root_path, error);
+			continue;
+		}
+		const char *number = pair_number(name);
+		if (!number || strv_contains(&done, number))
+			continue;
+		if (!strv_add(&done, number))
+			return error_oom(error);
+		r = recover_pair(root_fd, number, root_path, error);
+	}
+	return r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CST_RECORDS_LAYER_TABLE_INTERNAL_H
+#define CST_RECORDS_LAYER_TABLE_INTERNAL_H
+
+#include "records/chain_index.h"
+#include "records/table.h"
+
+enum layer_chain { CHAIN_PARENT, CHAIN_DIGESTS }; /* from CHAIN_DIGESTS on: enum layer_digest */
+#define LAYER_CHAINS (CHAIN_DIGESTS + LAYER_DIGESTS)
+
+struct mount_state {
+	const char *path;
+	int count;
+};
+
+struct layer_table {
+	struct record_set set; /* first: the kind's functions get this address */
+	unsigned file_of[LAYER_FILES]; /* number of the file in the set; the stable one if there is no such */
+	enum layer_file kind_of[LAYER_FILES];
+	struct chain_index chains[LAYER_CHAINS];
+	bool chained; /* the chains are built: at the first look-up */
+
+	/* mount_table.c */
+	struct record_file mounts;
+	bool has_mounts, mounts_loaded, mounts_dirty;
+	struct lock_token mounts_token;
+	size_t mounted; /* layers with mount state */
+	const struct mount_state *mounting; /* what the edit under way sets */
+};
+
+#endif

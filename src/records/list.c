@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records on their own and in lists, as callers get them: one arena owns all of a list. */
+#include "records/record.h"
+
+#define DEFINE_RECORD_OWNER(kind)                                                                  \
+	struct owned_##kind {                                                                      \
+		cst_##kind record; /* first: its address is the owner's */                         \
+		struct arena arena;                                                                \
+	};                                                                                         \
+	cst_##kind *kind##_dup(const cst_##kind *kind)                                             \
+	{                                                                                          \
+		struct owned_##kind *owned = new0(struct owned_##kind, 1);                         \
+		if (owned && kind##_copy(&owned->arena, kind, &owned->record))                     \
+			return &owned->record;                                                     \
+		cst_##kind##_free(owned ? &owned->record : NULL);                                  \
+		return NULL;                                                                       \
+	}                                                                                          \
+	void cst_##kind##_free(cst_##kind *kind)                                                   \
+	{                                                                                          \
+		if (!kind)                                                                         \
+			return;                                                                    \
+		arena_clear(&((struct owned_##kind *)kind)->arena);                                \
+		free(kind);                                                                        \
+	}                                                                                          \
+	struct cst_##kind##_list {                                                                 \
+		struct arena arena;                                                                \
+		cst_##kind *items;                                                                 \
+		size_t len;                                                                        \
+	};                                                                                         \
+	cst_##kind##_list *kind##_list_new(const cst_##kind *const *items, size_t n)               \
+	{                                                                                          \
+		cst_##kind##_list *list = new0(cst_##kind##_list, 1);                              \
+		if (!list)                                                                         \
+			return NULL;                                                               \
+		list->items = new0(cst_##kind, n ? n : 1);                                         \
+		bool ok = list->items;                                                             \
+		for (; ok && list->len < n; list->len++)                                           \
+			ok = kind##_copy(&list->arena, items[list->len], &list->items[list->len]); \
+		if (ok)                                                                            \
+			return list;                                                               \
+		cst_##kind##_list_free(list);                                                      \
+		return NULL;                                                                       \
+	}                                                                                          \
+	size_t cst_##kind##_list_size(const cst_##kind##_list *list)                               \
+	{                                                                                          \
+		return list ? list->len : 0;                                                       \
+	}                                                                                          \
+	const cst_##kind *cst_##kind##_list_get(const cst_##kind##_list *list, size_t index)       \
+	{                                                                                          \
+		return list && index < list->len ? &list->items[index] : NULL;                     \
+	}                                                                                          \
+	void cst_##kind##_list_free(cst_##kind##_list *list)                                       \
+	{                                                                                          \
+		if (!list)                                                                         \
+			return;                                                                    \
+		arena_clear(&list->arena);                                                         \
+		free(list->items);                                                                 \
+		free(list);                                                                        \
+	}
+
+DEFINE_RECORD_OWNER(layer)
+DEFINE_RECORD_OWNER(image)
+DEFINE_RECORD_OWNER(container)

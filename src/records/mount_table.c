@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mountpoints.json: which layers are mounted where, and how often (docs/format/store.md, "Mount
+ * point"). */
+#include "records/layer_table_internal.h"
+
+struct mount_record {
+	const char *id, *path;
+	int64_t count;
+};
+
+static const struct member members[] = {
+        {"id", read_text, offsetof(struct mount_record, id)},
+        {"path", read_text, offsetof(struct mount_record, path)},
+        {"count", read_int64, offsetof(struct mount_record, count)},
+};
+
+/* The layer's record with this mount state; not a change of layers.json. */
+static bool set_state(struct layer_table *t, const cst_layer *layer, struct mount_state state)
+{
+	if (state.count <= 0 || !*state.path)
+		state = (struct mount_state){.path = ""};
+	if (layer->mount_count == state.count && streq(layer->mount_point, state.path))
+		return true;
+	bool was = layer->mount_count;
+	t->mounting = &state;
+	bool ok = record_set_replace(&t->set, layer, false);
+	t->mounting = NULL;
+	if (ok)
+		t->mounted += (state.count != 0) - was;
+	return ok;
+}
+
+static bool forget_all(struct layer_table *t)
+{
+	struct mount_state none = {.path = ""};
+	for (size_t i = 0; t->mounted && i < layer_table_size(t); i++) {
+		if (!set_state(t, layer_table_at(t, i), none))
+			return false;
+	}
+	return true;
+}
+
+/* An entry of a layer that is gone is dropped. */
+static bool take_entry(struct layer_table *t, const struct mount_record *entry)
+{
+	const cst_layer *layer = *entry->path ? layer_table_find(t, entry->id) : NULL;
+	struct mount_state state = {entry->path, (int)MIN(entry->count, (int64_t)INT32_MAX)};
+	return !layer || set_state(t, layer, state);
+}
+
+static bool read_entries(struct layer_table *t, struct record_reader *r)
+{
+	if (json_array_begin(r->json)) {
+		while (json_array_next(r->json)) {
+			struct mount_record entry = {.id = "", .path = ""};
+			struct raw_members unknown;
+			record_read(r, members, ARRAY_SIZE(members), &entry, &unknown);
+			if (json_ok(r->json) && !r->bad && !take_entry(t, &entry)) {
+				r->arena->failed = true;
+				return json_fail(r->json, "out of memory");
+			}
+		}
+	}
+	return json_finish(r->json);
+}
+
+static int load_text(struct layer_table *t, const char *text, size_t len, cst_error **error)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	struct json_reader json;
+	struct record_reader r = {.json = &json, .arena = &arena};
+	if (!forget_all(t))
+		return error_oom(error);
+	if (!len)
+		return 0;
+	json_reader_init(&json, text, len, &arena);
+	bool ok = read_entries(t, &r);
+	record_reader_free(&r);
+	if (ok)
+		return 0;
+	_cleanup_free_ char *shown = str_printf("loading \"%s\"", t->mounts.path);
+	return shown ? json_error(&json, shown, error) : error_oom(error);
+}
+
+int layer_table_load_mounts(struct layer_table *t, struct lockfile *mounts, cst_error **error)
+{
+	struct lock_token token;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	bool changed = true;
+	if (!t->has_mounts)
+		return 0;
+	int r = lockfile_read_token(mounts, &token, error);
+	if (r == 0 && t->mounts_loaded && lock_token_equal(&token, &t->mounts_token))
+		r = record_file_changed(&t->mounts, &changed, error);
+	if (r < 0 || !changed)
+		return r;
+	t->mounts_loaded = t->mounts_dirty = false;
+	r = record_file_open(&t->mounts, error);
+	if (r == 0)
+		r = record_file_read(&t->mounts, &text, &len, error);
+	if (r == 0)
+		r = load_text(t, text, len, error);
+	if (r < 0)
+		return r;
+	t->mounts_token = token;
+	t->mounts_loaded = true;
+	return 0;
+}
+
+bool layer_table_set_mount(struct layer_table *t, const char *id, const char *path, int count)
+{
+	const cst_layer *layer = layer_table_get(t, id);
+	if (!layer)
+		return true;
+	if (layer->mount_count == count && streq(layer->mount_point, strempty(path)))
+		return true;
+	if (!set_state(t, layer, (struct mount_state){strempty(path), count}))
+		return false;
+	t->mounts_dirty = true;
+	return true;
+}
+
+static void write_entries(const struct layer_table *t, struct strbuf *text)
+{
+	struct json_writer w;
+	json_writer_init(&w, text, JSON_STORE);
+	json_array_open(&w);
+	for (size_t i = 0; i < layer_table_size(t); i++) {
+		const cst_layer *layer = layer_table_at(t, i);
+		if (!layer->mount_count)
+			continue;
+		json_object_open(&w);
+		put_text(&w, "id", layer->id);
+		put_text(&w, "path", layer->mount_point);
+		json_put_key(&w, "count");
+		json_put_int64(&w, layer->mount_count);
+		json_object_close(&w);
+	}
+	json_array_close(&w);
+}
+
+int layer_table_save_mounts(struct layer_table *t, struct lockfile *mounts, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	if (!t->mounts_dirty)
+		return 0;
+	if (t->set.read_only || !t->has_mounts)
+		return error_code(error, CST_ESTORE_READ_ONLY);
+	if (!t->mounts_loaded)
+		return error_set(error, CST_ECORRUPT, "saving \"%s\": it was not loaded",
+		                 t->mounts.path);
+	write_entries(t, &text);
+	if (text.failed)
+		return error_oom(error);
+	int r = lockfile_touch(mounts, &t->mounts_token, error);
+	if (r == 0)
+		r = record_file_write(&t->mounts, text.data, text.len, error);
+	if (r < 0) {
+		t->mounts_loaded = false;
+		return r;
+	}
+	t->mounts_dirty = false;
+	record_set_release(&t->set);
+	return 0;
+}

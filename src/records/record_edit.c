@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Edits of a set in memory. Each costs a few look-ups, whatever the size of the set; only the save
+ * writes all. */
+#include "records/record_set.h"
+
+static void mark(struct record_set *set, unsigned file, enum dirt dirt)
+{
+	set->dirty[file] = MAX(set->dirty[file], dirt);
+}
+
+/* Half an edit is in memory: it may neither be used nor saved. */
+static bool broken(struct record_set *set)
+{
+	set->broken = true;
+	return false;
+}
+
+/* Makes sure that `n` more pieces of memory can be retired without an allocation. */
+static bool reserve_retired(struct record_set *set, size_t n)
+{
+	struct arena *grown = grow_array(set->retired, &set->retired_capacity, set->n_retired + n,
+	                                 sizeof(*grown));
+	if (grown)
+		set->retired = grown;
+	return grown;
+}
+
+static void retire(struct record_set *set, struct arena *memory)
+{
+	if (memory->blocks) {
+		set->retired[set->n_retired++] = *memory;
+		set->edited--;
+	} else {
+		set->removed++;
+	}
+	*memory = (struct arena){0};
+}
+
+/* A copy in memory of its own, completed by what the kind knows. */
+static void *copy_record(struct record_set *set, const void *record, const void *old, unsigned file,
+                         struct arena *memory)
+{
+	void *copy = arena_alloc(memory, set->kind->size);
+	if (copy && set->kind->copy(memory, record, copy) &&
+	    set->kind->settle(set, memory, copy, old, file))
+		return copy;
+	arena_clear(memory);
+	return NULL;
+}
+
+static void unindex_slot(struct record_set *set, struct slot *slot)
+{
+	const struct strings *names = record_names(set, slot->record);
+	for (size_t i = 0; i < names->len; i++) {
+		if (hashmap_get(&set->by_name, names->items[i]) == slot)
+			hashmap_remove(&set->by_name, names->items[i]);
+	}
+	if (set->kind->unindex)
+		set->kind->unindex(set, slot);
+}
+
+static bool take_names(struct record_set *set, struct slot *slot);
+
+static bool index_slot(struct record_set *set, struct slot *slot)
+{
+	return take_names(set, slot) && (!set->kind->index || set->kind->index(set, slot));
+}
+
+/* Puts a new record into the slot; the old one's memory is retired. */
+static bool swap_record(struct record_set *set, struct slot *slot, void *record,
+                        struct arena *memory)
+{
+	if (slot->record) {
+		unindex_slot(set, slot);
+		retire(set, &slot->memory);
+	}
+	slot->record = record;
+	slot->memory = *memory;
+	set->edited++;
+	*memory = (struct arena){0};
+	return index_slot(set, slot);
+}
+
+static void filter_name(struct strings *names, const char *name)
+{
+	const char **items = (const char **)names->items;
+	size_t kept = 0;
+	for (size_t i = 0; i < names->len; i++) {
+		if (!streq(items[i], name))
+			items[kept++] = items[i];
+	}
+	names->len = kept;
+}
+
+/* The holder goes on without that name. */
+static bool lose_name(struct record_set *set, struct slot *holder, const char *name)
+{
+	struct arena memory = {0};
+	if (!reserve_retired(set, 1))
+		return false;
+	void *copy = copy_record(set, holder->record, holder->record, holder->file, &memory);
+	if (!copy)
+		return false;
+	filter_name(record_names(set, copy), name);
+	mark(set, holder->file, LOST_NAMES);
+	return swap_record(set, holder, copy, &memory);
+}
+
+static bool take_names(struct record_set *set, struct slot *slot)
+{
+	const struct strings *names = record_names(set, slot->record);
+	for (size_t i = 0; i < names->len; i++) {
+		struct slot *holder = hashmap_get(&set->by_name, names->items[i]);
+		if (holder && holder != slot && !lose_name(set, holder, names->items[i]))
+			return false;
+	}
+	return record_index_names(set, slot);
+}
+
+/* Where the records of `file` end in the list of all. */
+static size_t end_of_file(const struct record_set *set, unsigned file)
+{
+	size_t at = set->visible.len;
+	while (at && set->visible.items[at - 1]->file > file)
+		at--;
+	return at;
+}
+
+bool record_set_add(struct record_set *set, const void *record, unsigned file)
+{
+	struct arena memory = {0};
+	const char *id = *(const char *const *)record;
+	if (file >= set->n_files || record_set_slot(set, id))
+		return false;
+	void *copy = copy_record(set, record, NULL, file, &memory);
+	struct slot *slot = copy ? record_slot_new(id, file) : NULL;
+	if (!slot || !record_slots_insert(&set->content[file], set->content[file].len, slot)) {
+		free(slot);
+		arena_clear(&memory);
+		return false;
+	}
+	mark(set, file, EDITED);
+	if (!swap_record(set, slot, copy, &memory) || !hashmap_put(&set->by_id, slot->id, slot) ||
+	    !prefix_index_add(&set->prefixes, slot->id, slot) ||
+	    !record_slots_insert(&set->visible, end_of_file(set, file), slot))
+		return broken(set);
+	return true;
+}
+
+bool record_set_replace(struct record_set *set, const void *record, bool dirty)
+{
+	struct arena memory = {0};
+	struct slot *slot = record_set_slot(set, *(const char *const *)record);
+	if (!slot || !reserve_retired(set, 1))
+		return false;
+	void *copy = copy_record(set, record, slot->record, slot->file, &memory);
+	if (!copy)
+		return false;
+	if (dirty)
+		mark(set, slot->file, EDITED);
+	return swap_record(set, slot, copy, &memory) || broken(set);
+}
+
+bool record_set_remove(struct record_set *set, const char *id)
+{
+	struct slot *slot = record_set_slot(set, id);
+	if (!slot)
+		return true;
+	if (!reserve_retired(set, 1))
+		return false;
+	unindex_slot(set, slot);
+	hashmap_remove(&set->by_id, slot->id);
+	prefix_index_remove(&set->prefixes, slot->id);
+	record_slots_remove(&set->visible, slot);
+	record_slots_remove(&set->content[slot->file], slot);
+	mark(set, slot->file, EDITED);
+	retire(set, &slot->memory);
+	free(slot);
+	return true;
+}
+
+bool record_set_dirty(const struct record_set *set)
+{
+	for (unsigned f = 0; f < set->n_files; f++) {
+		if (set->dirty[f])
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/record_file.h"
+#include "base/log.h"
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+/* Far above any real store; keeps a damaged file system from taking all memory. */
+#define LARGEST_FILE ((size_t)1 << 30)
+
+int record_file_init(struct record_file *file, const char *dir, const char *name, bool is_volatile,
+                     cst_error **error)
+{
+	*file = (struct record_file){.name = name,
+	                             .fd = -1,
+	                             .is_volatile = is_volatile,
+	                             .dir = strdup(dir),
+	                             .path = path_join(dir, name)};
+	if (file->dir && file->path)
+		return 0;
+	record_file_free(file);
+	return error_oom(error);
+}
+
+void record_file_free(struct record_file *file)
+{
+	closep(&file->fd);
+	free(file->dir);
+	free(file->path);
+	*file = (struct record_file){.fd = -1};
+}
+
+static struct file_identity identity_of(const struct stat *st)
+{
+	return (struct file_identity){.exists = true,
+	                              .dev = st->st_dev,
+	                              .ino = st->st_ino,
+	                              .size = st->st_size,
+	                              .mtime = st->st_mtim,
+	                              .ctime = st->st_ctim};
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same_identity(const struct file_identity *a, const struct file_identity *b)
+{
+	return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino &&
+	       a->size == b->size && same_time(&a->mtime, &b->mtime) &&
+	       same_time(&a->ctime, &b->ctime);
+}
+
+int record_file_changed(const struct record_file *file, bool *ret, cst_error **error)
+{
+	struct stat st;
+	struct file_identity now = {0};
+	if (stat(file->path, &st) == 0)
+		now = identity_of(&st);
+	else if (errno != ENOENT)
+		return error_sys(error, errno, "stat %s", file->path);
+	*ret = !same_identity(&now, &file->identity);
+	return 0;
+}
+
+int record_file_open(struct record_file *file, cst_error **error)
+{
+	struct stat st;
+	closep(&file->fd);
+	file->fd = -1;
+	_cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno != ENOENT)
+		return error_sys(error, errno, "open %s", file->path);
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", file->path);
+	if (fd >= 0 && !S_ISREG(st.st_mode))
+		return error_set(error, CST_ECORRUPT, "loading \"%s\": not a regular file",
+		                 file->path);
+	file->identity = fd >= 0 ? identity_of(&st) : (struct file_identity){0};
+	file->fd = steal_fd(&fd);
+	file->swept = false;
+	return 0;
+}
+
+int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error)
+{
+	_cleanup_close_ int fd = steal_fd(&file->fd);
+	if (fd >= 0)
+		return fs_read_fd(fd, file->path, LARGEST_FILE, ret, ret_len, error);
+	char *nothing = strdup("");
+	if (!nothing)
+		return error_oom(error);
+	*ret = nothing;
+	*ret_len = 0;
+	return 0;
+}
+
+/* Temporary files of writers that died. Every writer holds the lock that the caller holds, so none
+ * is in use. That one cannot be removed is no reason to fail. */
+static void sweep(int dirfd, const struct record_file *file)
+{
+	_cleanup_free_ char *prefix = str_printf(".tmp-%s", file->name);
+	_cleanup_close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = prefix && fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir)
+		return;
+	(void)steal_fd(&fd);
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		if (has_prefix(entry->d_name, prefix) && sys_unlinkat(dirfd, entry->d_name, 0) < 0)
+			log_warning("removing stale %s/%s: %s", file->dir, entry->d_name,
+			            errno_text(errno));
+	}
+	closedir(dir);
+}
+
+static int open_dir(const struct record_file *file, int *ret, cst_error **error)
+{
+	int r = fs_mkdir_p(file->dir, 0700, error);
+	return r < 0 ? r : fs_open_dir(file->dir, ret, error);
+}
+
+int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error)
+{
+	_cleanup_close_ int dirfd = -1;
+	struct stat st;
+	int r = open_dir(file, &dirfd, error);
+	if (r < 0)
+		return r;
+	if (!file->swept)
+		sweep(dirfd, file);
+	file->swept = true;
+	r = fs_replace_file(dirfd, file->name, data, n, 0600, file->is_volatile ? 0 : FS_DURABLE,
+	                    file->path, error);
+	if (r < 0)
+		return r;
+	if (fstatat(dirfd, file->name, &st, 0) < 0)
+		return error_sys(error, errno, "stat %s", file->path);
+	file->identity = identity_of(&st);
+	return 0;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From records to files. The token is written first: whoever sees the old one has the old records.
+ */
+#include "records/record_set.h"
+
+static bool encode(const struct record_set *set, unsigned f, struct strbuf *text)
+{
+	struct json_writer w;
+	json_writer_init(&w, text, JSON_STORE);
+	json_array_open(&w);
+	for (size_t i = 0; i < set->content[f].len; i++) {
+		const struct slot *slot = set->content[f].items[i];
+		if (slot->record)
+			set->kind->write(&w, slot->record);
+		else
+			json_put_raw(&w, slot->raw, slot->raw_len);
+	}
+	json_array_close(&w);
+	return !text->failed;
+}
+
+struct encoded {
+	struct strbuf text[RECORD_FILES];
+};
+
+static void encoded_free(struct encoded *encoded)
+{
+	for (unsigned f = 0; f < RECORD_FILES; f++)
+		strbuf_free(&encoded->text[f]);
+}
+
+/* Who got a name is saved before who lost it: a crash in between leaves it with both, which the
+ * next load mends. */
+static int write_files(struct record_set *set, const struct encoded *encoded, cst_error **error)
+{
+	for (enum dirt dirt = EDITED; dirt > CLEAN; dirt--) {
+		for (unsigned f = 0; f < set->n_files; f++) {
+			if (set->dirty[f] != dirt)
+				continue;
+			int r = record_file_write(&set->files[f], encoded->text[f].data,
+			                          encoded->text[f].len, error);
+			if (r < 0)
+				return r;
+			set->dirty[f] = CLEAN;
+		}
+	}
+	return 0;
+}
+
+static int check_savable(const struct record_set *set, cst_error **error)
+{
+	if (set->read_only)
+		return error_code(error, CST_ESTORE_READ_ONLY);
+	if (set->broken)
+		return error_oom(error);
+	if (!set->loaded)
+		return error_set(error, CST_ECORRUPT, "saving \"%s\": %s", set->files[0].path,
+		                 set->damaged ? "what it holds now is not understood"
+		                              : "it was not loaded");
+	return 0;
+}
+
+int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error)
+{
+	_cleanup_(encoded_free) struct encoded encoded = {0};
+	if (!record_set_dirty(set) && !set->damaged)
+		return 0;
+	int r = check_savable(set, error);
+	for (unsigned f = 0; f < set->n_files && r == 0; f++) {
+		if (set->dirty[f] && !encode(set, f, &encoded.text[f]))
+			r = error_oom(error);
+	}
+	if (r == 0)
+		r = lockfile_touch(lock, &set->token, error);
+	if (r == 0)
+		r = write_files(set, &encoded, error);
+	if (r < 0) {
+		set->stale = true;
+		return r;
+	}
+	record_set_release(set);
+	record_set_compact(set);
+	return 0;
+}
+
+/* ---- memory ---- */
+
+#define EDITS_WORTH_A_COPY 256
+
+static bool copy_all(const struct record_set *set, struct arena *memory, void **records)
+{
+	for (size_t i = 0; i < set->visible.len; i++) {
+		records[i] = arena_alloc(memory, set->kind->size);
+		if (!records[i] ||
+		    !set->kind->copy(memory, set->visible.items[i]->record, records[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Once most of what lies in memory is garbage or scattered, all that is left moves together.
+ * Without memory for it everything stays as it is. */
+void record_set_compact(struct record_set *set)
+{
+	if (set->edited + set->removed < EDITS_WORTH_A_COPY + set->visible.len)
+		return;
+	struct arena memory = {0};
+	struct hashmap names = {0};
+	_cleanup_free_ void **records = new0(void *, set->visible.len + 1);
+	bool ok = records && copy_all(set, &memory, records);
+	for (size_t i = 0; ok && i < set->visible.len; i++) {
+		const struct strings *list = record_names(set, records[i]);
+		for (size_t n = 0; ok && n < list->len; n++)
+			ok = hashmap_put(&names, list->items[n], set->visible.items[i]);
+	}
+	if (!ok) {
+		hashmap_free(&names);
+		arena_clear(&memory);
+		return;
+	}
+	hashmap_free(&set->by_name);
+	set->by_name = names;
+	for (size_t i = 0; i < set->visible.len; i++) {
+		set->visible.items[i]->record = records[i];
+		arena_clear(&set->visible.items[i]->memory);
+	}
+	arena_clear(&set->loaded_memory);
+	set->loaded_memory = memory;
+	set->edited = set->removed = 0;
+}

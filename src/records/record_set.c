@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records/record_set.h"
+
+int record_set_init(struct record_set *set, const struct record_kind *kind, bool read_only,
+                    cst_error **error)
+{
+	*set = (struct record_set){.kind = kind, .read_only = read_only};
+	int r = pthread_mutex_init(&set->lazy, NULL);
+	return r ? error_errno(error, r) : 0;
+}
+
+int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile,
+                        cst_error **error)
+{
+	int r = record_file_init(&set->files[set->n_files], dir, name, is_volatile, error);
+	if (r == 0)
+		set->n_files++;
+	return r;
+}
+
+static void slot_free(struct slot *slot)
+{
+	arena_clear(&slot->memory);
+	free(slot);
+}
+
+void record_set_release(struct record_set *set)
+{
+	for (size_t i = 0; i < set->n_retired; i++)
+		arena_clear(&set->retired[i]);
+	set->n_retired = 0;
+}
+
+void record_set_clear(struct record_set *set)
+{
+	if (set->kind->clear)
+		set->kind->clear(set);
+	for (unsigned f = 0; f < RECORD_FILES; f++) {
+		for (size_t i = 0; i < set->content[f].len; i++)
+			slot_free(set->content[f].items[i]);
+		set->content[f].len = 0;
+		set->dirty[f] = CLEAN;
+	}
+	set->visible.len = 0;
+	hashmap_free(&set->by_id);
+	hashmap_free(&set->by_name);
+	prefix_index_clear(&set->prefixes);
+	record_set_release(set);
+	arena_clear(&set->loaded_memory);
+	arena_clear(&set->raw_memory);
+	set->edited = set->removed = 0;
+	set->loaded = set->damaged = set->broken = false;
+}
+
+void record_set_free(struct record_set *set)
+{
+	record_set_clear(set);
+	for (unsigned f = 0; f < RECORD_FILES; f++)
+		free(set->content[f].items);
+	for (unsigned f = 0; f < set->n_files; f++)
+		record_file_free(&set->files[f]);
+	free(set->visible.items);
+	free(set->retired);
+	prefix_index_free(&set->prefixes);
+	pthread_mutex_destroy(&set->lazy);
+}
+
+/* ---- look-ups ---- */
+
+size_t record_set_size(const struct record_set *set)
+{
+	return set->visible.len;
+}
+
+void *record_set_at(const struct record_set *set, size_t i)
+{
+	return i < set->visible.len ? set->visible.items[i]->record : NULL;
+}
+
+static void *record_of(const struct slot *slot)
+{
+	return slot ? slot->record : NULL;
+}
+
+struct slot *record_set_slot(const struct record_set *set, const char *id)
+{
+	return hashmap_get(&set->by_id, id);
+}
+
+void *record_set_get(const struct record_set *set, const char *id)
+{
+	return record_of(record_set_slot(set, id));
+}
+
+void *record_set_by_name(const struct record_set *set, const char *name)
+{
+	return record_of(hashmap_get(&set->by_name, name));
+}
+
+void *record_set_by_prefix(const struct record_set *set, const char *prefix)
+{
+	struct record_set *writable = (struct record_set *)set; /* to sort what it holds, once */
+	pthread_mutex_lock(&writable->lazy);
+	prefix_index_sort(&writable->prefixes);
+	void *found = record_of(prefix_index_find(&set->prefixes, prefix));
+	pthread_mutex_unlock(&writable->lazy);
+	return found;
+}
+
+struct strings *record_names(const struct record_set *set, void *record)
+{
+	return (struct strings *)((char *)record + set->kind->names);
+}
+
+/* ---- slots ---- */
+
+struct slot *record_slot_new(const char *id, unsigned file)
+{
+	size_t len = strlen(id);
+	struct slot *slot = calloc(1, sizeof(*slot) + len + 1);
+	if (slot) {
+		memcpy(slot->id, id, len);
+		slot->file = file;
+	}
+	return slot;
+}
+
+bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot)
+{
+	struct slot **grown =
+	        grow_array(slots->items, &slots->capacity, slots->len + 1, sizeof(slot));
+	if (!grown)
+		return false;
+	slots->items = grown;
+	memmove(&grown[at + 1], &grown[at], (slots->len - at) * sizeof(slot));
+	grown[at] = slot;
+	slots->len++;
+	return true;
+}
+
+void record_slots_remove(struct slots *slots, const struct slot *slot)
+{
+	for (size_t i = 0; i < slots->len; i++) {
+		if (slots->items[i] != slot)
+			continue;
+		slots->len--;
+		memmove(&slots->items[i], &slots->items[i + 1],
+		        (slots->len - i) * sizeof(*slots->items));
+		return;
+	}
+}
+
+/* Makes the slot's record the holder of its names. A name that stands twice in it is kept once. A
+ * former holder is marked: its names are to be filtered. */
+bool record_index_names(struct record_set *set, struct slot *slot)
+{
+	struct strings *names = record_names(set, slot->record);
+	const char **items = (const char **)names->items; /* of a record that nobody has seen yet */
+	size_t kept = 0;
+	for (size_t i = 0; i < names->len; i++) {
+		struct slot *holder = hashmap_get(&set->by_name, items[i]);
+		if (holder == slot)
+			continue;
+		if (holder)
+			holder->lost_name = true;
+		if (!hashmap_put(&set->by_name, items[i], slot))
+			return false;
+		items[kept++] = items[i];
+	}
+	names->len = kept;
+	return true;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/id.h"
+#include "store/create.h"
+#include "store/data.h"
+#include "store/delete.h"
+#include <errno.h>
+
+struct new_container {
+	struct arena arena;
+	struct strv names;
+	struct tempdir *stage;
+	struct new_data data;
+	struct idmaps maps;
+	cst_container record;
+	const char *parent; /* layer ID or NULL */
+};
+
+static void new_container_free(struct new_container *container)
+{
+	tempdir_free(container->stage);
+	strv_free(&container->names);
+	idmaps_free(&container->maps);
+	arena_clear(&container->arena);
+}
+
+/* ---- plan ---- */
+
+static void put_flag(struct arena *arena, struct raw_members *flags, const char *key,
+                     void (*put)(struct json_writer *, const void *), const void *value)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	struct json_writer w;
+	json_writer_init(&w, &text, JSON_STORE);
+	put(&w, value);
+	if (text.failed || !flags_set(arena, flags, key, strbuf_str(&text)))
+		arena->failed = true;
+}
+
+static void put_string(struct json_writer *w, const void *value)
+{
+	json_put_string(w, value);
+}
+
+static void put_mount_options(struct json_writer *w, const void *value)
+{
+	const cst_container_options *options = value;
+	json_put_strings(w, options->mount_options, options->n_mount_options);
+}
+
+/* docs/format/store.md, "Container": MountLabel and ProcessLabel always. */
+static int plan_flags(const cst_container_options *options, bool is_volatile,
+                      struct new_container *container, cst_error **error)
+{
+	struct raw_members *flags = &container->record.flags;
+	struct arena *arena = &container->arena;
+	if (isempty(options->mount_label) != isempty(options->process_label))
+		return error_set(error, CST_EINVAL,
+		                 "ProcessLabel and Mountlabel must either not be specified or both "
+		                 "specified");
+	put_flag(arena, flags, "MountLabel", put_string, strempty(options->mount_label));
+	if (options->n_mount_options)
+		put_flag(arena, flags, "MountOpts", put_mount_options, options);
+	put_flag(arena, flags, "ProcessLabel", put_string, strempty(options->process_label));
+	if (is_volatile && !flags_set(arena, flags, "Volatile", "true"))
+		arena->failed = true;
+	return arena->failed ? error_oom(error) : 0;
+}
+
+static int plan_image(cst_store *store, const char *id, struct new_container *container,
+                      cst_error **error)
+{
+	container->record.image = "";
+	if (isempty(id))
+		return 0;
+	_cleanup_images_read_ cst_store *images = NULL;
+	const cst_image *image;
+	int r = images_read(store, &images, error);
+	if (r == 0)
+		r = image_must(store, id, &image, error);
+	if (r < 0)
+		return r;
+	container->record.image = arena_strdup(&container->arena, image->id);
+	container->parent = *image->layer ? arena_strdup(&container->arena, image->layer) : NULL;
+	return container->arena.failed ? error_oom(error) : 0;
+}
+
+static int plan_maps(const cst_container_options *options, struct new_container *container,
+                     cst_error **error)
+{
+	if (!idmap_copy(&container->maps.uids, options->uid_map, options->n_uid_map) ||
+	    !idmap_copy(&container->maps.gids, options->gid_map, options->n_gid_map))
+		return error_oom(error);
+	cst_container *record = &container->record;
+	record->uid_map = (struct idranges){.items = container->maps.uids.ranges,
+	                                    .len = container->maps.uids.len};
+	record->gid_map = (struct idranges){.items = container->maps.gids.ranges,
+	                                    .len = container->maps.gids.len};
+	return idmap_check_overlap(&container->maps, error);
+}
+
+static int plan_container(cst_store *store, const cst_container_options *options,
+                          struct new_container *container, cst_error **error)
+{
+	char id[ID_HEX_LEN + 1];
+	cst_container *record = &container->record;
+	bool is_volatile = options->is_volatile || store->transient, chosen = !isempty(options->id);
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	                         : plan_image(store, options->image, container, error);
+	if (r == 0)
+		r = chosen ? id_check_new("container", options->id, error) : id_generate(id, error);
+	if (r == 0)
+		r = names_unique(options->names, options->n_names, &container->names, error);
+	if (r == 0)
+		r = plan_maps(options, container, error);
+	if (r < 0)
+		return r;
+	record->id = arena_strdup(&container->arena, chosen ? options->id : id);
+	record->names = strings_of(&container->names);
+	record->metadata = strempty(options->metadata);
+	record->created = timestamp_now();
+	record->file = is_volatile ? CONTAINER_VOLATILE : CONTAINER_STABLE;
+	r = plan_flags(options, options->is_volatile, container, error);
+	if (r == 0)
+		r = new_data_stage(store, "container", options->data, options->n_data,
+		                   &container->stage, &container->arena, &container->data, error);
+	record->data =
+	        (struct data_items){.items = container->data.items, .len = container->data.len};
+	return r;
+}
+
+/* ---- commit ---- */
+
+static int check_new_container(cst_store *store, const struct new_container *container,
+                               cst_error **error)
+{
+	const struct container_table *table = store->containers.table;
+	const cst_container *record = &container->record;
+	if (container_table_get(table, record->id))
+		return error_code(error, CST_EDUPLICATE_ID);
+	for (size_t i = 0; i < record->names.len; i++) {
+		const cst_container *other = container_table_by_name(table, record->names.items[i]);
+		if (other)
+			return error_wrap_code(error, CST_EDUPLICATE_NAME,
+			                       "the container name \"%s\" is already in use by %s. "
+			                       "You have to remove that "
+			                       "container to be able to reuse that name",
+			                       record->names.items[i], other->id);
+	}
+	return 0;
+}
+
+static int commit_record(cst_store *store, struct new_container *container, struct trash *trash,
+                         cst_error **error)
+{
+	struct container_table *table = store->containers.table;
+	const char *id = container->record.id;
+	int r = container_remove_files(store, id, trash, error); /* of a crashed Go process */
+	if (r == 0)
+		r = new_data_commit(&container->data, container->stage, store->containers.fd, id,
+		                    error);
+	if (r == 0 && !container_table_add(table, &container->record))
+		r = error_oom(error);
+	if (r == 0)
+		r = container_table_save(table, store->containers.set.lock, error);
+	if (r < 0) {
+		container_table_mark_stale(table);
+		(void)container_remove_files(store, id, trash, NULL);
+	}
+	return r;
+}
+
+/* The layer first, the record that owns it second; the announcement ties them together. */
+static int commit_container(cst_store *store, struct new_container *container,
+                            struct new_layer *layer, struct trash *trash, cst_error **error)
+{
+	_cleanup_intents_ struct intents intents = {0};
+	new_layer_announce(layer, CST_KIND_CONTAINER, container->record.id, &intents);
+	intents_add(&intents,
+	            &(struct intent){.kind = CST_KIND_CONTAINER, .id = container->record.id});
+	int r = journal_begin(&store->layer_journal, &intents, error);
+	if (r < 0)
+		return r;
+	r = new_layer_commit(store, layer, trash, error);
+	if (r == 0) {
+		r = commit_record(store, container, trash, error);
+		if (r < 0) {
+			bool gone =
+			        layer_table_remove(store->layers.table, layer->record.id) &&
+			        layer_table_save(store->layers.table, store->layers.set.lock,
+			                         NULL) == 0 &&
+			        layer_remove_files(store, layer->record.id, NULL, trash, NULL) == 0;
+			if (!gone)
+				return r; /* the announcement stays for the next opener */
+		}
+	}
+	journal_end(&store->layer_journal);
+	return r;
+}
+
+static int create_container(cst_store *store, struct new_container *container,
+                            struct new_layer *layer, cst_container **ret, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_images_read_ cst_store *images = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = images_read(store, &images, error);
+	if (r == 0 && *container->record.image &&
+	    !image_table_get(store->images.table, container->record.image))
+		r = error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+		                    container->record.image);
+	if (r == 0)
+		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = check_new_container(store, container, error);
+	if (r == 0)
+		r = new_layer_check(store, layer, error);
+	if (r == 0)
+		r = commit_container(store, container, layer, &trash, error);
+	if (r < 0 || !ret)
+		return r;
+	cst_container *copy =
+	        container_dup(container_table_get(store->containers.table, container->record.id));
+	if (!copy)
+		return error_oom(error);
+	*ret = copy;
+	return 0;
+}
+
+/* An early answer, before anything is staged. */
+static int precheck(cst_store *store, const struct new_container *container, cst_error **error)
+{
+	_cleanup_containers_read_ cst_store *containers = NULL;
+	int r = containers_read(store, &containers, error);
+	return r == 0 ? check_new_container(store, container, error) : r;
+}
+
+int cst_container_create(cst_store *store, const cst_container_options *options,
+                         cst_container **ret, cst_error **error)
+{
+	_cleanup_(new_container_free) struct new_container container = {0};
+	_cleanup_new_layer_ struct new_layer layer = {0};
+	int r = plan_container(store, options, &container, error);
+	if (r == 0)
+		r = precheck(store, &container, error);
+	if (r < 0)
+		return r;
+	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;
+	layer_options.id = options->layer;
+	layer_options.parent = container.parent;
+	layer_options.mount_label = options->mount_label;
+	layer_options.writable = true;
+	layer_options.is_volatile = options->is_volatile || store->transient;
+	layer_options.host_uid_map = options->host_uid_map;
+	layer_options.host_gid_map = options->host_gid_map;
+	layer_options.uid_map = options->uid_map;
+	layer_options.n_uid_map = options->n_uid_map;
+	layer_options.gid_map = options->gid_map;
+	layer_options.n_gid_map = options->n_gid_map;
+	r = new_layer_plan(store, &layer_options, &layer, error);
+	if (r < 0)
+		return r;
+	container.record.layer = layer.record.id;
+	/* Since 1.64 the layer's record has the maps also where the driver keeps the content
+	 * unmapped. */
+	if (!layer.record.uid_map.len && !layer.record.gid_map.len) {
+		layer.record.uid_map = container.record.uid_map;
+		layer.record.gid_map = container.record.gid_map;
+	}
+	r = new_layer_fill(store, &layer_options, NULL, &layer, error);
+	return r == 0 ? create_container(store, &container, &layer, ret, error) : r;
+}
+
+/* ---- delete ---- */
+
+int cst_container_delete(cst_store *store, const char *id, cst_error **error)
+{
+	_cleanup_deletion_ struct deletion deletion = {.containers = true, .layers = true};
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = containers_write(store, &containers, error);
+	if (r < 0)
+		return r;
+	const cst_container *container = container_table_find(store->containers.table, id);
+	if (!container)
+		return error_code(error, CST_ENOT_A_CONTAINER);
+	deletion_add(&deletion, CST_KIND_CONTAINER, container->id);
+	const cst_layer *layer = layer_table_get(store->layers.table, container->layer);
+	if (layer)
+		deletion_add_layer(&deletion, layer, CST_KIND_CONTAINER, container->id);
+	return deletion_commit(store, &deletion, &trash, error);
+}

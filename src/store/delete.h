@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CST_STORE_DELETE_H
+#define CST_STORE_DELETE_H
+
+#include "store/store.h"
+
+/* Items that go together, children before parents. The sets named are held for writing. */
+struct deletion {
+	struct intents intents;
+	bool layers, images, containers;
+};
+void deletion_add_layer(struct deletion *d, const cst_layer *layer, enum cst_kind owner_kind,
+                        const char *owner_id);
+void deletion_add(struct deletion *d, enum cst_kind kind, const char *id);
+int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, cst_error **error);
+void deletion_free(struct deletion *d);
+#define _cleanup_deletion_ _cleanup_(deletion_free)
+
+/* The image alone, its layers stay. CST_ENOT_AN_IMAGE. I w. */
+int image_delete_record(cst_store *store, const char *id, cst_error **error);
+
+#endif

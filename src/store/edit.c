@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/edit.h"
+
+/* Each returns 1 if there is no such item. */
+
+static int edit_layer(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
+                      cst_error **error)
+{
+	struct layer_table *table = NULL;
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r < 0)
+		return r;
+	table = store->layers.table;
+	const cst_layer *layer = layer_table_find(table, id);
+	if (!layer)
+		return 1;
+	cst_layer edited = *layer;
+	r = edit->layer(&edited, arg, error);
+	if (r < 0)
+		return r;
+	return layer_table_replace(table, &edited)
+	               ? layer_table_save(table, store->layers.set.lock, error)
+	               : error_oom(error);
+}
+
+static int edit_image(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
+                      cst_error **error)
+{
+	struct image_table *table = store->images.table;
+	_cleanup_images_write_ cst_store *images = NULL;
+	int r = images_write(store, &images, error);
+	if (r < 0)
+		return r;
+	const cst_image *image = image_table_find(table, id);
+	if (!image)
+		return 1;
+	cst_image edited = *image;
+	r = edit->image(&edited, arg, error);
+	if (r < 0)
+		return r;
+	return image_table_replace(table, &edited)
+	               ? image_table_save(table, store->images.set.lock, error)
+	               : error_oom(error);
+}
+
+static int edit_container(cst_store *store, const char *id, const struct record_edit *edit,
+                          void *arg, cst_error **error)
+{
+	struct container_table *table = store->containers.table;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = containers_write(store, &containers, error);
+	if (r < 0)
+		return r;
+	const cst_container *container = container_table_find(table, id);
+	if (!container)
+		return 1;
+	cst_container edited = *container;
+	r = edit->container(&edited, arg, error);
+	if (r < 0)
+		return r;
+	return container_table_replace(table, &edited)
+	               ? container_table_save(table, store->containers.set.lock, error)
+	               : error_oom(error);
+}
+
+int edit_record(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
+                int unknown, cst_error **error)
+{
+	int r = edit->layer ? edit_layer(store, id, edit, arg, error) : 1;
+	if (r == 1 && edit->image)
+		r = edit_image(store, id, edit, arg, error);
+	if (r == 1 && edit->container)
+		r = edit_container(store, id, edit, arg, error);
+	return r == 1 ? error_code(error, unknown) : r;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/digest.h"
+#include "base/id.h"
+#include "store/data.h"
+#include "store/delete.h"
+#include <errno.h>
+
+/* ---- create ---- */
+
+struct new_image {
+	struct arena arena;
+	struct strv names;
+	struct tempdir *stage;
+	struct new_data data;
+	cst_image record;
+	bool has_id; /* chosen by the caller */
+};
+
+static void new_image_free(struct new_image *image)
+{
+	tempdir_free(image->stage);
+	strv_free(&image->names);
+	arena_clear(&image->arena);
+}
+
+static int resolve_top_layer(cst_store *store, const char *id, struct new_image *image,
+                             cst_error **error)
+{
+	image->record.layer = "";
+	if (isempty(id))
+		return 0;
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, id, &layer, error);
+	if (r < 0)
+		return r;
+	image->record.layer = arena_strdup(&image->arena, layer->id);
+	return image->record.layer ? 0 : error_oom(error);
+}
+
+static int plan_image(cst_store *store, const cst_image_options *options, struct new_image *image,
+                      cst_error **error)
+{
+	char id[ID_HEX_LEN + 1];
+	cst_image *record = &image->record;
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY) : 0;
+	image->has_id = !isempty(options->id);
+	if (r == 0)
+		r = image->has_id ? id_check_new("image", options->id, error)
+		                  : id_generate(id, error);
+	if (r == 0)
+		r = names_unique(options->names, options->n_names, &image->names, error);
+	if (r == 0 && !isempty(options->digest) && digest_validate(options->digest, error) < 0)
+		r = error_prefix(error,
+		                 "validating digests for new image: validating image digest \"%s\"",
+		                 options->digest);
+	if (r < 0)
+		return r;
+	record->id = arena_strdup(&image->arena, image->has_id ? options->id : id);
+	record->digest = strempty(options->digest);
+	record->names = strings_of(&image->names);
+	record->metadata = strempty(options->metadata);
+	record->created = timestamp_now();
+	if (options->has_created)
+		record->created = (struct timestamp){.sec = options->created,
+		                                     .nsec = options->created_nanoseconds,
+		                                     .zulu = true};
+	if (!record->id)
+		return error_oom(error);
+	r = new_data_stage(store, "image", options->data, options->n_data, &image->stage,
+	                   &image->arena, &image->data, error);
+	record->data = (struct data_items){.items = image->data.items, .len = image->data.len};
+	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++) {
+		if (has_prefix(record->data.items[i].name,
+		               "manifest")) /* the first one written names the image */
+			record->digest = record->data.items[i].digest;
+	}
+	return r == 0 ? resolve_top_layer(store, options->layer, image, error) : r;
+}
+
+static int check_new_image(cst_store *store, const struct new_image *image, cst_error **error)
+{
+	const struct image_table *table = store->images.table;
+	const cst_image *record = &image->record;
+	if (image_table_get(table, record->id))
+		return error_wrap_code(error, CST_EDUPLICATE_ID,
+		                       "an image with ID \"%s\" already exists", record->id);
+	for (size_t i = 0; i < record->names.len; i++) {
+		const cst_image *other = image_table_by_name(table, record->names.items[i]);
+		if (other)
+			return error_wrap_code(
+			        error, CST_EDUPLICATE_NAME,
+			        "image name \"%s\" is already associated with image \"%s\"",
+			        record->names.items[i], other->id);
+	}
+	return 0;
+}
+
+static int commit_image(cst_store *store, struct new_image *image, struct trash *trash,
+                        cst_error **error)
+{
+	struct image_table *table = store->images.table;
+	const char *id = image->record.id;
+	_cleanup_intents_ struct intents intents = {0};
+	if (image->data.staged) { /* without data there is one step only: the save */
+		intents_add(&intents, &(struct intent){.kind = CST_KIND_IMAGE, .id = id});
+		int r = journal_begin(&store->image_journal, &intents, error);
+		if (r < 0)
+			return r;
+	}
+	int r = image_remove_files(store, id, trash, error); /* of a crashed Go process */
+	if (r == 0)
+		r = new_data_commit(&image->data, image->stage, store->images.fd, id, error);
+	if (r == 0 && !image_table_add(table, &image->record))
+		r = error_oom(error);
+	if (r == 0)
+		r = image_table_save(table, store->images.set.lock, error);
+	if (r < 0) {
+		image_table_mark_stale(table);
+		(void)image_remove_files(store, id, trash, NULL);
+	}
+	if (image->data.staged)
+		journal_end(&store->image_journal);
+	return r;
+}
+
+int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **ret,
+                     cst_error **error)
+{
+	_cleanup_(new_image_free) struct new_image image = {0};
+	_cleanup_trash_ struct trash trash = {0};
+	int r = plan_image(store, options, &image, error);
+	if (r < 0)
+		return r;
+	_cleanup_layers_read_locked_ cst_store *layers =
+	        NULL; /* so that nobody deletes the top layer meanwhile */
+	_cleanup_images_write_ cst_store *images = NULL;
+	if (*image.record.layer) {
+		const cst_layer *layer;
+		r = layers_read_locked(store, &layers, error);
+		if (r == 0)
+			r = layer_must(store, image.record.layer, &layer, error);
+	}
+	if (r == 0)
+		r = images_write(store, &images, error);
+	if (r == 0)
+		r = check_new_image(store, &image, error);
+	if (r == 0)
+		r = commit_image(store, &image, &trash, error);
+	if (r < 0 || !ret)
+		return r;
+	cst_image *copy = image_dup(image_table_get(store->images.table, image.record.id));
+	if (!copy)
+		return error_oom(error);
+	*ret = copy;
+	return 0;
+}
+
+/* ---- delete ---- */
+
+int image_delete_record(cst_store *store, const char *id, cst_error **error)
+{
+	_cleanup_deletion_ struct deletion deletion = {.images = true};
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_images_write_ cst_store *images = NULL;
+	int r = images_write(store, &images, error);
+	if (r < 0)
+		return r;
+	const cst_image *image = image_table_find(store->images.table, id);
+	if (!image)
+		return error_code(error, CST_ENOT_AN_IMAGE);
+	deletion_add(&deletion, CST_KIND_IMAGE, image->id);
+	return deletion_commit(store, &deletion, &trash, error);
+}
+
+static bool image_has_top(const cst_image *image, const char *layer)
+{
+	if (streq(image->layer, layer))
+		return true;
+	for (size_t i = 0; i < image->mapped_layers.len; i++) {
+		if (streq(image->mapped_layers.items[i], layer))
+			return true;
+	}
+	return false;
+}
+
+static bool other_image_has_top(const cst_store *store, const cst_image *image, const char *layer)
+{
+	for (size_t i = 0; i < image_table_size(store->images.table); i++) {
+		const cst_image *other = image_table_at(store->images.table, i);
+		if (!streq(other->id, image->id) && image_has_top(other, layer))
+			return true;
+	}
+	return false;
+}
+
+static bool has_child_outside(const cst_store *store, const char *id, const struct strv *going)
+{
+	for (size_t i = 0; i < layer_table_size(store->layers.table); i++) {
+		const cst_layer *layer = layer_table_at(store->layers.table, i);
+		if (streq(layer->parent, id) && !strv_contains(going, layer->id))
+			return true;
+	}
+	return false;
+}
+
+/* docs/format/store.md, "Delete family": mapped copies first, then from the top down until somebody
+ * else needs one. */
+static int layers_of_image(cst_store *store, const cst_image *image, struct strv *ret,
+                           cst_error **error)
+{
+	for (size_t i = 0; i < image->mapped_layers.len; i++) {
+		const char *id = image->mapped_layers.items[i];
+		if (layer_table_get(store->layers.table, id) && !strv_add(ret, id))
+			return error_oom(error);
+	}
+	const cst_layer *layer = layer_table_get(store->layers.table, image->layer);
+	while (layer) {
+		if (container_table_by_layer(store->containers.table, layer->id) ||
+		    other_image_has_top(store, image, layer->id) ||
+		    has_child_outside(store, layer->id, ret))
+			break;
+		if (!strv_contains(ret, layer->id) && !strv_add(ret, layer->id))
+			return error_oom(error);
+		layer = *layer->parent ? layer_table_get(store->layers.table, layer->parent) : NULL;
+	}
+	return 0;
+}
+
+static int check_no_container(cst_store *store, const cst_image *image, cst_error **error)
+{
+	for (size_t i = 0; i < container_table_size(store->containers.table); i++) {
+		const cst_container *container = container_table_at(store->containers.table, i);
+		if (streq(container->image, image->id))
+			return error_wrap_code(error, CST_EIMAGE_USED_BY_CONTAINER,
+			                       "image used by %s", container->id);
+	}
+	return 0;
+}
+
+static int delete_image(cst_store *store, const cst_image *image, const struct strv *going,
+                        struct trash *trash, cst_error **error)
+{
+	_cleanup_deletion_ struct deletion deletion = {.images = true, .layers = true};
+	deletion_add(&deletion, CST_KIND_IMAGE, image->id);
+	for (size_t i = 0; i < going->len; i++)
+		deletion_add_layer(&deletion, layer_table_get(store->layers.table, going->items[i]),
+		                   CST_KIND_IMAGE, image->id);
+	return deletion_commit(store, &deletion, trash, error);
+}
+
+int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **ret,
+                     cst_error **error)
+{
+	_cleanup_strv_ struct strv going = {0};
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_images_write_ cst_store *images = NULL;
+	_cleanup_containers_read_ cst_store *containers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = images_write(store, &images, error);
+	if (r == 0)
+		r = containers_read(store, &containers, error);
+	if (r < 0)
+		return r;
+	const cst_image *image = image_table_find(store->images.table, id);
+	if (!image)
+		return error_code(error, CST_ENOT_AN_IMAGE);
+	r = check_no_container(store, image, error);
+	if (r == 0)
+		r = layers_of_image(store, image, &going, error);
+	if (r == 0 && commit)
+		r = delete_image(store, image, &going, &trash, error);
+	if (r < 0 || !ret)
+		return r;
+	cst_strings *list = strings_from_strv(&going);
+	if (!list)
+		return error_oom(error);
+	*ret = list;
+	return 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applying a layer tar to a layer that exists. The new content is built beside the old one, from a
+ * copy of it, and takes its place under the lock by one exchange of names. What must follow, the
+ * tar-split and the record, is announced with the inode of the new content: an opener that finds
+ * that inode in place finishes, one that does not undoes.
+ */
+#include "records/record_fields.h"
+#include "store/apply.h"
+#include "store/create.h"
+#include <errno.h>
+
+/* Where the new tar-split waits between announcement and exchange: in the directory that only we
+ * look at. */
+#define WAITING_TARSPLIT "cstorage/tar-split"
+
+struct applied {
+	struct arena arena;
+	cst_layer record; /* a copy of the old one with new digests */
+	struct driver *driver;
+	struct driver_staged *staged;
+	struct tempdir *metadata;
+	struct idmaps maps;
+};
+
+static void applied_free(struct applied *applied)
+{
+	if (applied->staged)
+		applied->driver->ops->stage_free(applied->staged);
+	tempdir_free(applied->metadata);
+	arena_clear(&applied->arena);
+}
+
+static int copy_record(cst_store *store, const char *id, struct applied *applied, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, id, &layer, error);
+	if (r == 0 && layer->mount_count > 0)
+		r = error_set(error, CST_ELAYER_USED_BY_CONTAINER,
+		              "layer %s is mounted at %s: unmount it before applying a diff to it",
+		              layer->id, layer->mount_point);
+	if (r < 0)
+		return r;
+	if (!layer_copy(&applied->arena, layer, &applied->record))
+		return error_oom(error);
+	applied->maps.uids = (struct idmap){.ranges = (cst_idmap *)applied->record.uid_map.items,
+	                                    .len = applied->record.uid_map.len};
+	applied->maps.gids = (struct idmap){.ranges = (cst_idmap *)applied->record.gid_map.items,
+	                                    .len = applied->record.gid_map.len};
+	return 0;
+}
+
+static void take_digests(const cst_layer *from, cst_layer *to)
+{
+	to->compressed_digest = from->compressed_digest;
+	to->compressed_size = from->compressed_size;
+	to->diff_digest = from->diff_digest;
+	to->diff_size = from->diff_size;
+	to->compression = from->compression;
+	to->uids = from->uids;
+	to->gids = from->gids;
+}
+
+/* The tar-split takes its place and the record is saved. L w held. */
+static int finish_apply(cst_store *store, const cst_layer *described, cst_error **error)
+{
+	struct layer_table *table = store->layers.table;
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", described->id);
+	_cleanup_close_ int root = -1;
+	int r = name ? fs_open_dir(store->graph_root, &root, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	if (sys_renameat(root, WAITING_TARSPLIT, store->layers.fd, name) < 0 &&
+	    errno != ENOENT) /* ENOENT: done before */
+		return error_sys(error, errno, "rename %s %s/%s", WAITING_TARSPLIT,
+		                 store->layers.dir, name);
+	r = fs_fsync_dir(store->layers.fd, store->layers.dir, error);
+	if (r < 0)
+		return r;
+	cst_layer edited = *layer_table_get(table, described->id);
+	take_digests(described, &edited);
+	return layer_table_replace(table, &edited)
+	               ? layer_table_save(table, store->layers.set.lock, error)
+	               : error_oom(error);
+}
+
+static int announce(cst_store *store, struct applied *applied, cst_error **error)
+{
+	_cleanup_intents_ struct intents intents = {0};
+	_cleanup_strbuf_ struct strbuf record = {0};
+	struct json_writer w;
+	struct stat st;
+	json_writer_init(&w, &record, JSON_STORE);
+	layer_write(&w, &applied->record);
+	if (fstat(applied->driver->ops->staged_fd(applied->staged), &st) < 0)
+		return error_sys(error, errno, "stat the new content of %s", applied->record.id);
+	struct intent intent = {
+	        .kind = CST_KIND_LAYER,
+	        .id = applied->record.id,
+	        .content_inode = st.st_ino,
+	        .record = strbuf_str(&record),
+	};
+	intents_add(&intents, &intent);
+	intents.failed = intents.failed || record.failed;
+	return journal_begin(&store->layer_journal, &intents, error);
+}
+
+static int stage_waiting_tarsplit(cst_store *store, const struct applied *applied,
+                                  cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
+	if (!path)
+		return error_oom(error);
+	if (sys_renameat(applied->metadata->fd, TARSPLIT_STAGED, AT_FDCWD, path) < 0)
+		return error_sys(error, errno, "rename %s %s", TARSPLIT_STAGED, path);
+	_cleanup_close_ int dir = -1;
+	int r = fs_open_dir(store->layer_journal.dir, &dir, error);
+	return r == 0 ? fs_fsync_dir(dir, path, error) : r;
+}
+
+static int commit_applied(cst_store *store, struct applied *applied, cst_error **error)
+{
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	const char *id = applied->record.id;
+	int r = layers_write(store, &layers, error);
+	if (r == 0 && !layer_table_get(store->layers.table, id))
+		r = error_code(error, CST_ELAYER_UNKNOWN);
+	if (r == 0)
+		r = announce(store, applied, error);
+	if (r < 0)
+		return r;
+	r = stage_waiting_tarsplit(store, applied, error);
+	bool in_place = false;
+	if (r == 0) {
+		r = applied->driver->ops->stage_replace(applied->staged, id,
+		                                        store->driver->sync_content, error);
+		in_place = r == 0;
+	}
+	if (r == 0)
+		r = finish_apply(store, &applied->record, error);
+	if (r == 0)
+		journal_end_durably(&store->layer_journal);
+	else if (!in_place) /* nothing was exchanged: as if it had not begun */
+		(void)apply_recover_undo(store);
+	return r;
+}
+
+int apply_recover_undo(cst_store *store)
+{
+	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
+	if (!path || (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT))
+		return CST_ESYS; /* the announcement stays, the next opener tries again */
+	journal_end(&store->layer_journal);
+	return 0;
+}
+
+static bool parse_record(const struct intent *intent, struct arena *arena, cst_layer *ret)
+{
+	struct json_reader json;
+	json_reader_init(&json, intent->record, strlen(intent->record), arena);
+	_cleanup_(record_reader_free) struct record_reader reader = {.json = &json, .arena = arena};
+	layer_read(&reader, ret);
+	return json_ok(&json) && !reader.bad && streq(ret->id, intent->id);
+}
+
+int apply_recover(cst_store *store, const struct intent *intent, cst_error **error)
+{
+	uint64_t inode = 0;
+	_cleanup_arena_ struct arena arena = {0};
+	cst_layer described;
+	const cst_layer *layer = layer_table_get(store->layers.table, intent->id);
+	if (layer &&
+	    store->driver->ops->content_inode(store->driver, intent->id, &inode, NULL) == 0 &&
+	    inode == intent->content_inode) {
+		if (!parse_record(intent, &arena, &described))
+			return error_set(error, CST_ECORRUPT,
+			                 "the announced record of layer %s cannot be understood",
+			                 intent->id);
+		return finish_apply(store, &described, error);
+	}
+	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
+	if (!path)
+		return error_oom(error);
+	if (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s", path);
+	return 0;
+}
+
+int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
+                         const cst_progress *progress, cst_error **error)
+{
+	_cleanup_(applied_free) struct applied applied = {.driver = store->driver};
+	const struct driver_ops *ops = store->driver->ops;
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	struct driver_stage_options stage = {0};
+	options.progress = progress;
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	                         : copy_record(store, id, &applied, error);
+	if (r < 0)
+		return r;
+	const struct idmaps *maps =
+	        ops->supports_shifting(store->driver, &applied.maps) ? NULL : &applied.maps;
+	r = ops->stage_copy(store->driver, applied.record.id, &applied.staged, error);
+	if (r == 0)
+		r = metadata_stage(store, &applied.metadata, error);
+	if (r == 0)
+		r = layer_unpack(store, &stage, ops->staged_fd(applied.staged), maps, &options,
+		                 diff, applied.metadata, &applied.arena, &applied.record, error);
+	if (r == 0)
+		r = ops->stage_sync(applied.staged, error);
+	return r == 0 ? commit_applied(store, &applied, error) : r;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/digest.h"
+#include "store/create.h"
+#include <errno.h>
+
+/* Error texts around the cause are the Go command's (docs/format/archive.md, "Error texts"). */
+static int wrap_unpack_error(cst_store *store, cst_error **error)
+{
+	if (!error || !*error)
+		return CST_EARCHIVE;
+	int code = cst_error_code(*error);
+	if (code == CST_ECANCELED || code == CST_ENOMEM || cst_error_errno(*error) == ENOSPC)
+		return code;
+	if (streq(store->driver->ops->name, "overlay")) {
+		error_prefix(error, "unpacking failed (error: exit status 1; output");
+		return error_suffix(error, ")");
+	}
+	error_prefix(error, "ApplyLayer stdout:  stderr");
+	return error_suffix(error, " exit status 1");
+}
+
+static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
+{
+	uint32_t *items = arena_alloc(arena, (set->len + 1) * sizeof(uint32_t));
+	if (items && set->len)
+		memcpy(items, set->sorted, set->len * sizeof(uint32_t));
+	return (struct uint32s){.items = items, .len = items ? set->len : 0};
+}
+
+/* docs/format/archive.md, "What is recorded" */
+static int note_result(const struct unpack_result *result, struct arena *arena, cst_layer *record,
+                       cst_error **error)
+{
+	record->compressed_digest = arena_strdup(arena, result->compressed_digest);
+	record->compressed_size = result->compressed_size;
+	record->diff_digest = arena_strdup(arena, result->diff_digest);
+	record->diff_size = result->diff_size;
+	record->compression = result->compression;
+	record->uids = copy_ids(arena, &result->uids);
+	record->gids = copy_ids(arena, &result->gids);
+	return arena->failed ? error_oom(error) : 0;
+}
+
+static const char *trusted(const char *digest)
+{
+	return !isempty(digest) && digest_is_sha256(digest) ? digest : NULL;
+}
+
+int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int target_fd,
+                 const struct idmaps *maps, const cst_layer_options *options,
+                 const cst_source *diff, struct tempdir *metadata, struct arena *arena,
+                 cst_layer *record, cst_error **error)
+{
+	struct unpack_options unpack = {.force_mask = -1};
+	struct unpack_result result = {0};
+	int r = store_pool(store, &unpack.pool, error);
+	if (r < 0)
+		return r;
+	struct pool *pool = unpack.pool;
+	store->driver->ops->unpack_options(store->driver, stage, &unpack);
+	_cleanup_close_ int tarsplit = sys_openat(metadata->fd, TARSPLIT_STAGED,
+	                                          O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (tarsplit < 0)
+		return error_sys(error, errno, "open %s/%s/%s", metadata->shown, metadata->name,
+		                 TARSPLIT_STAGED);
+	unpack.pool = pool;
+	unpack.maps = maps;
+	unpack.tarsplit_fd = tarsplit;
+	unpack.original_digest = trusted(options->original_digest);
+	unpack.uncompressed_digest = trusted(options->uncompressed_digest);
+	unpack.sync = store->driver->sync_content;
+	unpack.progress = options->progress;
+	r = unpack_layer(target_fd, diff, &unpack, &result, error);
+	if (r < 0)
+		return wrap_unpack_error(store, error);
+	r = note_result(&result, arena, record, error);
+	unpack_result_free(&result);
+	if (r == 0 && sys_fsync(tarsplit) < 0)
+		r = error_sys(error, errno, "fsync %s/%s/%s", metadata->shown, metadata->name,
+		              TARSPLIT_STAGED);
+	return r;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Applying the rule of journal.h to what a dead process announced. */
+#include "base/digest.h"
+#include "base/log.h"
+#include "store/apply.h"
+#include "store/data.h"
+#include "store/store.h"
+#include <errno.h>
+
+static bool owner_has_record(const cst_store *store, const struct intent *intent)
+{
+	return intent->owner_kind == CST_KIND_IMAGE
+	               ? image_table_get(store->images.table, intent->owner_id) != NULL
+	               : container_table_get(store->containers.table, intent->owner_id) != NULL;
+}
+
+/* Is there anybody who needs this layer? */
+static bool layer_is_used(const cst_store *store, const char *id)
+{
+	if (layer_table_first_child(store->layers.table, id) ||
+	    container_table_by_layer(store->containers.table, id))
+		return true;
+	for (size_t i = 0; i < image_table_size(store->images.table); i++) {
+		const cst_image *image = image_table_at(store->images.table, i);
+		if (streq(image->layer, id))
+			return true;
+		for (size_t j = 0; j < image->mapped_layers.len; j++) {
+			if (streq(image->mapped_layers.items[j], id))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool same_time(const struct timestamp *a, const struct timestamp *b)
+{
+	return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/* Layers are announced top first, so children are gone when their parent's turn comes. */
+static int drop_orphan_records(cst_store *store, const struct intents *intents, cst_error **error)
+{
+	for (size_t i = 0; i < intents->len; i++) {
+		const struct intent *intent = &intents->items[i];
+		if (intent->kind != CST_KIND_LAYER || !intent->owner_kind ||
+		    owner_has_record(store, intent))
+			continue;
+		const cst_layer *layer = layer_table_get(store->layers.table, intent->id);
+		if (!layer || !same_time(&layer->created, &intent->created) ||
+		    layer_is_used(store, intent->id))
+			continue;
+		if (!layer_table_remove(store->layers.table, intent->id))
+			return error_oom(error);
+	}
+	return layer_table_save(store->layers.table, store->layers.set.lock, error);
+}
+
+static int remove_without_record(cst_store *store, const struct intent *intent, struct trash *trash,
+                                 cst_error **error)
+{
+	switch (intent->kind) {
+	case CST_KIND_LAYER:
+		if (layer_table_get(store->layers.table, intent->id))
+			return 0;
+		return layer_remove_files(store, intent->id, intent->note, trash, error);
+	case CST_KIND_IMAGE:
+		if (image_table_get(store->images.table, intent->id))
+			return 0;
+		return image_remove_files(store, intent->id, trash, error);
+	case CST_KIND_CONTAINER:
+		if (container_table_get(store->containers.table, intent->id))
+			return 0;
+		return container_remove_files(store, intent->id, trash, error);
+	}
+	return 0;
+}
+
+static int apply_rule(cst_store *store, const struct intents *intents, struct trash *trash,
+                      cst_error **error)
+{
+	for (size_t i = 0; i < intents->len; i++) {
+		const struct intent *intent = &intents->items[i];
+		int r = intent->content_inode ? apply_recover(store, intent, error)
+		        : isempty(intent->data_key)
+		                ? remove_without_record(store, intent, trash, error)
+		                : data_remeasure(store, intent->kind, intent->id, intent->data_key,
+		                                 error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A layer journal may speak of all three kinds, the others of their own only. */
+static int recover_layers(cst_store *store, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_images_write_ cst_store *images = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	_cleanup_intents_ struct intents intents = {0};
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = images_write(store, &images, error);
+	if (r == 0)
+		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = journal_read(&store->layer_journal, &intents, error);
+	if (r < 0 || !intents.len)
+		return r;
+	log_debug("finishing what a crashed process left half done: %zu items", intents.len);
+	r = drop_orphan_records(store, &intents, error);
+	if (r == 0)
+		r = apply_rule(store, &intents, &trash, error);
+	if (r == 0)
+		journal_end(&store->layer_journal);
+	return r;
+}
+
+static int recover_images(cst_store *store, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_images_write_ cst_store *images = NULL;
+	_cleanup_intents_ struct intents intents = {0};
+	int r = images_write(store, &images, error);
+	if (r == 0)
+		r = journal_read(&store->image_journal, &intents, error);
+	if (r == 0 && intents.len)
+		r = apply_rule(store, &intents, &trash, error);
+	if (r == 0 && intents.len)
+		journal_end(&store->image_journal);
+	return r;
+}
+
+static int recover_containers(cst_store *store, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	_cleanup_intents_ struct intents intents = {0};
+	int r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = journal_read(&store->container_journal, &intents, error);
+	if (r == 0 && intents.len)
+		r = apply_rule(store, &intents, &trash, error);
+	if (r == 0 && intents.len)
+		journal_end(&store->container_journal);
+	return r;
+}
+
+int journals_recover(cst_store *store, cst_error **error)
+{
+	int r = 0;
+	if (journal_pending(&store->layer_journal))
+		r = recover_layers(store, error);
+	if (r == 0 && journal_pending(&store->image_journal))
+		r = recover_images(store, error);
+	if (r == 0 && journal_pending(&store->container_journal))
+		r = recover_containers(store, error);
+	return r < 0 ? error_prefix(error, "recovering the store %s", store->graph_root) : 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking away what belongs to an item that has no record (any more): out of sight under the lock,
+ * deleted after it. */
+#include "store/store.h"
+#include <errno.h>
+
+void trash_free(struct trash *trash)
+{
+	tempdir_free(trash->driver);
+	tempdir_free(trash->metadata);
+	*trash = (struct trash){0};
+}
+
+int metadata_stage(cst_store *store, struct tempdir **stage, cst_error **error)
+{
+	if (*stage)
+		return 0;
+	int r = layers_need(store, error); /* <drv>-layers, where the staging place is */
+	return r < 0 ? r : tempdir_new(store->layers.tmp_dir, TEMPDIR_PAIR, stage, error);
+}
+
+/* Moves <dirfd>/<name> into the trash, if it is there. */
+static int discard(cst_store *store, int dirfd, const char *name, struct trash *trash,
+                   cst_error **error)
+{
+	if (!fs_exists(dirfd, name))
+		return 0;
+	int r = metadata_stage(store, &trash->metadata, error);
+	if (r == 0)
+		r = tempdir_take(trash->metadata, dirfd, name, error);
+	return r == 0 ? fs_fsync_dir(dirfd, name, error) : r;
+}
+
+int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
+                       cst_error **error)
+{
+	int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
+	                                   &trash->driver, true, error);
+	_cleanup_free_ char *tarsplit = str_printf("%s.tar-split.gz", id);
+	if (!tarsplit)
+		return error_oom(error);
+	if (r == 0)
+		r = discard(store, store->layers.fd, tarsplit, trash, error);
+	return r == 0 ? discard(store, store->layers.fd, id, trash, error) : r;
+}
+
+int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	return discard(store, store->images.fd, id, trash, error);
+}
+
+/* The run directory is another file system: its part is small and goes at once. */
+int container_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	int r = discard(store, store->containers.fd, id, trash, error);
+	return r == 0 ? fs_remove_tree(store->containers.run_fd, id, NULL, error) : r;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How large layers, images and containers are, and their private directories. */
+#include "archive/pack.h"
+#include "store/store.h"
+#include <errno.h>
+
+int cst_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, id, &layer, error);
+	if (r < 0)
+		return r;
+	*size = *layer->diff_digest || *layer->toc_digest ? layer->diff_size : -1;
+	return 0;
+}
+
+/* All layers of all top layers, each once, top first. Those whose size no record knows are listed
+ * in *unknown. */
+static int sum_layers(cst_store *store, const cst_image *image, int64_t *sum, struct strv *unknown,
+                      cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_strv_ struct strv seen = {0};
+	int r = layers_read(store, &layers, error);
+	for (size_t top = 0; r == 0 && top <= image->mapped_layers.len; top++) {
+		const char *id = top == 0 ? image->layer : image->mapped_layers.items[top - 1];
+		while (r == 0 && *id && !strv_contains(&seen, id)) {
+			const cst_layer *layer = layer_table_get(store->layers.table, id);
+			if (!layer)
+				return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+				                       "locating layer with ID \"%s\"", id);
+			if (!strv_add(&seen, id))
+				return error_oom(error);
+			if (*layer->diff_digest || *layer->toc_digest)
+				*sum += MAX(layer->diff_size, (int64_t)0);
+			else if (!strv_add(unknown, id))
+				return error_oom(error);
+			id = layer->parent;
+		}
+	}
+	return r;
+}
+
+static int64_t data_size(const struct data_items *items)
+{
+	int64_t sum = 0;
+	for (size_t i = 0; i < items->len; i++)
+		sum += MAX(items->items[i].size, (int64_t)0);
+	return sum;
+}
+
+DEFINE_CLEANUP(cst_image *, cst_image_free)
+DEFINE_CLEANUP(cst_container *, cst_container_free)
+
+int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
+{
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	_cleanup_strv_ struct strv unknown = {0};
+	int64_t sum = 0;
+	int r = cst_store_image(store, id, &image, error);
+	if (r == 0)
+		r = sum_layers(store, image, &sum, &unknown, error);
+	for (size_t i = 0; r == 0 && i < unknown.len; i++) {
+		int64_t layer_size = 0;
+		r = cst_layer_diff_size(store, NULL, unknown.items[i], &layer_size, error);
+		sum += layer_size;
+	}
+	if (r < 0)
+		return r;
+	*size = sum + data_size(&image->data);
+	return 0;
+}
+
+/* ---- private directories ---- */
+
+/* <dirfd>/<id>/userdata, made 0700 if missing. */
+static int make_userdata(int dirfd, const char *dir, const char *id, char **ret, cst_error **error)
+{
+	_cleanup_free_ char *inner = path_join(id, "userdata"),
+	                    *path = inner ? path_join(dir, inner) : NULL;
+	if (!path)
+		return error_oom(error);
+	if (sys_mkdirat(dirfd, id, 0700) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mkdir %s/%s", dir, id);
+	if (sys_mkdirat(dirfd, inner, 0700) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mkdir %s", path);
+	*ret = steal_ptr(&path);
+	return 0;
+}
+
+int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	_cleanup_(cst_container_freep) cst_container *container = NULL;
+	int r = cst_store_container(store, id, &container, error);
+	return r < 0 ? r
+	             : make_userdata(store->containers.fd, store->containers.dir, container->id,
+	                             path, error);
+}
+
+int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	_cleanup_(cst_container_freep) cst_container *container = NULL;
+	int r = cst_store_container(store, id, &container, error);
+	return r < 0 ? r
+	             : make_userdata(store->containers.run_fd, store->containers.run_dir,
+	                             container->id, path, error);
+}
+
+int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	int r = cst_store_image(store, id, &image, error);
+	return r < 0 ? r
+	             : make_userdata(store->images.fd, store->images.dir, image->id, path, error);
+}
+
+int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	int r = cst_store_image(store, id, &image, error);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *dir =
+	        str_printf("%s/%s-images", store->run_root, store->driver->ops->name);
+	_cleanup_close_ int fd = -1;
+	if (!dir)
+		return error_oom(error);
+	r = fs_mkdir_p(dir, 0700, error);
+	if (r == 0)
+		r = fs_open_dir(dir, &fd, error);
+	return r < 0 ? r : make_userdata(fd, dir, image->id, path, error);
+}
+
+static int add_directory(const char *path, int64_t *sum, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int64_t bytes = 0, inodes = 0;
+	int r = fs_open_dir(path, &fd, error);
+	if (r == 0)
+		r = usage_tree(fd, &bytes, &inodes, error);
+	*sum += bytes;
+	return r;
+}
+
+int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
+{
+	_cleanup_(cst_container_freep) cst_container *container = NULL;
+	_cleanup_free_ char *dir = NULL, *run_dir = NULL;
+	int64_t sum = 0;
+	int r = cst_store_container(store, id, &container, error);
+	if (r == 0)
+		r = cst_layer_diff_size(store, NULL, container->layer, &sum, error);
+	if (r == 0)
+		r = cst_container_directory(store, container->id, &dir, error);
+	if (r == 0)
+		r = cst_container_run_directory(store, container->id, &run_dir, error);
+	if (r == 0)
+		r = add_directory(dir, &sum, error);
+	if (r == 0)
+		r = add_directory(run_dir, &sum, error);
+	if (r < 0)
+		return r;
+	*size = sum + data_size(&container->data);
+	return 0;
+}

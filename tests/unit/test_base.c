@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/hashmap.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "unit/test.h"
+#include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static void test_errors(void **state)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	assert_int_equal(error_sys(&error, ENOENT, "open %s", "/x"), CST_ESYS);
+	assert_string_equal(cst_error_message(error), "open /x: no such file or directory");
+	assert_int_equal(cst_error_errno(error), ENOENT);
+	assert_int_equal(error_prefix(&error, "loading"), CST_ESYS);
+	assert_string_equal(cst_error_message(error),
+	                    "loading: open /x: no such file or directory");
+	error_suffix(&error, ")");
+	assert_string_equal(cst_error_message(error),
+	                    "loading: open /x: no such file or directory)");
+	assert_int_equal(error_set(NULL, CST_EINVAL, "%s", "nobody listens"), CST_EINVAL);
+	assert_string_equal(cst_error_message(NULL), "success");
+	cst_error *oom = NULL;
+	assert_int_equal(error_oom(&oom), CST_ENOMEM);
+	assert_string_equal(cst_error_message(oom), "out of memory");
+	cst_error_free(oom); /* static: must not be freed */
+	cst_error_free(oom);
+	assert_string_equal(errno_text(EXDEV), "invalid cross-device link");
+}
+
+static void test_strings(void **state)
+{
+	_cleanup_strbuf_ struct strbuf buf = {0};
+	assert_string_equal(strbuf_str(&buf), "");
+	for (int i = 0; i < 1000; i++)
+		strbuf_addf(&buf, "%d,", i);
+	assert_int_equal(buf.len, 10 * 2 + 90 * 3 + 900 * 4);
+	_cleanup_strv_ struct strv v = {0};
+	assert_true(strv_split(&v, "b:a::c", ':'));
+	assert_int_equal(v.len, 4);
+	strv_sort(&v);
+	assert_string_equal(v.items[0], "");
+	assert_string_equal(v.items[3], "c");
+	assert_true(strv_contains(&v, "a"));
+	uint64_t n;
+	assert_true(parse_u64("4294967295", UINT32_MAX, &n));
+	assert_false(parse_u64("4294967296", UINT32_MAX, &n));
+	assert_false(parse_u64("", UINT64_MAX, &n));
+	assert_false(parse_u64("-1", UINT64_MAX, &n));
+	assert_true(parse_u64("18446744073709551615", UINT64_MAX, &n));
+	assert_false(parse_u64("18446744073709551616", UINT64_MAX, &n));
+}
+
+static void test_arena(void **state)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	char *all[500];
+	for (size_t i = 0; i < 500; i++) {
+		all[i] = arena_alloc(&arena, i * 37 + 1);
+		assert_non_null(all[i]);
+		memset(all[i], (int)i, i * 37 + 1);
+	}
+	for (size_t i = 0; i < 500; i++)
+		assert_int_equal((unsigned char)all[i][i * 37], i & 0xff);
+	assert_null(arena_alloc(&arena, SIZE_MAX - 8));
+	assert_true(arena.failed);
+}
+
+/* Against a plain list, with removals in between, so that clusters close their gaps. */
+static void test_hashmap(void **state)
+{
+	_cleanup_hashmap_ struct hashmap map = {0};
+	static char keys[4000][12];
+	bool present[4000] = {0};
+	unsigned random = 1;
+	for (size_t i = 0; i < 4000; i++)
+		snprintf(keys[i], sizeof(keys[i]), "key-%zu", i);
+	for (int step = 0; step < 40000; step++) {
+		random = random * 1103515245 + 12345;
+		size_t i = (random >> 8) % 4000;
+		if (random >> 31) {
+			assert_true(hashmap_put(&map, keys[i], keys[i]));
+			present[i] = true;
+		} else {
+			assert_ptr_equal(hashmap_remove(&map, keys[i]),
+			                 present[i] ? keys[i] : NULL);
+			present[i] = false;
+		}
+	}
+	size_t n = 0;
+	for (size_t i = 0; i < 4000; i++) {
+		assert_ptr_equal(hashmap_get(&map, keys[i]), present[i] ? keys[i] : NULL);
+		n += present[i];
+	}
+	assert_int_equal(map.len, n);
+	static const uint64_t key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
+	assert_true(siphash24("", 0, key) ==
+	            0x726fdb47dd0e0e31ULL); /* the vectors of its authors */
+	assert_true(siphash24("\0\1\2\3\4\5\6\7", 8, key) == 0x93f5f5799a932462ULL);
+}
+
+static void test_paths(void **state)
+{
+	static const char *const clean[][2] = {{"", "."},
+	                                       {"/", "/"},
+	                                       {"//a//b/", "/a/b"},
+	                                       {"a/../b", "b"},
+	                                       {"../a", "../a"},
+	                                       {"/../a", "/a"},
+	                                       {"a/../..", ".."},
+	                                       {"./a/./", "a"},
+	                                       {"a/b/../../../c", "../c"},
+	                                       {"../../x/..", "../.."},
+	                                       {"/a/b/../..", "/"}};
+	for (size_t i = 0; i < ARRAY_SIZE(clean); i++) {
+		_cleanup_free_ char *got = path_clean(clean[i][0]);
+		assert_string_equal(got, clean[i][1]);
+	}
+	assert_true(path_is_component("a"));
+	assert_false(path_is_component(".."));
+	assert_false(path_is_component("a/b"));
+	assert_false(path_is_component(""));
+}
+
+static void test_digests(void **state)
+{
+	char text[DIGEST_TEXT_MAX];
+	_cleanup_error_ cst_error *error = NULL;
+	assert_int_equal(digest_buffer(DIGEST_SHA256, "one", 3, text, NULL), 0);
+	assert_string_equal(
+	        text, "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
+	assert_int_equal(digest_buffer(DIGEST_SHA512, "", 0, text, NULL), 0);
+	assert_int_equal(strlen(text), 7 + 128);
+	assert_int_equal(digest_validate(text, NULL), 0);
+	assert_int_equal(digest_validate("foo", &error), CST_EINVAL);
+	assert_string_equal(cst_error_message(error), "invalid checksum digest format");
+	assert_true(crc64_iso(0, "123456789", 9) ==
+	            0xb90956c775a41001ULL); /* docs/format/archive.md, "tar-split" */
+	assert_true(crc64_iso(0, "", 0) == 0);
+	assert_true(crc64_iso(crc64_iso(0, "1234", 4), "56789", 5) == 0xb90956c775a41001ULL);
+}
+
+static void test_ids(void **state)
+{
+	static const char *const refused[] = {
+	        "",  "../x",   "a/b",    ".hidden",        "a b",     "a\tb",    "tmp",
+	        "l", "x.json", "y.lock", "z.tar-split.gz", "staging", "tempdirs"};
+	char id[ID_HEX_LEN + 1];
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		assert_int_equal(id_check_new("layer", refused[i], NULL), CST_EINVAL);
+	assert_int_equal(id_check_new("layer", "short-1", NULL), 0);
+	assert_int_equal(id_generate(id, NULL), 0);
+	assert_true(id_is_hex64(id));
+	assert_int_equal(id_check_new("layer", id, NULL), 0);
+}
+
+/* ---- files ---- */
+
+static void write_at(int dir, const char *name, const char *text)
+{
+	assert_int_equal(fs_write_file(dir, name, text, strlen(text), 0644, NULL, NULL), 0);
+}
+
+static void test_confined_open(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	write_at(t.fd, "outside", "secret");
+	assert_int_equal(mkdirat(t.fd, "root", 0755), 0);
+	_cleanup_close_ int root = openat(t.fd, "root", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(mkdirat(root, "etc", 0755), 0);
+	write_at(root, "etc/passwd", "inside");
+	assert_int_equal(symlinkat("/etc/passwd", root, "absolute"), 0);
+	assert_int_equal(symlinkat("../outside", root, "up"), 0);
+	assert_int_equal(symlinkat("loop", root, "loop"), 0);
+	static const char *const in_root[] = {"etc/passwd", "absolute", "../../etc/passwd",
+	                                      "/etc/passwd", "etc/../etc/passwd"};
+	for (size_t i = 0; i < ARRAY_SIZE(in_root); i++) {
+		_cleanup_close_ int fd = fs_open_in_root(root, in_root[i], O_RDONLY);
+		assert_true(fd >= 0);
+		char buffer[6];
+		assert_int_equal(fs_read_full(fd, buffer, 6), 6);
+		assert_memory_equal(buffer, "inside", 6);
+	}
+	assert_int_equal(fs_open_in_root(root, "up", O_RDONLY), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(fs_open_in_root(root, "loop", O_RDONLY), -1);
+	assert_int_equal(errno, ELOOP);
+	assert_int_equal(fs_open_beneath(root, "../outside", O_RDONLY), -1);
+	assert_int_equal(fs_open_beneath(root, "absolute", O_RDONLY), -1);
+	assert_int_equal(fs_open_beneath(root, "/etc/passwd", O_RDONLY), -1);
+}
+
+static void test_replace(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	assert_int_equal(fs_replace_file(t.fd, "f", "one", 3, 0600, FS_DURABLE, NULL, NULL), 0);
+	assert_int_equal(fs_replace_file(t.fd, "f", "second", 6, 0600, 0, NULL, NULL), 0);
+	assert_int_equal(fs_read_file(t.fd, "f", 100, &text, &n, NULL), 0);
+	assert_string_equal(text, "second");
+	_cleanup_error_ cst_error *error = NULL;
+	assert_int_equal(fs_read_file(t.fd, "f", 5, &text, &n, &error), CST_EINVAL);
+	assert_int_equal(mkdirat(t.fd, "d", 0700), 0);
+	assert_int_equal(fs_replace_file(t.fd, "d", "x", 1, 0600, 0, NULL, NULL), CST_ESYS);
+	_cleanup_strv_ struct strv names = {0};
+	assert_int_equal(fs_list_dir(t.fd, ".", &names, NULL, NULL), 0);
+	assert_int_equal(names.len, 2); /* no temporary file is left */
+}
+
+static void test_remove_tree(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	write_at(t.fd, "keep", "x");
+	assert_int_equal(mkdirat(t.fd, "tree", 0755), 0);
+	_cleanup_close_ int fd = openat(t.fd, "tree", O_RDONLY | O_DIRECTORY);
+	assert_int_equal(symlinkat("../keep", fd, "link"), 0);
+	assert_int_equal(symlinkat("..", fd, "dirlink"), 0);
+	for (int depth = 0; depth < 3000;
+	     depth++) { /* deeper than PATH_MAX and than the descriptors kept open */
+		write_at(fd, "file", "x");
+		assert_int_equal(mkdirat(fd, "sub", 0755), 0);
+		int below = openat(fd, "sub", O_RDONLY | O_DIRECTORY);
+		close(fd);
+		fd = below;
+	}
+	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0);
+	assert_false(fs_exists(t.fd, "tree"));
+	assert_true(fs_exists(t.fd, "keep"));
+	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0); /* missing is success */
+	assert_int_equal(fs_remove_tree(t.fd, "keep", NULL, NULL), 0);
+}
+
+/* A bind mount inside the tree must be detached, never emptied. */
+static void test_remove_mounted(void **state)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0)
+		skip_because("needs root: mounts inside a private mount namespace");
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	_cleanup_free_ char *from = path_join(t.path, "precious"),
+	                    *to = path_join(t.path, "tree/mnt");
+	assert_int_equal(mkdirat(t.fd, "precious", 0755), 0);
+	write_at(t.fd, "precious/file", "x");
+	assert_int_equal(mkdirat(t.fd, "tree", 0755), 0);
+	assert_int_equal(mkdirat(t.fd, "tree/mnt", 0755), 0);
+	assert_int_equal(mount(from, to, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0);
+	assert_true(fs_exists(t.fd, "precious/file"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_errors),
+	        cmocka_unit_test(test_strings),
+	        cmocka_unit_test(test_arena),
+	        cmocka_unit_test(test_hashmap),
+	        cmocka_unit_test(test_paths),
+	        cmocka_unit_test(test_digests),
+	        cmocka_unit_test(test_ids),
+	        cmocka_unit_test(test_confined_open),
+	        cmocka_unit_test(test_replace),
+	        cmocka_unit_test(test_remove_tree),
+	        cmocka_unit_test(test_remove_mounted),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
