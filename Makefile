@@ -63,7 +63,7 @@ dist: all
 	$(MESON) dist -C $(BUILD) --no-tests
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fault $(BUILD)-careless $(BUILD)-asan $(BUILD)-tsan
+	rm -rf $(BUILD) $(BUILD)-fault $(BUILD)-careless $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
 
 help:
 	@sed 's/^  //' scripts/make-help

@@ -248,15 +248,15 @@ const char *errno_words(int errnum);
 int finish_output(const struct invocation *in, int code);
 
 /* JSON, to stdout. Strings have the escapes of Go's encoder. */
-void json_put_string(const char *text);
-void json_put_bytes(const char *text, size_t length);
-void json_put_names(const char *const *names, size_t n); /* `null` if there are none */
-void json_put_strings(const cst_strings *strings, const char *if_empty);
-void json_put_pairs(const cst_strings *pairs); /* [["Root","/g"],...] */
-int json_put_layer(const struct invocation *in, const cst_layer *layer);
-int json_put_image(const struct invocation *in, const cst_image *image);
-int json_put_container(const struct invocation *in, const cst_container *container);
-void json_put_base64(const void *data, size_t size);
+void json_print_string(const char *text);
+void json_print_bytes(const char *text, size_t length);
+void json_print_names(const char *const *names, size_t n); /* `null` if there are none */
+void json_print_strings(const cst_strings *strings, const char *if_empty);
+void json_print_pairs(const cst_strings *pairs); /* [["Root","/g"],...] */
+int json_print_layer(const struct invocation *in, const cst_layer *layer);
+int json_print_image(const struct invocation *in, const cst_image *image);
+int json_print_container(const struct invocation *in, const cst_container *container);
+void json_print_base64(const void *data, size_t size);
 
 /* A string as Go's %q: what is not printable becomes an escape. The caller frees it; NULL: out of
  * memory. */
@@ -264,8 +264,8 @@ char *go_quote(const char *text);
 /* The UTF-8 character at `text`: its length, 0 if it is not valid. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret);
 
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_message(enum cst_log_level level, const char *message);
+void debug_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_text(enum cst_log_level level, const char *message);
 void set_log_level(enum cst_log_level level);
 
 /* ---- files ---- */
@@ -329,6 +329,8 @@ void input_close(struct input *input);
  * parent waits in here and exits with the child's status. Only before any thread exists. Failing,
  * it returns an exit code. */
 int enter_user_namespace(const struct invocation *in);
+/* Looks for an executable file along $PATH. */
+bool find_program(const char *name, char *path, size_t size);
 
 /* ---- the verbs ---- */
 

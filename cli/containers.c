@@ -18,7 +18,7 @@ static int print_containers(const struct invocation *in, const cst_container_lis
 		const cst_container *container = cst_container_list_get(list, i);
 		if (json) {
 			putchar(i ? ',' : '[');
-			int code = json_put_container(in, container);
+			int code = json_print_container(in, container);
 			if (code)
 				return code;
 			continue;
@@ -87,7 +87,7 @@ int run_container(struct invocation *in)
 			continue;
 		if (json) {
 			putchar(found ? ',' : '[');
-			code = json_put_container(in, container) ? 1 : code;
+			code = json_print_container(in, container) ? 1 : code;
 		} else {
 			print_container(in->store, container);
 		}

@@ -87,7 +87,7 @@ int print_new_layer(const struct invocation *in, const cst_layer *layer)
 		print_created(cst_layer_id(layer), names, n);
 		return 0;
 	}
-	int code = json_put_layer(in, layer);
+	int code = json_print_layer(in, layer);
 	putchar('\n');
 	return code;
 }
@@ -162,7 +162,7 @@ int run_create_image(struct invocation *in)
 	const char *const *names = NULL;
 	size_t n = cst_image_names(image, &names);
 	if (is_on(in, OPT_JSON)) {
-		code = json_put_image(in, image);
+		code = json_print_image(in, image);
 		putchar('\n');
 	} else {
 		print_created(cst_image_id(image), names, n);
@@ -181,7 +181,7 @@ static int create_container(const struct invocation *in, const cst_container_opt
 	const char *const *names = NULL;
 	size_t n = cst_container_names(container, &names);
 	if (is_on(in, OPT_JSON)) {
-		code = json_put_container(in, container);
+		code = json_print_container(in, container);
 		putchar('\n');
 	} else {
 		print_created(cst_container_id(container), names, n);

@@ -12,7 +12,7 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 	if (cst_data_list(in->store, kind, in->operands[0], &names, &error) < 0)
 		return fail(in, error);
 	if (is_on(in, OPT_JSON)) {
-		json_put_strings(names, "null");
+		json_print_strings(names, "null");
 		putchar('\n');
 		return 0;
 	}
@@ -25,9 +25,9 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 static void print_json_data(const struct invocation *in, const void *data, size_t size)
 {
 	fputs("{\"key\":", stdout);
-	json_put_string(in->operands[1]);
+	json_print_string(in->operands[1]);
 	printf(",\"size\":%zu,\"data\":", size);
-	json_put_base64(data, size);
+	json_print_base64(data, size);
 	fputs("}\n", stdout);
 }
 

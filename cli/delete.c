@@ -28,29 +28,31 @@ static void set_outcome(struct outcome *outcome, int result, const cst_error *er
 static void delete_any(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	set_outcome(outcome, cst_store_delete(in->store, operand, &error), error);
+	int result = cst_store_delete(in->store, operand, &error);
+	set_outcome(outcome, result, error);
 }
 
 static void delete_layer(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	set_outcome(outcome, cst_layer_delete(in->store, operand, &error), error);
+	int result = cst_layer_delete(in->store, operand, &error);
+	set_outcome(outcome, result, error);
 }
 
 static void delete_container(const struct invocation *in, const char *operand,
                              struct outcome *outcome)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	set_outcome(outcome, cst_container_delete(in->store, operand, &error), error);
+	int result = cst_container_delete(in->store, operand, &error);
+	set_outcome(outcome, result, error);
 }
 
 static void delete_image(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	set_outcome(outcome,
-	            cst_image_delete(in->store, operand, !is_on(in, OPT_TEST), &outcome->layers,
-	                             &error),
-	            error);
+	int result = cst_image_delete(in->store, operand, !is_on(in, OPT_TEST), &outcome->layers,
+	                              &error);
+	set_outcome(outcome, result, error);
 }
 
 /* {"error":"...","deleted-layers":[...]}, each only if there is something to say. */
@@ -59,10 +61,10 @@ static void print_image_outcome(const struct outcome *outcome)
 	putchar('{');
 	if (outcome->message) {
 		fputs("\"error\":", stdout);
-		json_put_string(outcome->message);
+		json_print_string(outcome->message);
 	} else if (cst_strings_size(outcome->layers) > 0) {
 		fputs("\"deleted-layers\":", stdout);
-		json_put_strings(outcome->layers, "[]");
+		json_print_strings(outcome->layers, "[]");
 	}
 	putchar('}');
 }
@@ -135,12 +137,12 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			putchar(',');
-		json_put_string(done[i].operand);
+		json_print_string(done[i].operand);
 		putchar(':');
 		if (images)
 			print_image_outcome(&done[i].outcome);
 		else
-			json_put_string(done[i].outcome.message ? done[i].outcome.message : "");
+			json_print_string(done[i].outcome.message ? done[i].outcome.message : "");
 		outcome_done(&done[i].outcome);
 	}
 	fputs("}\n", stdout);

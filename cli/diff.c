@@ -18,7 +18,7 @@ static void print_changes(const cst_changes *changes, bool json)
 		unsigned kind = (unsigned)cst_changes_kind(changes, i);
 		if (json) {
 			fputs(i ? ",{\"Path\":" : "[{\"Path\":", stdout);
-			json_put_string(path);
+			json_print_string(path);
 			printf(",\"Kind\":%u}", kind);
 		} else {
 			_cleanup_text_ char *quoted = go_quote(path);

@@ -13,7 +13,7 @@ static int print_directory(const struct invocation *in, directory_function find)
 		return fail(in, error);
 	if (is_on(in, OPT_JSON)) {
 		fputs("{\"path\":", stdout);
-		json_put_string(path);
+		json_print_string(path);
 		fputs("}\n", stdout);
 	} else {
 		printf("%s\n", path);

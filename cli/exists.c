@@ -34,7 +34,7 @@ static int print_json(const struct invocation *in)
 		bool found = exists(in, sorted[i]);
 		if (i)
 			putchar(',');
-		json_put_string(sorted[i]);
+		json_print_string(sorted[i]);
 		fputs(found ? ":true" : ":false", stdout);
 		code = found ? code : 1;
 	}

@@ -36,7 +36,7 @@ static int print_images(const struct invocation *in, const cst_image_list *list,
 			continue;
 		}
 		putchar(i ? ',' : '[');
-		int code = json_put_image(in, image);
+		int code = json_print_image(in, image);
 		if (code)
 			return code;
 	}
@@ -106,7 +106,7 @@ int run_image(struct invocation *in)
 			continue;
 		if (json) {
 			putchar(found ? ',' : '[');
-			code = json_put_image(in, image) ? 1 : code;
+			code = json_print_image(in, image) ? 1 : code;
 		} else {
 			print_image(in->store, image);
 		}

@@ -35,7 +35,7 @@ static int print_changed_layer(const struct invocation *in, const char *id)
 	cst_layer *layer = NULL;
 	if (cst_store_layer(in->store, id, &layer, &error) < 0)
 		return fail(in, error);
-	int code = json_put_layer(in, layer);
+	int code = json_print_layer(in, layer);
 	putchar('\n');
 	cst_layer_free(layer);
 	return code;

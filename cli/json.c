@@ -16,7 +16,7 @@ static void put_ascii(unsigned char c)
 		putchar_unlocked(c);
 }
 
-void json_put_bytes(const char *text, size_t length)
+void json_print_bytes(const char *text, size_t length)
 {
 	putchar_unlocked('"');
 	for (size_t i = 0; i < length;) {
@@ -35,12 +35,12 @@ void json_put_bytes(const char *text, size_t length)
 	putchar_unlocked('"');
 }
 
-void json_put_string(const char *text)
+void json_print_string(const char *text)
 {
-	json_put_bytes(text, strlen(text));
+	json_print_bytes(text, strlen(text));
 }
 
-void json_put_names(const char *const *names, size_t n)
+void json_print_names(const char *const *names, size_t n)
 {
 	if (n == 0) {
 		fputs("null", stdout);
@@ -48,29 +48,29 @@ void json_put_names(const char *const *names, size_t n)
 	}
 	for (size_t i = 0; i < n; i++) {
 		putchar_unlocked(i ? ',' : '[');
-		json_put_string(names[i]);
+		json_print_string(names[i]);
 	}
 	putchar_unlocked(']');
 }
 
-void json_put_strings(const cst_strings *strings, const char *if_empty)
+void json_print_strings(const cst_strings *strings, const char *if_empty)
 {
 	size_t n = cst_strings_size(strings);
 	for (size_t i = 0; i < n; i++) {
 		putchar_unlocked(i ? ',' : '[');
-		json_put_string(cst_strings_get(strings, i));
+		json_print_string(cst_strings_get(strings, i));
 	}
 	fputs(n ? "]" : if_empty, stdout);
 }
 
-void json_put_pairs(const cst_strings *pairs)
+void json_print_pairs(const cst_strings *pairs)
 {
 	putchar_unlocked('[');
 	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2) {
 		fputs(i ? ",[" : "[", stdout);
-		json_put_string(cst_strings_get(pairs, i));
+		json_print_string(cst_strings_get(pairs, i));
 		putchar_unlocked(',');
-		json_put_string(cst_strings_get(pairs, i + 1));
+		json_print_string(cst_strings_get(pairs, i + 1));
 		putchar_unlocked(']');
 	}
 	putchar_unlocked(']');
@@ -87,7 +87,7 @@ static int put_record(const struct invocation *in, int result, char *json, size_
 	return 0;
 }
 
-int json_put_layer(const struct invocation *in, const cst_layer *layer)
+int json_print_layer(const struct invocation *in, const cst_layer *layer)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	char *json = NULL;
@@ -96,7 +96,7 @@ int json_put_layer(const struct invocation *in, const cst_layer *layer)
 	return put_record(in, result, json, size, error);
 }
 
-int json_put_image(const struct invocation *in, const cst_image *image)
+int json_print_image(const struct invocation *in, const cst_image *image)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	char *json = NULL;
@@ -105,7 +105,7 @@ int json_put_image(const struct invocation *in, const cst_image *image)
 	return put_record(in, result, json, size, error);
 }
 
-int json_put_container(const struct invocation *in, const cst_container *container)
+int json_print_container(const struct invocation *in, const cst_container *container)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	char *json = NULL;
@@ -114,7 +114,7 @@ int json_put_container(const struct invocation *in, const cst_container *contain
 	return put_record(in, result, json, size, error);
 }
 
-void json_put_base64(const void *data, size_t size)
+void json_print_base64(const void *data, size_t size)
 {
 	static const char digits[] =
 	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -175,7 +175,7 @@ static int print_json(const struct invocation *in, const cst_layer_list *list)
 	size_t n = cst_layer_list_size(list);
 	for (size_t i = 0; i < n; i++) {
 		putchar(i ? ',' : '[');
-		int code = json_put_layer(in, cst_layer_list_get(list, i));
+		int code = json_print_layer(in, cst_layer_list_get(list, i));
 		if (code)
 			return code;
 	}
@@ -252,7 +252,7 @@ int run_layer(struct invocation *in)
 			continue;
 		if (json) {
 			putchar(found ? ',' : '[');
-			code = json_put_layer(in, layer) ? 1 : code;
+			code = json_print_layer(in, layer) ? 1 : code;
 		} else {
 			print_layer(layer);
 		}

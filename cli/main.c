@@ -77,6 +77,7 @@ static int go_parse_program(struct go_usage *usage, const char *const *words, si
 	struct invocation *in = usage->in;
 	option_set_add(&in->options, global_options, n_global_options);
 	option_set_add(&in->options, &help_option, 1);
+	in->options.values[OPT_UNSHARE].on = is_rootless(); /* the default that help shows */
 	remember_values(&in->options, usage->initial);
 	if (n == 0) {
 		show_program_usage(usage);

@@ -51,11 +51,11 @@ static void print_mounts_json(const struct invocation *in, const struct mount_re
 {
 	for (size_t i = 0; i < in->n_operands; i++) {
 		fputs(i ? ",{\"id\":" : "[{\"id\":", stdout);
-		json_put_string(in->operands[i]);
+		json_print_string(in->operands[i]);
 		fputs(",\"mountpoint\":", stdout);
-		json_put_string(results[i].path ? results[i].path : "");
+		json_print_string(results[i].path ? results[i].path : "");
 		fputs(",\"error\":", stdout);
-		json_put_string(results[i].error ? results[i].error : "");
+		json_print_string(results[i].error ? results[i].error : "");
 		putchar('}');
 	}
 	fputs("]\n", stdout);
@@ -91,9 +91,9 @@ static void print_states_json(const struct invocation *in, const struct mount_re
 {
 	for (size_t i = 0; i < in->n_operands; i++) {
 		fputs(i ? ",{\"id\":" : "[{\"id\":", stdout);
-		json_put_string(in->operands[i]);
+		json_print_string(in->operands[i]);
 		fputs(",\"error\":", stdout);
-		json_put_string(results[i].error ? results[i].error : "");
+		json_print_string(results[i].error ? results[i].error : "");
 		if (in->personality == GNU_STYLE)
 			printf(",\"mounted\":%s", results[i].mounted ? "true" : "false");
 		else if (show_mounted && results[i].mounted)

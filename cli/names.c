@@ -11,7 +11,7 @@ static int print_names(const struct invocation *in, const char *id, const char *
 	if (cst_store_names(in->store, id, &names, &error) < 0)
 		return fail(in, error);
 	if (is_on(in, OPT_JSON)) {
-		json_put_strings(names, if_empty);
+		json_print_strings(names, if_empty);
 		putchar('\n');
 		return 0;
 	}
@@ -99,9 +99,9 @@ static int print_metadata_json(const struct invocation *in)
 		}
 		if (shown++)
 			putchar(',');
-		json_put_string(sorted[i]);
+		json_print_string(sorted[i]);
 		putchar(':');
-		json_put_bytes(metadata, shown_length(metadata));
+		json_print_bytes(metadata, shown_length(metadata));
 		cst_free(metadata);
 	}
 	fputs("}\n", stdout);

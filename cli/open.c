@@ -96,10 +96,10 @@ static void log_store_options(const struct invocation *in)
 	for (size_t i = 0; i < options->n_driver_options; i++)
 		fprintf(to, "%s%s", i ? " " : "", options->driver_options[i]);
 	fclose(to);
-	log_debug("Root: %s", options->graph_root);
-	log_debug("Run Root: %s", options->run_root);
-	log_debug("Driver Name: %s", or_empty(options->driver));
-	log_debug("Driver Options: [%s]", list ? list : "");
+	debug_line("Root: %s", options->graph_root);
+	debug_line("Run Root: %s", options->run_root);
+	debug_line("Driver Name: %s", or_empty(options->driver));
+	debug_line("Driver Options: [%s]", list ? list : "");
 }
 
 /* In containers-storage `before` holds the options in front of the verb, and the current values

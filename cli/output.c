@@ -112,7 +112,7 @@ static void log_line(enum cst_log_level level, const char *message, void *userda
 	funlockfile(stderr);
 }
 
-void log_message(enum cst_log_level level, const char *message)
+void log_text(enum cst_log_level level, const char *message)
 {
 	log_line(level, message, NULL);
 }
@@ -126,7 +126,7 @@ void set_log_level(enum cst_log_level level)
 	cst_set_log(log_line, level, NULL);
 }
 
-void log_debug(const char *format, ...)
+void debug_line(const char *format, ...)
 {
 	va_list args;
 	_cleanup_text_ char *message = NULL;

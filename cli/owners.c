@@ -28,7 +28,7 @@ static void print_owners(const struct owners *owners, bool json, bool empty_line
 {
 	if (json) {
 		fputs("{\"ID\":", stdout);
-		json_put_string(owners->id);
+		json_print_string(owners->id);
 		fputs(",\"UIDs\":", stdout);
 		print_json_ids(owners->uids, owners->n_uids);
 		fputs(",\"GIDs\":", stdout);

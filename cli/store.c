@@ -8,7 +8,7 @@
 static void print_pairs(const struct invocation *in, const cst_strings *pairs)
 {
 	if (is_on(in, OPT_JSON)) {
-		json_put_pairs(pairs);
+		json_print_pairs(pairs);
 		putchar('\n');
 		return;
 	}
@@ -71,7 +71,7 @@ static int report(const struct invocation *in, int result, const cst_error *erro
 	if (result < 0 && interrupted_by())
 		return 128 + interrupted_by();
 	if (is_on(in, OPT_JSON)) {
-		json_put_string(result < 0 ? cst_error_message(error) : "");
+		json_print_string(result < 0 ? cst_error_message(error) : "");
 		putchar('\n');
 	} else if (result < 0) {
 		complain(in, "%s: %s", in->word, cst_error_message(error));

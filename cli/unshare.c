@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,12 +25,16 @@ int run_unshare(struct invocation *in)
 	cst_store_close(in->store);
 	in->store = NULL;
 	fflush(stdout);
-	execvp(args[0], (char *const *)args);
-	int errnum = errno;
-	if (errnum == ENOENT && !strchr(args[0], '/'))
+	char path[PATH_MAX];
+	bool found = strchr(args[0], '/') || find_program(args[0], path, sizeof(path));
+	if (!found) {
 		complain(in, "exec: \"%s\": executable file not found in $PATH", args[0]);
-	else
-		complain(in, "fork/exec %s: %s", args[0], errno_words(errnum));
+		free(args);
+		return EXIT_NOT_FOUND;
+	}
+	execv(strchr(args[0], '/') ? args[0] : path, (char *const *)args);
+	int errnum = errno;
+	complain(in, "fork/exec %s: %s", args[0], errno_words(errnum));
 	free(args);
 	return errnum == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }

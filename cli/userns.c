@@ -43,7 +43,7 @@ static void warn(const char *format, ...)
 		message = NULL;
 	va_end(args);
 	if (message)
-		log_message(CST_LOG_WARNING, message);
+		log_text(CST_LOG_WARNING, message);
 }
 
 /* As root: whatever this process may use, under the same numbers. */
@@ -105,7 +105,7 @@ static bool write_map(pid_t pid, const char *name, const struct id_map *map, siz
 	return write_proc(pid, name, text, length);
 }
 
-static bool find_program(const char *name, char *path, size_t size)
+bool find_program(const char *name, char *path, size_t size)
 {
 	const char *next = getenv("PATH");
 	while (next && *next) {

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/sys.h"
+#include <errno.h>
 
 /* Lines are gathered before they are compressed. */
 #define LINES_SIZE (32 * 1024)
@@ -18,13 +20,19 @@ struct tarsplit_writer {
 	unsigned n_held;
 };
 
+static int write_file(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	int fd = (int) (intptr_t) userdata;
+	return sys_write_all(fd, data, n) < 0 ? error_sys(error, errno, "write tar-split") : 0;
+}
+
 int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error)
 {
 	_cleanup_(tarsplit_writer_freep) struct tarsplit_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return error_oom(error);
-	w->file = cst_sink_fd(fd);
+	w->file = (cst_sink){.write = write_file, .userdata = (void *) (intptr_t) fd};
 	int r = gzip_writer_new(true, &w->file, &w->gzip, error);
 	if (r < 0)
 		return r;

@@ -80,7 +80,8 @@ static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name,
 }
 
 /* One component on the way to path[0..n), which ends with it. Returns its descriptor. */
-static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path, size_t n)
+static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path, size_t n,
+			  enum directory_missing missing)
 {
 	struct stat st;
 	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -101,13 +102,13 @@ static int open_or_create(struct unpacker *u, int parent_fd, const char *name, c
 		}
 		return fs_open_in_root(u->root_fd, prefix, O_RDONLY | O_DIRECTORY);
 	}
-	if (whiteout_is_node(u, &st))
+	if (whiteout_is_node(u, &st) && missing == DIRECTORY_CREATE)
 		return replace_whiteout(u, parent_fd, name, path, n);
 	errno = ENOTDIR;
 	return -1;
 }
 
-static int create_parents(struct unpacker *u, const char *path, size_t n)
+static int create_parents(struct unpacker *u, const char *path, size_t n, enum directory_missing missing)
 {
 	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[NAME_MAX + 1];
@@ -120,7 +121,7 @@ static int create_parents(struct unpacker *u, const char *path, size_t n)
 		}
 		memcpy(name, path + start, len);
 		name[len] = '\0';
-		int child = open_or_create(u, fd, name, path, start + len);
+		int child = open_or_create(u, fd, name, path, start + len, missing);
 		closep(&fd);
 		fd = child;
 		start += len + 1;
@@ -172,17 +173,18 @@ static struct directory_slot *oldest_slot(struct directory_cache *cache)
 	return oldest;
 }
 
-static int open_path(struct unpacker *u, const char *path, bool create)
+static int open_path(struct unpacker *u, const char *path, enum directory_missing missing)
 {
 	if (!*path)
 		return openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY);
-	if (fd >= 0 || !create || (errno != ENOENT && errno != ENOTDIR))
+	if (fd >= 0 || missing == DIRECTORY_MUST_EXIST || (errno != ENOENT && errno != ENOTDIR))
 		return fd;
-	return create_parents(u, path, strlen(path));
+	return create_parents(u, path, strlen(path), missing);
 }
 
-int directory_get(struct unpacker *u, const char *path, size_t n, bool create, struct directory *ret)
+int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+		  struct directory *ret)
 {
 	struct directory_cache *cache = &u->directories;
 	uint64_t hash = siphash24(path, n, u->hash_key);
@@ -195,7 +197,7 @@ int directory_get(struct unpacker *u, const char *path, size_t n, bool create, s
 			errno = ENOMEM;
 			return -1;
 		}
-		if (finish_open(u, open_path(u, copy, create), &directory) < 0)
+		if (finish_open(u, open_path(u, copy, missing), &directory) < 0)
 			return -1;
 		slot = oldest_slot(cache);
 		slot_clear(slot);
@@ -206,10 +208,11 @@ int directory_get(struct unpacker *u, const char *path, size_t n, bool create, s
 	return 0;
 }
 
-int directory_get_parent(struct unpacker *u, const struct entry *entry, bool create, struct directory *ret)
+int directory_get_parent(struct unpacker *u, const struct entry *entry, enum directory_missing missing,
+			 struct directory *ret)
 {
 	size_t n = (size_t) (entry->base - entry->path);
-	return directory_get(u, entry->path, n > 0 ? n - 1 : 0, create, ret);
+	return directory_get(u, entry->path, n > 0 ? n - 1 : 0, missing, ret);
 }
 
 /* ---- walking ---- */

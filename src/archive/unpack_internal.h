@@ -175,10 +175,17 @@ struct directory_cache {
 	uint64_t clock;
 	bool stale; /* a directory or symlink was replaced */
 };
+enum directory_missing {
+	DIRECTORY_MUST_EXIST,
+	DIRECTORY_CREATE,             /* also in the place of a whiteout of this archive */
+	DIRECTORY_CREATE_UNLESS_GONE, /* ENOTDIR where such a whiteout deleted it */
+};
 /* The directory at the first `n` bytes of path, created with its parents if asked. It stays open until the next entry
  * begins. -1 with errno and nothing else for what the file system says. */
-int directory_get(struct unpacker *u, const char *path, size_t n, bool create, struct directory *ret);
-int directory_get_parent(struct unpacker *u, const struct entry *entry, bool create, struct directory *ret);
+int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+		  struct directory *ret);
+int directory_get_parent(struct unpacker *u, const struct entry *entry, enum directory_missing missing,
+			 struct directory *ret);
 void directory_cache_begin_entry(struct unpacker *u);
 void directory_cache_clear(struct unpacker *u);
 uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory, const char *name);
@@ -239,6 +246,7 @@ int saved_bodies_rewrite(struct unpacker *u, cst_error **error);
 
 /* ---- the namespace part (unpack_namespace.c) ---- */
 
+void namespace_run(struct task *task); /* of unpacker->namespace_task */
 void namespace_submit(struct unpacker *u, struct chunk *chunk); /* takes over one reference */
 void namespace_file_done(struct unpacker *u);
 /* A new name was made for the entry. */

@@ -213,7 +213,7 @@ static int create_link(struct creation *c, cst_error **error)
 		return error_errno(error, EPERM); /* the root */
 	c->link_base = unpack_base_name(target);
 	size_t n = (size_t) (c->link_base - target);
-	if (directory_get(u, target, n > 0 ? n - 1 : 0, false, &c->link_parent) < 0)
+	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &c->link_parent) < 0)
 		return error_errno(error, errno);
 	int r = create(c, make_link, error);
 	if (r < 0)
@@ -250,7 +250,7 @@ static int create_entry(struct unpacker *u, struct chunk *chunk, struct entry *e
 
 	if (!*e->path)
 		return apply_root(u, e, error);
-	if (directory_get_parent(u, e, true, &c.parent) < 0)
+	if (directory_get_parent(u, e, DIRECTORY_CREATE, &c.parent) < 0)
 		return creation_failed(e, error);
 	if (type == '1')
 		r = create_link(&c, error);
@@ -373,7 +373,7 @@ static void start(struct unpacker *u)
 	pool_submit(u->pool, &u->namespace_task);
 }
 
-static void namespace_run(struct task *task)
+void namespace_run(struct task *task)
 {
 	struct unpacker *u = (struct unpacker *) ((char *) task - offsetof(struct unpacker, namespace_task));
 	struct chunk *chunk = u->queue_head;
@@ -405,7 +405,6 @@ void namespace_submit(struct unpacker *u, struct chunk *chunk)
 	bool idle = !u->namespace_active;
 	u->namespace_active = true;
 	pthread_mutex_unlock(&u->lock);
-	u->namespace_task.run = namespace_run;
 	if (idle)
 		start(u);
 }

@@ -48,8 +48,8 @@ static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **
 	const char *target = target_of(e);
 	struct directory parent;
 
-	if (directory_get_parent(u, e, true, &parent) < 0)
-		return error_sys(error, errno, "mknod /%s", e->path);
+	if (directory_get_parent(u, e, DIRECTORY_CREATE_UNLESS_GONE, &parent) < 0)
+		return errno == ENOTDIR ? 0 : error_sys(error, errno, "mknod /%s", e->path);
 	if (sys_mknodat(parent.fd, target, S_IFCHR, makedev(0, 0)) < 0) {
 		if (errno == EEXIST)
 			return mark_existing(u, e, &parent, error);
@@ -67,7 +67,7 @@ static int mark_opaque(struct unpacker *u, const struct entry *e, cst_error **er
 {
 	struct directory parent;
 
-	if (directory_get_parent(u, e, true, &parent) < 0 || whiteout_set_opaque(u, parent.fd) < 0)
+	if (directory_get_parent(u, e, DIRECTORY_CREATE, &parent) < 0 || whiteout_set_opaque(u, parent.fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
 	size_t n = (size_t) (e->base - e->path);
 	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
@@ -103,7 +103,7 @@ static int delete_target(struct unpacker *u, const struct entry *e, cst_error **
 	struct directory parent, directory;
 	struct stat st;
 
-	if (directory_get_parent(u, e, false, &parent) < 0)
+	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &parent) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
 	if (fstatat(parent.fd, target, &st, AT_SYMLINK_NOFOLLOW) < 0) /* a name too long for a file is not there either */
 		return errno == ENOENT || errno == ENAMETOOLONG ? 0 : error_sys(error, errno, "lstat /%s", e->path);
@@ -118,11 +118,25 @@ static int delete_target(struct unpacker *u, const struct entry *e, cst_error **
 	return remove_foreign(u, &parent, target, &st, NULL, error);
 }
 
+/* As upstream: the content of a directory that is reached through a symlink as its last step is left alone. */
+static bool is_symlink(struct unpacker *u, const char *path, size_t n)
+{
+	_cleanup_free_ char *copy = strndup(path, n);
+	_cleanup_close_ int fd = copy && n > 0 ? fs_open_in_root(u->root_fd, copy, O_PATH | O_NOFOLLOW) : -1;
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static int delete_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
 {
+	size_t n = (size_t) (e->base - e->path);
 	struct directory directory;
 
-	if (directory_get_parent(u, e, false, &directory) < 0)
+	if (n > 0 && is_symlink(u, e->path, n - 1))
+		return 0;
+
+	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &directory) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open /%s", e->path);
 	return delete_content(u, &directory, error);
 }

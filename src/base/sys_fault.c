@@ -186,6 +186,13 @@ static void log_call(uint64_t n, enum sys_call call, int fd, const char *path)
 		refuse("CST_FAULT_LOG", "a full disk");
 }
 
+/* A full disk keeps nobody from removing things. */
+static bool always_works(enum sys_call call)
+{
+	return (faults.number == ENOSPC || faults.number == EDQUOT) &&
+	       (call == SYS_CALL_UNLINKAT || call == SYS_CALL_UMOUNT2);
+}
+
 int sys_fault(enum sys_call call, int fd, const char *path)
 {
 	int saved = errno;
@@ -207,7 +214,8 @@ int sys_fault(enum sys_call call, int fd, const char *path)
 	if (n == faults.stop_at || faults.stop_every)
 		kill(getpid(), SIGSTOP);
 	errno = saved;
-	if (n == faults.fail_at || (faults.fail_from && n >= faults.fail_from))
+	if (n == faults.fail_at ||
+	    (faults.fail_from && n >= faults.fail_from && !always_works(call)))
 		return faults.number;
 	return 0;
 }

@@ -12,7 +12,8 @@
  *   CST_FAULT_STOP_AT=N     SIGSTOP before call N, which is made once it is continued
  *   CST_FAULT_STOP_EVERY=1  SIGSTOP before every call
  *   CST_FAULT_FAIL_AT=N     call N fails once
- *   CST_FAULT_FAIL_FROM=N   call N and all later ones fail
+ *   CST_FAULT_FAIL_FROM=N   call N and all later ones fail; with ENOSPC or EDQUOT, all but those
+ *                           that take something away
  *   CST_FAULT_ERRNO=NAME    with which errno: ENOSPC, EIO (default), EMFILE, EINTR, ENOMEM,
  *                           EROFS, EDQUOT
  *   CST_FAULT_ONLY=name     only calls of this function (sys_renameat, ...) count

@@ -170,6 +170,8 @@ static bool read_key(struct toml_reader *r, char end, struct toml_key **ret)
 		}
 		char seen[TOML_SEEN_MAX];
 		toml_seen(r, seen);
+		if (end == ']' && toml_at(r, '\n'))
+			r->line++; /* as the Go tools count */
 		return end == '=' ? toml_fail(r, "expected '.' or '=', but got %s instead", seen)
 		                  : toml_fail(r,
 		                              "expected '.' or ']' to end table name, but got %s "
@@ -467,7 +469,7 @@ static bool read_document(struct toml_reader *r)
 	for (;;) {
 		skip_space(r);
 		if (r->pos == r->end)
-			return true;
+			return !r->bad_text || toml_fail(r, "unexpected end of file");
 		if (!read_line(r))
 			return false;
 	}
@@ -492,7 +494,8 @@ int toml_parse(const char *data, size_t len, enum toml_version version, struct a
 	r.root->type = TOML_TABLE;
 	r.root->line = 1;
 	r.context = r.root;
-	if (!toml_check_text(&r) || !read_document(&r))
+	toml_check_text(&r);
+	if (!read_document(&r))
 		return r.code;
 	*root = r.root;
 	return 0;

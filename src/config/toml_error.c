@@ -65,7 +65,9 @@ bool toml_fail(struct toml_reader *r, const char *format, ...)
 	_cleanup_free_ char *message = NULL;
 	va_list args;
 	va_start(args, format);
-	if (vasprintf(&message, format, args) < 0)
+	if (r->bad_text && r->pos == r->end)
+		message = str_printf(r->bad_text, r->bad_byte);
+	else if (vasprintf(&message, format, args) < 0)
 		message = NULL;
 	va_end(args);
 	if (!message)
@@ -81,7 +83,7 @@ bool toml_fail(struct toml_reader *r, const char *format, ...)
 	}
 	/* the end of the file belongs to the line that its last byte ends */
 	unsigned line = r->line;
-	if (r->pos == r->end && line > 1 && r->end[-1] == '\n')
+	if (r->pos == r->end && !r->bad_text && line > 1 && r->end[-1] == '\n')
 		line--;
 	r->code = toml_set_error(r->error, line, strbuf_str(&key), message);
 	return false;

@@ -16,6 +16,9 @@ struct toml_key {
 struct toml_reader {
 	const char *pos, *end;
 	unsigned line;
+	/* What is wrong with the byte at `end`, NULL if the document ends there. */
+	const char *bad_text;
+	unsigned char bad_byte;
 	enum toml_version version;
 	struct arena *arena;
 	struct toml_node *root, *table; /* table: what [header] opened */
@@ -43,9 +46,9 @@ static inline bool toml_starts(const struct toml_reader *r, const char *s)
 	return (size_t)(r->end - r->pos) >= n && memcmp(r->pos, s, n) == 0;
 }
 
-/* toml_text.c: text level. The document was checked to be UTF-8 without stray control characters.
- */
-bool toml_check_text(struct toml_reader *r);
+/* toml_text.c: text level. toml_check_text moves `end` to the first byte that no document may hold
+ * there, so the rest of the reader sees UTF-8 without stray control characters only. */
+void toml_check_text(struct toml_reader *r);
 bool toml_read_string(struct toml_reader *r, bool multi_line_allowed, const char **text,
                       size_t *len);
 /* toml_scalar.c: numbers, booleans, dates and times. */

@@ -42,27 +42,33 @@ static bool is_stray_control(const unsigned char *s, const unsigned char *end)
 	return (*s < 0x20 && *s != '\t' && *s != '\n') || *s == 0x7f;
 }
 
-bool toml_check_text(struct toml_reader *r)
+static const char *check_character(const unsigned char *s, const unsigned char *end, size_t *len)
+{
+	if (is_stray_control(s, end))
+		return "TOML files cannot contain control characters: '0x%02x'";
+	*len = utf8_length(s, (size_t)(end - s));
+	return *len ? NULL : "invalid UTF-8 byte: 0x%02x";
+}
+
+void toml_check_text(struct toml_reader *r)
 {
 	const unsigned char *s = (const unsigned char *)r->pos;
 	const unsigned char *end = (const unsigned char *)r->end;
-	unsigned first_line = r->line;
-	while (s < end) {
-		if (*s == 0)
-			return toml_fail(r, "files cannot contain NULL bytes; probably using "
-			                    "UTF-16; TOML files must be UTF-8");
-		if (is_stray_control(s, end))
-			return toml_fail(
-			        r, "TOML files cannot contain control characters: '0x%02x'", *s);
-		size_t n = utf8_length(s, (size_t)(end - s));
-		if (!n)
-			return toml_fail(r, "invalid UTF-8 byte: 0x%02x", *s);
-		if (*s == '\n')
-			r->line++;
-		s += n;
+	size_t beginning = MIN((size_t)(end - s), (size_t)6), len;
+	if (memchr(s, 0, beginning)) {
+		r->bad_text = "files cannot contain NULL bytes; probably using UTF-16; TOML files "
+		              "must be UTF-8";
+		r->end = r->pos;
+		return;
 	}
-	r->line = first_line;
-	return true;
+	for (; s < end && !r->bad_text; s += len) {
+		r->bad_text = check_character(s, end, &len);
+		if (!r->bad_text)
+			continue;
+		r->bad_byte = *s;
+		r->end = (const char *)s;
+		len = 0;
+	}
 }
 
 static int hex_digit(char c)

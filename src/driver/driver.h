@@ -49,6 +49,9 @@ struct driver_ops {
 	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w if driver_needs_setup() said so.
 	 * CST_ENOTSUP, CST_EPREREQ, CST_EBACKINGFS make detection try the next driver. */
 	int (*open)(const struct driver_config *config, struct driver **ret, cst_error **error);
+	/* All of open() that two processes may do at the same time: directories, probes. No lock. The same errors; what it
+	 * made is gone if it fails. NULL: always works. */
+	int (*probe)(const struct driver_config *config, cst_error **error);
 	/* True if open() would create or mount something: then the store takes G w first. Reads only. */
 	bool (*needs_setup)(const struct driver_config *config);
 	void (*close)(struct driver *d); /* frees the handle; mounts stay */
@@ -115,8 +118,8 @@ struct driver { /* first member of every driver's own struct */
 	bool sync_content; /* unpack durably; off only with sync=none given by the user */
 };
 
-/* The driver named, or the one detected: drivers that have a home there, then the priority list. All messages of
- * docs/format/drivers.md, "Selection". `name` NULL or "": detect. */
+/* The driver named, or the one detected: drivers that have a home there, then the first of the priority list whose probe()
+ * succeeds. All messages of docs/format/drivers.md, "Selection". `name` NULL or "": detect. No lock needed. */
 int driver_select(const char *name, const char *const *priority, size_t n_priority, const struct driver_config *config,
 		  const struct driver_ops **ret, cst_error **error);
 

@@ -22,8 +22,9 @@ static bool has_all_ids(void)
 {
 	_cleanup_error_ cst_error *ignored = NULL;
 	_cleanup_free_ char *map = NULL;
+	size_t len;
 
-	if (fs_read_file(AT_FDCWD, "/proc/self/uid_map", ID_MAP_LIMIT, &map, NULL, &ignored) < 0)
+	if (fs_read_file(AT_FDCWD, "/proc/self/uid_map", ID_MAP_LIMIT, &map, &len, &ignored) < 0)
 		return false;
 	return strstr(map, "4294967295") != NULL;
 }

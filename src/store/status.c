@@ -29,7 +29,7 @@ int cst_store_version(cst_store *store, cst_strings **ret, cst_error **error)
 
 int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
 {
-	_cleanup_strv_ struct strv pairs = {0};
+	_cleanup_strv_ struct strv pairs = {0}, of_driver = {0};
 	_cleanup_strbuf_ struct strbuf options = {0};
 	strbuf_addc(&options, '[');
 	for (size_t i = 0; i < store->driver_options.len; i++)
@@ -44,7 +44,9 @@ int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
 	if (r == 0)
 		r = add_pair(&pairs, "Driver Options", strbuf_str(&options), error);
 	if (r == 0)
-		r = store->driver->ops->status(store->driver, &pairs, error);
+		r = store->driver->ops->status(store->driver, &of_driver, error);
+	for (size_t i = 0; r == 0 && i + 1 < of_driver.len; i += 2)
+		r = add_pair(&pairs, of_driver.items[i], of_driver.items[i + 1], error);
 	return r == 0 ? hand_out(&pairs, ret, error) : r;
 }
 

@@ -256,7 +256,7 @@ static void test_errors(void **state)
 	        {"[]\n",
 	         "toml: line 1: unexpected end of table name (table names cannot be empty)"},
 	        {"[s\n",
-	         "toml: line 1: expected '.' or ']' to end table name, but got '\\n' instead"},
+	         "toml: line 2: expected '.' or ']' to end table name, but got '\\n' instead"},
 	        {"[s]\n[s]\n", "toml: line 2: Key 's' has already been defined."},
 	        {"[s]\n[s.o]\na=1\n[s.o]\n",
 	         "toml: line 4 (last key \"s\"): Key 's.o' has already been defined."},

@@ -124,6 +124,11 @@ static int collect_lowers(struct getting *g, cst_error **error)
 	return overlay_lowers_add(&g->lowers, g->home, g->id, "empty", error);
 }
 
+static bool has_maps(const struct idmaps *maps)
+{
+	return maps && (maps->uids.len || maps->gids.len);
+}
+
 /* A container's own directory belongs to the root of its maps. Never changed by a read-only mount. */
 static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_error **error)
 {
@@ -137,7 +142,7 @@ static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_e
 		fd = openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(error, errno, "open %s/%s", g->path, name);
-	if (maps && (maps->uids.len || maps->gids.len)) {
+	if (has_maps(maps)) {
 		r = idmaps_root(maps, &uid, &gid, error);
 		if (r < 0)
 			return r;
@@ -206,8 +211,7 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	if (r < 0)
 		return r;
 	if (mountinfo_is_mount_point(g.merged_fd, "") != 1) {
-		g.idmapped = overlay_supports_shifting(d, options->maps) && options->maps &&
-			     (options->maps->uids.len || options->maps->gids.len);
+		g.idmapped = has_maps(options->maps) && overlay_supports_shifting(d, options->maps);
 		r = collect_options(&g, error);
 		if (r == 0)
 			r = collect_lowers(&g, error);

@@ -198,10 +198,11 @@ static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_
 		return error_oom(error);
 	pthread_mutex_lock(&o->lock);
 	fd = find_namespace(o, key);
-	if (fd < 0)
+	if (fd < 0) {
 		r = make_namespace(maps, &fd, error);
-	if (r == 0 && key)
-		keep_namespace(o, &key, fd);
+		if (r == 0)
+			keep_namespace(o, &key, fd);
+	}
 	pthread_mutex_unlock(&o->lock);
 	if (r == 0)
 		*ret_fd = fd;

@@ -388,6 +388,23 @@ static int add_parent_links(const struct overlay *o, const struct overlay_dirs *
 	return r;
 }
 
+/* IDs of a layer's ancestors as its children's `lower-layers` repeats them, without looking at each. */
+static int add_parent_ids(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
+			  struct strv *parents, struct strbuf *ids, cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
+	if (r == 0 && text)
+		r = split_list(text, parents, error);
+	else if (r == 0) /* made by a release before 1.64 */
+		r = overlay_parents(o, dirs, home, id, parents, error);
+	for (size_t i = 0; r == 0 && i < parents->len; i++)
+		strbuf_addf(ids, ":%s", parents->items[i]);
+	return r;
+}
+
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs, const char *parent, char **lower,
 			char **lower_layers, cst_error **error)
 {
@@ -401,15 +418,13 @@ int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs
 	r = overlay_layer_open(o, dirs, parent, &home, &fd, error);
 	if (r == 0)
 		r = add_link_of(o, dirs, parent, &links, error);
+	strbuf_adds(&ids, parent);
 	if (r == 0)
-		r = overlay_parents(o, dirs, home, parent, &parents, error);
+		r = add_parent_ids(o, dirs, home, parent, &parents, &ids, error);
 	if (r == 0)
 		r = add_parent_links(o, dirs, home, parent, &parents, &links, error);
 	if (r < 0)
 		return r;
-	strbuf_adds(&ids, parent);
-	for (size_t i = 0; i < parents.len; i++)
-		strbuf_addf(&ids, ":%s", parents.items[i]);
 	links_text = strbuf_steal(&links);
 	ids_text = strbuf_steal(&ids);
 	if (!links_text || !ids_text)

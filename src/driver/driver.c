@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which driver a store has, and what belongs to it among the options (docs/format/drivers.md, "Selection"). */
+#include "driver/driver.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/overlay/overlay.h"
+#include <ctype.h>
+
+/* Every name that a driver's home may have; NULL: known, but not in this build. */
+static const struct {
+	const char *name;
+	const struct driver_ops *ops;
+} drivers[] = {
+	{"btrfs", NULL}, {"overlay", &overlay_driver}, {"overlay2", &overlay2_driver}, {"vfs", &vfs_driver}, {"zfs", NULL},
+};
+
+static const char *const default_priority[] = {"overlay", "btrfs", "zfs", "vfs"};
+static const char *const removed_drivers[] = {"aufs", "devicemapper"};
+
+static const struct driver_ops *find_driver(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (streq(drivers[i].name, name))
+			return drivers[i].ops;
+	return NULL;
+}
+
+static bool exists_in(const char *root, const char *name)
+{
+	_cleanup_free_ char *path = path_join(root, name);
+
+	return path && fs_exists(AT_FDCWD, path);
+}
+
+/* ---- selection ---- */
+
+/* "overlay2" is a second name of overlay, with a home of its own in some old stores: which is used decides what is there. */
+static const char *canonical_name(const char *name, const char *graph_root)
+{
+	if (!streq(name, "overlay") && !streq(name, "overlay2"))
+		return name;
+	return exists_in(graph_root, "overlay2/l") && !exists_in(graph_root, "overlay/l") ? "overlay2" : "overlay";
+}
+
+static int named_driver(const char *name, const char *graph_root, const struct driver_ops **ret, cst_error **error)
+{
+	const struct driver_ops *ops = find_driver(canonical_name(name, graph_root));
+
+	if (!ops) {
+		error_set(error, CST_ENOTSUP, "failed to GetDriver graph %s %s: driver not supported", name, graph_root);
+		if (error)
+			log_error("%s", cst_error_message(*error));
+		return CST_ENOTSUP;
+	}
+	*ret = ops;
+	return 0;
+}
+
+/* The driver, gone by now, whose data are in this root; NULL if none. */
+static const char *removed_driver(const char *graph_root)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(removed_drivers); i++) {
+		_cleanup_free_ char *layers = str_printf("%s-layers/layers.json", removed_drivers[i]);
+
+		if (exists_in(graph_root, removed_drivers[i]) || (layers && exists_in(graph_root, layers)))
+			return removed_drivers[i];
+	}
+	return NULL;
+}
+
+/* Homes that are there already, sorted. */
+static int prior_drivers(const char *graph_root, struct strv *ret, cst_error **error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (exists_in(graph_root, drivers[i].name) && !strv_add(ret, drivers[i].name))
+			return error_oom(error);
+	return 0;
+}
+
+static int several_drivers(const char *graph_root, const struct strv *prior, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf names = {0};
+
+	for (size_t i = 0; i < prior->len; i++)
+		strbuf_addf(&names, "%s%s", i ? ", " : "", prior->items[i]);
+	if (names.failed)
+		return error_oom(error);
+	return error_set(error, CST_EINVAL,
+			 "%s contains several valid graphdrivers: %s; Please cleanup or explicitly choose storage "
+			 "driver (-s <DRIVER>)",
+			 graph_root, names.data);
+}
+
+/* The three kinds of "not here" that let detection go on. An ENOTSUP about an option the user gave does not. */
+static bool is_not_here(const cst_error *error)
+{
+	int code = cst_error_code(error);
+
+	return code == CST_EPREREQ || code == CST_EBACKINGFS ||
+	       (code == CST_ENOTSUP && has_suffix(cst_error_message(error), "driver not supported"));
+}
+
+/* 0 and *ret NULL: not here. */
+static int try_driver(const char *name, const struct driver_config *config, const struct driver_ops **ret,
+		      cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	const struct driver_ops *ops = find_driver(name);
+	int r = 0;
+
+	if (!ops)
+		return 0;
+	if (ops->probe && !config->read_only)
+		r = ops->probe(config, &problem);
+	if (r == 0)
+		*ret = ops;
+	if (r == 0 || is_not_here(problem))
+		return 0;
+	return error_propagate(error, steal_ptr(&problem));
+}
+
+static int first_that_works(const char *const *priority, size_t n, bool by_user, const struct driver_config *config,
+			    const struct driver_ops **ret, cst_error **error)
+{
+	const struct driver_ops *ops = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && !ops && i < n; i++)
+		if (by_user || !streq(priority[i], "vfs"))
+			r = try_driver(priority[i], config, &ops, error);
+	for (size_t i = 0; r == 0 && !ops && i < ARRAY_SIZE(drivers); i++)
+		r = try_driver(drivers[i].name, config, &ops, error);
+	if (r < 0)
+		return r;
+	if (!ops)
+		return error_set(error, CST_ENOTSUP, "no supported storage backend found");
+	*ret = ops;
+	return 0;
+}
+
+static int detect(const char *const *priority, size_t n, const struct driver_config *config,
+		  const struct driver_ops **ret, cst_error **error)
+{
+	const char *root = config->graph_root, *removed;
+	bool by_user = n > 0;
+	_cleanup_strv_ struct strv prior = {0};
+	int r;
+
+	if (!by_user) {
+		priority = default_priority;
+		n = ARRAY_SIZE(default_priority);
+	}
+	r = prior_drivers(root, &prior, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = canonical_name(priority[i], root);
+
+		if ((!by_user && streq(name, "vfs")) || !strv_contains(&prior, name))
+			continue;
+		return prior.len > 1 ? several_drivers(root, &prior, error) : named_driver(name, root, ret, error);
+	}
+	removed = removed_driver(root);
+	if (removed && prior.len == 0)
+		return error_set(error, CST_ENOTSUP,
+				 "%s was created by the removed storage driver \"%s\": driver not supported; export the "
+				 "images with a release that supports it, or choose a driver explicitly (-s <DRIVER>)",
+				 root, removed);
+	r = first_that_works(priority, n, by_user, config, ret, error);
+	if (r == 0 && prior.len)
+		log_warning("%s/%s is left alone: a new store is made for driver %s; choose the old one with -s %s",
+			    root, prior.items[0], (*ret)->name, prior.items[0]);
+	return r;
+}
+
+int driver_select(const char *name, const char *const *priority, size_t n_priority, const struct driver_config *config,
+		  const struct driver_ops **ret, cst_error **error)
+{
+	const char *removed;
+
+	if (isempty(name))
+		return detect(priority, n_priority, config, ret, error);
+	removed = removed_driver(config->graph_root);
+	if (removed && find_driver(name))
+		log_warning("%s also holds data of the removed storage driver \"%s\"", config->graph_root, removed);
+	return named_driver(name, config->graph_root, ret, error);
+}
+
+/* ---- options ---- */
+
+static char *trimmed(const char *s, size_t n)
+{
+	while (n && isspace((unsigned char)*s)) {
+		s++;
+		n--;
+	}
+	while (n && isspace((unsigned char)s[n - 1]))
+		n--;
+	return strndup(s, n);
+}
+
+static void lower_case(char *s)
+{
+	for (; *s; s++)
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s | 0x20);
+}
+
+static bool is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (streq(drivers[i].name, name))
+			return true;
+	return false;
+}
+
+static bool same_driver(const char *a, const char *b)
+{
+	return streq(a, b) || (has_prefix(a, "overlay") && has_prefix(b, "overlay"));
+}
+
+/* [driver.]key=value; an empty driver part is for any of them (docs/format/drivers.md, "Option strings"). */
+int driver_parse_option(const char *driver, const char *option, char **ret_key, char **ret_value, bool *skip,
+			cst_error **error)
+{
+	const char *equals = strchr(option, '=');
+	_cleanup_free_ char *key = NULL, *value = NULL;
+	char *dot, *bare;
+
+	if (!equals)
+		return error_set(error, CST_EINVAL, "unable to parse key/value option: %s", option);
+	key = trimmed(option, (size_t)(equals - option));
+	value = trimmed(equals + 1, strlen(equals + 1));
+	if (!key || !value)
+		return error_oom(error);
+	lower_case(key);
+	*skip = false;
+	dot = strchr(key, '.');
+	if (dot) {
+		*dot = '\0';
+		if (*key && !is_known(key))
+			return error_set(error, CST_EINVAL, "unknown driver \"%s\" in option \"%s\"", key, option);
+		*skip = *key && !same_driver(key, driver);
+	}
+	bare = strdup(dot ? dot + 1 : key);
+	if (!bare)
+		return error_oom(error);
+	*ret_key = bare;
+	*ret_value = steal_ptr(&value);
+	return 0;
+}

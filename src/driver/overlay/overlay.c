@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The overlay driver: opening, closing, and its table of operations. */
+#include "driver/overlay/overlay.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/backing.h"
+#include "driver/rootless.h"
+#include <errno.h>
+#include <unistd.h>
+
+void overlay_free(struct overlay *o)
+{
+	for (size_t i = 0; i < o->n_homes; i++)
+		free(o->homes[i].path);
+	free(o->homes);
+	for (size_t i = 0; i < o->n_namespaces; i++) {
+		free(o->namespaces[i].key);
+		closep(&o->namespaces[i].fd);
+	}
+	free(o->namespaces);
+	overlay_options_free(&o->options);
+	pthread_mutex_destroy(&o->lock);
+	free(o->base.home);
+	free(o->base.run_home);
+	free(o);
+}
+
+static int add_home(struct overlay *o, const char *root, const char *name, bool writable, cst_error **error)
+{
+	char *path = path_join(root, name);
+
+	if (!path)
+		return error_oom(error);
+	o->homes[o->n_homes++] = (struct overlay_home){.path = path, .writable = writable};
+	return 0;
+}
+
+static int set_homes(struct overlay *o, const struct driver_config *config, const char *name, cst_error **error)
+{
+	bool has_image_store = !isempty(config->image_store);
+	int r;
+
+	o->homes = new0(struct overlay_home, 2 + o->options.image_stores.len);
+	o->base.home = path_join(config->graph_root, name);
+	o->base.run_home = path_join(config->run_root, name);
+	if (!o->homes || !o->base.home || !o->base.run_home)
+		return error_oom(error);
+	r = add_home(o, config->graph_root, name, !config->read_only, error);
+	if (r == 0 && has_image_store)
+		r = add_home(o, config->image_store, name, !config->read_only, error);
+	o->read_only_home = has_image_store ? 1 : 0;
+	for (size_t i = 0; r == 0 && i < o->options.image_stores.len; i++)
+		r = add_home(o, o->options.image_stores.items[i], name, false, error);
+	return r;
+}
+
+/* A handle with what can be told without touching anything. */
+int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret, cst_error **error)
+{
+	_cleanup_(overlay_freep) struct overlay *o = new0(struct overlay, 1);
+	int r;
+
+	if (!o)
+		return error_oom(error);
+	pthread_mutex_init(&o->lock, NULL);
+	o->base.ops = streq(name, overlay2_driver.name) ? &overlay2_driver : &overlay_driver;
+	o->read_only = config->read_only;
+	o->rootless = driver_is_rootless();
+	r = overlay_options_parse(config, name, &o->options, error);
+	if (r == 0)
+		r = set_homes(o, config, name, error);
+	if (r == 0)
+		r = backing_magic(config->graph_root, &o->magic, error);
+	if (r < 0)
+		return r;
+	o->base.sync_content = !o->options.no_sync;
+	*ret = steal_ptr(&o);
+	return 0;
+}
+
+/* What a failed first start made: an empty home would count as a store of this driver from then on. */
+static void unmake_home(const struct overlay *o)
+{
+	static const char *const dirs[] = {OVERLAY_STAGING_DIR, OVERLAY_LINK_DIR};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		_cleanup_free_ char *path = path_join(o->base.home, dirs[i]);
+
+		if (path)
+			(void)sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+	}
+	_cleanup_free_ char *flag = path_join(o->base.home, ".has-mount-program");
+	if (flag)
+		(void)sys_unlinkat(AT_FDCWD, flag, 0);
+	(void)sys_unlinkat(AT_FDCWD, o->base.home, AT_REMOVEDIR);
+}
+
+/* All of opening but the home mount: directories and probes, which processes may do at the same time. */
+static int prepare(struct overlay *o, cst_error **error)
+{
+	bool created = false;
+	int r;
+
+	r = overlay_check_backing(o, error);
+	if (r == 0 && !o->read_only)
+		r = overlay_make_home(o, &created, error);
+	if (r == 0)
+		r = overlay_check_native(o, error);
+	if (r == 0)
+		r = overlay_probe(o, error);
+	if (r < 0 && created)
+		unmake_home(o);
+	return r;
+}
+
+static int open_as(const char *name, const struct driver_config *config, struct driver **ret, cst_error **error)
+{
+	_cleanup_(overlay_freep) struct overlay *o = NULL;
+	int r;
+
+	r = overlay_new(config, name, &o, error);
+	if (r == 0)
+		r = prepare(o, error);
+	if (r == 0)
+		r = overlay_mount_home(o, error);
+	if (r < 0)
+		return r;
+	*ret = &o->base;
+	o = NULL;
+	return 0;
+}
+
+static int probe_as(const char *name, const struct driver_config *config, cst_error **error)
+{
+	_cleanup_(overlay_freep) struct overlay *o = NULL;
+	int r;
+
+	r = overlay_new(config, name, &o, error);
+	return r < 0 ? r : prepare(o, error);
+}
+
+static bool needs_setup_as(const char *name, const struct driver_config *config)
+{
+	_cleanup_(overlay_freep) struct overlay *o = NULL;
+	_cleanup_error_ cst_error *ignored = NULL;
+
+	if (overlay_new(config, name, &o, &ignored) < 0 || o->read_only)
+		return false; /* open() says why, and makes nothing */
+	return !overlay_home_ready(o) || !overlay_probe_cached(o);
+}
+
+static void close_driver(struct driver *d)
+{
+	if (d)
+		overlay_free(overlay_of(d));
+}
+
+/* ---- shutdown and recovery ---- */
+
+static int recover_area(const struct overlay *o, size_t home, const char *name, enum tempdir_layout layout,
+			cst_error **error)
+{
+	_cleanup_free_ char *root = path_join(o->homes[home].path, name);
+
+	return root ? tempdir_recover(root, layout, error) : error_oom(error);
+}
+
+static int recover(struct driver *d, cst_error **error)
+{
+	struct overlay *o = overlay_of(d);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i <= o->read_only_home && !o->read_only; i++) {
+		r = recover_area(o, i, OVERLAY_STAGING_DIR, TEMPDIR_STAGING, error);
+		if (r == 0)
+			r = recover_area(o, i, OVERLAY_TEMP_DIR, TEMPDIR_PAIR, error);
+	}
+	return r;
+}
+
+/* While somebody fills a layer the mount stays: the layer could not be renamed into place without it. */
+static int cleanup(struct driver *d, cst_error **error)
+{
+	struct overlay *o = overlay_of(d);
+	_cleanup_free_ char *staging = overlay_staging_path(o, 0);
+	_cleanup_strv_ struct strv busy = {0};
+	int r;
+
+	if (!staging)
+		return error_oom(error);
+	r = recover(d, error);
+	if (r == 0)
+		r = fs_list_dir(AT_FDCWD, staging, &busy, NULL, error);
+	if (r < 0 || busy.len)
+		return r;
+	return overlay_unmount_home(o, error);
+}
+
+/* ---- looking ---- */
+
+static bool exists(struct driver *d, const char *id)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_error_ cst_error *ignored = NULL;
+
+	return overlay_dirs_open(overlay_of(d), &dirs, &ignored) == 0 && overlay_find(&dirs, id) >= 0;
+}
+
+static int list_home(const struct overlay *o, int fd, size_t home, struct strv *ids, cst_error **error)
+{
+	_cleanup_strv_ struct strv names = {0};
+	struct stat st;
+	int r;
+
+	r = fs_list_dir(fd, ".", &names, o->homes[home].path, error);
+	for (size_t i = 0; r == 0 && i < names.len; i++) {
+		const char *name = names.items[i];
+
+		if (overlay_id_ok(name) && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+		    !strv_add(ids, name))
+			r = error_oom(error);
+	}
+	return r;
+}
+
+static int list(struct driver *d, struct strv *ids, cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_strv_ struct strv found = {0};
+	struct overlay *o = overlay_of(d);
+	int r;
+
+	r = overlay_dirs_open(o, &dirs, error);
+	for (size_t i = 0; r == 0 && i <= o->read_only_home; i++)
+		if (dirs.fds[i] >= 0)
+			r = list_home(o, dirs.fds[i], i, &found, error);
+	if (r < 0)
+		return r;
+	strv_sort(&found);
+	*ids = found;
+	found = (struct strv){0};
+	return 0;
+}
+
+int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
+{
+	struct overlay *o = overlay_of(d);
+	const struct {
+		const char *key, *value;
+	} rows[] = {
+		{"Backing Filesystem", backing_name(o->magic)},
+		{"Supports d_type", "true"}, /* opening fails without */
+		{"Native Overlay Diff", o->native_diff ? "true" : "false"},
+		{"Using metacopy", o->metacopy ? "true" : "false"},
+		{"Supports shifting", overlay_supports_shifting(d, NULL) ? "true" : "false"},
+		{"Supports volatile", overlay_supports_volatile(o) ? "true" : "false"},
+	};
+	_cleanup_strv_ struct strv found = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strv_add(&found, rows[i].key) || !strv_add(&found, rows[i].value))
+			return error_oom(error);
+	*pairs = found;
+	found = (struct strv){0};
+	return 0;
+}
+
+static void unpack_options(struct driver *d, const struct driver_stage_options *options, struct unpack_options *ret)
+{
+	struct overlay *o = overlay_of(d);
+
+	ret->whiteouts = UNPACK_WHITEOUT_OVERLAY;
+	ret->maps = options->maps;
+	ret->userns = o->rootless;
+	ret->ignore_chown_errors = o->options.ignore_chown_errors;
+	ret->force_mask = -1;
+	ret->sync = o->base.sync_content;
+}
+
+/* ---- the tables ---- */
+
+static int open_overlay(const struct driver_config *config, struct driver **ret, cst_error **error)
+{
+	return open_as("overlay", config, ret, error);
+}
+
+static int probe_overlay(const struct driver_config *config, cst_error **error)
+{
+	return probe_as("overlay", config, error);
+}
+
+static bool needs_setup_overlay(const struct driver_config *config)
+{
+	return needs_setup_as("overlay", config);
+}
+
+static int open_overlay2(const struct driver_config *config, struct driver **ret, cst_error **error)
+{
+	return open_as("overlay2", config, ret, error);
+}
+
+static int probe_overlay2(const struct driver_config *config, cst_error **error)
+{
+	return probe_as("overlay2", config, error);
+}
+
+static bool needs_setup_overlay2(const struct driver_config *config)
+{
+	return needs_setup_as("overlay2", config);
+}
+
+#define COMMON_OPERATIONS                                                                                              \
+	.close = close_driver, .cleanup = cleanup, .recover = recover, .stage = overlay_stage,                         \
+	.staged_fd = overlay_staged_fd, .unpack_options = unpack_options, .stage_sync = overlay_stage_sync,            \
+	.stage_commit = overlay_stage_commit, .stage_note = overlay_stage_note, .stage_free = overlay_stage_free,      \
+	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists, .list = list,              \
+	.status = overlay_status, .supports_shifting = overlay_supports_shifting, .get = overlay_get,                  \
+	.put = overlay_put, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                          \
+	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes, .view_size = overlay_view_size,          \
+	.view_open_content = overlay_view_open_content, .view_close = overlay_view_close
+
+const struct driver_ops overlay_driver = {
+	.name = "overlay",
+	.open = open_overlay,
+	.probe = probe_overlay,
+	.needs_setup = needs_setup_overlay,
+	COMMON_OPERATIONS,
+};
+
+const struct driver_ops overlay2_driver = {
+	.name = "overlay2",
+	.open = open_overlay2,
+	.probe = probe_overlay2,
+	.needs_setup = needs_setup_overlay2,
+	COMMON_OPERATIONS,
+};

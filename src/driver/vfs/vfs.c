@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vfs: every layer is a full copy of its parent with its own changes applied, <home>/dir/<id>. No
+ * mounts, works everywhere, costs the space (unless the filesystem shares blocks: the copy asks for
+ * that). Built in <home>/tempdirs and renamed into place (docs/format/drivers.md, "vfs").
+ */
+#include "archive/copy.h"
+#include "base/fs.h"
+#include "driver/driver.h"
+#include "lock/tempdir.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CONTENT "0-addition" /* of a staging directory, named as the Go tools do */
+
+struct vfs {
+	struct driver base;
+	char *tempdirs, *dir_path;
+	int dir_fd; /* <home>/dir */
+	bool ignore_chown_errors;
+	struct strv image_stores; /* read-only graph roots whose layers may be parents */
+};
+
+struct driver_staged {
+	struct vfs *vfs;
+	struct tempdir *area;
+	int fd; /* of area/CONTENT */
+};
+
+struct driver_view {
+	int new_fd, old_fd; /* old_fd -1: nothing below */
+	struct idmaps maps;
+};
+
+static struct vfs *vfs_of(struct driver *d)
+{
+	return (struct vfs *)d;
+}
+
+/* ---- opening ---- */
+
+static void vfs_close(struct driver *d)
+{
+	struct vfs *vfs = vfs_of(d);
+	closep(&vfs->dir_fd);
+	strv_free(&vfs->image_stores);
+	free(vfs->tempdirs);
+	free(vfs->dir_path);
+	free(d->home);
+	free(d->run_home);
+	free(vfs);
+}
+
+static void vfs_closep(struct vfs **vfs)
+{
+	if (*vfs)
+		vfs_close(&(*vfs)->base);
+}
+
+static bool parse_bool(const char *value, bool *ret)
+{
+	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"},
+	                         *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (streq(value, yes[i]) || streq(value, no[i])) {
+			*ret = streq(value, yes[i]);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int apply_option(struct vfs *vfs, const char *option, const char *key, const char *value,
+                        cst_error **error)
+{
+	if (streq(key, "imagestore") || streq(key, "additionalimagestore"))
+		return strv_split(&vfs->image_stores, value, ',') ? 0 : error_oom(error);
+	if (streq(key, "ignore_chown_errors")) {
+		if (parse_bool(value, &vfs->ignore_chown_errors))
+			return 0;
+		return error_set(error, CST_EINVAL,
+		                 "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
+	}
+	if (streq(key, "sync")) { /* a Go tool refuses what its own configuration hands it */
+		vfs->base.sync_content = !streq(value, "none");
+		return 0;
+	}
+	if (streq(key, "mountopt"))
+		return error_set(error, CST_EINVAL, "vfs driver does not support mount options");
+	return error_set(error, CST_EINVAL, "unknown option \"%s\" (\"%s\")", key, option);
+}
+
+static int parse_options(struct vfs *vfs, const struct driver_config *config, cst_error **error)
+{
+	vfs->base.sync_content = true;
+	for (size_t i = 0; i < config->n_options; i++) {
+		_cleanup_free_ char *key = NULL, *value = NULL;
+		bool skip = false;
+		int r = driver_parse_option("vfs", config->options[i], &key, &value, &skip, error);
+		if (r == 0 && !skip)
+			r = apply_option(vfs, config->options[i], key, value, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static char *layers_path(const char *graph_root)
+{
+	return path_join(graph_root, "vfs/dir");
+}
+
+static bool vfs_needs_setup(const struct driver_config *config)
+{
+	_cleanup_free_ char *path = layers_path(config->graph_root);
+	return !path || !fs_exists(AT_FDCWD, path);
+}
+
+static int make_home(const struct vfs *vfs, cst_error **error)
+{
+	if (fs_exists(AT_FDCWD, vfs->dir_path))
+		return 0;
+	int r = fs_mkdir_p(vfs->dir_path, 0700, error);
+	_cleanup_close_ int home = -1, root = -1;
+	if (r == 0)
+		r = fs_open_dir(vfs->base.home, &home, error);
+	if (r < 0)
+		return r;
+	root = openat(home, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fs_fsync_dir(home, vfs->base.home, error);
+	return r == 0 && root >= 0 ? fs_fsync_dir(root, vfs->base.home, error) : r;
+}
+
+static int vfs_open(const struct driver_config *config, struct driver **ret, cst_error **error)
+{
+	_cleanup_(vfs_closep) struct vfs *vfs = new0(struct vfs, 1);
+	if (!vfs)
+		return error_oom(error);
+	vfs->base.ops = &vfs_driver;
+	vfs->dir_fd = -1;
+	vfs->base.home = path_join(config->graph_root, "vfs");
+	vfs->base.run_home = path_join(config->run_root, "vfs");
+	vfs->dir_path = layers_path(config->graph_root);
+	vfs->tempdirs = path_join(config->graph_root, "vfs/tempdirs");
+	if (!vfs->base.home || !vfs->base.run_home || !vfs->dir_path || !vfs->tempdirs)
+		return error_oom(error);
+	int r = parse_options(vfs, config, error);
+	if (r == 0 && !config->read_only)
+		r = make_home(vfs, error);
+	if (r == 0)
+		r = fs_open_dir(vfs->dir_path, &vfs->dir_fd, error);
+	if (r < 0)
+		return r;
+	*ret = &steal_ptr(&vfs)->base;
+	return 0;
+}
+
+static int vfs_cleanup(struct driver *d, cst_error **error)
+{
+	return 0;
+}
+
+static int vfs_recover(struct driver *d, cst_error **error)
+{
+	return tempdir_recover(vfs_of(d)->tempdirs, TEMPDIR_PAIR, error);
+}
+
+/* ---- finding layers ---- */
+
+/* The layer's directory, here or in an additional store. -1 and the error set if there is none. */
+static int open_layer(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error)
+{
+	int fd = openat(vfs->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	for (size_t i = 0; fd < 0 && i < vfs->image_stores.len; i++) {
+		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]),
+		                    *path = dir ? path_join(dir, id) : NULL;
+		if (!path)
+			return error_oom(error);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return error_sys(error, errno, "stat %s/%s", vfs->dir_path, id);
+	*ret_fd = fd;
+	return 0;
+}
+
+static bool vfs_exists(struct driver *d, const char *id)
+{
+	_cleanup_close_ int fd = -1;
+	return open_layer(vfs_of(d), id, &fd, NULL) == 0;
+}
+
+static int vfs_list(struct driver *d, struct strv *ids, cst_error **error)
+{
+	return fs_list_dir(vfs_of(d)->dir_fd, ".", ids, vfs_of(d)->dir_path, error);
+}
+
+static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
+{
+	return 0;
+}
+
+static bool vfs_supports_shifting(struct driver *d, const struct idmaps *maps)
+{
+	return false;
+}
+
+static int vfs_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
+{
+	struct stat st;
+	if (fstatat(vfs_of(d)->dir_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "stat %s/%s", vfs_of(d)->dir_path, id);
+	*ret = st.st_ino;
+	return 0;
+}
+
+/* ---- building ---- */
+
+static void vfs_stage_free(struct driver_staged *staged)
+{
+	if (!staged)
+		return;
+	closep(&staged->fd);
+	tempdir_free(staged->area);
+	free(staged);
+}
+DEFINE_CLEANUP(struct driver_staged *, vfs_stage_free)
+
+static int stage_new(struct vfs *vfs, struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = new0(struct driver_staged, 1);
+	if (!staged)
+		return error_oom(error);
+	*staged = (struct driver_staged){.vfs = vfs, .fd = -1};
+	int r = tempdir_new(vfs->tempdirs, TEMPDIR_PAIR, &staged->area, error);
+	if (r < 0)
+		return r;
+	if (sys_mkdirat(staged->area->fd, CONTENT, 0755) < 0)
+		return error_sys(error, errno, "mkdir %s/%s/%s", vfs->tempdirs, staged->area->name,
+		                 CONTENT);
+	staged->fd =
+	        openat(staged->area->fd, CONTENT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (staged->fd < 0)
+		return error_sys(error, errno, "open %s/%s/%s", vfs->tempdirs, staged->area->name,
+		                 CONTENT);
+	*ret = steal_ptr(&staged);
+	return 0;
+}
+
+static int copy_layer(struct vfs *vfs, const char *from, const struct driver_staged *staged,
+                      cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = open_layer(vfs, from, &fd, error);
+	return r == 0 ? copy_tree(fd, staged->fd,
+	                          &(struct copy_options){.sync = vfs->base.sync_content}, error)
+	              : r;
+}
+
+/* A base layer's root: docs/format/drivers.md, "vfs". */
+static int base_root(const struct driver_staged *staged, const struct idmaps *maps,
+                     cst_error **error)
+{
+	uint32_t uid = 0, gid = 0;
+	int r = maps ? idmaps_root(maps, &uid, &gid, error) : 0;
+	if (r < 0)
+		return r;
+	if (maps && sys_fchown(staged->fd, uid, gid) < 0)
+		return error_sys(error, errno, "chown the root of the new layer");
+	if (sys_fchmod(staged->fd, 0555) < 0)
+		return error_sys(error, errno, "chmod the root of the new layer");
+	return 0;
+}
+
+static int vfs_stage(struct driver *d, const struct driver_stage_options *options,
+                     struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	if (options->n_storage_options)
+		return error_set(error, CST_ENOTSUP, "--storage-opt is not supported for vfs");
+	int r = stage_new(vfs_of(d), &staged, error);
+	if (r == 0)
+		r = options->parent ? copy_layer(vfs_of(d), options->parent, staged, error)
+		                    : base_root(staged, options->maps, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
+}
+
+static int vfs_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
+                          cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	int r = stage_new(vfs_of(d), &staged, error);
+	if (r == 0)
+		r = copy_layer(vfs_of(d), id, staged, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
+}
+
+static int vfs_staged_fd(struct driver_staged *staged)
+{
+	return staged->fd;
+}
+
+static void vfs_unpack_options(struct driver *d, const struct driver_stage_options *options,
+                               struct unpack_options *ret)
+{
+	ret->whiteouts = UNPACK_WHITEOUT_APPLY;
+	ret->ignore_chown_errors = vfs_of(d)->ignore_chown_errors;
+}
+
+/* Content was synced as it was written; the attributes of the root may have come after. */
+static int vfs_stage_sync(struct driver_staged *staged, cst_error **error)
+{
+	return staged->vfs->base.sync_content
+	               ? fs_fsync_dir(staged->fd, staged->vfs->tempdirs, error)
+	               : 0;
+}
+
+static const char *vfs_stage_note(struct driver_staged *staged)
+{
+	return "";
+}
+
+static int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable,
+                            cst_error **error)
+{
+	struct vfs *vfs = staged->vfs;
+	int r = tempdir_take(staged->area, vfs->dir_fd, id,
+	                     error); /* a leftover without a record */
+	if (r < 0)
+		return r;
+	if (sys_renameat(staged->area->fd, CONTENT, vfs->dir_fd, id) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", vfs->tempdirs,
+		                 staged->area->name, CONTENT, vfs->dir_path, id);
+	return durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : 0;
+}
+
+static int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable,
+                             cst_error **error)
+{
+	struct vfs *vfs = staged->vfs;
+	if (sys_renameat2(staged->area->fd, CONTENT, vfs->dir_fd, id, RENAME_EXCHANGE) < 0)
+		return error_sys(error, errno, "exchange %s/%s/%s and %s/%s", vfs->tempdirs,
+		                 staged->area->name, CONTENT, vfs->dir_path, id);
+	return durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : 0;
+}
+
+/* ---- taking away ---- */
+
+static int vfs_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
+                      bool durable, cst_error **error)
+{
+	struct vfs *vfs = vfs_of(d);
+	if (!fs_exists(vfs->dir_fd, id))
+		return 0;
+	int r = *trash ? 0 : tempdir_new(vfs->tempdirs, TEMPDIR_PAIR, trash, error);
+	if (r == 0)
+		r = tempdir_take(*trash, vfs->dir_fd, id, error);
+	return r == 0 && durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : r;
+}
+
+/* ---- "mounting" ---- */
+
+static int vfs_get(struct driver *d, const char *id, const struct driver_mount_options *options,
+                   char **ret_path, cst_error **error)
+{
+	struct vfs *vfs = vfs_of(d);
+	struct stat st;
+	for (size_t i = 0; i < options->n_options; i++) {
+		if (!streq(options->options[i], "ro"))
+			return error_set(error, CST_ENOTSUP,
+			                 "vfs driver does not support mount options");
+	}
+	_cleanup_free_ char *path = path_join(vfs->dir_path, id);
+	if (!path)
+		return error_oom(error);
+	if (stat(path, &st) < 0)
+		return error_sys(error, errno, "stat %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(error, CST_ECORRUPT, "%s: not a directory", path);
+	*ret_path = steal_ptr(&path);
+	return 0;
+}
+
+static int vfs_put(struct driver *d, const char *id, cst_error **error)
+{
+	return 0;
+}
+
+static bool vfs_is_mounted(struct driver *d, const char *id)
+{
+	return fs_exists(vfs_of(d)->dir_fd, id);
+}
+
+/* ---- reading ---- */
+
+static void vfs_view_close(struct driver_view *view)
+{
+	if (!view)
+		return;
+	closep(&view->new_fd);
+	closep(&view->old_fd);
+	idmaps_free(&view->maps);
+	free(view);
+}
+DEFINE_CLEANUP(struct driver_view *, vfs_view_close)
+
+static int vfs_view_open(struct driver *d, const char *id, const char *from,
+                         const struct idmaps *maps, struct driver_view **ret, cst_error **error)
+{
+	_cleanup_(vfs_view_closep) struct driver_view *view = new0(struct driver_view, 1);
+	if (!view)
+		return error_oom(error);
+	view->new_fd = view->old_fd = -1;
+	if (maps && (!idmap_copy(&view->maps.uids, maps->uids.ranges, maps->uids.len) ||
+	             !idmap_copy(&view->maps.gids, maps->gids.ranges, maps->gids.len)))
+		return error_oom(error);
+	int r = open_layer(vfs_of(d), id, &view->new_fd, error);
+	if (r == 0 && from)
+		r = open_layer(vfs_of(d), from, &view->old_fd, error);
+	if (r == 0)
+		*ret = steal_ptr(&view);
+	return r;
+}
+
+static void free_changes(struct cst_changes *changes)
+{
+	for (size_t i = 0; i < changes->len; i++)
+		free(changes->items[i].path);
+	free(changes->items);
+}
+
+static int vfs_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error)
+{
+	struct pack_options options = {.maps = &view->maps};
+	return changes_trees(view->old_fd, view->new_fd, &options, ret, error);
+}
+
+static int vfs_view_diff(struct driver_view *view, const cst_sink *sink,
+                         const cst_progress *progress, cst_error **error)
+{
+	struct pack_options options = {.maps = &view->maps, .progress = progress};
+	if (view->old_fd < 0)
+		return pack_tree(view->new_fd, &options, sink, error);
+	_cleanup_(free_changes) struct cst_changes changes = {0};
+	int r = vfs_view_changes(view, &changes, error);
+	return r == 0 ? pack_changes(view->new_fd, &changes, &options, sink, error) : r;
+}
+
+static int vfs_view_size(struct driver_view *view, int64_t *ret, cst_error **error)
+{
+	_cleanup_(free_changes) struct cst_changes changes = {0};
+	int r = vfs_view_changes(view, &changes, error);
+	return r == 0 ? changes_size(view->new_fd, &changes, ret, error) : r;
+}
+
+static int vfs_view_open_content(struct driver_view *view, const char *name, int64_t size,
+                                 cst_error **error)
+{
+	return unpack_open_content(view->new_fd, name, size, error);
+}
+
+const struct driver_ops vfs_driver = {
+        .name = "vfs",
+        .open = vfs_open,
+        .needs_setup = vfs_needs_setup,
+        .close = vfs_close,
+        .cleanup = vfs_cleanup,
+        .recover = vfs_recover,
+        .stage = vfs_stage,
+        .staged_fd = vfs_staged_fd,
+        .unpack_options = vfs_unpack_options,
+        .stage_sync = vfs_stage_sync,
+        .stage_commit = vfs_stage_commit,
+        .stage_note = vfs_stage_note,
+        .stage_free = vfs_stage_free,
+        .stage_copy = vfs_stage_copy,
+        .stage_replace = vfs_stage_replace,
+        .content_inode = vfs_content_inode,
+        .remove = vfs_remove,
+        .exists = vfs_exists,
+        .list = vfs_list,
+        .status = vfs_status,
+        .supports_shifting = vfs_supports_shifting,
+        .get = vfs_get,
+        .put = vfs_put,
+        .is_mounted = vfs_is_mounted,
+        .view_open = vfs_view_open,
+        .view_diff = vfs_view_diff,
+        .view_changes = vfs_view_changes,
+        .view_size = vfs_view_size,
+        .view_open_content = vfs_view_open_content,
+        .view_close = vfs_view_close,
+};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/recipe.h"
+#include "archive/tarsplit.h"
+#include "base/digest.h"
+#include "tree_fixture.h"
+#include <sys/mman.h>
+#include <zlib.h>
+
+/* A recipe of these lines in a gzip stream. */
+static int recipe_of(const void *text, size_t n, int level)
+{
+	int fd = memfd_create("recipe", MFD_CLOEXEC);
+	gzFile gz = gzdopen(dup(fd), level ? "wb6" : "wb0");
+	if (n)
+		assert_int_equal(gzwrite(gz, text, (unsigned)n), (int)n);
+	gzclose(gz);
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+static int open_content(void *userdata, const char *name, int64_t size, cst_error **error)
+{
+	struct stat st;
+	int fd = fs_open_in_root(*(int *)userdata, name, O_RDONLY | O_NOFOLLOW);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", name), -1;
+	if (fstat(fd, &st) < 0 || st.st_size < size) {
+		close(fd);
+		error_set(error, CST_ECORRUPT, "size of %s", name);
+		return -1;
+	}
+	return fd;
+}
+
+/* The message, or what came out. */
+static char *reassemble_fd(int root, int fd)
+{
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	_cleanup_error_ cst_error *error = NULL;
+	int r = tarsplit_reassemble(fd, open_content, &root, &sink, &error);
+	close(fd);
+	_cleanup_free_ char *data = memory.data;
+	if (r == 0)
+		return strndup(data ? data : "", memory.size);
+	assert_true(r == CST_ECORRUPT || r == CST_ESYS);
+	return strdup(cst_error_message(error));
+}
+
+static void expect(int root, const char *lines, const char *wanted)
+{
+	_cleanup_free_ char *got = reassemble_fd(root, recipe_of(lines, strlen(lines), 6));
+	assert_string_equal(got, wanted);
+}
+
+/* Base64 of "head " and "tail". */
+#define HEAD "\"aGVhZCA=\""
+#define TAIL "\"dGFpbA==\""
+#define CRC  "\"YUQIZBNQAAA=\"" /* of "data\n" */
+
+static void test_reassembles(void **state)
+{
+	struct fixture *f = *state;
+	add_dir(f->fd, "d");
+	add_file(f->fd, "d/f", "data\n");
+	expect(f->fd,
+	       "{\"type\":2,\"payload\":" HEAD ",\"position\":0}\n"
+	       "{\"type\":1,\"name\":\"d/f\",\"size\":5,\"payload\":" CRC ",\"position\":1}\n"
+	       "{\"type\":2,\"payload\":" TAIL ",\"position\":2}\n",
+	       "head data\ntail");
+	expect(f->fd, "", "");
+}
+
+static void test_tolerant(void **state)
+{
+	struct fixture *f = *state;
+	add_file(f->fd, "\xff", "data\n");
+	expect(f->fd,
+	       "  {\"Payload\":\"aGVhZCA\\u003d\",\"TYPE\":2,\"extra\":{\"a\":[\"}\\\"\",1]}}"
+	       "{\"type\":9,\"payload\":\"AAAA\"}{\"type\":1,\"name\":\"d/\",\"payload\":null}"
+	       "{\"position\":0,\"NAME_RAW\":\"/w==\",\"size\":5,\"type\":1,\"payload\":" CRC "}\t",
+	       "head data\n");
+}
+
+static void test_damaged(void **state)
+{
+	struct fixture *f = *state;
+	int root = f->fd;
+	add_file(root, "x", "data\n");
+	add_file(root, "short", "dat");
+	expect(root, "garbage", "invalid character 'g' looking for beginning of value");
+	expect(root, "{\"type\":2,\"payload\":\"!AAA\"}", "illegal base64 data at input byte 0");
+	expect(root, "{\"type\":2,\"payload\":\"AAA\"}", "illegal base64 data at input byte 0");
+	expect(root, "{\"type\":2,\"payload\":\"AAAAA===\"}",
+	       "illegal base64 data at input byte 5");
+	expect(root, "{\"type\":2,\"payload\":\"A", "unexpected EOF");
+	expect(root, "{\"type\":2,\"payload\":\"A\\", "unexpected EOF");
+	expect(root, "{\"type\":1,\"name\":\"x\"}{\"type\":1,\"name\":\"./x/\"}",
+	       "duplicates of file paths not supported");
+	expect(root, "{\"type\":1,\"name\":\"x\",\"size\":5,\"payload\":\"YUQIZBNQAAE=\"}",
+	       "file integrity checksum failed for \"x\"");
+	expect(root, "{\"type\":1,\"name\":\"x\",\"size\":4,\"payload\":" CRC "}",
+	       "file integrity checksum failed for \"x\"");
+	expect(root, "{\"type\":1,\"name\":\"x\",\"size\":5,\"payload\":\"AAAA\"}",
+	       "file integrity checksum failed for \"x\"");
+	expect(root, "{\"type\":1,\"name\":\"gone\",\"size\":5,\"payload\":" CRC "}",
+	       "open gone: no such file or directory");
+	expect(root, "{\"type\":1,\"name_raw\":\"AHg=\"}", "tar-split: NUL in a name");
+}
+
+static void test_cut_and_empty(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *empty = reassemble_fd(f->fd, memfd_create("empty", MFD_CLOEXEC));
+	assert_string_equal(empty, "EOF");
+	char lines[4096];
+	size_t n = 0;
+	for (unsigned i = 0; n < sizeof(lines) - 100; i++)
+		n += (size_t)snprintf(lines + n, 100, "{\"type\":1,\"name\":\"n%u\"}\n", i * 7919);
+	int whole = recipe_of(lines, n, 6);
+	struct stat st;
+	fstat(whole, &st);
+	_cleanup_free_ char *bytes = malloc((size_t)st.st_size);
+	assert_int_equal(pread(whole, bytes, (size_t)st.st_size, 0), st.st_size);
+	close(whole);
+	for (off_t cut = 1; cut < st.st_size; cut += 13) {
+		int fd = memfd_create("cut", MFD_CLOEXEC);
+		assert_int_equal(pwrite(fd, bytes, (size_t)cut, 0), cut);
+		_cleanup_free_ char *got = reassemble_fd(f->fd, fd);
+		assert_string_equal(got, "unexpected EOF");
+	}
+}
+
+/* The piece that holds the last byte is kept until the sum is right. */
+static void test_checked_before_the_last_byte(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = 1 << 20;
+	_cleanup_free_ char *content = malloc(size);
+	memset(content, 'c', size);
+	int fd = openat(f->fd, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, content, size), (ssize_t)size);
+	close(fd);
+	const char *line = "{\"type\":1,\"name\":\"f\",\"size\":1048576,\"payload\":" CRC "}";
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	fd = recipe_of(line, strlen(line), 6);
+	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), CST_ECORRUPT);
+	assert_true(memory.size < size);
+	close(fd);
+	free(memory.data);
+}
+
+static void test_header_only_with_size(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_strbuf_ struct strbuf line = {0}, block = {0};
+	struct tar_header h = {.name = "l", .type = '1', .linkname = "x", .size = 5};
+	assert_int_equal(tar_format_header(&h, &block, NULL), 0);
+	strbuf_adds(&line, "{\"type\":2,\"payload\":\"");
+	static const char digits[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i + 2 < block.len + 1; i += 3) {
+		unsigned char b[3] = {(unsigned char)block.data[i],
+		                      (unsigned char)block.data[i + 1],
+		                      i + 2 < block.len ? (unsigned char)block.data[i + 2] : 0};
+		strbuf_addc(&line, digits[b[0] >> 2]);
+		strbuf_addc(&line, digits[(b[0] & 3) << 4 | b[1] >> 4]);
+		strbuf_addc(&line, digits[(b[1] & 15) << 2 | b[2] >> 6]);
+		strbuf_addc(&line, i + 2 < block.len ? digits[b[2] & 63] : '=');
+	}
+	/* As the Go tools record it: the size of the header, the sum of nothing. */
+	strbuf_adds(&line,
+	            "\"}{\"type\":1,\"name\":\"l\",\"size\":5,\"payload\":\"AAAAAAAAAAA=\"}");
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	int fd = recipe_of(line.data, line.len, 6);
+	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(memory.size, 512);
+	assert_memory_equal(memory.data, block.data, 512);
+	close(fd);
+	free(memory.data);
+}
+
+/* What our own writer makes, names of all kinds and a segment larger than any buffer. */
+static void test_round_trip(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const names[] = {"a<b>&\"\\", "tab\there", "\xff\xfe", "\xe2\x80\xa8",
+	                                    "plain"};
+	size_t large = (size_t)5 << 20;
+	_cleanup_free_ char *segment = malloc(large);
+	for (size_t i = 0; i < large; i++)
+		segment[i] = (char)(i * 2654435761u >> 13);
+	int fd = memfd_create("recipe", MFD_CLOEXEC);
+	struct tarsplit_writer *w;
+	assert_int_equal(tarsplit_writer_new(fd, &w, NULL), 0);
+	assert_int_equal(tarsplit_add_segment(w, segment, large, NULL), 0);
+	_cleanup_strbuf_ struct strbuf wanted = {0};
+	strbuf_add(&wanted, segment, large);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		add_file(f->fd, names[i], names[i]);
+		size_t n = strlen(names[i]);
+		strbuf_add(&wanted, names[i], n);
+		assert_int_equal(tarsplit_add_file(w, names[i], n, (int64_t)n,
+		                                   crc64_iso(0, names[i], n), NULL),
+		                 0);
+	}
+	assert_int_equal(tarsplit_add_segment(w, "end", 3, NULL), 0);
+	strbuf_adds(&wanted, "end");
+	assert_int_equal(tarsplit_finish(w, NULL), 0);
+	tarsplit_writer_free(w);
+	lseek(fd, 0, SEEK_SET);
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(memory.size, wanted.len);
+	assert_memory_equal(memory.data, wanted.data, wanted.len);
+	close(fd);
+	free(memory.data);
+}
+
+static void test_bounded(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = (size_t)120 << 20;
+	char *line = malloc(n);
+	memset(line, 'A', n);
+	memcpy(line, "{\"type\":2,\"payload\":\"", 21);
+	int fd = recipe_of(line, n, 6);
+	free(line);
+	_cleanup_free_ char *got = reassemble_fd(f->fd, fd);
+	assert_string_equal(got, "tar-split: entry too large");
+}
+
+static void test_base64(void **state)
+{
+	unsigned char out[16];
+	size_t n, bad;
+	assert_true(base64_decode("AAEC/+8=", 8, out, &n, &bad));
+	assert_int_equal(n, 5);
+	assert_memory_equal(out, "\0\1\2\xff\xef", 5);
+	assert_true(base64_decode("", 0, out, &n, &bad));
+	assert_int_equal(n, 0);
+	assert_false(base64_decode("AA==AAAA", 8, out, &n, &bad));
+	assert_int_equal(bad, 2);
+	assert_false(base64_decode("A===", 4, out, &n, &bad));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        TEST(test_reassembles),
+	        TEST(test_tolerant),
+	        TEST(test_damaged),
+	        TEST(test_cut_and_empty),
+	        TEST(test_checked_before_the_last_byte),
+	        TEST(test_header_only_with_size),
+	        TEST(test_round_trip),
+	        TEST(test_bounded),
+	        cmocka_unit_test(test_base64),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
