@@ -94,6 +94,8 @@ struct option_set {
 	size_t sizes[OPTION_TABLES_MAX];
 	size_t n_tables;
 	struct option_value values[OPTION_COUNT];
+	char **kept; /* values that are not words of the command line */
+	size_t n_kept;
 };
 
 extern const struct option global_options[];
@@ -104,6 +106,7 @@ extern const size_t n_gnu_options, n_progress_options;
 void option_set_add(struct option_set *set, const struct option *table, size_t n);
 const struct option *option_find(const struct option_set *set, const char *name, size_t length);
 bool option_append(struct option_value *value, const char *item); /* false: out of memory */
+const char *option_keep(struct option_set *set, char *value); /* takes it; NULL: out of memory */
 bool parse_go_bool(const char *text, bool *ret);
 void option_set_done(struct option_set *set);
 

@@ -34,7 +34,10 @@ static int run_command(struct invocation *in, const struct option_value *before)
 		if (code)
 			return code;
 	}
-	set_log_level(is_on(in, OPT_DEBUG) ? CST_LOG_DEBUG : CST_LOG_ERROR);
+	/* Upstream's debug output begins with the store's options; cstorage tells first where they
+	 * come from. */
+	bool debug = is_on(in, OPT_DEBUG) && in->personality == GNU_STYLE;
+	set_log_level(debug ? CST_LOG_DEBUG : CST_LOG_ERROR);
 	if (wants_store) {
 		int result = prepare_store_options(in, before, &error);
 		if (result == 0)

@@ -39,12 +39,12 @@ static enum word_result failed(struct go_parser *parser, const char *format, ...
 }
 
 /* One pair of equal outer quotes goes. A single quote character is a value like any other. */
-static const char *without_quotes(const char *text)
+static const char *without_quotes(struct option_set *set, const char *text)
 {
 	size_t length = strlen(text);
 	if (length < 2 || (text[0] != '"' && text[0] != '\'') || text[length - 1] != text[0])
 		return text;
-	return strndup(text + 1, length - 2); /* lives as long as the program's arguments do */
+	return option_keep(set, strndup(text + 1, length - 2));
 }
 
 static enum word_result set_bool(struct go_parser *parser, const struct option *option,
@@ -88,7 +88,7 @@ static enum word_result parse_option(struct go_parser *parser, const char *name,
 {
 	const char *equals = strchr(name, '=');
 	size_t length = equals ? (size_t)(equals - name) : strlen(name);
-	const char *value = equals ? without_quotes(equals + 1) : NULL;
+	const char *value = equals ? without_quotes(parser->set, equals + 1) : NULL;
 	if (equals && !value)
 		return failed(parser, "out of memory");
 

@@ -136,8 +136,10 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		in->store_options.driver_options = values[OPT_STORAGE_OPT].items;
 		in->store_options.n_driver_options = values[OPT_STORAGE_OPT].n_items;
 	}
-	if (is_on(in, OPT_DEBUG))
+	if (is_on(in, OPT_DEBUG)) {
+		set_log_level(CST_LOG_DEBUG);
 		log_store_options(in);
+	}
 	return 0;
 }
 

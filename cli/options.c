@@ -40,6 +40,18 @@ bool option_append(struct option_value *value, const char *item)
 	return true;
 }
 
+const char *option_keep(struct option_set *set, char *value)
+{
+	char **kept = value ? reallocarray(set->kept, set->n_kept + 1, sizeof(*kept)) : NULL;
+	if (!kept) {
+		free(value);
+		return NULL;
+	}
+	kept[set->n_kept++] = value;
+	set->kept = kept;
+	return value;
+}
+
 bool parse_go_bool(const char *text, bool *ret)
 {
 	static const char *const words[2][6] = {
@@ -61,6 +73,9 @@ void option_set_done(struct option_set *set)
 {
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		free(set->values[i].items);
+	for (size_t i = 0; i < set->n_kept; i++)
+		free(set->kept[i]);
+	free(set->kept);
 }
 
 static int by_bytes(const void *a, const void *b)

@@ -31,7 +31,6 @@ struct level {
 
 struct tree_walk {
 	int *roots;
-	size_t n_roots;
 	bool lenient;
 	struct level *levels;
 	size_t depth, capacity;
@@ -281,7 +280,6 @@ int tree_walk_new(const int *roots, size_t n_roots, bool lenient, struct tree_wa
 		return error_oom(error);
 	}
 	memcpy(walk->roots, roots, n_roots * sizeof(int));
-	walk->n_roots = n_roots;
 	walk->lenient = lenient;
 	walk->oldest = 1; /* the roots' descriptors are the caller's */
 	for (size_t i = 0; i < n_roots; i++)
@@ -384,11 +382,6 @@ size_t tree_walk_beside(const struct tree_walk *walk)
 int tree_walk_beside_fd(const struct tree_walk *walk, size_t index)
 {
 	return walk->levels[walk->depth - 1].places[index + 1].fd;
-}
-
-size_t tree_walk_beside_root(const struct tree_walk *walk, size_t index)
-{
-	return walk->levels[walk->depth - 1].places[index + 1].root;
 }
 
 void tree_walk_free(struct tree_walk *walk)

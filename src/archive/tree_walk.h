@@ -44,7 +44,6 @@ size_t tree_walk_depth(
  * stack of overlay layers. */
 size_t tree_walk_beside(const struct tree_walk *walk);
 int tree_walk_beside_fd(const struct tree_walk *walk, size_t index);
-size_t tree_walk_beside_root(const struct tree_walk *walk, size_t index); /* its index in roots */
 
 /* Descriptors of the directory itself in the trees beside at TREE_LEAVE are those of
  * tree_walk_beside_fd() too. */

@@ -12,7 +12,7 @@ int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
 		return 0;
 	if (errno == EEXIST && stat(path, &st) == 0)
 		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
-	if (errno != ENOENT)
+	if (errno != ENOENT && errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */
 		return error_sys(error, errno, "mkdir %s", path);
 	_cleanup_free_ char *parent = strdup(path);
 	if (!parent)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON, streaming and typed: no tree is ever built. Reading follows Go's encoding/json where the store needs it
- * (case-insensitive keys, null as zero value, integers must be integer literals, lone surrogates become U+FFFD; bytes
- * that are not UTF-8 are read as they are and written as \ufffd); writing gives Go's bytes (docs/format/store.md, "Encoding rules").
+ * JSON, streaming and typed: no tree is ever built. Reading follows Go's encoding/json where the
+ * store needs it (case-insensitive keys, null as zero value, integers must be integer literals,
+ * lone surrogates become U+FFFD; bytes that are not UTF-8 are read as they are and written as
+ * \ufffd); writing gives Go's bytes (docs/format/store.md, "Encoding rules").
  */
 #ifndef CST_BASE_JSON_H
 #define CST_BASE_JSON_H
@@ -18,37 +19,53 @@
 
 struct json_reader {
 	const char *start, *pos, *end;
-	struct arena *arena; /* where decoded strings go; NULL: only json_raw, json_skip, numbers and booleans are read */
+	struct arena *arena; /* where decoded strings go; NULL: only json_raw, json_skip, numbers
+	                        and booleans are read */
 	unsigned depth;      /* limit JSON_MAX_DEPTH */
 	bool first;          /* behind an opening bracket, where no comma is due */
 	const char *problem; /* NULL while all is well; static text */
-	const char *keys[JSON_KNOWN_KEYS]; /* decoded keys seen lately: records repeat the same few */
+	const char
+	        *keys[JSON_KNOWN_KEYS]; /* decoded keys seen lately: records repeat the same few */
 };
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT, JSON_BAD };
+enum json_type {
+	JSON_NULL,
+	JSON_BOOL,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+	JSON_BAD
+};
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena);
-enum json_type json_peek(struct json_reader *r); /* skips white space; JSON_BAD at the end or on garbage */
+enum json_type json_peek(
+        struct json_reader *r); /* skips white space; JSON_BAD at the end or on garbage */
 
-/* Arrays:  if (json_array_begin(r)) while (json_array_next(r)) { one value }   Both false on error or end; `null` is an
- * empty array. Objects the same, json_object_next gives the decoded key (in the arena; NUL inside is an error). */
+/* Arrays:  if (json_array_begin(r)) while (json_array_next(r)) { one value }   Both false on error
+ * or end; `null` is an empty array. Objects the same, json_object_next gives the decoded key (in
+ * the arena; NUL inside is an error). */
 bool json_array_begin(struct json_reader *r);
 bool json_array_next(struct json_reader *r);
 bool json_object_begin(struct json_reader *r);
 bool json_object_next(struct json_reader *r, const char **key);
 
-bool json_key_is(const char *key, const char *name); /* case-insensitive as Go folds (ASCII is enough) */
+bool json_key_is(const char *key,
+                 const char *name); /* case-insensitive as Go folds (ASCII is enough) */
 
-bool json_string(struct json_reader *r, const char **ret);      /* null: left as is. NUL inside is an error */
+bool json_string(struct json_reader *r,
+                 const char **ret); /* null: left as is. NUL inside is an error */
 bool json_bytes(struct json_reader *r, const char **ret, size_t *len);
-bool json_int64(struct json_reader *r, int64_t *ret);           /* integer literal in range; null: left as is */
+bool json_int64(struct json_reader *r,
+                int64_t *ret); /* integer literal in range; null: left as is */
 bool json_uint32(struct json_reader *r, uint32_t *ret);
 bool json_bool(struct json_reader *r, bool *ret);
 bool json_double(struct json_reader *r, double *ret);
-bool json_raw(struct json_reader *r, const char **start, size_t *len); /* any one value, checked, as its bytes in the input */
+bool json_raw(struct json_reader *r, const char **start,
+              size_t *len); /* any one value, checked, as its bytes in the input */
 bool json_skip(struct json_reader *r);
-bool json_finish(struct json_reader *r); /* only white space may follow */
-bool json_fail(struct json_reader *r, const char *problem);     /* for callers; returns false */
+bool json_finish(struct json_reader *r);                    /* only white space may follow */
+bool json_fail(struct json_reader *r, const char *problem); /* for callers; returns false */
 
 /* The value of a number that was checked. False: it does not fit a double. */
 bool json_parse_double(const char *number, size_t len, double *ret);
@@ -61,7 +78,8 @@ int json_error(const struct json_reader *r, const char *shown, cst_error **error
 
 enum json_dialect {
 	JSON_STORE,  /* files of the store: \b and \f as \u0008 and \u000c, 1e-09 */
-	JSON_OUTPUT, /* what the command prints, and tar-split since Go 1.22: \b and \f short, 1e-9 */
+	JSON_OUTPUT, /* what the command prints, and tar-split since Go 1.22: \b and \f short, 1e-9
+	              */
 };
 struct json_writer {
 	struct strbuf *out;
@@ -78,16 +96,18 @@ void json_put_string(struct json_writer *w, const char *s);
 void json_put_bytes(struct json_writer *w, const char *s, size_t n);
 void json_put_int64(struct json_writer *w, int64_t n);
 void json_put_bool(struct json_writer *w, bool b);
-void json_put_double(struct json_writer *w, double d); /* Go's shortest form: 1e+30, 1e-09, 12345678901234567000 */
-#define JSON_DOUBLE_MAX 32 /* bytes of text with NUL */
+void json_put_double(struct json_writer *w,
+                     double d); /* Go's shortest form: 1e+30, 1e-09, 12345678901234567000 */
+#define JSON_DOUBLE_MAX 32      /* bytes of text with NUL */
 size_t json_format_double(double d, char ret[JSON_DOUBLE_MAX]); /* the same as text; its length */
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, const char *json, size_t n);
-/* Copies the next value as Go would write it after reading it into an `any`: members sorted and unique, numbers as
- * float64, strings escaped anew. Values nested deeper than JSON_NORMAL_DEPTH are copied as they are. *fits: every
- * number fits a float64; one that does not is copied as it is. */
+/* Copies the next value as Go would write it after reading it into an `any`: members sorted and
+ * unique, numbers as float64, strings escaped anew. Values nested deeper than JSON_NORMAL_DEPTH are
+ * copied as they are. *fits: every number fits a float64; one that does not is copied as it is. */
 bool json_copy_normal(struct json_reader *r, struct json_writer *w, bool *fits);
 #define JSON_NORMAL_DEPTH 64
-void json_put_strings(struct json_writer *w, const char *const *items, size_t n); /* an array of strings */
+void json_put_strings(struct json_writer *w, const char *const *items,
+                      size_t n); /* an array of strings */
 
 #endif

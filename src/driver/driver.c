@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which driver a store has, and what belongs to it among the options (docs/format/drivers.md, "Selection"). */
+/* Which driver a store has, and what belongs to it among the options (docs/format/drivers.md,
+ * "Selection"). */
 #include "driver/driver.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -11,7 +12,11 @@ static const struct {
 	const char *name;
 	const struct driver_ops *ops;
 } drivers[] = {
-	{"btrfs", NULL}, {"overlay", &overlay_driver}, {"overlay2", &overlay2_driver}, {"vfs", &vfs_driver}, {"zfs", NULL},
+        {"btrfs", NULL},
+        {"overlay", &overlay_driver},
+        {"overlay2", &overlay2_driver},
+        {"vfs", &vfs_driver},
+        {"zfs", NULL},
 };
 
 static const char *const default_priority[] = {"overlay", "btrfs", "zfs", "vfs"};
@@ -34,22 +39,27 @@ static bool exists_in(const char *root, const char *name)
 
 /* ---- selection ---- */
 
-/* "overlay2" is a second name of overlay, with a home of its own in some old stores: which is used decides what is there. */
+/* "overlay2" is a second name of overlay, with a home of its own in some old stores: which is used
+ * decides what is there. */
 static const char *canonical_name(const char *name, const char *graph_root)
 {
 	if (!streq(name, "overlay") && !streq(name, "overlay2"))
 		return name;
-	return exists_in(graph_root, "overlay2/l") && !exists_in(graph_root, "overlay/l") ? "overlay2" : "overlay";
+	return exists_in(graph_root, "overlay2/l") && !exists_in(graph_root, "overlay/l")
+	               ? "overlay2"
+	               : "overlay";
 }
 
-static int named_driver(const char *name, const char *graph_root, const struct driver_ops **ret, cst_error **error)
+static int named_driver(const char *name, const char *graph_root, const struct driver_ops **ret,
+                        cst_error **error)
 {
 	const struct driver_ops *ops = find_driver(canonical_name(name, graph_root));
 
 	if (!ops) {
-		error_set(error, CST_ENOTSUP, "failed to GetDriver graph %s %s: driver not supported", name, graph_root);
-		if (error)
-			log_error("%s", cst_error_message(*error));
+		error_set(error, CST_ENOTSUP,
+		          "failed to GetDriver graph %s %s: driver not supported", name,
+		          graph_root);
+		log_error("Failed to GetDriver graph %s %s", name, graph_root);
 		return CST_ENOTSUP;
 	}
 	*ret = ops;
@@ -60,9 +70,11 @@ static int named_driver(const char *name, const char *graph_root, const struct d
 static const char *removed_driver(const char *graph_root)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(removed_drivers); i++) {
-		_cleanup_free_ char *layers = str_printf("%s-layers/layers.json", removed_drivers[i]);
+		_cleanup_free_ char *layers =
+		        str_printf("%s-layers/layers.json", removed_drivers[i]);
 
-		if (exists_in(graph_root, removed_drivers[i]) || (layers && exists_in(graph_root, layers)))
+		if (exists_in(graph_root, removed_drivers[i]) ||
+		    (layers && exists_in(graph_root, layers)))
 			return removed_drivers[i];
 	}
 	return NULL;
@@ -86,23 +98,26 @@ static int several_drivers(const char *graph_root, const struct strv *prior, cst
 	if (names.failed)
 		return error_oom(error);
 	return error_set(error, CST_EINVAL,
-			 "%s contains several valid graphdrivers: %s; Please cleanup or explicitly choose storage "
-			 "driver (-s <DRIVER>)",
-			 graph_root, names.data);
+	                 "%s contains several valid graphdrivers: %s; Please cleanup or explicitly "
+	                 "choose storage "
+	                 "driver (-s <DRIVER>)",
+	                 graph_root, names.data);
 }
 
-/* The three kinds of "not here" that let detection go on. An ENOTSUP about an option the user gave does not. */
+/* The three kinds of "not here" that let detection go on. An ENOTSUP about an option the user gave
+ * does not. */
 static bool is_not_here(const cst_error *error)
 {
 	int code = cst_error_code(error);
 
 	return code == CST_EPREREQ || code == CST_EBACKINGFS ||
-	       (code == CST_ENOTSUP && has_suffix(cst_error_message(error), "driver not supported"));
+	       (code == CST_ENOTSUP &&
+	        has_suffix(cst_error_message(error), "driver not supported"));
 }
 
 /* 0 and *ret NULL: not here. */
-static int try_driver(const char *name, const struct driver_config *config, const struct driver_ops **ret,
-		      cst_error **error)
+static int try_driver(const char *name, const struct driver_config *config,
+                      const struct driver_ops **ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	const struct driver_ops *ops = find_driver(name);
@@ -119,8 +134,9 @@ static int try_driver(const char *name, const struct driver_config *config, cons
 	return error_propagate(error, steal_ptr(&problem));
 }
 
-static int first_that_works(const char *const *priority, size_t n, bool by_user, const struct driver_config *config,
-			    const struct driver_ops **ret, cst_error **error)
+static int first_that_works(const char *const *priority, size_t n, bool by_user,
+                            const struct driver_config *config, const struct driver_ops **ret,
+                            cst_error **error)
 {
 	const struct driver_ops *ops = NULL;
 	int r = 0;
@@ -139,7 +155,7 @@ static int first_that_works(const char *const *priority, size_t n, bool by_user,
 }
 
 static int detect(const char *const *priority, size_t n, const struct driver_config *config,
-		  const struct driver_ops **ret, cst_error **error)
+                  const struct driver_ops **ret, cst_error **error)
 {
 	const char *root = config->graph_root, *removed;
 	bool by_user = n > 0;
@@ -158,23 +174,28 @@ static int detect(const char *const *priority, size_t n, const struct driver_con
 
 		if ((!by_user && streq(name, "vfs")) || !strv_contains(&prior, name))
 			continue;
-		return prior.len > 1 ? several_drivers(root, &prior, error) : named_driver(name, root, ret, error);
+		return prior.len > 1 ? several_drivers(root, &prior, error)
+		                     : named_driver(name, root, ret, error);
 	}
 	removed = removed_driver(root);
 	if (removed && prior.len == 0)
 		return error_set(error, CST_ENOTSUP,
-				 "%s was created by the removed storage driver \"%s\": driver not supported; export the "
-				 "images with a release that supports it, or choose a driver explicitly (-s <DRIVER>)",
-				 root, removed);
+		                 "%s was created by the removed storage driver \"%s\": driver not "
+		                 "supported; export the "
+		                 "images with a release that supports it, or choose a driver "
+		                 "explicitly (-s <DRIVER>)",
+		                 root, removed);
 	r = first_that_works(priority, n, by_user, config, ret, error);
 	if (r == 0 && prior.len)
-		log_warning("%s/%s is left alone: a new store is made for driver %s; choose the old one with -s %s",
-			    root, prior.items[0], (*ret)->name, prior.items[0]);
+		log_warning("%s/%s is left alone: a new store is made for driver %s; choose the "
+		            "old one with -s %s",
+		            root, prior.items[0], (*ret)->name, prior.items[0]);
 	return r;
 }
 
-int driver_select(const char *name, const char *const *priority, size_t n_priority, const struct driver_config *config,
-		  const struct driver_ops **ret, cst_error **error)
+int driver_select(const char *name, const char *const *priority, size_t n_priority,
+                  const struct driver_config *config, const struct driver_ops **ret,
+                  cst_error **error)
 {
 	const char *removed;
 
@@ -182,7 +203,8 @@ int driver_select(const char *name, const char *const *priority, size_t n_priori
 		return detect(priority, n_priority, config, ret, error);
 	removed = removed_driver(config->graph_root);
 	if (removed && find_driver(name))
-		log_warning("%s also holds data of the removed storage driver \"%s\"", config->graph_root, removed);
+		log_warning("%s also holds data of the removed storage driver \"%s\"",
+		            config->graph_root, removed);
 	return named_driver(name, config->graph_root, ret, error);
 }
 
@@ -219,9 +241,10 @@ static bool same_driver(const char *a, const char *b)
 	return streq(a, b) || (has_prefix(a, "overlay") && has_prefix(b, "overlay"));
 }
 
-/* [driver.]key=value; an empty driver part is for any of them (docs/format/drivers.md, "Option strings"). */
-int driver_parse_option(const char *driver, const char *option, char **ret_key, char **ret_value, bool *skip,
-			cst_error **error)
+/* [driver.]key=value; an empty driver part is for any of them (docs/format/drivers.md, "Option
+ * strings"). */
+int driver_parse_option(const char *driver, const char *option, char **ret_key, char **ret_value,
+                        bool *skip, cst_error **error)
 {
 	const char *equals = strchr(option, '=');
 	_cleanup_free_ char *key = NULL, *value = NULL;
@@ -239,7 +262,8 @@ int driver_parse_option(const char *driver, const char *option, char **ret_key, 
 	if (dot) {
 		*dot = '\0';
 		if (*key && !is_known(key))
-			return error_set(error, CST_EINVAL, "unknown driver \"%s\" in option \"%s\"", key, option);
+			return error_set(error, CST_EINVAL,
+			                 "unknown driver \"%s\" in option \"%s\"", key, option);
 		*skip = *key && !same_driver(key, driver);
 	}
 	bare = strdup(dot ? dot + 1 : key);

@@ -91,6 +91,7 @@ struct driver_ops {
 	bool (*exists)(struct driver *d, const char *id);
 	int (*list)(struct driver *d, struct strv *ids, cst_error **error); /* own layers, sorted */
 	int (*status)(struct driver *d, struct strv *pairs, cst_error **error); /* key, value, ... */
+	const struct strv *(*image_stores)(struct driver *d); /* graph roots of additional read-only stores, in order */
 	bool (*supports_shifting)(struct driver *d, const struct idmaps *maps); /* maps ids at mount time? */
 
 	/* ---- mounting: G w, L w, M w ---- */

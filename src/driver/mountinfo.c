@@ -14,7 +14,8 @@
 #ifndef STATX_ATTR_MOUNT_ROOT
 #define STATX_ATTR_MOUNT_ROOT 0x00002000
 #endif
-#define MNT_ID_UNIQUE	    0x00004000U
+#define MNT_ID_UNIQUE       0x00004000U
+#define MNT_ID_OFFSET       0x90 /* of stx_mnt_id, which the structs of older libcs do not name */
 #define STATMOUNT_MNT_BASIC 0x00000002U
 #ifndef SYS_statmount
 #define SYS_statmount 457 /* the same number on every architecture */
@@ -42,9 +43,18 @@ struct statmount_reply {
 static int statx_mount(int dirfd, const char *path, unsigned mask, struct statx *ret)
 {
 	return statx(dirfd, path,
-		     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC |
-			     (*path ? 0 : AT_EMPTY_PATH),
-		     mask, ret);
+	             AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC |
+	                     (*path ? 0 : AT_EMPTY_PATH),
+	             mask, ret);
+}
+
+static uint64_t statx_mount_id(const struct statx *stx)
+{
+	uint64_t id;
+
+	_Static_assert(sizeof(*stx) >= MNT_ID_OFFSET + sizeof(id), "struct statx is cut");
+	memcpy(&id, (const char *)stx + MNT_ID_OFFSET, sizeof(id));
+	return id;
 }
 
 int mountinfo_is_mount_point(int dirfd, const char *path)
@@ -73,8 +83,7 @@ static int private_by_statmount(int fd)
 		errno = ENOSYS;
 		return -1;
 	}
-	memcpy(&request.mount_id, (const char *)&stx + offsetof(struct statx, stx_mnt_id),
-	       sizeof(request.mount_id));
+	request.mount_id = statx_mount_id(&stx);
 	if (syscall(SYS_statmount, &request, &reply, sizeof(reply), 0) < 0)
 		return -1;
 	if (!(reply.mask & STATMOUNT_MNT_BASIC)) {
@@ -111,7 +120,7 @@ int mountinfo_is_private(int fd)
 		return r;
 	if (statx_mount(fd, "", STATX_MNT_ID, &stx) < 0)
 		return -1;
-	find.id = (unsigned long)stx.stx_mnt_id;
+	find.id = (unsigned long)statx_mount_id(&stx);
 	if (mountinfo_scan(match_id, &find, &error) < 0) {
 		errno = cst_error_errno(error) ? cst_error_errno(error) : ENOMEM;
 		return -1;
@@ -121,14 +130,15 @@ int mountinfo_is_private(int fd)
 	return find.is_private;
 }
 
-/* \040 and its like, in place (fs/proc_namespace.c mangles space, tab, newline, backslash and '#'). */
+/* \040 and its like, in place (fs/proc_namespace.c mangles space, tab, newline, backslash and '#').
+ */
 static void unescape(char *s)
 {
 	char *out = s;
 
 	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-		    s[3] <= '7') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
 			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 3;
 		} else {
@@ -162,8 +172,8 @@ static bool parse_id(const char *text, unsigned long *ret)
 	return true;
 }
 
-/* proc_pid_mountinfo(5): ID, parent, major:minor, root, mount point, options, optional fields, "-", type, source,
- * superblock options. */
+/* proc_pid_mountinfo(5): ID, parent, major:minor, root, mount point, options, optional fields, "-",
+ * type, source, superblock options. */
 bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret)
 {
 	struct mountinfo_entry entry = {.is_private = true};
@@ -171,7 +181,8 @@ bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret)
 	char *rest = line;
 
 	line[strcspn(line, "\n")] = '\0';
-	if (!parse_id(next_field(&rest), &entry.id) || !parse_id(next_field(&rest), &entry.parent_id))
+	if (!parse_id(next_field(&rest), &entry.id) ||
+	    !parse_id(next_field(&rest), &entry.parent_id))
 		return false;
 	if (!next_field(&rest))
 		return false;
@@ -208,8 +219,8 @@ static void close_file(FILE **file)
 		fclose(*file);
 }
 
-int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata), void *userdata,
-		   cst_error **error)
+int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata),
+                   void *userdata, cst_error **error)
 {
 	__attribute__((cleanup(close_file))) FILE *file = fopen("/proc/self/mountinfo", "re");
 	_cleanup_free_ char *line = NULL;
@@ -242,7 +253,7 @@ static bool match_below(const struct mountinfo_entry *entry, void *userdata)
 	struct find_below *find = userdata;
 
 	find->found = strncmp(entry->mount_point, find->path, find->len) == 0 &&
-		      entry->mount_point[find->len] == '/';
+	              entry->mount_point[find->len] == '/';
 	return !find->found;
 }
 

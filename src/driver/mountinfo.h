@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel says about mounts: of one directory (statx, statmount), or all of them (/proc/self/mountinfo). */
+/* What the kernel says about mounts: of one directory (statx, statmount), or all of them
+ * (/proc/self/mountinfo). */
 #ifndef CST_DRIVER_MOUNTINFO_H
 #define CST_DRIVER_MOUNTINFO_H
 
@@ -7,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Is <dirfd>/<path> (not following a final symlink; "": dirfd itself) the root of a mount? 1, 0, or -1 and errno. */
+/* Is <dirfd>/<path> (not following a final symlink; "": dirfd itself) the root of a mount? 1, 0, or
+ * -1 and errno. */
 int mountinfo_is_mount_point(int dirfd, const char *path);
 
 /* Does the mount that `fd` is on neither send nor receive mount events? 1, 0, or -1 and errno. */
@@ -24,8 +26,8 @@ struct mountinfo_entry {
 bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret);
 
 /* Calls visit for each line until it returns false. */
-int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata), void *userdata,
-		   cst_error **error);
+int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata),
+                   void *userdata, cst_error **error);
 
 /* Is anything mounted strictly below `path` (absolute, clean)? */
 int mountinfo_any_below(const char *path, bool *ret, cst_error **error);

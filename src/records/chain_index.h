@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slots by a text that several may share: the children of a layer, the layers of a digest. Oldest first. */
+/* Slots by a text that several may share: the children of a layer, the layers of a digest. Oldest
+ * first. */
 #ifndef CST_RECORDS_CHAIN_INDEX_H
 #define CST_RECORDS_CHAIN_INDEX_H
 
@@ -10,7 +11,8 @@ struct chain_index {
 	unsigned which; /* of slot->next */
 };
 
-bool chain_index_add(struct chain_index *index, const char *key, struct slot *slot); /* "" is not indexed */
+bool chain_index_add(struct chain_index *index, const char *key,
+                     struct slot *slot); /* "" is not indexed */
 void chain_index_remove(struct chain_index *index, const char *key, const struct slot *slot);
 struct slot *chain_index_first(const struct chain_index *index, const char *key);
 struct slot *chain_index_next(const struct chain_index *index, const struct slot *slot);

@@ -14,8 +14,9 @@ struct mount_state {
 };
 
 struct layer_table {
-	struct record_set set; /* first: the kind's functions get this address */
-	unsigned file_of[LAYER_FILES]; /* number of the file in the set; the stable one if there is no such */
+	struct record_set set;         /* first: the kind's functions get this address */
+	unsigned file_of[LAYER_FILES]; /* number of the file in the set; the stable one if there is
+	                                  no such */
 	enum layer_file kind_of[LAYER_FILES];
 	struct chain_index chains[LAYER_CHAINS];
 	bool chained; /* the chains are built: at the first look-up */
@@ -24,7 +25,7 @@ struct layer_table {
 	struct record_file mounts;
 	bool has_mounts, mounts_loaded, mounts_dirty;
 	struct lock_token mounts_token;
-	size_t mounted; /* layers with mount state */
+	size_t mounted;                     /* layers with mount state */
 	const struct mount_state *mounting; /* what the edit under way sets */
 };
 

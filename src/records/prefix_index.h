@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IDs by unique prefix. Sorted at the first look-up, since most processes never look for a prefix; kept sorted through
- * later edits. IDs are borrowed. Calls that change it need the owner's exclusive access; look-ups may run in parallel.
+ * IDs by unique prefix. Sorted at the first look-up, since most processes never look for a prefix;
+ * kept sorted through later edits. IDs are borrowed. Calls that change it need the owner's
+ * exclusive access; look-ups may run in parallel.
  */
 #ifndef CST_RECORDS_PREFIX_INDEX_H
 #define CST_RECORDS_PREFIX_INDEX_H
@@ -9,7 +10,8 @@
 #include "base/mem.h"
 
 struct prefix_entry {
-	uint64_t head; /* the first eight bytes as a number, so that sorting seldom looks at the text */
+	uint64_t head; /* the first eight bytes as a number, so that sorting seldom looks at the
+	                  text */
 	const char *id;
 	void *value;
 };
@@ -20,7 +22,8 @@ struct prefix_index {
 	bool sorted;
 };
 
-/* An ID that is empty or contains a blank cannot be found by prefix, as in Go. False: out of memory. */
+/* An ID that is empty or contains a blank cannot be found by prefix, as in Go. False: out of
+ * memory. */
 bool prefix_index_add(struct prefix_index *index, const char *id, void *value);
 void prefix_index_remove(struct prefix_index *index, const char *id);
 void prefix_index_clear(struct prefix_index *index); /* empty, memory kept */

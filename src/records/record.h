@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The records themselves: what one element of layers.json, images.json or containers.json holds
- * (docs/format/store.md, "Records"). The public opaque types are these structs. A record is a value: its strings and arrays
- * live in the arena of the table or list it belongs to, and nobody changes a record in place; an edit makes a new one.
+ * (docs/format/store.md, "Records"). The public opaque types are these structs. A record is a
+ * value: its strings and arrays live in the arena of the table or list it belongs to, and nobody
+ * changes a record in place; an edit makes a new one.
  */
 #ifndef CST_RECORDS_RECORD_H
 #define CST_RECORDS_RECORD_H
@@ -36,7 +37,8 @@ struct data_item {
 struct data_items { /* in order of big-data-names */
 	const struct data_item *items;
 	size_t len;
-	const char *const *names; /* the same names as a plain array, made by whoever reads or copies the record */
+	const char *const *names; /* the same names as a plain array, made by whoever reads or
+	                             copies the record */
 };
 
 struct uint32s {
@@ -61,13 +63,14 @@ struct cst_layer {
 	int64_t diff_size;
 	int64_t compression;
 	struct uint32s uids, gids;
-	struct raw_members flags;   /* values as JSON, numbers re-formed as Go does on save; sorted by key when written */
+	struct raw_members flags; /* values as JSON, numbers re-formed as Go does on save; sorted by
+	                             key when written */
 	struct idranges uid_map, gid_map;
 	struct strings data_names;
 	struct raw_members unknown; /* members of newer versions, written after the known ones */
 	/* not in the record */
 	enum layer_file file;
-	bool incomplete;            /* flags.incomplete is the boolean true; follows the flags in every copy */
+	bool incomplete; /* flags.incomplete is the boolean true; follows the flags in every copy */
 	bool read_only;
 	const char *mount_point;
 	int mount_count;
@@ -82,7 +85,8 @@ struct cst_image {
 	struct data_items data;
 	struct timestamp created;
 	struct raw_members flags, unknown;
-	struct strings digests; /* searchable: digest and those of items whose key starts with "manifest" */
+	struct strings digests; /* searchable: digest and those of items whose key starts with
+	                           "manifest" */
 	bool read_only;
 };
 
@@ -95,9 +99,11 @@ struct cst_container {
 	struct data_items data;
 	struct timestamp created;
 	struct idranges uid_map, gid_map;
-	struct raw_members flags, unknown; /* MountLabel, ProcessLabel, Volatile, MountOpts and others */
+	struct raw_members flags,
+	        unknown; /* MountLabel, ProcessLabel, Volatile, MountOpts and others */
 	/* not in the record */
-	const char *mount_label, *process_label; /* decoded from the flags by whoever reads or copies the record */
+	const char *mount_label,
+	        *process_label; /* decoded from the flags by whoever reads or copies the record */
 	enum container_file file;
 };
 
@@ -119,15 +125,17 @@ cst_layer_list *layer_list_new(const cst_layer *const *items, size_t n);
 cst_image_list *image_list_new(const cst_image *const *items, size_t n);
 cst_container_list *container_list_new(const cst_container *const *items, size_t n);
 
-/* Flags: a boolean true, a string value or NULL; set makes a new list in the arena (json NULL removes). */
+/* Flags: a boolean true, a string value or NULL; set makes a new list in the arena (json NULL
+ * removes). */
 bool flags_get_bool(const struct raw_members *flags, const char *key);
 const char *flags_get_string(struct arena *arena, const struct raw_members *flags, const char *key);
 bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, const char *json);
 
-/* File name of a data item (docs/format/store.md, "Big data file names"). Caller frees; NULL: out of memory. */
+/* File name of a data item (docs/format/store.md, "Big data file names"). Caller frees; NULL: out
+ * of memory. */
 char *data_file_name(const char *key);
-/* May this key be created? CST_EINVALID_BIG_DATA_NAME for "", CST_EINVAL for file names that escape or clash. `kind`:
- * "layer", "image", "container". */
+/* May this key be created? CST_EINVALID_BIG_DATA_NAME for "", CST_EINVAL for file names that escape
+ * or clash. `kind`: "layer", "image", "container". */
 int data_check_key(const char *kind, const char *key, cst_error **error);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the members of a record are read and written. A record type is a table of members: name, reader, place. What Go
- * would refuse to load at all sticks in the JSON reader; what makes only this one record unusable is put into `bad`, and
- * the record is then kept as its raw bytes.
+ * How the members of a record are read and written. A record type is a table of members: name,
+ * reader, place. What Go would refuse to load at all sticks in the JSON reader; what makes only
+ * this one record unusable is put into `bad`, and the record is then kept as its raw bytes.
  */
 #ifndef CST_RECORDS_RECORD_FIELDS_H
 #define CST_RECORDS_RECORD_FIELDS_H
@@ -31,9 +31,10 @@ struct member {
 	size_t offset;
 };
 
-/* Reads the next value as a record; members that are not in the table go to *unknown in their order. */
+/* Reads the next value as a record; members that are not in the table go to *unknown in their
+ * order. */
 void record_read(struct record_reader *r, const struct member *members, size_t n, void *record,
-		 struct raw_members *unknown);
+                 struct raw_members *unknown);
 
 /* Readers of one member; `field` is what the comment says. */
 void read_text(struct record_reader *r, void *field);     /* const char * */
@@ -42,24 +43,28 @@ void read_time(struct record_reader *r, void *field);     /* struct timestamp */
 void read_strings(struct record_reader *r, void *field);  /* struct strings */
 void read_uint32s(struct record_reader *r, void *field);  /* struct uint32s */
 void read_idranges(struct record_reader *r, void *field); /* struct idranges */
-void read_flags(struct record_reader *r, void *field);    /* struct raw_members, values as Go re-forms them, sorted */
+void read_flags(struct record_reader *r,
+                void *field); /* struct raw_members, values as Go re-forms them, sorted */
 
 /* big-data-names, -sizes and -digests, which make one list when all are read. */
 struct data_fields {
 	struct strings names;
-	struct raw_members sizes, digests; /* sorted by key; sizes still as numbers, digests decoded */
+	struct raw_members sizes,
+	        digests; /* sorted by key; sizes still as numbers, digests decoded */
 };
 void read_sizes(struct record_reader *r, void *field);   /* struct raw_members */
 void read_digests(struct record_reader *r, void *field); /* struct raw_members */
-bool data_items_build(struct arena *arena, const struct data_fields *fields, struct data_items *ret);
+bool data_items_build(struct arena *arena, const struct data_fields *fields,
+                      struct data_items *ret);
 
-/* The three kinds of record. They fill *ret from the next value, or make the reader fail, or set its `bad`. */
+/* The three kinds of record. They fill *ret from the next value, or make the reader fail, or set
+ * its `bad`. */
 void layer_read(struct record_reader *r, cst_layer *ret);
 void image_read(struct record_reader *r, cst_image *ret);
 void container_read(struct record_reader *r, cst_container *ret);
 
-/* Digests an image can be found by, from its digest and data items; fills in an empty digest. False: out of memory.
- * *invalid (may be NULL): a digest that is none, or NULL. */
+/* Digests an image can be found by, from its digest and data items; fills in an empty digest.
+ * False: out of memory. *invalid (may be NULL): a digest that is none, or NULL. */
 bool image_index_digests(struct arena *arena, cst_image *image, const char **invalid);
 
 /* Writers. The _optional ones write nothing for what Go's omitempty leaves out. */
@@ -71,7 +76,8 @@ void put_strings_optional(struct json_writer *w, const char *key, const struct s
 void put_uint32s_optional(struct json_writer *w, const char *key, const struct uint32s *numbers);
 void put_idranges_optional(struct json_writer *w, const char *key, const struct idranges *ranges);
 void put_flags_optional(struct json_writer *w, const struct raw_members *flags);
-void put_data_optional(struct json_writer *w, const struct data_items *items); /* all three members */
+void put_data_optional(struct json_writer *w,
+                       const struct data_items *items); /* all three members */
 void put_unknown(struct json_writer *w, const struct raw_members *unknown);
 
 #endif

@@ -139,22 +139,29 @@ static int compare_members(const void *a, const void *b)
 	return order ? order : (left->json > right->json) - (left->json < right->json);
 }
 
-/* Reads an object's members raw into `list`, sorted and unique. */
-static void read_map(struct record_reader *r)
+static bool read_members(struct record_reader *r)
 {
 	const char *key;
-	r->list.len = 0;
-	if (!json_object_begin(r->json))
-		return;
-	while (json_object_next(r->json, &key)) {
-		struct raw_member *item = scratch_add(r, &r->list, sizeof(*item));
-		if (!item)
-			return;
-		*item = (struct raw_member){.key = key};
-		json_raw(r->json, &item->json, &item->len);
+	if (json_object_begin(r->json)) {
+		while (json_object_next(r->json, &key)) {
+			struct raw_member *item = scratch_add(r, &r->list, sizeof(*item));
+			if (!item)
+				return false;
+			*item = (struct raw_member){.key = key};
+			json_raw(r->json, &item->json, &item->len);
+		}
 	}
-	if (!json_ok(r->json))
+	return json_ok(r->json);
+}
+
+/* Reads an object's members raw into `list`, sorted and unique; none if the input is bad. */
+static void read_map(struct record_reader *r)
+{
+	r->list.len = 0;
+	if (!read_members(r)) {
+		r->list.len = 0;
 		return;
+	}
 	struct raw_member *items = r->list.items;
 	if (r->list.len > 1)
 		qsort(items, r->list.len, sizeof(*items), compare_members);

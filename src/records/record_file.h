@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One JSON file of records: what tells that it was replaced, its content as it was when opened, and its replacement
- * (docs/format/store.md, "Writing files").
+ * One JSON file of records: what tells that it was replaced, its content as it was when opened, and
+ * its replacement (docs/format/store.md, "Writing files").
  */
 #ifndef CST_RECORDS_RECORD_FILE_H
 #define CST_RECORDS_RECORD_FILE_H
@@ -18,16 +18,17 @@ struct file_identity {
 };
 
 struct record_file {
-	char *dir;           /* where it is, absolute */
-	const char *name;    /* static: "layers.json" */
-	char *path;          /* dir/name, for messages */
-	bool is_volatile;    /* may be lost in a power cut, so it is written without a barrier */
-	int fd;              /* from open until read; -1: not open or no such file */
+	char *dir;        /* where it is, absolute */
+	const char *name; /* static: "layers.json" */
+	char *path;       /* dir/name, for messages */
+	bool is_volatile; /* may be lost in a power cut, so it is written without a barrier */
+	int fd;           /* from open until read; -1: not open or no such file */
 	struct file_identity identity; /* of what was opened or written last */
-	bool swept;          /* stale temporary files were removed since the last open */
+	bool swept;                    /* stale temporary files were removed since the last open */
 };
 
-int record_file_init(struct record_file *file, const char *dir, const char *name, bool is_volatile, cst_error **error);
+int record_file_init(struct record_file *file, const char *dir, const char *name, bool is_volatile,
+                     cst_error **error);
 void record_file_free(struct record_file *file);
 
 /* Is the file at the path another one than was opened or written last? */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tables of layers, images and containers have in common: records of one kind out of up to three files, found by
- * ID, name and prefix, edited in memory and saved.
+ * What the tables of layers, images and containers have in common: records of one kind out of up to
+ * three files, found by ID, name and prefix, edited in memory and saved.
  *
- * Memory: what was loaded lies in one arena; a record that was edited since has an arena of its own. A record that an edit
- * replaced or removed is kept until the next save or load, so that pointers into it stay good that long; a save that finds
- * many edited or removed records copies all that is left into a new arena.
+ * Memory: what was loaded lies in one arena; a record that was edited since has an arena of its
+ * own. A record that an edit replaced or removed is kept until the next save or load, so that
+ * pointers into it stay good that long; a save that finds many edited or removed records copies all
+ * that is left into a new arena.
  */
 #ifndef CST_RECORDS_RECORD_SET_H
 #define CST_RECORDS_RECORD_SET_H
@@ -22,12 +23,12 @@
 
 /* The place of a record, for as long as it is in the set. */
 struct slot {
-	void *record;        /* NULL: one that cannot be served, kept as raw JSON */
+	void *record; /* NULL: one that cannot be served, kept as raw JSON */
 	const char *raw;
 	size_t raw_len;
 	struct arena memory; /* empty: the record lies in the arena of the load */
 	unsigned file;
-	bool lost_name;      /* while loading */
+	bool lost_name;                 /* while loading */
 	struct slot *next[SLOT_CHAINS]; /* for chain_index */
 	char id[];
 };
@@ -41,16 +42,18 @@ struct record_set;
 
 /* One of three: layers, images, containers. */
 struct record_kind {
-	const char *what; /* "layer" */
-	size_t size;      /* of the record, which begins with its ID */
-	size_t names;     /* offset of its struct strings */
-	bool last_wins;   /* of two records with one ID */
+	const char *what;    /* "layer" */
+	size_t size;         /* of the record, which begins with its ID */
+	size_t names;        /* offset of its struct strings */
+	bool last_wins;      /* of two records with one ID */
 	int duplicate_names; /* error code when a read-only store has a name twice */
 	void (*read)(struct record_reader *r, void *record);
 	bool (*copy)(struct arena *arena, const void *from, void *to);
 	void (*write)(struct json_writer *w, const void *record);
-	/* Sets what is not in the JSON. `old`: the record before the edit, NULL for a new or loaded one. */
-	bool (*settle)(struct record_set *set, struct arena *arena, void *record, const void *old, unsigned file);
+	/* Sets what is not in the JSON. `old`: the record before the edit, NULL for a new or loaded
+	 * one. */
+	bool (*settle)(struct record_set *set, struct arena *arena, void *record, const void *old,
+	               unsigned file);
 	/* Keeps the table's own indexes; NULL: there are none. index: false when out of memory. */
 	bool (*index)(struct record_set *set, struct slot *slot);
 	void (*unindex)(struct record_set *set, struct slot *slot);
@@ -67,10 +70,10 @@ struct record_set {
 	bool read_only;
 
 	struct lock_token token;
-	bool loaded;   /* memory holds what the files held */
-	bool stale;    /* must be loaded again whatever the token says */
-	bool damaged;  /* the last load failed on the content of a file */
-	bool broken;   /* an edit ran out of memory half-way */
+	bool loaded;  /* memory holds what the files held */
+	bool stale;   /* must be loaded again whatever the token says */
+	bool damaged; /* the last load failed on the content of a file */
+	bool broken;  /* an edit ran out of memory half-way */
 
 	struct slots content[RECORD_FILES]; /* of each file, raw ones too, in order */
 	struct slots visible;               /* all that can be served, in order of files */
@@ -79,16 +82,20 @@ struct record_set {
 	pthread_mutex_t lazy; /* held while a look-up builds an index */
 
 	struct arena loaded_memory, raw_memory;
-	size_t edited, removed; /* records with memory of their own; records of the load that are gone */
-	struct arena *retired;  /* memory of replaced records, freed by save and load */
+	size_t edited,
+	        removed; /* records with memory of their own; records of the load that are gone */
+	struct arena *retired; /* memory of replaced records, freed by save and load */
 	size_t n_retired, retired_capacity;
 };
 
-int record_set_init(struct record_set *set, const struct record_kind *kind, bool read_only, cst_error **error);
-int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile, cst_error **error);
+int record_set_init(struct record_set *set, const struct record_kind *kind, bool read_only,
+                    cst_error **error);
+int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile,
+                        cst_error **error);
 void record_set_free(struct record_set *set);
 
-int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret, cst_error **error);
+int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret,
+                     cst_error **error);
 int record_set_open(struct record_set *set, const struct lock_token *token, cst_error **error);
 int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
 void record_set_clear(struct record_set *set); /* forgets all records */

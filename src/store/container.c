@@ -207,8 +207,7 @@ static int create_container(cst_store *store, struct new_container *container,
 	int r = layers_write(store, &layers, error);
 	if (r == 0)
 		r = images_read(store, &images, error);
-	if (r == 0 && *container->record.image &&
-	    !image_table_get(store->images.table, container->record.image))
+	if (r == 0 && *container->record.image && !image_find(store, container->record.image, NULL))
 		r = error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
 		                    container->record.image);
 	if (r == 0)

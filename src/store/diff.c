@@ -27,14 +27,15 @@ static void view_free(struct view *view)
 }
 #define _cleanup_view_ _cleanup_(view_free)
 
-static int open_tarsplit(cst_store *store, const char *id, int *ret, cst_error **error)
+static int open_tarsplit(const struct layer_source *source, const char *id, int *ret,
+                         cst_error **error)
 {
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
 	if (!name)
 		return error_oom(error);
-	int fd = openat(store->layers.fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = openat(source->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno != ENOENT)
-		return error_sys(error, errno, "open %s/%s", store->layers.dir, name);
+		return error_sys(error, errno, "open %s/%s", source->dir, name);
 	*ret = fd;
 	return 0;
 }
@@ -43,12 +44,15 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
                         cst_error **error)
 {
 	_cleanup_layers_read_locked_ cst_store *layers = NULL;
-	const cst_layer *layer, *base = NULL;
+	const cst_layer *layer = NULL, *base = NULL;
+	struct layer_source source;
 	int r = layers_read_locked(store, &layers, error);
 	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+		r = (layer = layer_find(store, id, &source))
+		            ? 0
+		            : error_code(error, CST_ELAYER_UNKNOWN);
 	if (r == 0 && !isempty(from)) {
-		base = layer_table_find(store->layers.table, from);
+		base = layer_find(store, from, NULL);
 		if (!base) /* the Go driver looks for a directory of that name */
 			return error_sys(error, ENOENT, "layer %s", from);
 	}
@@ -68,10 +72,9 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	bool unmapped = store->driver->ops->supports_shifting(store->driver, &maps);
 	r = store->driver->ops->view_open(store->driver, layer->id, against,
 	                                  unmapped ? NULL : &maps, &view->driver_view, error);
-	if (r == 0 && against == parent)
-		r = open_tarsplit(store, layer->id, &view->tarsplit_fd, error);
-	else if (r == 0 && parent && against && streq(against, parent))
-		r = open_tarsplit(store, layer->id, &view->tarsplit_fd, error);
+	bool native = against == parent || (parent && against && streq(against, parent));
+	if (r == 0 && native)
+		r = open_tarsplit(&source, layer->id, &view->tarsplit_fd, error);
 	return r;
 }
 

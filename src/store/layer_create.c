@@ -96,7 +96,7 @@ int new_layer_check(cst_store *store, const struct new_layer *layer, cst_error *
 		if (layer_table_by_name(table, record->names.items[i]))
 			return error_code(error, CST_EDUPLICATE_NAME);
 	}
-	if (*record->parent && !layer_table_get(table, record->parent))
+	if (*record->parent && !layer_get(store, record->parent, NULL))
 		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
 		                       "the parent layer \"%s\" was deleted meanwhile",
 		                       record->parent);

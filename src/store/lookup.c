@@ -5,13 +5,13 @@
 
 int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_error **error)
 {
-	*ret = layer_table_find(store->layers.table, id);
+	*ret = layer_find(store, id, NULL);
 	return *ret ? 0 : error_code(error, CST_ELAYER_UNKNOWN);
 }
 
 int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error)
 {
-	*ret = image_table_find(store->images.table, id);
+	*ret = image_find(store, id, NULL);
 	return *ret ? 0
 	            : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
 	                              id);
@@ -41,6 +41,16 @@ struct strings strings_of(const struct strv *v)
 
 DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
 
+static void choose_layers(const struct layer_table *table, const char *digest,
+                          const char *(*of)(const cst_layer *), const cst_layer **items, size_t *n)
+{
+	for (size_t i = 0; i < layer_table_size(table); i++) {
+		const cst_layer *layer = layer_table_at(table, i);
+		if (!digest || streq(of(layer), digest))
+			items[(*n)++] = layer;
+	}
+}
+
 /* `digest` NULL: all. `of` says which of a layer's digests counts. */
 static int list_layers(cst_store *store, const char *digest, const char *(*of)(const cst_layer *),
                        cst_layer_list **ret, cst_error **error)
@@ -50,14 +60,14 @@ static int list_layers(cst_store *store, const char *digest, const char *(*of)(c
 	if (r < 0)
 		return r;
 	size_t total = layer_table_size(store->layers.table), n = 0;
+	for (size_t i = 0; i < store->n_additional; i++)
+		total += layer_table_size(store->additional[i].layers);
 	_cleanup_free_ const cst_layer **items = new0(const cst_layer *, total + 1);
 	if (!items)
 		return error_oom(error);
-	for (size_t i = 0; i < total; i++) {
-		const cst_layer *layer = layer_table_at(store->layers.table, i);
-		if (!digest || streq(of(layer), digest))
-			items[n++] = layer;
-	}
+	choose_layers(store->layers.table, digest, of, items, &n);
+	for (size_t i = 0; i < store->n_additional; i++)
+		choose_layers(store->additional[i].layers, digest, of, items, &n);
 	cst_layer_list *list = layer_list_new(items, n);
 	if (!list)
 		return error_oom(error);
@@ -124,6 +134,17 @@ static bool has_top_layer(const cst_image *image, const char *layer)
 	return streq(image->layer, layer) || strings_contain(&image->mapped_layers, layer);
 }
 
+static void choose_images(const struct image_table *table,
+                          bool (*fits)(const cst_image *, const char *), const char *wanted,
+                          const cst_image **items, size_t *n)
+{
+	for (size_t i = 0; i < image_table_size(table); i++) {
+		const cst_image *image = image_table_at(table, i);
+		if (fits(image, wanted))
+			items[(*n)++] = image;
+	}
+}
+
 static int list_images(cst_store *store, bool (*fits)(const cst_image *, const char *),
                        const char *wanted, cst_image_list **ret, cst_error **error)
 {
@@ -132,14 +153,14 @@ static int list_images(cst_store *store, bool (*fits)(const cst_image *, const c
 	if (r < 0)
 		return r;
 	size_t total = image_table_size(store->images.table), n = 0;
+	for (size_t i = 0; i < store->n_additional; i++)
+		total += image_table_size(store->additional[i].images);
 	_cleanup_free_ const cst_image **items = new0(const cst_image *, total + 1);
 	if (!items)
 		return error_oom(error);
-	for (size_t i = 0; i < total; i++) {
-		const cst_image *image = image_table_at(store->images.table, i);
-		if (fits(image, wanted))
-			items[n++] = image;
-	}
+	choose_images(store->images.table, fits, wanted, items, &n);
+	for (size_t i = 0; i < store->n_additional; i++)
+		choose_images(store->additional[i].images, fits, wanted, items, &n);
 	cst_image_list *list = image_list_new(items, n);
 	if (!list)
 		return error_oom(error);
@@ -278,7 +299,7 @@ static int lookup_layer(cst_store *store, const char *id, char **ret, cst_error 
 	int r = layers_read(store, &layers, error);
 	if (r < 0)
 		return r;
-	const cst_layer *layer = layer_table_find(store->layers.table, id);
+	const cst_layer *layer = layer_find(store, id, NULL);
 	if (layer && !(*ret = strdup(layer->id)))
 		return error_oom(error);
 	return 0;
@@ -290,7 +311,7 @@ static int lookup_image(cst_store *store, const char *id, char **ret, cst_error 
 	int r = images_read(store, &images, error);
 	if (r < 0)
 		return r;
-	const cst_image *image = image_table_find(store->images.table, id);
+	const cst_image *image = image_find(store, id, NULL);
 	if (image && !(*ret = strdup(image->id)))
 		return error_oom(error);
 	return 0;

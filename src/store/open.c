@@ -333,6 +333,8 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 		r = locks ? fs_mkdir_p(locks, 0700, error) : error_oom(error);
 	}
 	if (r == 0)
+		r = additional_open(store, error);
+	if (r == 0)
 		r = open_journals(store, error);
 	if (r == 0 && !store->read_only)
 		r = store->driver->ops->recover(store->driver, error);
@@ -387,6 +389,7 @@ void cst_store_close(cst_store *store)
 		return;
 	trash_free(&store->trash);
 	pool_free(store->pool);
+	additional_close(store);
 	close_sets(store);
 	journal_free(&store->layer_journal);
 	journal_free(&store->image_journal);

@@ -130,7 +130,7 @@ static int set_read(cst_store *store, struct store_set *set, bool keep, cst_erro
 	for (int repairs = 0;; repairs++) {
 		bool repair = false;
 		int r = set_read_once(store, set, keep, &repair, error);
-		if (r < 0 || !repair || store->read_only || repairs == MAX_REPAIRS)
+		if (r < 0 || !repair || store->read_only || set->foreign || repairs == MAX_REPAIRS)
 			return r;
 		set_read_done(set, keep);
 		r = set_write(store, set, error);
@@ -140,6 +140,33 @@ static int set_read(cst_store *store, struct store_set *set, bool keep, cst_erro
 	}
 }
 
+/* ---- additional stores: after the store's own, in their order ---- */
+
+static struct store_set *additional_set(struct additional_store *additional, bool images)
+{
+	return images ? &additional->image_set : &additional->layer_set;
+}
+
+static void additional_done(cst_store *store, bool images, size_t n)
+{
+	while (n > 0)
+		set_read_done(additional_set(&store->additional[--n], images), false);
+}
+
+static int additional_read(cst_store *store, bool images, cst_error **error)
+{
+	for (size_t i = 0; i < store->n_additional; i++) {
+		int r = set_read(store, additional_set(&store->additional[i], images), false,
+		                 error);
+		if (r < 0) {
+			additional_done(store, images, i);
+			return error_prefix(error, "loading additional %s stores",
+			                    images ? "image" : "layer");
+		}
+	}
+	return 0;
+}
+
 /* ---- layers ---- */
 
 int layers_read(cst_store *store, cst_store **held, cst_error **error)
@@ -147,9 +174,15 @@ int layers_read(cst_store *store, cst_store **held, cst_error **error)
 	int r = layers_need(store, error);
 	if (r == 0)
 		r = set_read(store, &store->layers.set, false, error);
-	if (r == 0)
-		*held = store;
-	return r;
+	if (r < 0)
+		return r;
+	r = additional_read(store, false, error);
+	if (r < 0) {
+		set_read_done(&store->layers.set, false);
+		return r;
+	}
+	*held = store;
+	return 0;
 }
 
 int layers_read_locked(cst_store *store, cst_store **held, cst_error **error)
@@ -157,9 +190,15 @@ int layers_read_locked(cst_store *store, cst_store **held, cst_error **error)
 	int r = layers_need(store, error);
 	if (r == 0)
 		r = set_read(store, &store->layers.set, true, error);
-	if (r == 0)
-		*held = store;
-	return r;
+	if (r < 0)
+		return r;
+	r = additional_read(store, false, error);
+	if (r < 0) {
+		set_read_done(&store->layers.set, true);
+		return r;
+	}
+	*held = store;
+	return 0;
 }
 
 int layers_write(cst_store *store, cst_store **held, cst_error **error)
@@ -167,29 +206,41 @@ int layers_write(cst_store *store, cst_store **held, cst_error **error)
 	int r = layers_need(store, error);
 	if (r == 0)
 		r = set_write(store, &store->layers.set, error);
-	if (r == 0)
-		*held = store;
-	return r;
+	if (r < 0)
+		return r;
+	r = additional_read(store, false, error);
+	if (r < 0) {
+		set_write_done(store, &store->layers.set);
+		return r;
+	}
+	*held = store;
+	return 0;
 }
 
 void layers_read_done(cst_store **held)
 {
-	if (*held)
+	if (*held) {
+		additional_done(*held, false, (*held)->n_additional);
 		set_read_done(&(*held)->layers.set, false);
+	}
 	*held = NULL;
 }
 
 void layers_read_locked_done(cst_store **held)
 {
-	if (*held)
+	if (*held) {
+		additional_done(*held, false, (*held)->n_additional);
 		set_read_done(&(*held)->layers.set, true);
+	}
 	*held = NULL;
 }
 
 void layers_write_done(cst_store **held)
 {
-	if (*held)
+	if (*held) {
+		additional_done(*held, false, (*held)->n_additional);
 		set_write_done(*held, &(*held)->layers.set);
+	}
 	*held = NULL;
 }
 
@@ -248,6 +299,18 @@ static int layers_repair(cst_store *store, cst_error **error)
 	return r;
 }
 
+const struct store_set_ops additional_layer_ops = {
+        .stale = layer_stale,
+        .open = layer_open,
+        .parse = layer_parse,
+};
+
+const struct store_set_ops additional_image_ops = {
+        .stale = image_stale,
+        .open = image_open,
+        .parse = image_parse,
+};
+
 const struct store_set_ops layer_set_ops = {
         .stale = layer_stale,
         .open = layer_open,
@@ -261,30 +324,46 @@ const struct store_set_ops layer_set_ops = {
 int images_read(cst_store *store, cst_store **held, cst_error **error)
 {
 	int r = set_read(store, &store->images.set, false, error);
-	if (r == 0)
-		*held = store;
-	return r;
+	if (r < 0)
+		return r;
+	r = additional_read(store, true, error);
+	if (r < 0) {
+		set_read_done(&store->images.set, false);
+		return r;
+	}
+	*held = store;
+	return 0;
 }
 
 int images_write(cst_store *store, cst_store **held, cst_error **error)
 {
 	int r = set_write(store, &store->images.set, error);
-	if (r == 0)
-		*held = store;
-	return r;
+	if (r < 0)
+		return r;
+	r = additional_read(store, true, error);
+	if (r < 0) {
+		set_write_done(store, &store->images.set);
+		return r;
+	}
+	*held = store;
+	return 0;
 }
 
 void images_read_done(cst_store **held)
 {
-	if (*held)
+	if (*held) {
+		additional_done(*held, true, (*held)->n_additional);
 		set_read_done(&(*held)->images.set, false);
+	}
 	*held = NULL;
 }
 
 void images_write_done(cst_store **held)
 {
-	if (*held)
+	if (*held) {
+		additional_done(*held, true, (*held)->n_additional);
 		set_write_done(*held, &(*held)->images.set);
+	}
 	*held = NULL;
 }
 

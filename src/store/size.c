@@ -28,7 +28,7 @@ static int sum_layers(cst_store *store, const cst_image *image, int64_t *sum, st
 	for (size_t top = 0; r == 0 && top <= image->mapped_layers.len; top++) {
 		const char *id = top == 0 ? image->layer : image->mapped_layers.items[top - 1];
 		while (r == 0 && *id && !strv_contains(&seen, id)) {
-			const cst_layer *layer = layer_table_get(store->layers.table, id);
+			const cst_layer *layer = layer_get(store, id, NULL);
 			if (!layer)
 				return error_wrap_code(error, CST_ELAYER_UNKNOWN,
 				                       "locating layer with ID \"%s\"", id);

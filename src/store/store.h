@@ -31,6 +31,7 @@ struct store_set {
 	void *table; /* struct layer_table, image_table or container_table */
 	const struct store_set_ops *ops;
 	bool open;
+	bool foreign; /* of an additional store: never repaired, never written */
 };
 struct store_set_ops {
 	int (*stale)(void *table, const struct lock_token *token, bool *ret, cst_error **error);
@@ -41,10 +42,21 @@ struct store_set_ops {
 	int (*after_load)(cst_store *store, cst_error **error);
 	int (*repair)(cst_store *store, cst_error **error);
 };
-extern const struct store_set_ops layer_set_ops, image_set_ops, container_set_ops;
+extern const struct store_set_ops layer_set_ops, image_set_ops, container_set_ops,
+        additional_layer_ops, additional_image_ops;
 
 void store_set_init(struct store_set *set, const struct store_set_ops *ops);
 void store_set_free(struct store_set *set);
+
+/* An additional image store: a graph root of somebody else, read only (docs/format/store.md,
+ * "Additional image stores"). */
+struct additional_store {
+	char *root, *layers_dir, *images_dir;
+	struct store_set layer_set, image_set;
+	struct layer_table *layers;
+	struct image_table *images;
+	int layers_fd, images_fd;
+};
 
 struct layer_set {
 	struct store_set set;
@@ -89,9 +101,36 @@ struct cst_store {
 	struct layer_set layers;
 	struct image_set images;
 	struct container_set containers;
+	struct additional_store *additional;
+	size_t n_additional;
 	struct journal layer_journal, image_journal, container_journal;
 	struct trash trash; /* of a repair while the layers were being loaded for writing */
 };
+
+/* ---- additional stores ---- */
+
+int additional_open(cst_store *store, cst_error **error);
+void additional_close(cst_store *store);
+
+/* Where a record was found. */
+struct layer_source {
+	struct layer_table *table;
+	int fd; /* of its <drv>-layers */
+	const char *dir;
+	bool foreign;
+};
+/* In this store, then in the additional ones; the layers must be held. NULL: nowhere. `source` may
+ * be NULL. */
+const cst_layer *layer_find(cst_store *store, const char *id,
+                            struct layer_source *source); /* ID, name or prefix */
+const cst_layer *layer_get(cst_store *store, const char *id,
+                           struct layer_source *source); /* exact ID */
+struct image_source {
+	int fd;
+	const char *dir;
+	bool foreign;
+};
+const cst_image *image_find(cst_store *store, const char *id, struct image_source *source);
 
 /* ---- holding a set. *held is set on success and released at the end of the scope. ---- */
 

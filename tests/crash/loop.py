@@ -241,7 +241,7 @@ def main(parser, case, first=None):
         first(summary)
     bench = Bench(options)
     try:
-        for operation in rig.operations(bench.archives, options.driver):
+        for operation in rig.operations(bench.archives):
             if options.only not in operation.name:
                 continue
             if operation.since > options.since:

@@ -487,7 +487,7 @@ class Operation:
         self.program, self.newest = program, newest
 
 
-def operations(archives, driver='overlay'):
+def operations(archives):
     new = ID['new']
     maps = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
     mount = (['mount', 'c1'],)
@@ -537,9 +537,6 @@ def operations(archives, driver='overlay'):
         Operation('shutdown', ['shutdown']),
         Operation('shutdown-mounted', ['shutdown', '-f'], first=mount, code=None, since=164),
     ]
-    if driver != 'overlay':
-        skipped = ('create-container-mapped',) if driver == 'vfs' else ()
-        table = [operation for operation in table if operation.name not in skipped]
     return table
 
 

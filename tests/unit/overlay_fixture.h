@@ -25,19 +25,19 @@ struct fixture {
 static inline struct driver_config fixture_config(const struct fixture *f)
 {
 	return (struct driver_config){.graph_root = f->root,
-				      .run_root = f->run,
-				      .options = f->options,
-				      .n_options = f->n_options,
-				      .image_store = f->image_store};
+	                              .run_root = f->run,
+	                              .options = f->options,
+	                              .n_options = f->n_options,
+	                              .image_store = f->image_store};
 }
 
 /* A macro, so that the call is over before the error is looked at. */
-#define check(call, error)                                                                         \
-	do {                                                                                       \
-		int check_r = (call);                                                              \
-		if (check_r < 0)                                                                   \
-			print_error("%s\n", cst_error_message(error));                             \
-		assert_int_equal(check_r, 0);                                                      \
+#define check(call, error)                                             \
+	do {                                                           \
+		int check_r = (call);                                  \
+		if (check_r < 0)                                       \
+			print_error("%s\n", cst_error_message(error)); \
+		assert_int_equal(check_r, 0);                          \
 	} while (0)
 
 static inline void fixture_open(struct fixture *f)
@@ -73,10 +73,10 @@ static inline bool is_root(void)
 {
 	return geteuid() == 0;
 }
-#define need_root()                                                                                \
-	do {                                                                                       \
-		if (!is_root())                                                                    \
-			skip_because("mounting overlay needs root");                               \
+#define need_root()                                                  \
+	do {                                                         \
+		if (!is_root())                                      \
+			skip_because("mounting overlay needs root"); \
 	} while (0)
 
 /* A path below the graph root's overlay directory. Static storage, good for eight calls. */
@@ -126,7 +126,8 @@ static inline mode_t mode_of(const char *path)
 }
 
 /* A layer with one file, <file> holding its own name. */
-static inline void make_layer(struct fixture *f, const char *id, const char *parent, bool writable, const char *file)
+static inline void make_layer(struct fixture *f, const char *id, const char *parent, bool writable,
+                              const char *file)
 {
 	const struct driver_stage_options options = {.parent = parent, .writable = writable};
 	struct driver_staged *staged = NULL;
@@ -141,7 +142,8 @@ static inline void make_layer(struct fixture *f, const char *id, const char *par
 	overlay_driver.stage_free(staged);
 }
 
-static inline char *mount_layer_with(struct fixture *f, const char *id, const struct driver_mount_options *options)
+static inline char *mount_layer_with(struct fixture *f, const char *id,
+                                     const struct driver_mount_options *options)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	char *path = NULL;

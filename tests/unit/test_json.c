@@ -155,6 +155,12 @@ static void test_depth(void **state)
 	assert_true(accepts(deep, strlen(deep)));
 	assert_false(accepts(deeper, strlen(deeper)));
 	assert_true(accepts(objects, strlen(objects)));
+	struct json_reader r;
+	json_reader_init(&r, deeper, strlen(deeper), NULL);
+	for (int i = 0; i < JSON_MAX_DEPTH; i++)
+		assert_true(json_array_begin(&r) && json_array_next(&r));
+	assert_false(json_array_begin(&r));
+	assert_false(json_ok(&r));
 	normalize_any(deep, strlen(deep));
 	normalize_any(objects, strlen(objects));
 }
@@ -189,6 +195,7 @@ static void test_string_reading(void **state)
 	assert_text("\"\\ud800\\n\"", "\xef\xbf\xbd\n");
 	assert_text("\"\\ud800\\u0041\"", "\xef\xbf\xbd"
 	                                  "A");
+	assert_text("\"\\ud800\\uffff\"", "\xef\xbf\xbd\xef\xbf\xbf");
 	assert_text("\"x\xff\xfey\"", "x\xff\xfey");
 	assert_text("\"a\\u0000b\"", "a\0b");
 	assert_text("\"0123456789012345678901234567890123456789\\n\"",

@@ -8,8 +8,9 @@
 
 static void test_line(void **state)
 {
-	char line[] = "36 35 98:0 /mnt\\040a /x/b\\011\\012\\134\\043c rw,noatime shared:1 master:2 - ext3 "
-		      "/dev/ro\\040ot rw,errors=continue\n";
+	char line[] = "36 35 98:0 /mnt\\040a /x/b\\011\\012\\134\\043c rw,noatime shared:1 "
+	              "master:2 - ext3 "
+	              "/dev/ro\\040ot rw,errors=continue\n";
 	struct mountinfo_entry e;
 
 	assert_true(mountinfo_parse_line(line, &e));
@@ -88,10 +89,10 @@ static void test_own_mount(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_line),
-		cmocka_unit_test(test_line_private),
-		cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_own_mount),
+	        cmocka_unit_test(test_line),
+	        cmocka_unit_test(test_line_private),
+	        cmocka_unit_test(test_scan),
+	        cmocka_unit_test(test_own_mount),
 	};
 
 	if (geteuid() == 0 &&

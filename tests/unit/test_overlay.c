@@ -65,9 +65,12 @@ static void test_layout(void **state)
 	make_layer(&f, A, NULL, false, "a");
 	make_layer(&f, B, A, false, "b");
 	make_layer(&f, C, B, true, NULL);
-	_cleanup_free_ char *link_a = read_text(in_home(&f, "%s/link", A)), *link_b = read_text(in_home(&f, "%s/link", B));
-	_cleanup_free_ char *lower_b = str_printf("l/%s", link_a), *lower_c = str_printf("l/%s:l/%s", link_b, link_a);
-	_cleanup_free_ char *ids_c = str_printf("%s:%s", B, A), *target = str_printf("../%s/diff", A);
+	_cleanup_free_ char *link_a = read_text(in_home(&f, "%s/link", A)),
+	                    *link_b = read_text(in_home(&f, "%s/link", B));
+	_cleanup_free_ char *lower_b = str_printf("l/%s", link_a),
+	                    *lower_c = str_printf("l/%s:l/%s", link_b, link_a);
+	_cleanup_free_ char *ids_c = str_printf("%s:%s", B, A),
+	                    *target = str_printf("../%s/diff", A);
 	assert_true(is_link_name(link_a));
 	assert_true(is_link_name(link_b));
 	_cleanup_free_ char *points = fs_readlink(AT_FDCWD, in_home(&f, "l/%s", link_a));
@@ -99,7 +102,8 @@ static void test_layout(void **state)
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
 }
 
-static void has_change(const struct cst_changes *changes, const char *path, enum cst_change_kind kind)
+static void has_change(const struct cst_changes *changes, const char *path,
+                       enum cst_change_kind kind)
 {
 	for (size_t i = 0; i < changes->len; i++)
 		if (streq(changes->items[i].path, path) && changes->items[i].kind == kind)
@@ -136,8 +140,11 @@ static void test_mount_and_changes(void **state)
 		_cleanup_changes_ struct cst_changes changes = {0};
 		int64_t size = -1;
 
-		/* against the parent: its own directory; against the grandparent: two mounted trees */
-		check(overlay_driver.view_open(f.driver, "C", native ? "B" : "A", NULL, &view, &error), error);
+		/* against the parent: its own directory; against the grandparent: two mounted trees
+		 */
+		check(overlay_driver.view_open(f.driver, "C", native ? "B" : "A", NULL, &view,
+		                               &error),
+		      error);
 		check(overlay_driver.view_changes(view, &changes, &error), error);
 		has_change(&changes, "/a", CST_DELETE);
 		has_change(&changes, "/new", CST_ADD);
@@ -188,9 +195,10 @@ static void test_mount_options(void **state)
 	unmount_layer(&f, "B");
 	options.options = bogus;
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ESYS);
-	_cleanup_free_ char *text = str_printf("creating overlay mount to %s, mount_data=\"lowerdir=%s,upperdir=%s,workdir=%s,"
-					       "thisisnooption\": invalid argument",
-					       rw, in_home(&f, "A/diff"), in_home(&f, "B/diff"), in_home(&f, "B/work"));
+	_cleanup_free_ char *text = str_printf(
+	        "creating overlay mount to %s, mount_data=\"lowerdir=%s,upperdir=%s,workdir=%s,"
+	        "thisisnooption\": invalid argument",
+	        rw, in_home(&f, "A/diff"), in_home(&f, "B/diff"), in_home(&f, "B/work"));
 	assert_true(has_prefix(cst_error_message(error), text));
 	assert_null(none);
 }
@@ -250,12 +258,14 @@ static void test_depth(void **state)
 			assert_int_equal(entries(path), tops[t] + 1);
 			unmount_layer(&f, id);
 		}
-		assert_int_equal(overlay_driver.get(f.driver, "L501", &options, &none, &error), CST_EINVAL);
+		assert_int_equal(overlay_driver.get(f.driver, "L501", &options, &none, &error),
+		                 CST_EINVAL);
 		assert_string_equal(cst_error_message(error), "max depth exceeded");
 		error_freep(&error);
 		error = NULL;
 		struct driver_view *view = NULL;
-		check(overlay_driver.view_open(f.driver, "L400", "L300", NULL, &view, &error), error);
+		check(overlay_driver.view_open(f.driver, "L400", "L300", NULL, &view, &error),
+		      error);
 		_cleanup_changes_ struct cst_changes changes = {0};
 		check(overlay_driver.view_changes(view, &changes, &error), error);
 		assert_int_equal(changes.len, 100);
@@ -302,9 +312,11 @@ static void test_idmapped(void **state)
 		owner_is(in_home(&f, "A/diff/a"), 0, 0);
 		unmount_layer(&f, "C");
 		if (fs_exists(AT_FDCWD, in_home(&f, "C/mapped/0")))
-			assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, in_home(&f, "C/mapped/0")), 0);
+			assert_int_equal(
+			        mountinfo_is_mount_point(AT_FDCWD, in_home(&f, "C/mapped/0")), 0);
 	}
-	assert_int_equal(overlay_of(f.driver)->n_namespaces, 2); /* the probe's and this one, made once */
+	assert_int_equal(overlay_of(f.driver)->n_namespaces,
+	                 2); /* the probe's and this one, made once */
 }
 
 /* Row 27. */
@@ -331,10 +343,14 @@ static void test_special_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_open),	      cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_mount_and_changes), cmocka_unit_test(test_mount_options),
-		cmocka_unit_test(test_volatile),      cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_idmapped),      cmocka_unit_test(test_special_paths),
+	        cmocka_unit_test(test_open),
+	        cmocka_unit_test(test_layout),
+	        cmocka_unit_test(test_mount_and_changes),
+	        cmocka_unit_test(test_mount_options),
+	        cmocka_unit_test(test_volatile),
+	        cmocka_unit_test(test_depth),
+	        cmocka_unit_test(test_idmapped),
+	        cmocka_unit_test(test_special_paths),
 	};
 
 	if (!own_mounts()) {

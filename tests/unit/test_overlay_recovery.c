@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The overlay driver where something is missing, in the way or left over, and next to the Go tool. */
+/* The overlay driver where something is missing, in the way or left over, and next to the Go tool.
+ */
 #include "unit/overlay_fixture.h"
 
 static void remove_path(const char *path)
@@ -58,7 +59,7 @@ static void test_lost_links(void **state)
 	/* nobody has that link */
 	assert_int_equal(overlay_driver.get(f.driver, "C", &options, &none, &error), CST_ESYS);
 	_cleanup_free_ char *text =
-		str_printf("readlink %s: no such file or directory", in_home(&f, "l/%s", link));
+	        str_printf("readlink %s: no such file or directory", in_home(&f, "l/%s", link));
 	assert_string_equal(cst_error_message(error), text);
 }
 
@@ -77,21 +78,24 @@ static void test_disagreement(void **state)
 	make_layer(&f, "B", "A", false, "b");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		write_text_at(AT_FDCWD, in_home(&f, "B/lower-layers"), bad[i]);
-		assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ECORRUPT);
+		assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error),
+		                 CST_ECORRUPT);
 		error_freep(&error);
 		error = NULL;
 	}
 	write_text_at(AT_FDCWD, in_home(&f, "B/lower-layers"), "A");
 	write_text_at(AT_FDCWD, in_home(&f, "B/lower"), "l/../../A");
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ECORRUPT);
-	assert_int_equal(overlay_driver.get(f.driver, "nosuch", &options, &none, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(overlay_driver.get(f.driver, "nosuch", &options, &none, NULL),
+	                 CST_ELAYER_UNKNOWN);
 	remove_path(in_home(&f, "B/lower"));
 	remove_layer(&f, "A");
 	error_freep(&error);
 	error = NULL;
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ESYS);
-	_cleanup_free_ char *text = str_printf("can't stat (or find?) lower layer \"%s\": no such file or directory",
-					       in_home(&f, "A/diff"));
+	_cleanup_free_ char *text =
+	        str_printf("can't stat (or find?) lower layer \"%s\": no such file or directory",
+	                   in_home(&f, "A/diff"));
 	assert_string_equal(cst_error_message(error), text);
 }
 
@@ -149,7 +153,8 @@ static void test_recover(void **state)
 	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 0);
 }
 
-/* The home mount goes or comes while a layer is staged: another tool's shutdown, another tool's start. */
+/* The home mount goes or comes while a layer is staged: another tool's shutdown, another tool's
+ * start. */
 static void test_home_changes(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
@@ -188,7 +193,8 @@ static void test_commit(void **state)
 	fixture_open(&f);
 	assert_int_equal(overlay_driver.stage(f.driver, &options, &staged, NULL), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(overlay_driver.stage_commit(staged, bad[i], true, NULL), CST_EINVAL);
+		assert_int_equal(overlay_driver.stage_commit(staged, bad[i], true, NULL),
+		                 CST_EINVAL);
 
 	/* no l/: the rename is undone */
 	remove_path(in_home(&f, "l"));
@@ -277,9 +283,11 @@ static void test_hidden_files(void **state)
 /* A writable image store for read-only layers, and a foreign store for lowers. */
 static void test_other_stores(void **state)
 {
-	_cleanup_fixture_ struct fixture foreign = fixture_make("foreign"), f = fixture_make("root");
+	_cleanup_fixture_ struct fixture foreign = fixture_make("foreign"),
+	                                 f = fixture_make("root");
 	_cleanup_free_ char *images = path_join(f.dir.path, "images");
-	_cleanup_free_ char *image_a = path_join(images, "overlay/A"), *run_a = path_join(f.run, "overlay/A/merged");
+	_cleanup_free_ char *image_a = path_join(images, "overlay/A"),
+	                    *run_a = path_join(f.run, "overlay/A/merged");
 	_cleanup_free_ char *option = str_printf("overlay.imagestore=%s", foreign.root);
 
 	need_root();
@@ -323,15 +331,17 @@ static void test_mount_program_flag(void **state)
 	fs_mkdir_p(in_home(&f, "l"), 0755, NULL);
 	write_text_at(AT_FDCWD, in_home(&f, ".has-mount-program"), "true");
 	assert_int_equal(overlay_driver.open(&config, &f.driver, &error), CST_ENOTSUP);
-	assert_true(has_suffix(cst_error_message(error), "mount_program is not supported yet by this build"));
+	assert_true(has_suffix(cst_error_message(error),
+	                       "mount_program is not supported yet by this build"));
 }
 
 /* ---- beside the Go tool ---- */
 
 static int go(const struct fixture *f, const char *arguments)
 {
-	_cleanup_free_ char *command = str_printf("containers-storage -g %s -R %s -s overlay %s >/dev/null 2>&1", f->root,
-						  f->run, arguments);
+	_cleanup_free_ char *command =
+	        str_printf("containers-storage -g %s -R %s -s overlay %s >/dev/null 2>&1", f->root,
+	                   f->run, arguments);
 
 	return system(command);
 }
@@ -339,12 +349,14 @@ static int go(const struct fixture *f, const char *arguments)
 /* The driver knows nothing of records: ours get one by hand. */
 static void add_record(const struct fixture *f, const char *id, const char *parent)
 {
-	_cleanup_free_ char *path = str_printf("%s/overlay-layers/layers.json", f->root), *text = read_text(path);
+	_cleanup_free_ char *path = str_printf("%s/overlay-layers/layers.json", f->root),
+	                    *text = read_text(path);
 
 	assert_non_null(text);
 	text[strlen(text) - 1] = '\0';
 	_cleanup_free_ char *longer = str_printf(
-		"%s,{\"id\":\"%s\",\"parent\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\"}]", text, id, parent);
+	        "%s,{\"id\":\"%s\",\"parent\":\"%s\",\"created\":\"2026-01-01T00:00:00Z\"}]", text,
+	        id, parent);
 	write_text_at(AT_FDCWD, path, longer);
 }
 
@@ -365,7 +377,8 @@ static void test_go_in_turns(void **state)
 		snprintf(parent, sizeof(parent), "L%u", i - 1);
 		snprintf(file, sizeof(file), "f%u", i);
 		_cleanup_free_ char *create = str_printf("create-layer -i %s %s", id, parent);
-		_cleanup_free_ char *mount = str_printf("mount %s", id), *unmount = str_printf("unmount %s", id);
+		_cleanup_free_ char *mount = str_printf("mount %s", id),
+		                    *unmount = str_printf("unmount %s", id);
 		if (i % 2 == 0) {
 			assert_int_equal(go(&f, create), 0);
 			write_text_at(AT_FDCWD, in_home(&f, "%s/diff/%s", id, file), file);
@@ -391,12 +404,18 @@ static void test_go_in_turns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lost_links),	cmocka_unit_test(test_disagreement),
-		cmocka_unit_test(test_skip_mount_home), cmocka_unit_test(test_recover),
-		cmocka_unit_test(test_home_changes),	cmocka_unit_test(test_commit),
-		cmocka_unit_test(test_note),		cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_hidden_files),	cmocka_unit_test(test_other_stores),
-		cmocka_unit_test(test_mount_program_flag), cmocka_unit_test(test_go_in_turns),
+	        cmocka_unit_test(test_lost_links),
+	        cmocka_unit_test(test_disagreement),
+	        cmocka_unit_test(test_skip_mount_home),
+	        cmocka_unit_test(test_recover),
+	        cmocka_unit_test(test_home_changes),
+	        cmocka_unit_test(test_commit),
+	        cmocka_unit_test(test_note),
+	        cmocka_unit_test(test_replace),
+	        cmocka_unit_test(test_hidden_files),
+	        cmocka_unit_test(test_other_stores),
+	        cmocka_unit_test(test_mount_program_flag),
+	        cmocka_unit_test(test_go_in_turns),
 	};
 
 	if (!own_mounts()) {

@@ -252,9 +252,9 @@ static void test_compressors(void **state)
 	assert_int_equal(compressor_new(CST_XZ, false, &sink, &c, &xz), CST_ENOTSUP);
 	assert_string_equal(cst_error_message(xz), "unsupported compression format tar.xz");
 	for (int kind = CST_GZIP; kind <= CST_ZSTD; kind += CST_ZSTD - CST_GZIP) {
-		assert_int_equal(compressor_new((enum cst_compression)kind, false, &sink, &c, NULL),
-		                 0);
-		int r = compressor_write(c, "data", 4, NULL);
+		c = NULL; /* gzip's header goes out at once, zstd's with the data */
+		int r = compressor_new((enum cst_compression)kind, false, &sink, &c, NULL);
+		r = r == 0 ? compressor_write(c, "data", 4, NULL) : r;
 		assert_int_equal(r == 0 ? compressor_finish(c, NULL) : r, CST_EIO_CALLBACK);
 		compressor_free(c);
 	}

@@ -90,6 +90,9 @@ static void test_keys(void **state)
 	check(R "[storage.options.pull_options]\nz=\"x\"\nz-a=\"\"\nA=\"y=1\"\n",
 	      ROOTS "\"PullOptions\":{\"A\":\"y=1\",\"z\":\"x\",\"z-a\":\"\"}}");
 	check(R "[storage.options.pull_options]\n", ROOTS "\"PullOptions\":{}}");
+	check("[storage]\nrunroot=\"/t/r\"\nrootless_storage_path=\"/t/k\"", /* not for root */
+	      "{\"runroot\":\"/t/r\",\"root\":\"/var/lib/containers/"
+	      "storage\",\"PullOptions\":null}");
 	check("[STORAGE]\nGraphRoot=\"/t/g\"\nRUNROOT=\"/t/r\"\nDriver=\"vfs\"",
 	      ROOTS "\"driver\":\"vfs\",\"PullOptions\":null}");
 }

@@ -550,6 +550,9 @@ static void test_chains(void **state)
 	assert_children(t, "a", "");
 	assert_by_digest(t, LAYER_COMPRESSED_DIGEST, "c1", "a");
 	assert_by_digest(t, LAYER_DIFF_DIGEST, "d2", "b");
+	add_with_digests(t, "e", "", "c1", "d2"); /* behind one that was last and went */
+	assert_by_digest(t, LAYER_COMPRESSED_DIGEST, "c1", "ae");
+	assert_by_digest(t, LAYER_DIFF_DIGEST, "d2", "be");
 }
 
 /* ---- freshness, tokens, garbage ---- */
@@ -579,6 +582,35 @@ static void test_stale(void **state)
 	assert_int_equal(layer_table_size(t), 0);
 	layer_table_mark_stale(t);
 	assert_true(layers_stale(&f, t));
+}
+
+/* Changed in place, as long as before, and dated back. */
+static void test_stale_by_change_time(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	struct stat st;
+	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
+	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	assert_int_equal(fstatat(f.dir.fd, "images.json", &st, 0), 0);
+	usleep(20000); /* a tick of the file system's clock */
+	put_file(&f, "images.json", "[{\"id\":\"B\"}]");
+	struct timespec times[2] = {st.st_atim, st.st_mtim};
+	assert_int_equal(utimensat(f.dir.fd, "images.json", times, 0), 0);
+	assert_true(images_stale(&f, t));
+}
+
+/* The edit is in memory only, so memory may not be used. */
+static void test_save_without_token(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
+	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	set_image_metadata(t, "A", "new");
+	lockfile_unlock(f.lock);
+	assert_true(image_table_save(t, f.lock, NULL) < 0);
+	assert_int_equal(lockfile_lock(f.lock, LOCK_WRITE, NULL), 0);
+	assert_true(images_stale(&f, t));
+	assert_file(&f, "images.json", "[{\"id\":\"A\"}]");
 }
 
 /* What was opened under the lock is what is parsed, though it was replaced since. */
@@ -846,6 +878,38 @@ static void test_long_life(void **state)
 	}
 }
 
+/* Records that were edited one by one do not stay scattered. */
+static void test_compaction(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	put_many(&f, 2000);
+	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	size_t loaded = heap_in_use();
+	for (size_t round = 0; round < 4; round++) {
+		for (size_t i = 0; i < 2000; i++) {
+			cst_layer edited = *layer_table_at(t, i);
+			edited.metadata = "edited";
+			assert_true(layer_table_replace(t, &edited));
+		}
+		for (size_t i = 0; i < 400; i++)
+			assert_true(layer_table_remove(t, layer_table_at(t, 7)->id));
+		assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+		for (size_t i = 0; i < 400; i++) {
+			char id[65];
+			hex_id(round * 1000 + i + 5000000, id);
+			add_layer(t, id, "", LAYER_STABLE, NULL, 0);
+		}
+	}
+	assert_int_equal(layer_table_size(t), 2000);
+	assert_true(heap_in_use() < loaded + (4 << 20));
+	for (size_t i = 0; i < 2000; i++) {
+		const cst_layer *layer = layer_table_at(t, i);
+		assert_ptr_equal(layer_table_get(t, layer->id), layer);
+		if (layer->names.len)
+			assert_ptr_equal(layer_table_by_name(t, layer->names.items[0]), layer);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -871,6 +935,8 @@ int main(void)
 	        cmocka_unit_test(test_image_store_file),
 	        cmocka_unit_test(test_chains),
 	        cmocka_unit_test(test_stale),
+	        cmocka_unit_test(test_stale_by_change_time),
+	        cmocka_unit_test(test_save_without_token),
 	        cmocka_unit_test(test_open_then_replaced),
 	        cmocka_unit_test(test_failed_save),
 	        cmocka_unit_test(test_stale_temporary_files),
@@ -879,6 +945,7 @@ int main(void)
 	        cmocka_unit_test(test_mounts_of_removed),
 	        cmocka_unit_test(test_many_layers),
 	        cmocka_unit_test(test_long_life),
+	        cmocka_unit_test(test_compaction),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

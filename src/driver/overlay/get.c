@@ -61,11 +61,13 @@ static int open_merged(struct getting *g, cst_error **error)
 	if (g->home == 0) {
 		if (sys_mkdirat(g->layer_fd, "merged", 0700) < 0 && errno != EEXIST)
 			return error_sys(error, errno, "mkdir %s", g->merged);
-		g->merged_fd = openat(g->layer_fd, "merged", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		g->merged_fd = openat(g->layer_fd, "merged",
+		                      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	} else {
 		r = fs_mkdir_p(g->merged, 0700, error);
 		if (r == 0)
-			g->merged_fd = open(g->merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			g->merged_fd =
+			        open(g->merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (r == 0 && g->merged_fd < 0)
 		r = error_sys(error, errno, "open %s", g->merged);
@@ -87,7 +89,8 @@ static int collect_options(struct getting *g, cst_error **error)
 		r = overlay_mount_options_add(to, strempty(g->o->options.mount_options), error);
 	if (r < 0)
 		return r;
-	wanted = strv_contains(&configured.data, "metacopy=on") || strv_contains(&to->data, "metacopy=on");
+	wanted = strv_contains(&configured.data, "metacopy=on") ||
+	         strv_contains(&to->data, "metacopy=on");
 	overlay_mount_options_drop(to, "metacopy=on");
 	if (wanted && g->o->metacopy)
 		r = overlay_mount_options_add(to, "metacopy=on", error);
@@ -96,8 +99,8 @@ static int collect_options(struct getting *g, cst_error **error)
 		to->flags |= MS_RDONLY;
 	if (r == 0 && g->o->rootless)
 		r = overlay_mount_options_add(to, "userxattr", error);
-	if (r == 0 && g->options->is_volatile && !g->read_only && !strv_contains(&to->data, "volatile") &&
-	    overlay_supports_volatile(g->o))
+	if (r == 0 && g->options->is_volatile && !g->read_only &&
+	    !strv_contains(&to->data, "volatile") && overlay_supports_volatile(g->o))
 		r = overlay_mount_options_add(to, "volatile", error);
 	return r;
 }
@@ -112,14 +115,16 @@ static int collect_lowers(struct getting *g, cst_error **error)
 		return r;
 	if (parents.len + g->read_only > OVERLAY_MAX_LOWERS)
 		return error_set(error, CST_EINVAL, "max depth exceeded");
-	r = overlay_lowers(g->o, &g->dirs, g->home, g->id, &parents, g->read_only, &g->lowers, error);
+	r = overlay_lowers(g->o, &g->dirs, g->home, g->id, &parents, g->read_only, &g->lowers,
+	                   error);
 	if (r < 0)
 		return r;
 	if (g->lowers.len > OVERLAY_MAX_LOWERS)
 		return error_set(error, CST_EINVAL, "max depth exceeded");
 	if (g->lowers.len > (g->read_only ? 1 : 0))
 		return 0;
-	if (g->o->homes[g->home].writable && sys_mkdirat(g->layer_fd, "empty", 0700) < 0 && errno != EEXIST)
+	if (g->o->homes[g->home].writable && sys_mkdirat(g->layer_fd, "empty", 0700) < 0 &&
+	    errno != EEXIST)
 		return error_sys(error, errno, "mkdir %s/empty", g->path);
 	return overlay_lowers_add(&g->lowers, g->home, g->id, "empty", error);
 }
@@ -129,11 +134,13 @@ static bool has_maps(const struct idmaps *maps)
 	return maps && (maps->uids.len || maps->gids.len);
 }
 
-/* A container's own directory belongs to the root of its maps. Never changed by a read-only mount. */
+/* A container's own directory belongs to the root of its maps. Never changed by a read-only mount.
+ */
 static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_error **error)
 {
 	const struct idmaps *maps = g->options->maps;
-	_cleanup_close_ int fd = openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	uint32_t uid, gid;
 	struct stat st;
 	int r;
@@ -153,11 +160,12 @@ static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_e
 	return 0;
 }
 
-/* The kernel refuses the work directory of an earlier volatile mount that was not unmounted properly. */
+/* The kernel refuses the work directory of an earlier volatile mount that was not unmounted
+ * properly. */
 static int clear_volatile_mark(const struct getting *g, int work_fd, cst_error **error)
 {
 	_cleanup_close_ int fd =
-		fs_open_beneath(work_fd, "work/incompat", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	        fs_open_beneath(work_fd, "work/incompat", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 
 	return fd < 0 ? 0 : fs_remove_tree(fd, "volatile", g->path, error);
 }
@@ -166,8 +174,8 @@ static int attach(struct getting *g, const struct overlay_mount *mount, cst_erro
 {
 	if (!g->idmapped)
 		return overlay_mount_at(g->o, mount, g->merged_fd, g->merged, error);
-	return overlay_mount_idmapped_at(g->o, mount, g->options->maps, g->layer_fd, g->path, g->merged_fd, g->merged,
-					 error);
+	return overlay_mount_idmapped_at(g->o, mount, g->options->maps, g->layer_fd, g->path,
+	                                 g->merged_fd, g->merged, error);
 }
 
 static int mount_layer(struct getting *g, cst_error **error)
@@ -175,13 +183,13 @@ static int mount_layer(struct getting *g, cst_error **error)
 	_cleanup_close_ int upper_fd = -1, work_fd = -1;
 	_cleanup_free_ char *upper = path_join(g->path, "diff"), *work = path_join(g->path, "work");
 	struct overlay_mount mount = {.dirs = &g->dirs,
-				      .lowers = &g->lowers,
-				      .upper_fd = -1,
-				      .work_fd = -1,
-				      .upper = upper,
-				      .work = work,
-				      .options = &g->mount_options,
-				      .label = g->options->label};
+	                              .lowers = &g->lowers,
+	                              .upper_fd = -1,
+	                              .work_fd = -1,
+	                              .upper = upper,
+	                              .work = work,
+	                              .options = &g->mount_options,
+	                              .label = g->options->label};
 	int r = 0;
 
 	if (!upper || !work)
@@ -198,11 +206,11 @@ static int mount_layer(struct getting *g, cst_error **error)
 	return r < 0 ? r : attach(g, &mount, error);
 }
 
-int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path,
-		cst_error **error)
+int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
+                char **ret_path, cst_error **error)
 {
 	_cleanup_(getting_close) struct getting g = {
-		.o = overlay_of(d), .id = id, .options = options, .layer_fd = -1, .merged_fd = -1};
+	        .o = overlay_of(d), .id = id, .options = options, .layer_fd = -1, .merged_fd = -1};
 	int r;
 
 	r = find_layer(&g, error);
@@ -236,8 +244,8 @@ bool overlay_supports_shifting(struct driver *d, const struct idmaps *maps)
 /* ---- put ---- */
 
 /*
- * A fresh directory replaces the mount point, so that it is never missing, and so that the kernel drops the mount from other
- * mount namespaces, where it would keep the upper directory in use.
+ * A fresh directory replaces the mount point, so that it is never missing, and so that the kernel
+ * drops the mount from other mount namespaces, where it would keep the upper directory in use.
  */
 static int renew_merged(const struct getting *g, cst_error **error)
 {
@@ -286,7 +294,7 @@ static int put_foreign(const struct getting *g, cst_error **error)
 int overlay_put(struct driver *d, const char *id, cst_error **error)
 {
 	_cleanup_(getting_close) struct getting g = {
-		.o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
+	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
 	int r;
 
 	r = find_layer(&g, error);
@@ -302,7 +310,7 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 bool overlay_is_mounted(struct driver *d, const char *id)
 {
 	_cleanup_(getting_close) struct getting g = {
-		.o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
+	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
 	_cleanup_error_ cst_error *ignored = NULL;
 
 	if (find_layer(&g, &ignored) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver home. It is bind-mounted on itself and private, which is part of the protocol between the tools: a layer
- * mounted by one that left it out disappears below the mount that the next one adds (docs/format/drivers.md, "Init order").
+ * The driver home. It is bind-mounted on itself and private, which is part of the protocol between
+ * the tools: a layer mounted by one that left it out disappears below the mount that the next one
+ * adds (docs/format/drivers.md, "Init order").
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -63,9 +64,10 @@ int overlay_mount_home(struct overlay *o, cst_error **error)
 	if (r < 0)
 		return r;
 	if (below) {
-		log_warning("%s is in use by a program that does not mount it on itself (skip_mount_home): "
-			    "leaving it as it is",
-			    o->base.home);
+		log_warning("%s is in use by a program that does not mount it on itself "
+		            "(skip_mount_home): "
+		            "leaving it as it is",
+		            o->base.home);
 		return 0;
 	}
 	if (sys_mount(o->base.home, o->base.home, "none", MS_BIND, NULL) < 0)
@@ -90,7 +92,8 @@ int overlay_unmount_home(struct overlay *o, cst_error **error)
 	if (r < 0)
 		return r;
 	/* A file system of its own that somebody mounted there is not ours to take away. */
-	if (fstat(fd, &home_st) < 0 || fstat(root_fd, &root_st) < 0 || home_st.st_dev != root_st.st_dev)
+	if (fstat(fd, &home_st) < 0 || fstat(root_fd, &root_st) < 0 ||
+	    home_st.st_dev != root_st.st_dev)
 		return 0;
 	if (mountinfo_is_mount_point(fd, "") != 1)
 		return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Id-mapped lowers (docs/format/drivers.md, "Id-mapped mounts"): one detached clone of the home with the maps on it, below
- * which every ancestor is opened. The maps come as a user namespace, kept per set of maps.
+ * Id-mapped lowers (docs/format/drivers.md, "Id-mapped mounts"): one detached clone of the home
+ * with the maps on it, below which every ancestor is opened. The maps come as a user namespace,
+ * kept per set of maps.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -20,27 +21,31 @@
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
 #endif
-#define CLOSE_ON_EXEC	O_CLOEXEC
+#define CLOSE_ON_EXEC   O_CLOEXEC
 #define ATTRIBUTE_IDMAP 0x00100000
-#define MOVE_EMPTY	(0x4 | 0x40) /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
+#define MOVE_EMPTY      (0x4 | 0x40) /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
 #endif
-#define HOLDER_STACK	(64 * 1024)
-#define MAX_NAMESPACES	16
+#define HOLDER_STACK   (64 * 1024)
+#define MAX_NAMESPACES 16
 
 /*
- * A user namespace exists only as long as a process or a descriptor is in it, and only a process can make one; a threaded
- * process cannot unshare. So a child is cloned that does nothing but be there while its three files under /proc are opened,
- * about 50 microseconds. What makes that safe in a library:
- *  - it shares memory (CLONE_VM), so nothing is copied and no lock is left held in a copy; it runs on a stack of its own
- *    and calls prctl(2), getppid(2) and pause(2) only, none of which can fail here or touches anything of the process;
- *  - it shares the table of descriptors (CLONE_FILES), so it keeps no lock or file open beyond the parent's life;
+ * A user namespace exists only as long as a process or a descriptor is in it, and only a process
+ * can make one; a threaded process cannot unshare. So a child is cloned that does nothing but be
+ * there while its three files under /proc are opened, about 50 microseconds. What makes that safe
+ * in a library:
+ *  - it shares memory (CLONE_VM), so nothing is copied and no lock is left held in a copy; it runs
+ * on a stack of its own and calls prctl(2), getppid(2) and pause(2) only, none of which can fail
+ * here or touches anything of the process;
+ *  - it shares the table of descriptors (CLONE_FILES), so it keeps no lock or file open beyond the
+ * parent's life;
  *  - all signals are blocked in it, so no handler of the program runs there;
- *  - its exit signal is 0: no SIGCHLD, and no wait() of the program finds it; it is killed and reaped by its pidfd;
+ *  - its exit signal is 0: no SIGCHLD, and no wait() of the program finds it; it is killed and
+ * reaped by its pidfd;
  *  - it dies with the thread that made it.
  */
 #if defined(__SANITIZE_ADDRESS__)
@@ -68,7 +73,8 @@ static void holder_stop(struct holder *h)
 
 	if (h->pidfd >= 0) {
 		(void)syscall(SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0);
-		while (waitid((idtype_t)P_PIDFD, (id_t)h->pidfd, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+		while (waitid((idtype_t)P_PIDFD, (id_t)h->pidfd, &info, WEXITED | __WALL) < 0 &&
+		       errno == EINTR)
 			;
 		closep(&h->pidfd);
 	}
@@ -82,7 +88,8 @@ static int holder_start(struct holder *h, cst_error **error)
 	int errnum = 0;
 	void *stack;
 
-	stack = mmap(NULL, HOLDER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	stack = mmap(NULL, HOLDER_STACK, PROT_READ | PROT_WRITE,
+	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (stack == MAP_FAILED)
 		return error_oom(error);
 	h->stack = stack;
@@ -90,7 +97,7 @@ static int holder_start(struct holder *h, cst_error **error)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	h->pid = clone(hold_namespace, (char *)stack + HOLDER_STACK,
-		       CLONE_NEWUSER | CLONE_VM | CLONE_FILES | CLONE_PIDFD, &h->parent, &h->pidfd);
+	               CLONE_NEWUSER | CLONE_VM | CLONE_FILES | CLONE_PIDFD, &h->parent, &h->pidfd);
 	if (h->pid < 0)
 		errnum = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -101,7 +108,8 @@ static int holder_start(struct holder *h, cst_error **error)
 	return 0;
 }
 
-static int open_proc(const struct holder *h, const char *name, int flags, int *ret_fd, cst_error **error)
+static int open_proc(const struct holder *h, const char *name, int flags, int *ret_fd,
+                     cst_error **error)
 {
 	char path[64];
 
@@ -115,8 +123,8 @@ static int write_map(int fd, const struct idmap *map, const char *what, cst_erro
 	_cleanup_strbuf_ struct strbuf text = {0};
 
 	for (size_t i = 0; i < map->len; i++)
-		strbuf_addf(&text, "%u %u %u\n", map->ranges[i].container_id, map->ranges[i].host_id,
-			    map->ranges[i].size);
+		strbuf_addf(&text, "%u %u %u\n", map->ranges[i].container_id,
+		            map->ranges[i].host_id, map->ranges[i].size);
 	if (!map->len)
 		strbuf_adds(&text, "0 0 4294967295\n");
 	if (text.failed)
@@ -155,11 +163,11 @@ static char *maps_key(const struct idmaps *maps)
 	_cleanup_strbuf_ struct strbuf text = {0};
 
 	for (size_t i = 0; i < maps->uids.len; i++)
-		strbuf_addf(&text, "u%u:%u:%u", maps->uids.ranges[i].container_id, maps->uids.ranges[i].host_id,
-			    maps->uids.ranges[i].size);
+		strbuf_addf(&text, "u%u:%u:%u", maps->uids.ranges[i].container_id,
+		            maps->uids.ranges[i].host_id, maps->uids.ranges[i].size);
 	for (size_t i = 0; i < maps->gids.len; i++)
-		strbuf_addf(&text, "g%u:%u:%u", maps->gids.ranges[i].container_id, maps->gids.ranges[i].host_id,
-			    maps->gids.ranges[i].size);
+		strbuf_addf(&text, "g%u:%u:%u", maps->gids.ranges[i].container_id,
+		            maps->gids.ranges[i].host_id, maps->gids.ranges[i].size);
 	return strbuf_steal(&text);
 }
 
@@ -179,17 +187,20 @@ static void keep_namespace(struct overlay *o, char **key, int fd)
 
 	if (o->n_namespaces >= MAX_NAMESPACES)
 		return;
-	grown = grow_array(o->namespaces, &o->namespaces_capacity, o->n_namespaces + 1, sizeof(*grown));
+	grown = grow_array(o->namespaces, &o->namespaces_capacity, o->n_namespaces + 1,
+	                   sizeof(*grown));
 	if (!grown)
 		return;
 	o->namespaces = grown;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy >= 0)
-		grown[o->n_namespaces++] = (struct overlay_userns){.key = steal_ptr(key), .fd = copy};
+		grown[o->n_namespaces++] =
+		        (struct overlay_userns){.key = steal_ptr(key), .fd = copy};
 }
 
 /* A descriptor of a namespace with these maps, the caller's to close. */
-static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_fd, cst_error **error)
+static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_fd,
+                         cst_error **error)
 {
 	_cleanup_free_ char *key = maps_key(maps);
 	int r = 0, fd;
@@ -209,12 +220,14 @@ static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_
 	return r;
 }
 
-static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int userns_fd, int *ret_fd,
-			cst_error **error)
+static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int userns_fd,
+                        int *ret_fd, cst_error **error)
 {
-	struct mount_attr_v0 attributes = {
-		.attr_set = ATTRIBUTE_IDMAP, .propagation = MS_PRIVATE, .userns_fd = (uint64_t)userns_fd};
-	_cleanup_close_ int tree = sys_open_tree(home_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | CLOSE_ON_EXEC);
+	struct mount_attr_v0 attributes = {.attr_set = ATTRIBUTE_IDMAP,
+	                                   .propagation = MS_PRIVATE,
+	                                   .userns_fd = (uint64_t)userns_fd};
+	_cleanup_close_ int tree =
+	        sys_open_tree(home_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | CLOSE_ON_EXEC);
 
 	if (tree < 0)
 		return error_sys(error, errno, "open_tree %s", o->homes[home].path);
@@ -226,7 +239,7 @@ static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int u
 
 /* Detached clones of the homes, their ids mapped. */
 static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const struct idmaps *maps,
-		      struct overlay_dirs *ret, cst_error **error)
+                      struct overlay_dirs *ret, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs clones = {.fds = new0(int, dirs->n)};
 	_cleanup_close_ int userns_fd = -1;
@@ -238,7 +251,8 @@ static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const 
 	for (; r == 0 && clones.n < dirs->n; clones.n++) {
 		clones.fds[clones.n] = -1;
 		if (dirs->fds[clones.n] >= 0)
-			r = clone_mapped(o, clones.n, dirs->fds[clones.n], userns_fd, &clones.fds[clones.n], error);
+			r = clone_mapped(o, clones.n, dirs->fds[clones.n], userns_fd,
+			                 &clones.fds[clones.n], error);
 	}
 	if (r < 0)
 		return r;
@@ -247,7 +261,8 @@ static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const 
 	return 0;
 }
 
-/* Kernels before 6.15 take only lowers that are attached somewhere: <layer>/mapped/<n>, until detached again. */
+/* Kernels before 6.15 take only lowers that are attached somewhere: <layer>/mapped/<n>, until
+ * detached again. */
 static int attach(const struct overlay_dirs *clones, int layer_fd, cst_error **error)
 {
 	char name[32];
@@ -272,7 +287,8 @@ static int attach(const struct overlay_dirs *clones, int layer_fd, cst_error **e
 void overlay_idmapped_detach(int layer_fd, const char *layer_path)
 {
 	_cleanup_strv_ struct strv names = {0};
-	_cleanup_close_ int fd = openat(layer_fd, "mapped", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(layer_fd, "mapped", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_error_ cst_error *problem = NULL;
 
 	if (fd < 0 || fs_list_dir(fd, ".", &names, layer_path, &problem) < 0)
@@ -286,8 +302,9 @@ void overlay_idmapped_detach(int layer_fd, const char *layer_path)
 	}
 }
 
-int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mount, const struct idmaps *maps, int layer_fd,
-			      const char *layer_path, int target_fd, const char *target, cst_error **error)
+int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mount,
+                              const struct idmaps *maps, int layer_fd, const char *layer_path,
+                              int target_fd, const char *target, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_dirs_ struct overlay_dirs clones = {0};

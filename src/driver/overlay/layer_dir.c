@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a layer's directory says about itself: `link`, its short name in l/, and its ancestors, in `lower` (short names, read
- * by every release) and `lower-layers` (IDs, from 1.64 on, which win). docs/format/drivers.md, "lower, lower-layers".
+ * What a layer's directory says about itself: `link`, its short name in l/, and its ancestors, in
+ * `lower` (short names, read by every release) and `lower-layers` (IDs, from 1.64 on, which win).
+ * docs/format/drivers.md, "lower, lower-layers".
  */
 #include "base/fs.h"
 #include "base/id.h"
@@ -12,8 +13,8 @@
 
 bool overlay_id_ok(const char *id)
 {
-	return path_is_component(id) && !streq(id, OVERLAY_LINK_DIR) && !streq(id, OVERLAY_STAGING_DIR) &&
-	       !streq(id, OVERLAY_TEMP_DIR);
+	return path_is_component(id) && !streq(id, OVERLAY_LINK_DIR) &&
+	       !streq(id, OVERLAY_STAGING_DIR) && !streq(id, OVERLAY_TEMP_DIR);
 }
 
 ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id)
@@ -27,15 +28,15 @@ ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id)
 	return -1;
 }
 
-int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id, size_t *ret_home,
-		       int *ret_fd, cst_error **error)
+int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                       size_t *ret_home, int *ret_fd, cst_error **error)
 {
 	ssize_t home = overlay_find(dirs, id);
 	int fd;
 
 	if (home < 0)
-		return error_wrap_code(error, CST_ELAYER_UNKNOWN, "no directory of layer \"%s\" in %s", id,
-				       o->base.home);
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+		                       "no directory of layer \"%s\" in %s", id, o->base.home);
 	fd = openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", o->homes[home].path, id);
@@ -60,10 +61,11 @@ int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 }
 
 /* Text of a small file of a layer; *ret stays NULL if there is none. */
-static int read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-			   const char *name, char **ret, cst_error **error)
+static int read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                           const char *id, const char *name, char **ret, cst_error **error)
 {
-	_cleanup_free_ char *path = path_join(id, name), *shown = path_join3(o->homes[home].path, id, name);
+	_cleanup_free_ char *path = path_join(id, name),
+	                    *shown = path_join3(o->homes[home].path, id, name);
 	_cleanup_close_ int fd = -1;
 	size_t len;
 
@@ -75,7 +77,8 @@ static int read_layer_file(const struct overlay *o, const struct overlay_dirs *d
 	return fs_read_fd(fd, shown, OVERLAY_SHORT_FILE, ret, &len, error);
 }
 
-/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of another form. */
+/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of
+ * another form. */
 static char *follow_link(int home_fd, const char *link)
 {
 	_cleanup_free_ char *path = path_join(OVERLAY_LINK_DIR, link), *target = NULL;
@@ -101,20 +104,22 @@ static char *follow_link(int home_fd, const char *link)
 	return NULL;
 }
 
-int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
-		     const char *id, cst_error **error)
+int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *link, const char *id, cst_error **error)
 {
-	_cleanup_free_ char *target = path_join3("..", id, "diff"), *path = path_join(OVERLAY_LINK_DIR, link);
+	_cleanup_free_ char *target = path_join3("..", id, "diff"),
+	                    *path = path_join(OVERLAY_LINK_DIR, link);
 
 	if (!target || !path)
 		return error_oom(error);
 	if (sys_symlinkat(target, dirs->fds[home], path) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "symlink %s %s/%s", target, o->homes[home].path, path);
+		return error_sys(error, errno, "symlink %s %s/%s", target, o->homes[home].path,
+		                 path);
 	return 0;
 }
 
-int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
-		   const char *id, cst_error **error)
+int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                   const char *link, const char *id, cst_error **error)
 {
 	_cleanup_free_ char *target = NULL, *path = NULL;
 
@@ -131,8 +136,8 @@ int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, siz
 	return 0;
 }
 
-int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		      char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	int r;
@@ -153,8 +158,8 @@ static bool may_write(const struct overlay *o, size_t home)
 }
 
 /* The short name that l/ has for a layer. */
-static int find_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-			char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+static int find_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                        const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	_cleanup_strv_ struct strv links = {0};
 	int r;
@@ -176,10 +181,11 @@ static int find_link_of(const struct overlay *o, const struct overlay_dirs *dirs
 	return overlay_new_link(ret, error);
 }
 
-static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-			     const char *link, cst_error **error)
+static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                             const char *id, const char *link, cst_error **error)
 {
-	_cleanup_close_ int fd = openat(dirs->fds[home], id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(dirs->fds[home], id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", o->homes[home].path, id);
@@ -187,8 +193,8 @@ static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs 
 	return fs_replace_file(fd, "link", link, OVERLAY_LINK_LEN, 0644, FS_DURABLE, NULL, error);
 }
 
-int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		       char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	_cleanup_free_ char *target = NULL;
 	char link[OVERLAY_LINK_LEN + 1];
@@ -216,9 +222,10 @@ int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs,
 
 /* ---- parents ---- */
 
-/* Looks for the layer whose `link` file names `link`, in every home, and makes the l/ entry again. */
-static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link, char **ret,
-		       cst_error **error)
+/* Looks for the layer whose `link` file names `link`, in every home, and makes the l/ entry again.
+ */
+static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link,
+                       char **ret, cst_error **error)
 {
 	for (size_t home = 0; home < dirs->n; home++) {
 		_cleanup_strv_ struct strv names = {0};
@@ -231,7 +238,8 @@ static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs,
 			const char *id = names.items[i];
 			struct stat st;
 
-			if (!overlay_id_ok(id) || fstatat(dirs->fds[home], id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			if (!overlay_id_ok(id) ||
+			    fstatat(dirs->fds[home], id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 			    !S_ISDIR(st.st_mode))
 				continue;
 			r = read_layer_file(o, dirs, home, id, "link", &text, error);
@@ -240,8 +248,11 @@ static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs,
 			*ret = strdup(id);
 			if (!*ret)
 				return error_oom(error);
-			log_warning("making the lost link %s/l/%s again", o->homes[home].path, link);
-			return may_write(o, home) ? overlay_make_link(o, dirs, home, link, id, error) : 0;
+			log_warning("making the lost link %s/l/%s again", o->homes[home].path,
+			            link);
+			return may_write(o, home)
+			               ? overlay_make_link(o, dirs, home, link, id, error)
+			               : 0;
 		}
 		if (r < 0)
 			return r;
@@ -249,9 +260,10 @@ static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs,
 	return 0;
 }
 
-/* The layer of l/<link> in any home. `expected`: what lower-layers says there, NULL if there is no such file. */
+/* The layer of l/<link> in any home. `expected`: what lower-layers says there, NULL if there is no
+ * such file. */
 static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link,
-			const char *expected, char **ret, cst_error **error)
+                        const char *expected, char **ret, cst_error **error)
 {
 	_cleanup_free_ char *id = NULL;
 	ssize_t home;
@@ -291,8 +303,9 @@ static int split_list(char *text, struct strv *ret, cst_error **error)
 }
 
 /* `lower` into IDs, held against those of `lower-layers` where that exists (`expected`). */
-static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		      const struct strv *expected, struct strv *ret, cst_error **error)
+static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *id, const struct strv *expected, struct strv *ret,
+                      cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_strv_ struct strv links = {0};
@@ -304,30 +317,33 @@ static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, 
 	if (r < 0 || !text)
 		return r;
 	if (expected && links.len != expected->len)
-		return error_set(error, CST_ECORRUPT, "%s/%s: lower has %zu layers, lower-layers %zu",
-				 o->homes[home].path, id, links.len, expected->len);
+		return error_set(error, CST_ECORRUPT,
+		                 "%s/%s: lower has %zu layers, lower-layers %zu",
+		                 o->homes[home].path, id, links.len, expected->len);
 	for (size_t i = 0; i < links.len; i++) {
 		const char *link = links.items[i], *want = expected ? expected->items[i] : NULL;
 		char *parent = NULL;
 
 		if (!has_prefix(link, OVERLAY_LINK_DIR "/") || !path_is_component(link + 2))
-			return error_set(error, CST_ECORRUPT, "%s/%s/lower: \"%s\" is not the name of a link",
-					 o->homes[home].path, id, link);
+			return error_set(error, CST_ECORRUPT,
+			                 "%s/%s/lower: \"%s\" is not the name of a link",
+			                 o->homes[home].path, id, link);
 		r = resolve_link(o, dirs, link + 2, want, &parent, error);
 		if (r < 0)
 			return r;
 		if (!strv_take(ret, parent))
 			return error_oom(error);
 		if (want && !streq(want, parent))
-			return error_set(error, CST_ECORRUPT,
-					 "%s/%s: lower (%s, layer %s) and lower-layers (%s) disagree",
-					 o->homes[home].path, id, link, parent, want);
+			return error_set(
+			        error, CST_ECORRUPT,
+			        "%s/%s: lower (%s, layer %s) and lower-layers (%s) disagree",
+			        o->homes[home].path, id, link, parent, want);
 	}
 	return 0;
 }
 
-int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		    struct strv *ret, cst_error **error)
+int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, struct strv *ret, cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_strv_ struct strv by_id = {0}, by_link = {0};
@@ -340,8 +356,9 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 		return r;
 	for (size_t i = 0; i < by_id.len; i++)
 		if (!overlay_id_ok(by_id.items[i]))
-			return error_set(error, CST_ECORRUPT, "%s/%s/lower-layers: \"%s\" is not a layer ID",
-					 o->homes[home].path, id, by_id.items[i]);
+			return error_set(error, CST_ECORRUPT,
+			                 "%s/%s/lower-layers: \"%s\" is not a layer ID",
+			                 o->homes[home].path, id, by_id.items[i]);
 	r = read_lower(o, dirs, home, id, text ? &by_id : NULL, &by_link, error);
 	if (r < 0)
 		return r;
@@ -353,15 +370,16 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 	return 0;
 }
 
-static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id, struct strbuf *links,
-		       cst_error **error)
+static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                       struct strbuf *links, cst_error **error)
 {
 	char link[OVERLAY_LINK_LEN + 1];
 	ssize_t home = overlay_find(dirs, id);
 	int r;
 
 	if (home < 0)
-		return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"", o->base.home, id);
+		return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"",
+		                 o->base.home, id);
 	r = overlay_layer_link(o, dirs, (size_t)home, id, link, error);
 	if (r == 0)
 		strbuf_addf(links, "%s" OVERLAY_LINK_DIR "/%s", links->len ? ":" : "", link);
@@ -369,8 +387,9 @@ static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs,
 }
 
 /* The short names of a layer's ancestors, as its `lower` has them. */
-static int add_parent_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-			    const struct strv *parents, struct strbuf *links, cst_error **error)
+static int add_parent_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, const struct strv *parents, struct strbuf *links,
+                            cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	int r;
@@ -388,9 +407,11 @@ static int add_parent_links(const struct overlay *o, const struct overlay_dirs *
 	return r;
 }
 
-/* IDs of a layer's ancestors as its children's `lower-layers` repeats them, without looking at each. */
-static int add_parent_ids(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-			  struct strv *parents, struct strbuf *ids, cst_error **error)
+/* IDs of a layer's ancestors as its children's `lower-layers` repeats them, without looking at
+ * each. */
+static int add_parent_ids(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                          const char *id, struct strv *parents, struct strbuf *ids,
+                          cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	int r;
@@ -405,8 +426,8 @@ static int add_parent_ids(const struct overlay *o, const struct overlay_dirs *di
 	return r;
 }
 
-int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs, const char *parent, char **lower,
-			char **lower_layers, cst_error **error)
+int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
+                        const char *parent, char **lower, char **lower_layers, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf links = {0}, ids = {0};
 	_cleanup_strv_ struct strv parents = {0};
@@ -444,7 +465,8 @@ void overlay_lowers_free(struct overlay_lowers *lowers)
 	*lowers = (struct overlay_lowers){0};
 }
 
-int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name, cst_error **error)
+int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
+                       cst_error **error)
 {
 	struct overlay_lower *items;
 	char *path;
@@ -461,13 +483,14 @@ int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *i
 }
 
 /* `diff`, if wanted, then diff1, diff2, ... which a change of id maps leaves behind. */
-static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id, bool content,
-			   struct overlay_lowers *lowers, cst_error **error)
+static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id,
+                           bool content, struct overlay_lowers *lowers, cst_error **error)
 {
 	int r = content ? overlay_lowers_add(lowers, home, id, "diff", error) : 0;
 
 	for (unsigned n = 1; r == 0; n++) {
-		_cleanup_free_ char *name = str_printf("diff%u", n), *path = name ? path_join(id, name) : NULL;
+		_cleanup_free_ char *name = str_printf("diff%u", n),
+		                    *path = name ? path_join(id, name) : NULL;
 
 		if (!path)
 			return error_oom(error);
@@ -483,8 +506,9 @@ char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *l
 	return path_join(o->homes[lower->home].path, lower->path);
 }
 
-int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		   const struct strv *parents, bool content, struct overlay_lowers *ret, cst_error **error)
+int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                   const char *id, const struct strv *parents, bool content,
+                   struct overlay_lowers *ret, cst_error **error)
 {
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	int r;
@@ -495,8 +519,9 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 		ssize_t at = overlay_find(dirs, parent);
 
 		if (at < 0)
-			return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"",
-					 o->base.home, parent);
+			return error_sys(error, ENOENT,
+			                 "can't stat (or find?) lower layer \"%s/%s/diff\"",
+			                 o->base.home, parent);
 		r = add_generations(dirs, (size_t)at, parent, true, &lowers, error);
 	}
 	if (r < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One overlay mount. The lowers go to the kernel one by one, by descriptor, so that their number, their length and the
- * characters in their names do not matter (Linux 6.13); older kernels get them as strings, which are paths below
- * /proc/self/fd: short, and free of what mount(2) data would need quoted.
+ * One overlay mount. The lowers go to the kernel one by one, by descriptor, so that their number,
+ * their length and the characters in their names do not matter (Linux 6.13); older kernels get them
+ * as strings, which are paths below /proc/self/fd: short, and free of what mount(2) data would need
+ * quoted.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -70,15 +71,16 @@ static char *describe(const struct overlay *o, const struct overlay_mount *m)
 	return strbuf_steal(&text);
 }
 
-static int mount_error(const struct overlay *o, const struct overlay_mount *m, const char *target, int errnum,
-		       const char *kernel, cst_error **error)
+static int mount_error(const struct overlay *o, const struct overlay_mount *m, const char *target,
+                       int errnum, const char *kernel, cst_error **error)
 {
 	_cleanup_free_ char *data = describe(o, m);
 	int r;
 
 	if (!data)
 		return error_oom(error);
-	r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target, data);
+	r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target,
+	              data);
 	if (!isempty(kernel))
 		error_suffix(error, " (%s)", kernel);
 	return r;
@@ -112,19 +114,22 @@ static int open_lower(const struct overlay_mount *m, size_t i)
 {
 	const struct overlay_lower *lower = &m->lowers->items[i];
 
-	return openat(m->dirs->fds[lower->home], lower->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return openat(m->dirs->fds[lower->home], lower->path,
+	              O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static int lower_error(const struct overlay *o, const struct overlay_mount *m, size_t i, cst_error **error)
+static int lower_error(const struct overlay *o, const struct overlay_mount *m, size_t i,
+                       cst_error **error)
 {
 	int errnum = errno;
 	_cleanup_free_ char *path = overlay_lower_shown(o, &m->lowers->items[i]);
 
 	if (errnum == ENOTDIR || errnum == ELOOP)
 		return error_set(error, CST_ENOTSUP,
-				 "%s is not a directory: layers of an additional layer store are not supported yet "
-				 "by this build",
-				 strempty(path));
+		                 "%s is not a directory: layers of an additional layer store are "
+		                 "not supported yet "
+		                 "by this build",
+		                 strempty(path));
 	return error_sys(error, errnum, "can't stat (or find?) lower layer \"%s\"", strempty(path));
 }
 
@@ -154,14 +159,15 @@ static int set_option(int fs_fd, const char *option)
 }
 
 /* 0, or -1 and errno; sets everything but the lowers. */
-static int set_rest(int fs_fd, const struct overlay_mount *m, enum overlay_mount_interface interface)
+static int set_rest(int fs_fd, const struct overlay_mount *m,
+                    enum overlay_mount_interface interface)
 {
 	unsigned long flags = m->options->flags;
 
 	if (sys_fsconfig(fs_fd, CONFIG_STRING, "source", "overlay", 0) < 0)
 		return -1;
 	if (m->upper_fd >= 0 && (set_directory(fs_fd, "upperdir", m->upper_fd, interface) < 0 ||
-				 set_directory(fs_fd, "workdir", m->work_fd, interface) < 0))
+	                         set_directory(fs_fd, "workdir", m->work_fd, interface) < 0))
 		return -1;
 	if ((flags & MS_RDONLY) && sys_fsconfig(fs_fd, CONFIG_FLAG, "ro", NULL, 0) < 0)
 		return -1;
@@ -179,28 +185,37 @@ static int set_rest(int fs_fd, const struct overlay_mount *m, enum overlay_mount
 
 static unsigned mount_attributes(unsigned long flags)
 {
-	return (flags & MS_RDONLY ? ATTRIBUTE_RDONLY : 0) | (flags & MS_NOSUID ? ATTRIBUTE_NOSUID : 0) |
-	       (flags & MS_NODEV ? ATTRIBUTE_NODEV : 0) | (flags & MS_NOEXEC ? ATTRIBUTE_NOEXEC : 0) |
+	return (flags & MS_RDONLY ? ATTRIBUTE_RDONLY : 0) |
+	       (flags & MS_NOSUID ? ATTRIBUTE_NOSUID : 0) |
+	       (flags & MS_NODEV ? ATTRIBUTE_NODEV : 0) |
+	       (flags & MS_NOEXEC ? ATTRIBUTE_NOEXEC : 0) |
 	       (flags & MS_NODIRATIME ? ATTRIBUTE_NODIRATIME : 0) |
-	       (flags & MS_STRICTATIME ? ATTRIBUTE_STRICTATIME : flags & MS_NOATIME ? ATTRIBUTE_NOATIME : 0);
+	       (flags & MS_STRICTATIME ? ATTRIBUTE_STRICTATIME
+	        : flags & MS_NOATIME   ? ATTRIBUTE_NOATIME
+	                               : 0);
 }
 
-/* This kernel's overlay does not take lowers this way at all: the very first is refused as a parameter, not for what it is. */
+/* This kernel's overlay does not take lowers this way at all: the very first is refused as a
+ * parameter, not for what it is. */
 static bool is_unknown_parameter(int errnum, const char *kernel)
 {
-	return errnum == EINVAL && (isempty(kernel) || strstr(kernel, "Unknown parameter 'lowerdir+'") ||
-				    strstr(kernel, "Bad value for 'lowerdir+'"));
+	return errnum == EINVAL &&
+	       (isempty(kernel) || strstr(kernel, "Unknown parameter 'lowerdir+'") ||
+	        strstr(kernel, "Bad value for 'lowerdir+'"));
 }
 
 /* A detached mount in *ret_fd; 1: this interface is missing here. */
-static int mount_by_context(const struct overlay *o, const struct overlay_mount *m, const char *target,
-			    enum overlay_mount_interface interface, int *ret_fd, cst_error **error)
+static int mount_by_context(const struct overlay *o, const struct overlay_mount *m,
+                            const char *target, enum overlay_mount_interface interface, int *ret_fd,
+                            cst_error **error)
 {
 	_cleanup_close_ int fs_fd = sys_fsopen("overlay", FSOPEN_CLOEXEC), mount_fd = -1;
 	char kernel[512] = "";
 
 	if (fs_fd < 0)
-		return errno == ENOSYS || errno == EPERM ? 1 : mount_error(o, m, target, errno, NULL, error);
+		return errno == ENOSYS || errno == EPERM
+		               ? 1
+		               : mount_error(o, m, target, errno, NULL, error);
 	for (size_t i = 0; i < m->lowers->len; i++) {
 		_cleanup_close_ int lower = open_lower(m, i);
 		int errnum;
@@ -215,7 +230,8 @@ static int mount_by_context(const struct overlay *o, const struct overlay_mount 
 			return 1;
 		return mount_error(o, m, target, errnum, kernel, error);
 	}
-	if (set_rest(fs_fd, m, interface) == 0 && sys_fsconfig(fs_fd, CONFIG_CREATE, NULL, NULL, 0) == 0)
+	if (set_rest(fs_fd, m, interface) == 0 &&
+	    sys_fsconfig(fs_fd, CONFIG_CREATE, NULL, NULL, 0) == 0)
 		mount_fd = sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, mount_attributes(m->options->flags));
 	if (mount_fd < 0) {
 		int errnum = errno;
@@ -246,7 +262,8 @@ static void classic_close(struct classic *c)
 	free(c->fds);
 }
 
-static int classic_open(const struct overlay *o, const struct overlay_mount *m, struct classic *c, cst_error **error)
+static int classic_open(const struct overlay *o, const struct overlay_mount *m, struct classic *c,
+                        cst_error **error)
 {
 	c->fds = new0(int, m->lowers->len + 1);
 	if (!c->fds)
@@ -260,14 +277,16 @@ static int classic_open(const struct overlay *o, const struct overlay_mount *m, 
 }
 
 /* Data with every directory as its descriptor's number behind `prefix`. */
-static char *data_by_number(const struct overlay_mount *m, const struct classic *c, const char *prefix)
+static char *data_by_number(const struct overlay_mount *m, const struct classic *c,
+                            const char *prefix)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
 
 	for (size_t i = 0; i < c->n; i++)
 		strbuf_addf(&text, "%s%s%d", i ? ":" : "lowerdir=", prefix, c->fds[i]);
 	if (m->upper_fd >= 0)
-		strbuf_addf(&text, ",upperdir=%s%d,workdir=%s%d", prefix, m->upper_fd, prefix, m->work_fd);
+		strbuf_addf(&text, ",upperdir=%s%d,workdir=%s%d", prefix, m->upper_fd, prefix,
+		            m->work_fd);
 	for (size_t i = 0; i < m->options->data.len; i++)
 		strbuf_addf(&text, ",%s", m->options->data.items[i]);
 	if (!isempty(m->label))
@@ -281,8 +300,8 @@ struct mount_call {
 	int errnum;
 };
 
-/* In a thread that has a working directory of its own, so that numbers alone name the descriptors and the process never
- * leaves where it is. */
+/* In a thread that has a working directory of its own, so that numbers alone name the descriptors
+ * and the process never leaves where it is. */
 static void *mount_in_fd_directory(void *userdata)
 {
 	struct mount_call *call = userdata;
@@ -310,7 +329,8 @@ static int mount_from_thread(struct mount_call *call)
 	return call->errnum;
 }
 
-static int mount_classic(const struct overlay *o, const struct overlay_mount *m, const char *target, cst_error **error)
+static int mount_classic(const struct overlay *o, const struct overlay_mount *m, const char *target,
+                         cst_error **error)
 {
 	_cleanup_(classic_close) struct classic c = {0};
 	_cleanup_free_ char *data = describe(o, m);
@@ -338,9 +358,10 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 		if (!data)
 			return error_oom(error);
 		if (strlen(data) >= limit)
-			return error_set(error, CST_ENOTSUP,
-					 "cannot mount layer, mount data %s too large %zu >= page size %zu", data,
-					 strlen(data), limit);
+			return error_set(
+			        error, CST_ENOTSUP,
+			        "cannot mount layer, mount data %s too large %zu >= page size %zu",
+			        data, strlen(data), limit);
 		call.data = data;
 		errnum = mount_from_thread(&call);
 	} else if (sys_mount("overlay", target, "overlay", m->options->flags, data) < 0) {
@@ -352,8 +373,8 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 /* ---- the two ways to have it ---- */
 
 /* 1: only mount(2) is left. */
-static int mount_detached(const struct overlay *o, const struct overlay_mount *m, const char *target, int *ret_fd,
-			  cst_error **error)
+static int mount_detached(const struct overlay *o, const struct overlay_mount *m,
+                          const char *target, int *ret_fd, cst_error **error)
 {
 	int r = 1;
 
@@ -362,14 +383,16 @@ static int mount_detached(const struct overlay *o, const struct overlay_mount *m
 	return r;
 }
 
-int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd, const char *target,
-		     cst_error **error)
+int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,
+                     const char *target, cst_error **error)
 {
 	_cleanup_close_ int mount_fd = -1;
 	int r;
 
-	if (mount->options->flags & (MS_BIND | MS_REMOUNT | MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
-		return mount_error(o, mount, target, EINVAL, "an option that is no option of a new mount", error);
+	if (mount->options->flags &
+	    (MS_BIND | MS_REMOUNT | MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
+		return mount_error(o, mount, target, EINVAL,
+		                   "an option that is no option of a new mount", error);
 	r = mount_detached(o, mount, target, &mount_fd, error);
 	if (r == 1)
 		return mount_classic(o, mount, target, error);
@@ -380,8 +403,10 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
 	return 0;
 }
 
-/* mount(2) needs a place: one in the staging area, left again at once. The descriptor keeps the mount. */
-static int detach_classic(const struct overlay *o, const struct overlay_mount *m, int *ret_fd, cst_error **error)
+/* mount(2) needs a place: one in the staging area, left again at once. The descriptor keeps the
+ * mount. */
+static int detach_classic(const struct overlay *o, const struct overlay_mount *m, int *ret_fd,
+                          cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, 0), *target = NULL;
 	_cleanup_(tempdir_freep) struct tempdir *temp = NULL;
@@ -409,8 +434,8 @@ static int detach_classic(const struct overlay *o, const struct overlay_mount *m
 	return r;
 }
 
-int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount, struct overlay_detached *ret,
-			   cst_error **error)
+int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount,
+                           struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_detached_ struct overlay_detached detached = {.mount_fd = -1, .root_fd = -1};
 	int r;
@@ -421,7 +446,8 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
 	if (r < 0)
 		return r;
 	if (detached.root_fd < 0)
-		detached.root_fd = openat(detached.mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		detached.root_fd =
+		        openat(detached.mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (detached.root_fd < 0)
 		return error_sys(error, errno, "open a mount of %s", o->base.home);
 	*ret = detached;

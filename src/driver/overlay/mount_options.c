@@ -8,38 +8,38 @@ static const struct {
 	unsigned long flag;
 	bool clear;
 } words[] = {
-	{"async", MS_SYNCHRONOUS, true},
-	{"atime", MS_NOATIME, true},
-	{"bind", MS_BIND, false},
-	{"dev", MS_NODEV, true},
-	{"diratime", MS_NODIRATIME, true},
-	{"dirsync", MS_DIRSYNC, false},
-	{"exec", MS_NOEXEC, true},
-	{"mand", MS_MANDLOCK, false},
-	{"noatime", MS_NOATIME, false},
-	{"nodev", MS_NODEV, false},
-	{"nodiratime", MS_NODIRATIME, false},
-	{"noexec", MS_NOEXEC, false},
-	{"nomand", MS_MANDLOCK, true},
-	{"norelatime", MS_RELATIME, true},
-	{"nostrictatime", MS_STRICTATIME, true},
-	{"nosuid", MS_NOSUID, false},
-	{"private", MS_PRIVATE, false},
-	{"rbind", MS_BIND | MS_REC, false},
-	{"relatime", MS_RELATIME, false},
-	{"remount", MS_REMOUNT, false},
-	{"ro", MS_RDONLY, false},
-	{"rprivate", MS_PRIVATE | MS_REC, false},
-	{"rshared", MS_SHARED | MS_REC, false},
-	{"rslave", MS_SLAVE | MS_REC, false},
-	{"runbindable", MS_UNBINDABLE | MS_REC, false},
-	{"rw", MS_RDONLY, true},
-	{"shared", MS_SHARED, false},
-	{"slave", MS_SLAVE, false},
-	{"strictatime", MS_STRICTATIME, false},
-	{"suid", MS_NOSUID, true},
-	{"sync", MS_SYNCHRONOUS, false},
-	{"unbindable", MS_UNBINDABLE, false},
+        {"async", MS_SYNCHRONOUS, true},
+        {"atime", MS_NOATIME, true},
+        {"bind", MS_BIND, false},
+        {"dev", MS_NODEV, true},
+        {"diratime", MS_NODIRATIME, true},
+        {"dirsync", MS_DIRSYNC, false},
+        {"exec", MS_NOEXEC, true},
+        {"mand", MS_MANDLOCK, false},
+        {"noatime", MS_NOATIME, false},
+        {"nodev", MS_NODEV, false},
+        {"nodiratime", MS_NODIRATIME, false},
+        {"noexec", MS_NOEXEC, false},
+        {"nomand", MS_MANDLOCK, true},
+        {"norelatime", MS_RELATIME, true},
+        {"nostrictatime", MS_STRICTATIME, true},
+        {"nosuid", MS_NOSUID, false},
+        {"private", MS_PRIVATE, false},
+        {"rbind", MS_BIND | MS_REC, false},
+        {"relatime", MS_RELATIME, false},
+        {"remount", MS_REMOUNT, false},
+        {"ro", MS_RDONLY, false},
+        {"rprivate", MS_PRIVATE | MS_REC, false},
+        {"rshared", MS_SHARED | MS_REC, false},
+        {"rslave", MS_SLAVE | MS_REC, false},
+        {"runbindable", MS_UNBINDABLE | MS_REC, false},
+        {"rw", MS_RDONLY, true},
+        {"shared", MS_SHARED, false},
+        {"slave", MS_SLAVE, false},
+        {"strictatime", MS_STRICTATIME, false},
+        {"suid", MS_NOSUID, true},
+        {"sync", MS_SYNCHRONOUS, false},
+        {"unbindable", MS_UNBINDABLE, false},
 };
 
 static bool add_flag(struct overlay_mount_options *options, const char *word)
@@ -56,7 +56,8 @@ static bool add_flag(struct overlay_mount_options *options, const char *word)
 	return false;
 }
 
-int overlay_mount_options_add(struct overlay_mount_options *options, const char *list, cst_error **error)
+int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
+                              cst_error **error)
 {
 	_cleanup_strv_ struct strv items = {0};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md, "Options"). */
+/* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md,
+ * "Options"). */
 #include "base/fs.h"
 #include "driver/backing.h"
 #include "driver/overlay/overlay.h"
@@ -16,7 +17,8 @@ struct parser { /* what is checked only when all options are known */
 
 static int not_yet(const char *what, cst_error **error)
 {
-	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build", what);
+	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build",
+	                 what);
 }
 
 static int parse_bool(const char *value, bool *ret, cst_error **error)
@@ -30,10 +32,12 @@ static int parse_bool(const char *value, bool *ret, cst_error **error)
 			return 0;
 		}
 	}
-	return error_set(error, CST_EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
+	return error_set(error, CST_EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax",
+	                 value);
 }
 
-/* "1.5 kib": whether it is a size, and not zero. The number itself is of no use before there are quotas. */
+/* "1.5 kib": whether it is a size, and not zero. The number itself is of no use before there are
+ * quotas. */
 static int parse_size(const char *value, bool *positive, cst_error **error)
 {
 	size_t end = strlen(value), digits, dots = 0;
@@ -56,11 +60,12 @@ static int parse_size(const char *value, bool *positive, cst_error **error)
 			*positive = *positive || dots == 0 || *suffix != '\0';
 		if (!strchr("0123456789.", value[i]) || dots > 1 || (dots == 1 && digits == 1))
 			return error_set(error, CST_EINVAL,
-					 "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
-					 (int)digits, value);
+			                 "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
+			                 (int)digits, value);
 	}
 	if (digits == 0)
-		return error_set(error, CST_EINVAL, "strconv.ParseFloat: parsing \"\": invalid syntax");
+		return error_set(error, CST_EINVAL,
+		                 "strconv.ParseFloat: parsing \"\": invalid syntax");
 	if (*suffix == '\0')
 		return 0;
 	unit = (char)(*suffix | 0x20);
@@ -76,7 +81,7 @@ static int parse_size(const char *value, bool *positive, cst_error **error)
 }
 
 static int parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret,
-			cst_error **error)
+                        cst_error **error)
 {
 	const char *problem = *value ? NULL : "invalid syntax";
 	uint64_t number = 0;
@@ -92,7 +97,8 @@ static int parse_number(const char *what, const char *value, int base, uint64_t 
 			number = number * (unsigned)base + digit;
 	}
 	if (problem)
-		return error_set(error, CST_EINVAL, "strconv.%s: parsing \"%s\": %s", what, value, problem);
+		return error_set(error, CST_EINVAL, "strconv.%s: parsing \"%s\": %s", what, value,
+		                 problem);
 	*ret = number;
 	return 0;
 }
@@ -112,12 +118,17 @@ static int option_image_store(struct parser *p, const char *value, cst_error **e
 		if (!path)
 			return error_oom(error);
 		if (*path != '/')
-			return error_set(error, CST_EINVAL,
-					 "overlay: image path \"%s\" is not absolute.  Can not be relative", path);
+			return error_set(
+			        error, CST_EINVAL,
+			        "overlay: image path \"%s\" is not absolute.  Can not be relative",
+			        path);
 		if (stat(path, &st) < 0)
-			return error_sys(error, errno, "overlay: can't stat imageStore dir %s: stat %s", path, path);
+			return error_sys(error, errno,
+			                 "overlay: can't stat imageStore dir %s: stat %s", path,
+			                 path);
 		if (!S_ISDIR(st.st_mode))
-			return error_set(error, CST_EINVAL, "overlay: image path \"%s\" must be a directory", path);
+			return error_set(error, CST_EINVAL,
+			                 "overlay: image path \"%s\" must be a directory", path);
 		if (!strv_add(&p->options->image_stores, path))
 			return error_oom(error);
 	}
@@ -139,22 +150,27 @@ static int check_layer_store(const char *text, cst_error **error)
 		return error_oom(error);
 	if (*path != '/')
 		return error_set(error, CST_EINVAL,
-				 "overlay: additionallayerstore path \"%s\" is not absolute.  Can not be relative",
-				 path);
+		                 "overlay: additionallayerstore path \"%s\" is not absolute.  Can "
+		                 "not be relative",
+		                 path);
 	if (stat(path, &st) < 0)
-		return error_sys(error, errno, "overlay: can't stat additionallayerstore dir: stat %s", path);
+		return error_sys(error, errno,
+		                 "overlay: can't stat additionallayerstore dir: stat %s", path);
 	if (!S_ISDIR(st.st_mode))
 		return error_set(error, CST_EINVAL,
-				 "overlay: additionallayerstore path \"%s\" must be a directory", path);
+		                 "overlay: additionallayerstore path \"%s\" must be a directory",
+		                 path);
 	for (size_t i = 1; i < parts.len; i++) {
 		if (!streq(parts.items[i], "ref"))
 			return error_set(error, CST_EINVAL,
-					 "overlay: additionallayerstore config \"%s\" contains unknown option \"%s\"",
-					 path, parts.items[i]);
+			                 "overlay: additionallayerstore config \"%s\" contains "
+			                 "unknown option \"%s\"",
+			                 path, parts.items[i]);
 		if (with_reference)
 			return error_set(error, CST_EINVAL,
-					 "overlay: additionallayerstore config of \"%s\" contains \"ref\" option twice",
-					 path);
+			                 "overlay: additionallayerstore config of \"%s\" contains "
+			                 "\"ref\" option twice",
+			                 path);
 		with_reference = true;
 	}
 	return 0;
@@ -181,7 +197,8 @@ static int option_mount_program(struct parser *p, const char *value, cst_error *
 	if (isempty(value))
 		return 0;
 	if (faccessat(AT_FDCWD, value, F_OK, 0) < 0)
-		return error_sys(error, errno, "overlay: can't stat program \"%s\": faccessat %s", value, value);
+		return error_sys(error, errno, "overlay: can't stat program \"%s\": faccessat %s",
+		                 value, value);
 	p->mount_program = strdup(value);
 	return p->mount_program ? 0 : error_oom(error);
 }
@@ -231,7 +248,8 @@ static int option_sync(struct parser *p, const char *value, cst_error **error)
 
 	if (!none && *value && strcasecmp(value, "filesystem") != 0)
 		return error_set(error, CST_EINVAL,
-				 "invalid sync mode for overlay driver: invalid sync mode: \"%s\"", value);
+		                 "invalid sync mode for overlay driver: invalid sync mode: \"%s\"",
+		                 value);
 	p->options->no_sync = none;
 	return 0;
 }
@@ -260,19 +278,19 @@ static const struct {
 	const char *key;
 	int (*parse)(struct parser *p, const char *value, cst_error **error);
 } known[] = {
-	{"additionalimagestore", option_image_store},
-	{"additionallayerstore", option_layer_store},
-	{"force_mask", option_force_mask},
-	{"ignore_chown_errors", option_ignore_chown_errors},
-	{"imagestore", option_image_store},
-	{"inodes", option_inodes},
-	{"mount_program", option_mount_program},
-	{"mountopt", option_mountopt},
-	{"override_kernel_check", option_ignored},
-	{"size", option_size},
-	{"skip_mount_home", option_skip_mount_home},
-	{"sync", option_sync},
-	{"use_composefs", option_use_composefs},
+        {"additionalimagestore", option_image_store},
+        {"additionallayerstore", option_layer_store},
+        {"force_mask", option_force_mask},
+        {"ignore_chown_errors", option_ignore_chown_errors},
+        {"imagestore", option_image_store},
+        {"inodes", option_inodes},
+        {"mount_program", option_mount_program},
+        {"mountopt", option_mountopt},
+        {"override_kernel_check", option_ignored},
+        {"size", option_size},
+        {"skip_mount_home", option_skip_mount_home},
+        {"sync", option_sync},
+        {"use_composefs", option_use_composefs},
 };
 
 static int parse_option(struct parser *p, const char *name, const char *option, cst_error **error)
@@ -310,14 +328,15 @@ static int check_supported(const struct parser *p, cst_error **error)
 		return r;
 	if (magic != BACKING_XFS)
 		return error_set(error, CST_EINVAL,
-				 "storage option overlay.size and overlay.inodes only supported for backingFS "
-				 "XFS. Found %s",
-				 backing_name(magic));
+		                 "storage option overlay.size and overlay.inodes only supported "
+		                 "for backingFS "
+		                 "XFS. Found %s",
+		                 backing_name(magic));
 	return not_yet("a quota (size, inodes)", error);
 }
 
-int overlay_options_parse(const struct driver_config *config, const char *name, struct overlay_options *ret,
-			  cst_error **error)
+int overlay_options_parse(const struct driver_config *config, const char *name,
+                          struct overlay_options *ret, cst_error **error)
 {
 	_cleanup_(overlay_options_free) struct overlay_options options = {0};
 	struct parser parser = {.options = &options, .graph_root = config->graph_root};

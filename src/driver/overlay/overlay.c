@@ -25,7 +25,8 @@ void overlay_free(struct overlay *o)
 	free(o);
 }
 
-static int add_home(struct overlay *o, const char *root, const char *name, bool writable, cst_error **error)
+static int add_home(struct overlay *o, const char *root, const char *name, bool writable,
+                    cst_error **error)
 {
 	char *path = path_join(root, name);
 
@@ -35,7 +36,8 @@ static int add_home(struct overlay *o, const char *root, const char *name, bool 
 	return 0;
 }
 
-static int set_homes(struct overlay *o, const struct driver_config *config, const char *name, cst_error **error)
+static int set_homes(struct overlay *o, const struct driver_config *config, const char *name,
+                     cst_error **error)
 {
 	bool has_image_store = !isempty(config->image_store);
 	int r;
@@ -55,7 +57,8 @@ static int set_homes(struct overlay *o, const struct driver_config *config, cons
 }
 
 /* A handle with what can be told without touching anything. */
-int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret, cst_error **error)
+int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
+                cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = new0(struct overlay, 1);
 	int r;
@@ -78,7 +81,8 @@ int overlay_new(const struct driver_config *config, const char *name, struct ove
 	return 0;
 }
 
-/* What a failed first start made: an empty home would count as a store of this driver from then on. */
+/* What a failed first start made: an empty home would count as a store of this driver from then on.
+ */
 static void unmake_home(const struct overlay *o)
 {
 	static const char *const dirs[] = {OVERLAY_STAGING_DIR, OVERLAY_LINK_DIR};
@@ -95,7 +99,8 @@ static void unmake_home(const struct overlay *o)
 	(void)sys_unlinkat(AT_FDCWD, o->base.home, AT_REMOVEDIR);
 }
 
-/* All of opening but the home mount: directories and probes, which processes may do at the same time. */
+/* All of opening but the home mount: directories and probes, which processes may do at the same
+ * time. */
 static int prepare(struct overlay *o, cst_error **error)
 {
 	bool created = false;
@@ -113,7 +118,8 @@ static int prepare(struct overlay *o, cst_error **error)
 	return r;
 }
 
-static int open_as(const char *name, const struct driver_config *config, struct driver **ret, cst_error **error)
+static int open_as(const char *name, const struct driver_config *config, struct driver **ret,
+                   cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
 	int r;
@@ -157,8 +163,8 @@ static void close_driver(struct driver *d)
 
 /* ---- shutdown and recovery ---- */
 
-static int recover_area(const struct overlay *o, size_t home, const char *name, enum tempdir_layout layout,
-			cst_error **error)
+static int recover_area(const struct overlay *o, size_t home, const char *name,
+                        enum tempdir_layout layout, cst_error **error)
 {
 	_cleanup_free_ char *root = path_join(o->homes[home].path, name);
 
@@ -178,7 +184,8 @@ static int recover(struct driver *d, cst_error **error)
 	return r;
 }
 
-/* While somebody fills a layer the mount stays: the layer could not be renamed into place without it. */
+/* While somebody fills a layer the mount stays: the layer could not be renamed into place without
+ * it. */
 static int cleanup(struct driver *d, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
@@ -203,10 +210,12 @@ static bool exists(struct driver *d, const char *id)
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	_cleanup_error_ cst_error *ignored = NULL;
 
-	return overlay_dirs_open(overlay_of(d), &dirs, &ignored) == 0 && overlay_find(&dirs, id) >= 0;
+	return overlay_dirs_open(overlay_of(d), &dirs, &ignored) == 0 &&
+	       overlay_find(&dirs, id) >= 0;
 }
 
-static int list_home(const struct overlay *o, int fd, size_t home, struct strv *ids, cst_error **error)
+static int list_home(const struct overlay *o, int fd, size_t home, struct strv *ids,
+                     cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
 	struct stat st;
@@ -216,8 +225,8 @@ static int list_home(const struct overlay *o, int fd, size_t home, struct strv *
 	for (size_t i = 0; r == 0 && i < names.len; i++) {
 		const char *name = names.items[i];
 
-		if (overlay_id_ok(name) && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-		    !strv_add(ids, name))
+		if (overlay_id_ok(name) && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode) && !strv_add(ids, name))
 			r = error_oom(error);
 	}
 	return r;
@@ -248,12 +257,12 @@ int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
 	const struct {
 		const char *key, *value;
 	} rows[] = {
-		{"Backing Filesystem", backing_name(o->magic)},
-		{"Supports d_type", "true"}, /* opening fails without */
-		{"Native Overlay Diff", o->native_diff ? "true" : "false"},
-		{"Using metacopy", o->metacopy ? "true" : "false"},
-		{"Supports shifting", overlay_supports_shifting(d, NULL) ? "true" : "false"},
-		{"Supports volatile", overlay_supports_volatile(o) ? "true" : "false"},
+	        {"Backing Filesystem", backing_name(o->magic)},
+	        {"Supports d_type", "true"}, /* opening fails without */
+	        {"Native Overlay Diff", o->native_diff ? "true" : "false"},
+	        {"Using metacopy", o->metacopy ? "true" : "false"},
+	        {"Supports shifting", overlay_supports_shifting(d, NULL) ? "true" : "false"},
+	        {"Supports volatile", overlay_supports_volatile(o) ? "true" : "false"},
 	};
 	_cleanup_strv_ struct strv found = {0};
 
@@ -265,7 +274,13 @@ int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
 	return 0;
 }
 
-static void unpack_options(struct driver *d, const struct driver_stage_options *options, struct unpack_options *ret)
+static const struct strv *image_stores(struct driver *d)
+{
+	return &overlay_of(d)->options.image_stores;
+}
+
+static void unpack_options(struct driver *d, const struct driver_stage_options *options,
+                           struct unpack_options *ret)
 {
 	struct overlay *o = overlay_of(d);
 
@@ -309,28 +324,31 @@ static bool needs_setup_overlay2(const struct driver_config *config)
 	return needs_setup_as("overlay2", config);
 }
 
-#define COMMON_OPERATIONS                                                                                              \
-	.close = close_driver, .cleanup = cleanup, .recover = recover, .stage = overlay_stage,                         \
-	.staged_fd = overlay_staged_fd, .unpack_options = unpack_options, .stage_sync = overlay_stage_sync,            \
-	.stage_commit = overlay_stage_commit, .stage_note = overlay_stage_note, .stage_free = overlay_stage_free,      \
-	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists, .list = list,              \
-	.status = overlay_status, .supports_shifting = overlay_supports_shifting, .get = overlay_get,                  \
-	.put = overlay_put, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                          \
-	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes, .view_size = overlay_view_size,          \
-	.view_open_content = overlay_view_open_content, .view_close = overlay_view_close
+#define COMMON_OPERATIONS                                                                       \
+	.close = close_driver, .cleanup = cleanup, .recover = recover, .stage = overlay_stage,  \
+	.staged_fd = overlay_staged_fd, .unpack_options = unpack_options,                       \
+	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                 \
+	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                     \
+	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,     \
+	.list = list, .status = overlay_status, .image_stores = image_stores,                   \
+	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put, \
+	.is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                       \
+	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                   \
+	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,         \
+	.view_close = overlay_view_close
 
 const struct driver_ops overlay_driver = {
-	.name = "overlay",
-	.open = open_overlay,
-	.probe = probe_overlay,
-	.needs_setup = needs_setup_overlay,
-	COMMON_OPERATIONS,
+        .name = "overlay",
+        .open = open_overlay,
+        .probe = probe_overlay,
+        .needs_setup = needs_setup_overlay,
+        COMMON_OPERATIONS,
 };
 
 const struct driver_ops overlay2_driver = {
-	.name = "overlay2",
-	.open = open_overlay2,
-	.probe = probe_overlay2,
-	.needs_setup = needs_setup_overlay2,
-	COMMON_OPERATIONS,
+        .name = "overlay2",
+        .open = open_overlay2,
+        .probe = probe_overlay2,
+        .needs_setup = needs_setup_overlay2,
+        COMMON_OPERATIONS,
 };

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The overlay driver (docs/format/drivers.md, "overlay"), inside. One file is one idea:
- *   options.c       what the user may set             layer_dir.c  what a layer's directory says: link, parents
- *   home.c          the driver home and its mount     stage.c      building a layer     remove.c  taking it away
- *   probe.c         what this kernel can do           get.c        mounting one         view.c    reading one
- *   mount.c         one overlay mount, any kernel     idmap_mount.c  id-mapped lowers
- *   mount_options.c mount option words                status.c     what `status` prints
+ *   options.c       what the user may set             layer_dir.c  what a layer's directory says:
+ * link, parents home.c          the driver home and its mount     stage.c      building a layer
+ * remove.c  taking it away probe.c         what this kernel can do           get.c        mounting
+ * one         view.c    reading one mount.c         one overlay mount, any kernel     idmap_mount.c
+ * id-mapped lowers mount_options.c mount option words                status.c     what `status`
+ * prints
  *
- * Nothing here keeps a descriptor of the home: another tool's start or shutdown puts a bind mount on it or takes it away,
- * and a descriptor from before looks below that mount. Every operation opens the home anew by its path (struct overlay_dirs).
+ * Nothing here keeps a descriptor of the home: another tool's start or shutdown puts a bind mount
+ * on it or takes it away, and a descriptor from before looks below that mount. Every operation
+ * opens the home anew by its path (struct overlay_dirs).
  */
 #ifndef CST_DRIVER_OVERLAY_H
 #define CST_DRIVER_OVERLAY_H
@@ -17,23 +19,24 @@
 #include "lock/tempdir.h"
 #include <pthread.h>
 
-#define OVERLAY_LINK_DIR     "l"
-#define OVERLAY_STAGING_DIR  "staging"
-#define OVERLAY_TEMP_DIR     "tempdirs"
-#define OVERLAY_LINK_LEN     26
-#define OVERLAY_MAX_LOWERS   500 /* fs/overlayfs/params.h, OVL_MAX_STACK */
-#define OVERLAY_SHORT_FILE   (1 << 20) /* no link, lower or probe file is larger */
+#define OVERLAY_LINK_DIR    "l"
+#define OVERLAY_STAGING_DIR "staging"
+#define OVERLAY_TEMP_DIR    "tempdirs"
+#define OVERLAY_LINK_LEN    26
+#define OVERLAY_MAX_LOWERS  500       /* fs/overlayfs/params.h, OVL_MAX_STACK */
+#define OVERLAY_SHORT_FILE  (1 << 20) /* no link, lower or probe file is larger */
 
 /* ---- options.c ---- */
 
 struct overlay_options {
-	char *mount_options; /* mountopt; NULL: none */
+	char *mount_options;      /* mountopt; NULL: none */
 	struct strv image_stores; /* additional read-only stores, absolute */
 	bool skip_mount_home, ignore_chown_errors, no_sync;
 };
-/* `name`: the name the driver goes by. CST_EINVAL with Go's messages; CST_ENOTSUP for what this build cannot do. */
-int overlay_options_parse(const struct driver_config *config, const char *name, struct overlay_options *ret,
-			  cst_error **error);
+/* `name`: the name the driver goes by. CST_EINVAL with Go's messages; CST_ENOTSUP for what this
+ * build cannot do. */
+int overlay_options_parse(const struct driver_config *config, const char *name,
+                          struct overlay_options *ret, cst_error **error);
 void overlay_options_free(struct overlay_options *options);
 
 /* ---- the handle ---- */
@@ -43,10 +46,11 @@ struct overlay_home {
 	bool writable;
 };
 
-/* How mounts are made: each kernel that lacks one falls to the next (docs/format/drivers.md, "Kernel interfaces"). */
+/* How mounts are made: each kernel that lacks one falls to the next (docs/format/drivers.md,
+ * "Kernel interfaces"). */
 enum overlay_mount_interface {
-	OVERLAY_MOUNT_FD,     /* fsconfig, lowers by descriptor: Linux 6.13 */
-	OVERLAY_MOUNT_STRING, /* fsconfig, lowers as strings: Linux 6.8 */
+	OVERLAY_MOUNT_FD,      /* fsconfig, lowers by descriptor: Linux 6.13 */
+	OVERLAY_MOUNT_STRING,  /* fsconfig, lowers as strings: Linux 6.8 */
 	OVERLAY_MOUNT_CLASSIC, /* mount(2) */
 };
 
@@ -62,7 +66,8 @@ struct overlay {
 	struct overlay_options options;
 	struct overlay_home *homes; /* own, image store (if any), additional stores */
 	size_t n_homes;
-	size_t read_only_home; /* where layers that are not of containers go: 0, or 1 with an image store */
+	size_t read_only_home; /* where layers that are not of containers go: 0, or 1 with an image
+	                          store */
 	bool read_only, rootless, metacopy, native_diff;
 	uint32_t magic; /* of the backing filesystem */
 	enum overlay_mount_interface interface;
@@ -80,13 +85,15 @@ static inline struct overlay *overlay_of(struct driver *d)
 
 extern const struct driver_ops overlay2_driver; /* the same under its second name */
 
-int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret, cst_error **error);
+int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
+                cst_error **error);
 void overlay_free(struct overlay *o);
 DEFINE_CLEANUP(struct overlay *, overlay_free)
 
 /* ---- home.c ---- */
 
-/* <graph root>/<name>, its `l`, and the run home, as far as missing. *created: the home did not exist. */
+/* <graph root>/<name>, its `l`, and the run home, as far as missing. *created: the home did not
+ * exist. */
 int overlay_make_home(struct overlay *o, bool *created, cst_error **error);
 int overlay_mount_home(struct overlay *o, cst_error **error);
 int overlay_unmount_home(struct overlay *o, cst_error **error);
@@ -107,26 +114,27 @@ bool overlay_id_ok(const char *id); /* a name that a layer directory may have */
 /* Where layer `id` is: index of the first home that has it, or -1. */
 ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id);
 /* An O_PATH descriptor of the layer's directory, and its home. CST_ELAYER_UNKNOWN. */
-int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id, size_t *ret_home,
-		       int *ret_fd, cst_error **error);
+int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                       size_t *ret_home, int *ret_fd, cst_error **error);
 int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
 /* Content of the layer's `link` file; made anew, with its l/ entry, if it was lost. */
-int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		       char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
+int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
 /* Takes l/<link> away if it points to layer `id`. */
-int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
-		   const char *id, cst_error **error);
-int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *link,
-		      const char *id, cst_error **error);
+int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                   const char *link, const char *id, cst_error **error);
+int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *link, const char *id, cst_error **error);
 /* Content of the `link` file as it is; "" if there is none that could be one. */
-int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		      char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
-/* IDs of all ancestors, parent first. Lost l/ links are made again. CST_ECORRUPT if the two lists disagree. */
-int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		    struct strv *ret, cst_error **error);
+int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
+/* IDs of all ancestors, parent first. Lost l/ links are made again. CST_ECORRUPT if the two lists
+ * disagree. */
+int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, struct strv *ret, cst_error **error);
 /* The two lists of a child of `parent`. */
-int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs, const char *parent, char **lower,
-			char **lower_layers, cst_error **error);
+int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
+                        const char *parent, char **lower, char **lower_layers, cst_error **error);
 
 /* Directories to stack, top first. */
 struct overlay_lower {
@@ -139,10 +147,13 @@ struct overlay_lowers {
 };
 void overlay_lowers_free(struct overlay_lowers *lowers);
 #define _cleanup_lowers_ _cleanup_(overlay_lowers_free)
-/* `content`: with the layer's own `diff` on top. Then its older generations, then each ancestor's. */
-int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		   const struct strv *parents, bool content, struct overlay_lowers *ret, cst_error **error);
-int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name, cst_error **error);
+/* `content`: with the layer's own `diff` on top. Then its older generations, then each ancestor's.
+ */
+int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                   const char *id, const struct strv *parents, bool content,
+                   struct overlay_lowers *ret, cst_error **error);
+int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
+                       cst_error **error);
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower);
 
 /* ---- mount_options.c ---- */
@@ -152,7 +163,8 @@ struct overlay_mount_options {
 	struct strv data;
 };
 /* Adds a comma list. Generic words become flags, "" and "defaults" nothing. */
-int overlay_mount_options_add(struct overlay_mount_options *options, const char *list, cst_error **error);
+int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
+                              cst_error **error);
 /* Removes each item `word` of data; was there one? */
 bool overlay_mount_options_drop(struct overlay_mount_options *options, const char *word);
 void overlay_mount_options_free(struct overlay_mount_options *options);
@@ -161,24 +173,26 @@ void overlay_mount_options_free(struct overlay_mount_options *options);
 /* ---- mount.c ---- */
 
 struct overlay_mount {
-	const struct overlay_dirs *dirs; /* where the lowers' paths start: the homes, or id-mapped clones of them */
+	const struct overlay_dirs
+	        *dirs; /* where the lowers' paths start: the homes, or id-mapped clones of them */
 	const struct overlay_lowers *lowers;
-	int upper_fd, work_fd; /* -1: read-only */
+	int upper_fd, work_fd;    /* -1: read-only */
 	const char *upper, *work; /* how they are called */
 	const struct overlay_mount_options *options;
 	const char *label; /* SELinux context, NULL or "": none */
-	bool mapped; /* dirs are clones: no path leads there */
+	bool mapped;       /* dirs are clones: no path leads there */
 };
-/* Attached at `target`, of which target_fd is an O_PATH descriptor. Message as Go's with the kernel's own words. */
-int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd, const char *target,
-		     cst_error **error);
+/* Attached at `target`, of which target_fd is an O_PATH descriptor. Message as Go's with the
+ * kernel's own words. */
+int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,
+                     const char *target, cst_error **error);
 /* Nowhere attached: a directory descriptor that the mount lives as long as. */
 struct overlay_detached {
 	int mount_fd; /* -1 with the classic interface */
 	int root_fd;
 };
-int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount, struct overlay_detached *ret,
-			   cst_error **error);
+int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount,
+                           struct overlay_detached *ret, cst_error **error);
 void overlay_detached_close(struct overlay_detached *detached);
 #define _cleanup_detached_ _cleanup_(overlay_detached_close)
 
@@ -187,20 +201,21 @@ int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **e
 
 /* ---- idmap_mount.c ---- */
 
-/* As overlay_mount_at() with mount->dirs replaced by clones with these maps. `layer_fd`, `layer_path`: where they may be
- * attached for a moment, on kernels that want that. */
-int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mount, const struct idmaps *maps, int layer_fd,
-			      const char *layer_path, int target_fd, const char *target, cst_error **error);
+/* As overlay_mount_at() with mount->dirs replaced by clones with these maps. `layer_fd`,
+ * `layer_path`: where they may be attached for a moment, on kernels that want that. */
+int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mount,
+                              const struct idmaps *maps, int layer_fd, const char *layer_path,
+                              int target_fd, const char *target, cst_error **error);
 /* What an interrupted mount left attached. */
 void overlay_idmapped_detach(int layer_fd, const char *layer_path);
 
 /* ---- probe.c ---- */
 
-/* Fills in metacopy and native_diff; from the cache in the run home, else by trying. CST_EBACKINGFS if this kernel or
- * filesystem cannot do it. */
+/* Fills in metacopy and native_diff; from the cache in the run home, else by trying. CST_EBACKINGFS
+ * if this kernel or filesystem cannot do it. */
 int overlay_probe(struct overlay *o, cst_error **error);
 bool overlay_probe_cached(const struct overlay *o); /* reads only */
-bool overlay_supports_volatile(struct overlay *o); /* lazily, cached */
+bool overlay_supports_volatile(struct overlay *o);  /* lazily, cached */
 bool overlay_supports_idmapped_lowers(struct overlay *o);
 /* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */
 int overlay_check_native(struct overlay *o, cst_error **error);
@@ -208,40 +223,48 @@ int overlay_check_backing(const struct overlay *o, cst_error **error); /* reads 
 
 /* ---- the operations ---- */
 
-int overlay_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret,
-		  cst_error **error);
+int overlay_stage(struct driver *d, const struct driver_stage_options *options,
+                  struct driver_staged **ret, cst_error **error);
 int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
-int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
+                         cst_error **error);
 const char *overlay_stage_note(struct driver_staged *staged);
 void overlay_stage_free(struct driver_staged *staged);
-int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
-int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash, bool durable,
-		   cst_error **error);
-/* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Missing: success. */
-int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		    struct tempdir *trash, cst_error **error);
+int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
+                          cst_error **error);
+int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
+                   bool durable, cst_error **error);
+/* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Missing:
+ * success. */
+int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, struct tempdir *trash, cst_error **error);
 /* <dirfd>/<name> into <home>/staging/<trash>; dirfd is the home or below it. Missing: success. */
-int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash, cst_error **error);
+int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
+                       cst_error **error);
 /* <home>/staging, which the caller frees. */
 char *overlay_staging_path(const struct overlay *o, size_t home);
 /* fsyncs a home and its l/. */
-int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, cst_error **error);
-/* Path of a layer's mount point: layers of other homes than the driver's own have it in the run home. Caller frees. */
+int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      cst_error **error);
+/* Path of a layer's mount point: layers of other homes than the driver's own have it in the run
+ * home. Caller frees. */
 char *overlay_merged_path(const struct overlay *o, size_t home, const char *id);
 
-int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path,
-		cst_error **error);
+int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
+                char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);
 bool overlay_is_mounted(struct driver *d, const char *id);
 bool overlay_supports_shifting(struct driver *d, const struct idmaps *maps);
 
 int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
-		      struct driver_view **ret, cst_error **error);
-int overlay_view_diff(struct driver_view *view, const cst_sink *sink, const cst_progress *progress, cst_error **error);
+                      struct driver_view **ret, cst_error **error);
+int overlay_view_diff(struct driver_view *view, const cst_sink *sink, const cst_progress *progress,
+                      cst_error **error);
 int overlay_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error);
 int overlay_view_size(struct driver_view *view, int64_t *ret, cst_error **error);
-int overlay_view_open_content(struct driver_view *view, const char *name, int64_t size, cst_error **error);
+int overlay_view_open_content(struct driver_view *view, const char *name, int64_t size,
+                              cst_error **error);
 void overlay_view_close(struct driver_view *view);
 
 int overlay_status(struct driver *d, struct strv *pairs, cst_error **error);

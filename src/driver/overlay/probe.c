@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this kernel does on this filesystem, found out by doing it. The answers are kept in the run home under the names the
- * Go tools use, since those read and write them too (docs/format/drivers.md, "Feature probes"). An answer that
- * only says that this process may not, or that something ran out, is not kept.
+ * What this kernel does on this filesystem, found out by doing it. The answers are kept in the run
+ * home under the names the Go tools use, since those read and write them too
+ * (docs/format/drivers.md, "Feature probes"). An answer that only says that this process may not,
+ * or that something ran out, is not kept.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -140,8 +141,8 @@ static int scratch_open(const struct overlay *o, struct scratch *s, cst_error **
 	return r == 0 ? overlay_lowers_add(&s->lowers, 0, s->below_home, "lower2", error) : r;
 }
 
-static int scratch_options(const struct overlay *o, const char *list, struct overlay_mount_options *ret,
-			   cst_error **error)
+static int scratch_options(const struct overlay *o, const char *list,
+                           struct overlay_mount_options *ret, cst_error **error)
 {
 	int r = overlay_mount_options_add(ret, strempty(list), error);
 
@@ -151,19 +152,20 @@ static int scratch_options(const struct overlay *o, const char *list, struct ove
 	return r;
 }
 
-static struct overlay_mount scratch_mount(const struct scratch *s, const struct overlay_mount_options *options)
+static struct overlay_mount scratch_mount(const struct scratch *s,
+                                          const struct overlay_mount_options *options)
 {
 	return (struct overlay_mount){.dirs = &s->dirs,
-				      .lowers = &s->lowers,
-				      .upper_fd = s->upper_fd,
-				      .work_fd = s->work_fd,
-				      .upper = "upper",
-				      .work = "work",
-				      .options = options};
+	                              .lowers = &s->lowers,
+	                              .upper_fd = s->upper_fd,
+	                              .work_fd = s->work_fd,
+	                              .upper = "upper",
+	                              .work = "work",
+	                              .options = options};
 }
 
 static int mount_scratch(const struct overlay *o, const struct scratch *s, const char *options,
-			 struct overlay_detached *ret, cst_error **error)
+                         struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_mount_options_ struct overlay_mount_options parsed = {0};
 	struct overlay_mount mount;
@@ -213,12 +215,14 @@ static int check_d_type(const struct overlay *o, const struct scratch *s, cst_er
 	if (known)
 		return 0;
 	return error_set(error, CST_ENOTSUP,
-			 "overlay: the backing %s filesystem is formatted without d_type support, which leads to "
-			 "incorrect behavior.%s Running without d_type is not supported.: driver not supported",
-			 backing_name(o->magic),
-			 o->magic == BACKING_XFS
-				 ? " Reformat the filesystem with ftype=1 to enable d_type support."
-				 : "");
+	                 "overlay: the backing %s filesystem is formatted without d_type support, "
+	                 "which leads to "
+	                 "incorrect behavior.%s Running without d_type is not supported.: driver "
+	                 "not supported",
+	                 backing_name(o->magic),
+	                 o->magic == BACKING_XFS
+	                         ? " Reformat the filesystem with ftype=1 to enable d_type support."
+	                         : "");
 }
 
 static int try_overlay(struct overlay *o, cst_error **error)
@@ -250,7 +254,8 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 
 	if (cache_read(o, "overlay") == OVERLAY_YES || o->read_only)
 		return 0;
-	/* A recorded "no" is tried again: a Go tool records one for a path that only its mount string cannot hold. */
+	/* A recorded "no" is tried again: a Go tool records one for a path that only its mount
+	 * string cannot hold. */
 	r = try_overlay(o, &problem);
 	if (r == 0) {
 		cache_write(o, "overlay", true, "");
@@ -261,9 +266,10 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 	if (r == CST_ENOTSUP || r == CST_ENOMEM)
 		return error_propagate(error, steal_ptr(&problem));
 	log_debug("overlay does not work in %s: %s", o->base.home, cst_error_message(problem));
-	return error_wrap_code(error, CST_EBACKINGFS,
-			       "kernel does not support overlay fs: 'overlay' is not supported over %s at \"%s\"",
-			       backing_name(o->magic), o->base.home);
+	return error_wrap_code(
+	        error, CST_EBACKINGFS,
+	        "kernel does not support overlay fs: 'overlay' is not supported over %s at \"%s\"",
+	        backing_name(o->magic), o->base.home);
 }
 
 /* ---- metacopy, native diff ---- */
@@ -285,7 +291,8 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 		return r;
 	r = mount_scratch(o, &s, o->options.mount_options, &mount, &problem);
 	if (r < 0 && cst_error_errno(problem) == EINVAL) {
-		log_warning("mount options \"%s\": %s", strempty(o->options.mount_options), cst_error_message(problem));
+		log_warning("mount options \"%s\": %s", strempty(o->options.mount_options),
+		            cst_error_message(problem));
 		*yes = false;
 		return 0;
 	}
@@ -293,7 +300,8 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 		return error_propagate(error, steal_ptr(&problem));
 	if (sys_fchmodat(mount.root_fd, "file", 0600) < 0)
 		return error_sys(error, errno, "chmod %s/merged/file", s.path);
-	*yes = has_xattr(s.upper_fd, "file", xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"), NULL);
+	*yes = has_xattr(s.upper_fd, "file",
+	                 xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"), NULL);
 	return 0;
 }
 
@@ -310,15 +318,19 @@ static int fill_native_diff(const struct overlay *o, const struct scratch *s, cs
 		r = scratch_mkdir(s, "lower1/d", &fd, error);
 	if (r < 0)
 		return r;
-	if (sys_fsetxattr(fd, xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y", 1, 0) < 0)
-		return error_sys(error, errno, "failed to set opaque flag on middle layer: setxattr %s/lower1/d", s->path);
+	if (sys_fsetxattr(fd, xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y",
+	                  1, 0) < 0)
+		return error_sys(error, errno,
+		                 "failed to set opaque flag on middle layer: setxattr %s/lower1/d",
+		                 s->path);
 	return 0;
 }
 
 static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_error **error)
 {
-	static const char prefix[] = "Not using native diff for overlay, this may cause degraded performance for "
-				     "building images: ";
+	static const char prefix[] =
+	        "Not using native diff for overlay, this may cause degraded performance for "
+	        "building images: ";
 	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	const char *why = NULL;
@@ -333,10 +345,14 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 		r = fs_write_file(mount.root_fd, "d/f", "", 0, 0644, s.path, error);
 	if (r < 0)
 		return r;
-	if (has_xattr(s.upper_fd, "d", xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y"))
-		why = "opaque flag erroneously copied up, consider update to kernel 4.8 or later to fix";
+	if (has_xattr(s.upper_fd, "d",
+	              xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y"))
+		why = "opaque flag erroneously copied up, consider update to kernel 4.8 or later "
+		      "to fix";
 	else if (sys_renameat(mount.root_fd, "d1", mount.root_fd, "d2") == 0 &&
-		 has_xattr(s.upper_fd, "d2", xattr_name(o, "trusted.overlay.redirect", "user.overlay.redirect"), "d1"))
+	         has_xattr(s.upper_fd, "d2",
+	                   xattr_name(o, "trusted.overlay.redirect", "user.overlay.redirect"),
+	                   "d1"))
 		why = "kernel has CONFIG_OVERLAY_FS_REDIRECT_DIR enabled";
 	*yes = !why;
 	if (why) {
@@ -347,7 +363,8 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 }
 
 /* The cached answer or a fresh one; `otherwise` when none can be had. */
-static bool probe_feature(struct overlay *o, const char *feature, probe_function try, bool otherwise)
+static bool probe_feature(struct overlay *o, const char *feature, probe_function try,
+                          bool otherwise)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_free_ char *reason = NULL;
@@ -392,7 +409,8 @@ bool overlay_probe_cached(const struct overlay *o)
 
 	if (cache_read(o, "overlay") != OVERLAY_YES)
 		return false;
-	if (!longest && errno == ENAMETOOLONG) /* can never be cached, and scratch space needs no lock */
+	if (!longest &&
+	    errno == ENAMETOOLONG) /* can never be cached, and scratch space needs no lock */
 		return true;
 	return metacopy && native_diff && cache_read(o, metacopy) != OVERLAY_UNKNOWN &&
 	       cache_read(o, native_diff) != OVERLAY_UNKNOWN;
@@ -435,12 +453,14 @@ static int try_idmapped(struct overlay *o, bool *yes, char **reason, cst_error *
 	if (!target)
 		return error_oom(error);
 	mount = scratch_mount(&s, &options);
-	r = overlay_mount_idmapped_at(o, &mount, &maps, s.temp->fd, s.path, target_fd, target, error);
+	r = overlay_mount_idmapped_at(o, &mount, &maps, s.temp->fd, s.path, target_fd, target,
+	                              error);
 	*yes = r == 0;
 	return r < 0 ? r : overlay_unmount(s.temp->fd, "merged", target, error);
 }
 
-static bool probe_later(struct overlay *o, enum overlay_known *known, const char *feature, probe_function try)
+static bool probe_later(struct overlay *o, enum overlay_known *known, const char *feature,
+                        probe_function try)
 {
 	enum overlay_known answer;
 
@@ -463,7 +483,8 @@ bool overlay_supports_volatile(struct overlay *o)
 
 bool overlay_supports_idmapped_lowers(struct overlay *o)
 {
-	return geteuid() == 0 && probe_later(o, &o->idmapped_lowers, "idmapped-lower-dir", try_idmapped);
+	return geteuid() == 0 &&
+	       probe_later(o, &o->idmapped_lowers, "idmapped-lower-dir", try_idmapped);
 }
 
 /* ---- kernel or mount program? ---- */
@@ -482,10 +503,10 @@ static bool has_traces(int home_fd, const char *id)
 	}
 	for (struct dirent *entry; !found && (entry = readdir(dir));)
 		found = has_prefix(entry->d_name, ".wh.") ||
-			(entry->d_type == DT_DIR &&
-			 (has_xattr(fd, entry->d_name, "user.fuseoverlayfs.opaque", NULL) ||
-			  has_xattr(fd, entry->d_name, "user.fuseoverlayfs.origin", NULL) ||
-			  has_xattr(fd, entry->d_name, "user.containers.override_stat", NULL)));
+		        (entry->d_type == DT_DIR &&
+		         (has_xattr(fd, entry->d_name, "user.fuseoverlayfs.opaque", NULL) ||
+		          has_xattr(fd, entry->d_name, "user.fuseoverlayfs.origin", NULL) ||
+		          has_xattr(fd, entry->d_name, "user.containers.override_stat", NULL)));
 	closedir(dir);
 	return found;
 }
@@ -496,7 +517,8 @@ static int sample_layers(int home_fd, const char *shown, bool *found, cst_error 
 	int r;
 
 	r = fs_list_dir(home_fd, ".", &names, shown, error);
-	for (size_t i = 0, seen = 0; r == 0 && i < names.len && seen < SAMPLE_LIMIT && !*found; i++) {
+	for (size_t i = 0, seen = 0; r == 0 && i < names.len && seen < SAMPLE_LIMIT && !*found;
+	     i++) {
 		if (!overlay_id_ok(names.items[i]))
 			continue;
 		*found = has_traces(home_fd, names.items[i]);
@@ -526,7 +548,8 @@ static int has_mount_program(const struct overlay *o, bool *ret, cst_error **err
 	}
 	r = sample_layers(fd, o->base.home, &found, error);
 	if (r == 0 && !o->read_only)
-		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0, NULL, error);
+		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0,
+		                    NULL, error);
 	if (r == 0)
 		*ret = found;
 	return r;
@@ -539,27 +562,29 @@ int overlay_check_native(struct overlay *o, cst_error **error)
 
 	if (geteuid() != 0)
 		return error_wrap_code(error, CST_EBACKINGFS,
-				       "native overlay not supported and fuse-overlayfs not found");
+		                       "native overlay not supported and fuse-overlayfs not found");
 	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
 		return 0;
 	r = has_mount_program(o, &program, error);
 	if (r == 0 && program)
 		return error_set(error, CST_ENOTSUP,
-				 "the layers in %s were made with a mount program (%s/" FLAG_FILE
-				 "): mount_program is not supported yet by this build",
-				 o->base.home, o->base.home);
+		                 "the layers in %s were made with a mount program (%s/" FLAG_FILE
+		                 "): mount_program is not supported yet by this build",
+		                 o->base.home, o->base.home);
 	return r;
 }
 
 int overlay_check_backing(const struct overlay *o, cst_error **error)
 {
 	if (o->magic == BACKING_AUFS || o->magic == BACKING_OVERLAY || o->magic == BACKING_ECRYPTFS)
-		return error_wrap_code(error, CST_EBACKINGFS,
-				       "'overlay' is not supported over %s, a mount_program is required",
-				       backing_name(o->magic));
+		return error_wrap_code(
+		        error, CST_EBACKINGFS,
+		        "'overlay' is not supported over %s, a mount_program is required",
+		        backing_name(o->magic));
 	if (o->rootless && backing_is_network(o->magic))
 		return error_wrap_code(error, CST_EBACKINGFS,
-				       "a network file system with user namespaces is not supported.  Please use a "
-				       "mount_program");
+		                       "a network file system with user namespaces is not "
+		                       "supported.  Please use a "
+		                       "mount_program");
 	return 0;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking layers away: out of sight with renames, under the store's lock; the slow part is the tempdir's, without it. */
+/* Taking layers away: out of sight with renames, under the store's lock; the slow part is the
+ * tempdir's, without it. */
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 #include <unistd.h>
 
-int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash, cst_error **error)
+int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
+                       cst_error **error)
 {
-	_cleanup_free_ char *to = str_printf(OVERLAY_STAGING_DIR "/%s/%u-%s", trash->name, trash->counter, name);
+	_cleanup_free_ char *to =
+	        str_printf(OVERLAY_STAGING_DIR "/%s/%u-%s", trash->name, trash->counter, name);
 
 	if (!to)
 		return error_oom(error);
@@ -20,7 +23,8 @@ int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir 
 
 static int unmount_below(int layer_fd, const char *layer_path, const char *dir, cst_error **error)
 {
-	_cleanup_close_ int fd = openat(layer_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(layer_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_strv_ struct strv names = {0};
 	int r;
 
@@ -35,16 +39,19 @@ static int unmount_below(int layer_fd, const char *layer_path, const char *dir, 
 	return r;
 }
 
-/* `merged`, and what the Go tools mount for a moment; the mount point of another home's layer in the run home. */
-static int unmount_layer(const struct overlay *o, size_t home, const char *id, int layer_fd, cst_error **error)
+/* `merged`, and what the Go tools mount for a moment; the mount point of another home's layer in
+ * the run home. */
+static int unmount_layer(const struct overlay *o, size_t home, const char *id, int layer_fd,
+                         cst_error **error)
 {
-	_cleanup_free_ char *path = path_join(o->homes[home].path, id), *merged = overlay_merged_path(o, home, id);
+	_cleanup_free_ char *path = path_join(o->homes[home].path, id),
+	                    *merged = overlay_merged_path(o, home, id);
 	int r;
 
 	if (!path || !merged)
 		return error_oom(error);
 	r = home == 0 ? overlay_unmount(layer_fd, "merged", merged, error)
-		      : overlay_unmount(AT_FDCWD, merged, merged, error);
+	              : overlay_unmount(AT_FDCWD, merged, merged, error);
 	if (r == 0)
 		r = unmount_below(layer_fd, path, "mapped", error);
 	if (r == 0)
@@ -57,11 +64,13 @@ static int unmount_layer(const struct overlay *o, size_t home, const char *id, i
 	return r;
 }
 
-/* The link goes first: a directory without one is complete again with it, a link without a directory is nobody's. */
-int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		    struct tempdir *trash, cst_error **error)
+/* The link goes first: a directory without one is complete again with it, a link without a
+ * directory is nobody's. */
+int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, struct tempdir *trash, cst_error **error)
 {
-	_cleanup_close_ int fd = openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char link[OVERLAY_LINK_LEN + 1] = "";
 	int r = 0;
 
@@ -82,10 +91,10 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 	return r;
 }
 
-/* The caller's trash if it is of this home; else one of its own, emptied at once (layers of two homes in one removal are
- * rare: a wipe of a store with an image store). */
-static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, const char *id,
-		       struct tempdir **trash, cst_error **error)
+/* The caller's trash if it is of this home; else one of its own, emptied at once (layers of two
+ * homes in one removal are rare: a wipe of a store with an image store). */
+static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                       const char *id, struct tempdir **trash, cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, home);
 	_cleanup_(tempdir_freep) struct tempdir *own = NULL;
@@ -101,8 +110,8 @@ static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs,
 	return r < 0 ? r : overlay_discard(o, dirs, home, id, *use, error);
 }
 
-int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash, bool durable,
-		   cst_error **error)
+int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
+                   bool durable, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building a layer: its directory is made whole in <home>/staging/<n>/dir, under a lock that the Go tools respect from 1.54
- * on, and appears by one rename. The releases before remove the whole staging area at their shutdown, whatever is
- * locked there: the commit looks if its lock file is still the one it holds, and gives up if not.
+ * Building a layer: its directory is made whole in <home>/staging/<n>/dir, under a lock that the Go
+ * tools respect from 1.54 on, and appears by one rename. The releases before remove the whole
+ * staging area at their shutdown, whatever is locked there: the commit looks if its lock file is
+ * still the one it holds, and gives up if not.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -29,7 +30,8 @@ char *overlay_staging_path(const struct overlay *o, size_t home)
 	return path_join(o->homes[home].path, OVERLAY_STAGING_DIR);
 }
 
-int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home, cst_error **error)
+int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      cst_error **error)
 {
 	int r = fs_fsync_path(dirs->fds[home], OVERLAY_LINK_DIR, o->homes[home].path, error);
 
@@ -66,17 +68,21 @@ static int check_storage_options(const struct driver_stage_options *options, cst
 		if (!quota)
 			return error_set(error, CST_EINVAL, "unknown option %.*s", len, option);
 		if (!options->writable)
-			return error_set(error, CST_EINVAL,
-					 "--storage-opt %.*s is only supported for ReadWrite Layers", len, option);
+			return error_set(
+			        error, CST_EINVAL,
+			        "--storage-opt %.*s is only supported for ReadWrite Layers", len,
+			        option);
 		return error_set(error, CST_ENOTSUP,
-				 "--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+		                 "--storage-opt is supported only for overlay over xfs with "
+		                 "'pquota' mount option");
 	}
 	return 0;
 }
 
 /* `diff` is like the parent's, and 0555 without one; with maps it belongs to their root. */
 static int root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
-			   const struct driver_stage_options *options, struct root_attributes *ret, cst_error **error)
+                           const struct driver_stage_options *options, struct root_attributes *ret,
+                           cst_error **error)
 {
 	struct root_attributes attributes = {.mode = 0555};
 	uint32_t uid = 0, gid = 0;
@@ -91,7 +97,8 @@ static int root_attributes(const struct overlay *o, const struct overlay_dirs *d
 		if (r < 0)
 			return r;
 		if (fstatat(fd, "diff", &st, 0) < 0)
-			return error_sys(error, errno, "stat %s/%s/diff", o->homes[home].path, options->parent);
+			return error_sys(error, errno, "stat %s/%s/diff", o->homes[home].path,
+			                 options->parent);
 		attributes = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
 	}
 	if (options->maps && (options->maps->uids.len || options->maps->gids.len)) {
@@ -105,8 +112,8 @@ static int root_attributes(const struct overlay *o, const struct overlay_dirs *d
 	return 0;
 }
 
-static int make_dir(int parent_fd, const char *name, const struct root_attributes *owner, mode_t mode, int *ret_fd,
-		    const char *shown, cst_error **error)
+static int make_dir(int parent_fd, const char *name, const struct root_attributes *owner,
+                    mode_t mode, int *ret_fd, const char *shown, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 
@@ -115,7 +122,8 @@ static int make_dir(int parent_fd, const char *name, const struct root_attribute
 	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", shown, name);
-	if ((owner->uid != geteuid() || owner->gid != getegid()) && sys_fchown(fd, owner->uid, owner->gid) < 0)
+	if ((owner->uid != geteuid() || owner->gid != getegid()) &&
+	    sys_fchown(fd, owner->uid, owner->gid) < 0)
 		return error_sys(error, errno, "chown %s/%s", shown, name);
 	if (mode != 0700 && sys_fchmod(fd, mode) < 0)
 		return error_sys(error, errno, "chmod %s/%s", shown, name);
@@ -124,14 +132,14 @@ static int make_dir(int parent_fd, const char *name, const struct root_attribute
 	return 0;
 }
 
-static int write_text(const struct driver_staged *s, const char *name, const char *text, mode_t mode,
-		      cst_error **error)
+static int write_text(const struct driver_staged *s, const char *name, const char *text,
+                      mode_t mode, cst_error **error)
 {
 	return fs_write_file(s->dir_fd, name, text, strlen(text), mode, s->path, error);
 }
 
-static int write_lists(const struct driver_staged *s, const struct overlay_dirs *dirs, const char *parent,
-		       cst_error **error)
+static int write_lists(const struct driver_staged *s, const struct overlay_dirs *dirs,
+                       const char *parent, cst_error **error)
 {
 	_cleanup_free_ char *lower = NULL, *lower_layers = NULL;
 	int r;
@@ -143,8 +151,8 @@ static int write_lists(const struct driver_staged *s, const struct overlay_dirs 
 }
 
 /* Everything a layer's directory holds (docs/format/drivers.md, "Layer directory"). */
-static int fill(struct driver_staged *s, const struct overlay_dirs *dirs, const struct driver_stage_options *options,
-		cst_error **error)
+static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
+                const struct driver_stage_options *options, cst_error **error)
 {
 	struct root_attributes root = {0}, owner = {0};
 	int r;
@@ -172,8 +180,8 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs, const 
 	return make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
 }
 
-int overlay_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret,
-		  cst_error **error)
+int overlay_stage(struct driver *d, const struct driver_stage_options *options,
+                  struct driver_staged **ret, cst_error **error)
 {
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
@@ -222,7 +230,8 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 		fds[i] = openat(s->dir_fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fds[i] < 0)
 			return error_sys(error, errno, "open %s/%s", s->path, names[i]);
-		/* Started for all before one is waited for: then a single journal commit serves them. */
+		/* Started for all before one is waited for: then a single journal commit serves
+		 * them. */
 		(void)sys_sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
 	return 0;
@@ -259,11 +268,14 @@ static int check_untouched(const struct driver_staged *s, int home_fd, cst_error
 
 	if (!lock || !dir)
 		return error_oom(error);
-	if (fstat(s->temp->lock_fd, &held) == 0 && fstatat(home_fd, lock, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    held.st_dev == now.st_dev && held.st_ino == now.st_ino && fstat(s->dir_fd, &dir_held) == 0 &&
-	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 && dir_held.st_ino == dir_now.st_ino)
+	if (fstat(s->temp->lock_fd, &held) == 0 &&
+	    fstatat(home_fd, lock, &now, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == now.st_dev &&
+	    held.st_ino == now.st_ino && fstat(s->dir_fd, &dir_held) == 0 &&
+	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    dir_held.st_ino == dir_now.st_ino)
 		return 0;
-	return error_sys(error, ENOENT, "%s was removed by another program while the layer was made", s->path);
+	return error_sys(error, ENOENT,
+	                 "%s was removed by another program while the layer was made", s->path);
 }
 
 static int check_id(const char *id, cst_error **error)
@@ -273,8 +285,8 @@ static int check_id(const char *id, cst_error **error)
 	return error_set(error, CST_EINVAL, "\"%s\" cannot be the ID of a layer", id);
 }
 
-static int appear(struct driver_staged *s, const struct overlay_dirs *dirs, const char *id, bool durable,
-		  cst_error **error)
+static int appear(struct driver_staged *s, const struct overlay_dirs *dirs, const char *id,
+                  bool durable, cst_error **error)
 {
 	const struct overlay *o = s->overlay;
 	_cleanup_free_ char *from = staged_name(s, STAGED_DIR);
@@ -284,18 +296,21 @@ static int appear(struct driver_staged *s, const struct overlay_dirs *dirs, cons
 		return error_oom(error);
 	if (sys_renameat2(home_fd, from, home_fd, id, RENAME_NOREPLACE) < 0 &&
 	    (errno != EINVAL || sys_renameat(home_fd, from, home_fd, id) < 0))
-		return error_sys(error, errno, "rename %s %s/%s", s->path, o->homes[s->home].path, id);
+		return error_sys(error, errno, "rename %s %s/%s", s->path, o->homes[s->home].path,
+		                 id);
 	r = overlay_make_link(o, dirs, s->home, s->link, id, error);
 	if (r == 0 && durable)
 		r = overlay_sync_home(o, dirs, s->home, error);
 	if (r == 0)
 		return 0;
-	if (overlay_unlink(o, dirs, s->home, s->link, id, NULL) < 0 || sys_renameat(home_fd, id, home_fd, from) < 0)
+	if (overlay_unlink(o, dirs, s->home, s->link, id, NULL) < 0 ||
+	    sys_renameat(home_fd, id, home_fd, from) < 0)
 		log_warning("%s/%s could not be taken back", o->homes[s->home].path, id);
 	return r;
 }
 
-int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
+int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
+                         cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = staged->overlay;
@@ -309,8 +324,9 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 	if (r < 0)
 		return r;
 	if (fs_exists(dirs.fds[staged->home], id)) {
-		log_warning("layer \"%s\" is made while the directory \"%s/%s\" already exists; removing it first", id,
-			    o->homes[staged->home].path, id);
+		log_warning("layer \"%s\" is made while the directory \"%s/%s\" already exists; "
+		            "removing it first",
+		            id, o->homes[staged->home].path, id);
 		r = overlay_discard(o, &dirs, staged->home, id, staged->temp, error);
 	}
 	return r < 0 ? r : appear(staged, &dirs, id, durable, error);
@@ -319,7 +335,8 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 /* ---- replacing content ---- */
 
 /* Old and new change places, at once where the filesystem can do that. */
-static int swap(int home_fd, const char *staged, int layer_fd, struct tempdir *temp, cst_error **error)
+static int swap(int home_fd, const char *staged, int layer_fd, struct tempdir *temp,
+                cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	int errnum, r;
@@ -353,12 +370,14 @@ static int copy_attributes(const struct driver_staged *s, int layer_fd, cst_erro
 		return errno == ENOENT ? 0 : error_sys(error, errno, "stat diff");
 	if (!S_ISDIR(st.st_mode))
 		return 0;
-	if (sys_fchown(s->diff_fd, st.st_uid, st.st_gid) < 0 || sys_fchmod(s->diff_fd, st.st_mode & 07777) < 0)
+	if (sys_fchown(s->diff_fd, st.st_uid, st.st_gid) < 0 ||
+	    sys_fchmod(s->diff_fd, st.st_mode & 07777) < 0)
 		return error_sys(error, errno, "chown %s/diff", s->path);
 	return 0;
 }
 
-int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
+int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
+                          cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	_cleanup_free_ char *diff = staged_name(staged, STAGED_DIR "/diff");
@@ -375,7 +394,8 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 	if (r < 0)
 		return r;
 	if (home != staged->home)
-		return error_sys(error, EXDEV, "replacing the content of %s/%s", o->homes[home].path, id);
+		return error_sys(error, EXDEV, "replacing the content of %s/%s",
+		                 o->homes[home].path, id);
 	r = check_untouched(staged, dirs.fds[home], error);
 	if (r == 0)
 		r = copy_attributes(staged, layer_fd, error);

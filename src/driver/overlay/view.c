@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a layer. Natively: its own directory holds exactly what it changes. Otherwise both layers are mounted, read-only
- * and nowhere attached, and compared. All is opened at once, under the store's lock; what follows needs none
- * (docs/format/drivers.md, "Whiteouts, Diff, Changes").
+ * Reading a layer. Natively: its own directory holds exactly what it changes. Otherwise both layers
+ * are mounted, read-only and nowhere attached, and compared. All is opened at once, under the
+ * store's lock; what follows needs none (docs/format/drivers.md, "Whiteouts, Diff, Changes").
  */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
@@ -38,12 +38,13 @@ void overlay_view_close(struct driver_view *v)
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
 
-static int open_lower_at(const struct overlay *o, const struct overlay_dirs *dirs, const struct overlay_lower *lower,
-			 int *ret_fd, cst_error **error)
+static int open_lower_at(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const struct overlay_lower *lower, int *ret_fd, cst_error **error)
 {
 	_cleanup_free_ char *shown = NULL;
 
-	*ret_fd = openat(dirs->fds[lower->home], lower->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*ret_fd = openat(dirs->fds[lower->home], lower->path,
+	                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*ret_fd >= 0)
 		return 0;
 	int errnum = errno;
@@ -52,12 +53,13 @@ static int open_lower_at(const struct overlay *o, const struct overlay_dirs *dir
 }
 
 /* A read-only mount of these, which are at least one. */
-static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs, const struct overlay_lowers *lowers,
-			struct overlay_detached *ret, cst_error **error)
+static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs,
+                        const struct overlay_lowers *lowers, struct overlay_detached *ret,
+                        cst_error **error)
 {
 	_cleanup_mount_options_ struct overlay_mount_options options = {.flags = MS_RDONLY};
 	const struct overlay_mount mount = {
-		.dirs = dirs, .lowers = lowers, .upper_fd = -1, .work_fd = -1, .options = &options};
+	        .dirs = dirs, .lowers = lowers, .upper_fd = -1, .work_fd = -1, .options = &options};
 	int r = o->rootless ? overlay_mount_options_add(&options, "userxattr", error) : 0;
 
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
@@ -65,9 +67,10 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* The whole root filesystem that layer `id` is. One directory alone is no overlay: it comes with its `empty`. */
+/* The whole root filesystem that layer `id` is. One directory alone is no overlay: it comes with
+ * its `empty`. */
 static int mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
-		       struct overlay_detached *ret, cst_error **error)
+                       struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	_cleanup_strv_ struct strv parents = {0};
@@ -84,14 +87,15 @@ static int mount_whole(const struct overlay *o, const struct overlay_dirs *dirs,
 		return r;
 	if (lowers.len == 1) {
 		if (!fs_exists(layer_fd, "empty") && sys_mkdirat(layer_fd, "empty", 0700) < 0)
-			return error_sys(error, errno, "mkdir %s/%s/empty", o->homes[home].path, id);
+			return error_sys(error, errno, "mkdir %s/%s/empty", o->homes[home].path,
+			                 id);
 		r = overlay_lowers_add(&lowers, home, id, "empty", error);
 	}
 	return r < 0 ? r : mount_lowers(o, dirs, &lowers, ret, error);
 }
 
-static int open_lowers(struct driver_view *v, const struct overlay_dirs *dirs, const struct overlay_lowers *lowers,
-		       cst_error **error)
+static int open_lowers(struct driver_view *v, const struct overlay_dirs *dirs,
+                       const struct overlay_lowers *lowers, cst_error **error)
 {
 	int r = 0;
 
@@ -152,7 +156,7 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 }
 
 int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
-		      struct driver_view **ret, cst_error **error)
+                      struct driver_view **ret, cst_error **error)
 {
 	_cleanup_(overlay_view_closep) struct driver_view *v = new0(struct driver_view, 1);
 	const struct overlay_detached none = {.mount_fd = -1, .root_fd = -1};
@@ -160,10 +164,13 @@ int overlay_view_open(struct driver *d, const char *id, const char *from, const 
 
 	if (!v)
 		return error_oom(error);
-	*v = (struct driver_view){
-		.overlay = overlay_of(d), .diff_fd = -1, .merged = none, .parent = none, .below = none};
+	*v = (struct driver_view){.overlay = overlay_of(d),
+	                          .diff_fd = -1,
+	                          .merged = none,
+	                          .parent = none,
+	                          .below = none};
 	if (maps && (!idmap_copy(&v->maps.uids, maps->uids.ranges, maps->uids.len) ||
-		     !idmap_copy(&v->maps.gids, maps->gids.ranges, maps->gids.len)))
+	             !idmap_copy(&v->maps.gids, maps->gids.ranges, maps->gids.len)))
 		return error_oom(error);
 	r = open_view(v, id, from, error);
 	if (r == 0)
@@ -174,13 +181,14 @@ int overlay_view_open(struct driver *d, const char *id, const char *from, const 
 static struct pack_options pack_options(const struct driver_view *v, const cst_progress *progress)
 {
 	return (struct pack_options){.maps = &v->maps,
-				     .userns = v->overlay->rootless,
-				     .lowers = v->lowers,
-				     .n_lowers = v->n_lowers,
-				     .progress = progress};
+	                             .userns = v->overlay->rootless,
+	                             .lowers = v->lowers,
+	                             .n_lowers = v->n_lowers,
+	                             .progress = progress};
 }
 
-int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_progress *progress, cst_error **error)
+int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_progress *progress,
+                      cst_error **error)
 {
 	const struct pack_options options = pack_options(v, progress);
 	_cleanup_changes_ struct cst_changes changes = {0};
@@ -215,7 +223,8 @@ int overlay_view_size(struct driver_view *v, int64_t *ret, cst_error **error)
 	return r < 0 ? r : changes_size(v->merged.root_fd, &changes, ret, error);
 }
 
-int overlay_view_open_content(struct driver_view *v, const char *name, int64_t size, cst_error **error)
+int overlay_view_open_content(struct driver_view *v, const char *name, int64_t size,
+                              cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	int fd = unpack_open_content(v->diff_fd, name, size, &problem);

@@ -196,6 +196,11 @@ static int vfs_list(struct driver *d, struct strv *ids, cst_error **error)
 	return fs_list_dir(vfs_of(d)->dir_fd, ".", ids, vfs_of(d)->dir_path, error);
 }
 
+static const struct strv *vfs_image_stores(struct driver *d)
+{
+	return &vfs_of(d)->image_stores;
+}
+
 static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
 {
 	return 0;
@@ -485,6 +490,7 @@ const struct driver_ops vfs_driver = {
         .exists = vfs_exists,
         .list = vfs_list,
         .status = vfs_status,
+        .image_stores = vfs_image_stores,
         .supports_shifting = vfs_supports_shifting,
         .get = vfs_get,
         .put = vfs_put,
