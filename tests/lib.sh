@@ -84,6 +84,11 @@ finish() {
 
 # What can this machine do? Each prints what is lacking, or nothing.
 lacks_root() { [ "$(id -u)" = 0 ] || echo "not root"; }
+# A user's store lives in a user namespace, and that takes ranges of IDs.
+lacks_ids() {
+	[ -n "$(lacks_root)" ] || return
+	grep -q "^$(id -un):" /etc/subuid 2>/dev/null && grep -q "^$(id -un):" /etc/subgid || echo "no subordinate ids for $(id -un)"
+}
 lacks_command() { # COMMAND...
 	local c
 	for c; do command -v "$c" >/dev/null || { echo "no $c"; return; }; done

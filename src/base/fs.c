@@ -12,7 +12,8 @@ int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
 		return 0;
 	if (errno == EEXIST && stat(path, &st) == 0)
 		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
-	if (errno != ENOENT && errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */
+	if (errno != ENOENT &&
+	    errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */
 		return error_sys(error, errno, "mkdir %s", path);
 	_cleanup_free_ char *parent = strdup(path);
 	if (!parent)
@@ -137,33 +138,58 @@ static int fill_file(int fd, const void *data, size_t n, mode_t mode, bool durab
 	return 0;
 }
 
-int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
-                    unsigned flags, const char *shown, cst_error **error)
+static char *temporary_name(const char *name, uint32_t number)
 {
-	bool durable = flags & FS_DURABLE;
-	if (!shown)
-		shown = name;
-	uint32_t random;
-	int r = random_bytes(&random, sizeof(random), error);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *temporary = str_printf(".tmp-%s%u", name, random);
-	if (!temporary)
-		return error_oom(error);
+	return str_printf(".tmp-%s%u", name, number);
+}
+
+/* Content under the temporary name, complete, then the rename. */
+static int write_and_rename(int dirfd, const char *name, const char *temporary, const void *data,
+                            size_t n, mode_t mode, unsigned flags, const char *shown,
+                            cst_error **error)
+{
+	int exclusive = flags & FS_LOCKED ? O_TRUNC | O_NOFOLLOW : O_EXCL;
 	_cleanup_close_ int fd =
-	        sys_openat(dirfd, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	        sys_openat(dirfd, temporary, O_RDWR | O_CREAT | O_CLOEXEC | exclusive, 0600);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s for writing", shown);
-	r = fill_file(fd, data, n, mode, durable, shown, error);
+	int r = fill_file(fd, data, n, mode, flags & FS_DURABLE, shown, error);
 	if (r == 0 && sys_close_checked(steal_fd(&fd)) < 0)
 		r = error_sys(error, errno, "close %s", shown);
 	if (r == 0 && sys_renameat(dirfd, temporary, dirfd, name) < 0)
 		r = error_sys(error, errno, "rename %s %s", temporary, shown);
-	if (r < 0) {
+	if (r < 0)
 		(void)sys_unlinkat(dirfd, temporary, 0);
+	return r;
+}
+
+int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
+                    unsigned flags, const char *shown, cst_error **error)
+{
+	uint32_t number = 0;
+	if (!shown)
+		shown = name;
+	int r = flags & FS_LOCKED ? 0 : random_bytes(&number, sizeof(number), error);
+	if (r < 0)
 		return r;
-	}
-	return durable ? fs_fsync_dir(dirfd, shown, error) : 0;
+	_cleanup_free_ char *temporary = temporary_name(name, number);
+	if (!temporary)
+		return error_oom(error);
+	r = write_and_rename(dirfd, name, temporary, data, n, mode, flags, shown, error);
+	return r == 0 && flags & FS_DURABLE ? fs_fsync_dir(dirfd, shown, error) : r;
+}
+
+bool fs_has_temporary(int dirfd, const char *name)
+{
+	_cleanup_free_ char *temporary = temporary_name(name, 0);
+	return temporary && fs_exists(dirfd, temporary);
+}
+
+void fs_sweep_temporary(int dirfd, const char *name)
+{
+	_cleanup_free_ char *temporary = temporary_name(name, 0);
+	if (temporary)
+		(void)sys_unlinkat(dirfd, temporary, 0);
 }
 
 int fs_write_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,

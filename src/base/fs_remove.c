@@ -262,10 +262,8 @@ int fs_empty_dir(int dirfd, const char *shown, cst_error **error)
 	return remove_below(dirfd, ".", shown, error);
 }
 
-int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **error)
+static int remove_entry(int dirfd, const char *name, const char *shown, cst_error **error)
 {
-	if (!shown)
-		shown = name;
 	for (int attempt = 0; attempt < 16; attempt++) { /* others may put something in meanwhile */
 		int left = try_unlink(dirfd, name, true);
 		if (left == 0)
@@ -277,4 +275,21 @@ int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **e
 			return r;
 	}
 	return error_sys(error, ENOTEMPTY, "remove %s", shown);
+}
+
+int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **error)
+{
+	const char *base = path_base(name);
+	if (!shown)
+		shown = name;
+	if (base == name)
+		return remove_entry(dirfd, name, shown, error);
+	/* The way to the entry may cross mounts; only what is inside of it may not. */
+	_cleanup_free_ char *above = strndup(name, (size_t)(base - name));
+	if (!above)
+		return error_oom(error);
+	_cleanup_close_ int parent = openat(dirfd, above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "remove %s", shown);
+	return remove_entry(parent, base, shown, error);
 }

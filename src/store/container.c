@@ -160,13 +160,7 @@ static int commit_record(cst_store *store, struct new_container *container, stru
 		                    error);
 	if (r == 0 && !container_table_add(table, &container->record))
 		r = error_oom(error);
-	if (r == 0)
-		r = container_table_save(table, store->containers.set.lock, error);
-	if (r < 0) {
-		container_table_mark_stale(table);
-		(void)container_remove_files(store, id, trash, NULL);
-	}
-	return r;
+	return r == 0 ? container_table_save(table, store->containers.set.lock, error) : r;
 }
 
 /* The layer first, the record that owns it second; the announcement ties them together. */
@@ -181,19 +175,13 @@ static int commit_container(cst_store *store, struct new_container *container,
 	if (r < 0)
 		return r;
 	r = new_layer_commit(store, layer, trash, error);
-	if (r == 0) {
+	if (r == 0)
 		r = commit_record(store, container, trash, error);
-		if (r < 0) {
-			bool gone =
-			        layer_table_remove(store->layers.table, layer->record.id) &&
-			        layer_table_save(store->layers.table, store->layers.set.lock,
-			                         NULL) == 0 &&
-			        layer_remove_files(store, layer->record.id, NULL, trash, NULL) == 0;
-			if (!gone)
-				return r; /* the announcement stays for the next opener */
-		}
-	}
-	journal_end(&store->layer_journal);
+	if (r == 0)
+		journal_end(&store->layer_journal);
+	else
+		journal_settle(store, &store->layer_journal, &intents,
+		               SETTLE_LAYERS | SETTLE_CONTAINERS, trash);
 	return r;
 }
 

@@ -33,7 +33,8 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 int new_layer_check(cst_store *store, const struct new_layer *layer, cst_error **error);
 void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
                         const char *owner_id, struct intents *intents);
-/* L w held, announced: content into place, record saved. On failure both are gone again. */
+/* L w held, announced: content into place, record saved. After a failure the caller settles the
+ * announcement: what came into place without a record goes again. */
 int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
                      cst_error **error);
 

@@ -404,8 +404,14 @@ static int commit_item(cst_store *store, enum cst_kind kind, const char *id, con
 	r = move_into_place(store, kind, id, file, stage, error);
 	if (r == 0)
 		r = record_item(store, kind, id, edit, error);
-	if (r == 0) /* else the next opener records what is there */
+	if (r == 0)
 		journal_end(kind_journal(store, kind));
+	else
+		journal_settle(store, kind_journal(store, kind), &intents,
+		               kind == CST_KIND_LAYER   ? SETTLE_LAYERS
+		               : kind == CST_KIND_IMAGE ? SETTLE_IMAGES
+		                                        : SETTLE_CONTAINERS,
+		               NULL);
 	return r;
 }
 

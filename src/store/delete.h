@@ -16,6 +16,9 @@ int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, c
 void deletion_free(struct deletion *d);
 #define _cleanup_deletion_ _cleanup_(deletion_free)
 
+/* Takes a layer that has no record any more off every image's list of mapped copies. I w. */
+int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error);
+
 /* The image alone, its layers stay. CST_ENOT_AN_IMAGE. I w. */
 int image_delete_record(cst_store *store, const char *id, cst_error **error);
 

@@ -104,25 +104,21 @@ static int commit_image(cst_store *store, struct new_image *image, struct trash 
 	struct image_table *table = store->images.table;
 	const char *id = image->record.id;
 	_cleanup_intents_ struct intents intents = {0};
-	if (image->data.staged) { /* without data there is one step only: the save */
-		intents_add(&intents, &(struct intent){.kind = CST_KIND_IMAGE, .id = id});
-		int r = journal_begin(&store->image_journal, &intents, error);
-		if (r < 0)
-			return r;
-	}
-	int r = image_remove_files(store, id, trash, error); /* of a crashed Go process */
+	intents_add(&intents, &(struct intent){.kind = CST_KIND_IMAGE, .id = id});
+	int r = journal_begin(&store->image_journal, &intents, error);
+	if (r < 0)
+		return r;
+	r = image_remove_files(store, id, trash, error); /* of a crashed Go process */
 	if (r == 0)
 		r = new_data_commit(&image->data, image->stage, store->images.fd, id, error);
 	if (r == 0 && !image_table_add(table, &image->record))
 		r = error_oom(error);
 	if (r == 0)
 		r = image_table_save(table, store->images.set.lock, error);
-	if (r < 0) {
-		image_table_mark_stale(table);
-		(void)image_remove_files(store, id, trash, NULL);
-	}
-	if (image->data.staged)
+	if (r == 0)
 		journal_end(&store->image_journal);
+	else
+		journal_settle(store, &store->image_journal, &intents, SETTLE_IMAGES, trash);
 	return r;
 }
 

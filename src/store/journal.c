@@ -54,6 +54,7 @@ int journal_init(struct journal *journal, const char *graph_root, const char *na
 
 void journal_free(struct journal *journal)
 {
+	intents_free(&journal->inherited);
 	if (journal->path) /* zero-initialised: nothing was opened */
 		closep(&journal->fd);
 	free(journal->dir);
@@ -141,50 +142,6 @@ static void write_intent(struct json_writer *w, const struct intent *intent)
 	json_object_close(w);
 }
 
-int journal_begin(struct journal *journal, const struct intents *intents, cst_error **error)
-{
-	int r = journal_open(journal, error);
-	if (r < 0)
-		return r;
-	_cleanup_strbuf_ struct strbuf text = {0};
-	strbuf_add(&text, &(struct journal_header){0}, sizeof(struct journal_header));
-	struct json_writer w;
-	json_writer_init(&w, &text, JSON_STORE);
-	json_array_open(&w);
-	for (size_t i = 0; i < intents->len; i++)
-		write_intent(&w, &intents->items[i]);
-	json_array_close(&w);
-	if (text.failed || intents->failed)
-		return error_oom(error);
-	const char *body = text.data + sizeof(struct journal_header);
-	struct journal_header header = {.magic = JOURNAL_MAGIC,
-	                                .length = text.len - sizeof(header)};
-	header.crc = crc64_iso(0, body, header.length);
-	memcpy(text.data, &header, sizeof(header));
-	if (sys_pwrite_all(journal->fd, text.data, text.len, 0) < 0)
-		r = error_sys(error, errno, "write %s", journal->path);
-	else if (sys_fdatasync(journal->fd) < 0)
-		r = error_sys(error, errno, "fdatasync %s", journal->path);
-	if (r < 0)
-		journal_end(journal);
-	return r;
-}
-
-void journal_end(struct journal *journal)
-{
-	struct journal_header header = {.magic = JOURNAL_MAGIC};
-	if (sys_pwrite_all(journal->fd, &header, sizeof(header), 0) < 0)
-		log_warning("write %s: %s", journal->path,
-		            errno_text(errno)); /* the next opener applies the rule in vain */
-}
-
-void journal_end_durably(struct journal *journal)
-{
-	journal_end(journal);
-	if (sys_fdatasync(journal->fd) < 0)
-		log_warning("fdatasync %s: %s", journal->path, errno_text(errno));
-}
-
 static bool read_header(const struct journal *journal, struct journal_header *ret)
 {
 	struct journal_header header;
@@ -265,4 +222,73 @@ int journal_read(struct journal *journal, struct intents *ret, cst_error **error
 	if (ret->failed || arena.failed)
 		return error_oom(error);
 	return json_ok(&r) ? 0 : json_error(&r, journal->path, error);
+}
+
+/* Replaces what the file says by the intents of both lists. */
+static int announce(struct journal *journal, const struct intents *first,
+                    const struct intents *second, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	strbuf_add(&text, &(struct journal_header){0}, sizeof(struct journal_header));
+	struct json_writer w;
+	json_writer_init(&w, &text, JSON_STORE);
+	json_array_open(&w);
+	for (size_t i = 0; i < first->len; i++)
+		write_intent(&w, &first->items[i]);
+	for (size_t i = 0; second && i < second->len; i++)
+		write_intent(&w, &second->items[i]);
+	json_array_close(&w);
+	if (text.failed || first->failed || (second && second->failed))
+		return error_oom(error);
+	const char *body = text.data + sizeof(struct journal_header);
+	struct journal_header header = {.magic = JOURNAL_MAGIC,
+	                                .length = text.len - sizeof(header)};
+	header.crc = crc64_iso(0, body, header.length);
+	memcpy(text.data, &header, sizeof(header));
+	if (sys_pwrite_all(journal->fd, text.data, text.len, 0) < 0)
+		return error_sys(error, errno, "write %s", journal->path);
+	if (sys_fdatasync(journal->fd) < 0)
+		return error_sys(error, errno, "fdatasync %s", journal->path);
+	return 0;
+}
+
+int journal_begin(struct journal *journal, const struct intents *intents, cst_error **error)
+{
+	int r = journal_open(journal, error);
+	intents_free(&journal->inherited);
+	if (r == 0)
+		r = journal_read(journal, &journal->inherited, error);
+	if (r < 0)
+		return r;
+	r = announce(journal, &journal->inherited, intents, error);
+	if (r < 0)
+		journal_end(journal);
+	return r;
+}
+
+void journal_end(struct journal *journal)
+{
+	struct journal_header header = {.magic = JOURNAL_MAGIC};
+	_cleanup_error_ cst_error *problem = NULL;
+	if (journal->inherited.len) {
+		if (announce(journal, &journal->inherited, NULL, &problem) < 0)
+			log_warning("%s", cst_error_message(problem));
+		return;
+	}
+	if (sys_pwrite_all(journal->fd, &header, sizeof(header), 0) < 0)
+		log_warning("write %s: %s", journal->path,
+		            errno_text(errno)); /* the next opener applies the rule in vain */
+}
+
+void journal_end_durably(struct journal *journal)
+{
+	journal_end(journal);
+	if (sys_fdatasync(journal->fd) < 0)
+		log_warning("fdatasync %s: %s", journal->path, errno_text(errno));
+}
+
+void journal_clear(struct journal *journal)
+{
+	intents_free(&journal->inherited);
+	journal_end(journal);
 }

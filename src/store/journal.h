@@ -51,7 +51,9 @@ void intents_free(struct intents *intents);
 struct journal {
 	char *dir, *path;
 	const char *name;
-	int fd; /* -1: not opened yet */
+	int fd;                   /* -1: not opened yet */
+	struct intents inherited; /* of a dead process, found when the lock was taken: announced on
+	                             until an opener settles it */
 };
 int journal_init(struct journal *journal, const char *graph_root, const char *name,
                  cst_error **error);
@@ -60,11 +62,13 @@ void journal_free(struct journal *journal);
 /* With the set's lock held for writing. Durable when it returns; nothing visible may have been
  * changed before. */
 int journal_begin(struct journal *journal, const struct intents *intents, cst_error **error);
-/* Takes it back. Needs no barrier: applying the rule again later does no harm. */
+/* Takes our own back. Needs no barrier: applying the rule again later does no harm. */
 void journal_end(struct journal *journal);
 /* With a barrier: where applying the rule again much later could undo what another program did
  * meanwhile. */
 void journal_end_durably(struct journal *journal);
+/* Everything announced was settled: nothing is in flux. */
+void journal_clear(struct journal *journal);
 /* Without any lock: is there an announcement? */
 bool journal_pending(struct journal *journal);
 /* With the lock held: what was announced; empty if nothing, or if the announcement never became

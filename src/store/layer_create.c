@@ -206,24 +206,18 @@ static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_
 int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
                      cst_error **error)
 {
-	const char *id = layer->record.id;
 	struct layer_table *table = store->layers.table;
-	int r = layer->driver->ops->stage_commit(layer->staged, id, store->driver->sync_content,
-	                                         error);
-	if (r < 0)
-		return r;
-	if (layer->has_tarsplit)
+	const struct driver_ops *ops = layer->driver->ops;
+	int r = layer_remove_metadata(store, layer->record.id, trash,
+	                              error); /* of a crashed Go process */
+	if (r == 0)
+		r = ops->stage_commit(layer->staged, layer->record.id, store->driver->sync_content,
+		                      error);
+	if (r == 0 && layer->has_tarsplit)
 		r = commit_tarsplit(store, layer, error);
 	if (r == 0 && !layer_table_add(table, &layer->record))
 		r = error_oom(error);
-	if (r == 0)
-		r = layer_table_save(table, store->layers.set.lock, error);
-	if (r < 0) {
-		layer_table_mark_stale(table); /* what is on disk counts */
-		(void)layer_remove_files(store, id, layer->driver->ops->stage_note(layer->staged),
-		                         trash, NULL);
-	}
-	return r;
+	return r == 0 ? layer_table_save(table, store->layers.set.lock, error) : r;
 }
 
 static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **ret,
@@ -242,7 +236,10 @@ static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **r
 	if (r < 0)
 		return r;
 	r = new_layer_commit(store, layer, &trash, error);
-	journal_end(&store->layer_journal);
+	if (r == 0)
+		journal_end(&store->layer_journal);
+	else
+		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
 	if (r < 0 || !ret)
 		return r;
 	cst_layer *copy = layer_dup(layer_table_get(store->layers.table, layer->record.id));

@@ -72,15 +72,11 @@ static int forget_mounts(cst_store *store, cst_error **error)
 	return r == 0 ? layer_table_save_mounts(store->layers.table, mounts, error) : r;
 }
 
-int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, cst_error **error)
+static int commit_steps(cst_store *store, struct deletion *d, struct trash *trash,
+                        cst_error **error)
 {
-	struct journal *journal = d->layers   ? &store->layer_journal
-	                          : d->images ? &store->image_journal
-	                                      : &store->container_journal;
 	bool mounted = false;
-	int r = journal_begin(journal, &d->intents, error);
-	if (r < 0)
-		return r;
+	int r = 0;
 	for (size_t i = 0; r == 0 && i < d->intents.len; i++) {
 		const struct intent *intent = &d->intents.items[i];
 		if (intent->kind == CST_KIND_LAYER)
@@ -91,13 +87,31 @@ int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, c
 	}
 	if (r == 0)
 		r = save_records(store, d, error);
-	for (size_t i = 0; r == 0 && i < d->intents.len; i++)
-		r = remove_files(store, &d->intents.items[i], trash, error);
-	if (r == 0 && mounted)
-		r = forget_mounts(store, error);
-	/* After a failure the announcement stays: the next opener finishes what was begun. */
+	for (size_t i = 0; r == 0 && i < d->intents.len; i++) {
+		const struct intent *intent = &d->intents.items[i];
+		if (intent->kind == CST_KIND_LAYER && d->images)
+			r = unlist_mapped_layer(store, intent->id, error);
+		if (r == 0)
+			r = remove_files(store, intent, trash, error);
+	}
+	return r == 0 && mounted ? forget_mounts(store, error) : r;
+}
+
+int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, cst_error **error)
+{
+	struct journal *journal = d->layers   ? &store->layer_journal
+	                          : d->images ? &store->image_journal
+	                                      : &store->container_journal;
+	unsigned sets = (d->layers ? SETTLE_LAYERS : 0) | (d->images ? SETTLE_IMAGES : 0) |
+	                (d->containers ? SETTLE_CONTAINERS : 0);
+	int r = journal_begin(journal, &d->intents, error);
+	if (r < 0)
+		return r;
+	r = commit_steps(store, d, trash, error);
 	if (r == 0)
 		journal_end(journal);
+	else
+		journal_settle(store, journal, &d->intents, sets, trash);
 	return r;
 }
 
@@ -123,8 +137,7 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 	return 0;
 }
 
-/* Takes the layer off every image's list of mapped copies. */
-static int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error)
+int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error)
 {
 	struct image_table *table = store->images.table;
 	for (size_t i = 0; i < image_table_size(table); i++) {
@@ -149,13 +162,9 @@ static int unlist_mapped_layer(cst_store *store, const char *id, cst_error **err
 static int delete_layer(cst_store *store, const cst_layer *layer, struct trash *trash,
                         cst_error **error)
 {
-	_cleanup_deletion_ struct deletion deletion = {.layers = true};
-	_cleanup_free_ char *id = strdup(layer->id);
-	if (!id)
-		return error_oom(error);
+	_cleanup_deletion_ struct deletion deletion = {.layers = true, .images = true};
 	deletion_add_layer(&deletion, layer, 0, NULL);
-	int r = deletion_commit(store, &deletion, trash, error);
-	return r == 0 ? unlist_mapped_layer(store, id, error) : r;
+	return deletion_commit(store, &deletion, trash, error);
 }
 
 int cst_layer_delete(cst_store *store, const char *id, cst_error **error)

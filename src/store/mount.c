@@ -12,6 +12,8 @@ struct target {
 	struct strings options;
 	const char *label;
 	bool is_volatile;
+	bool foreign; /* a layer of an additional store: only as part of an image, only read-only,
+	                 not counted */
 };
 
 static void target_free(struct target *target)
@@ -81,12 +83,14 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 			return target_from_container(store, container, target, error);
 	}
 	_cleanup_layers_read_ cst_store *layers = NULL;
-	const cst_layer *layer;
+	struct layer_source source;
 	int r = layers_read(store, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
 	if (r < 0)
 		return r;
+	const cst_layer *layer = layer_find(store, id, &source);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	target->foreign = source.foreign;
 	target->layer = arena_strdup(&target->arena, layer->id);
 	return target->layer ? 0 : error_oom(error);
 }
@@ -109,6 +113,27 @@ static int save_count(cst_store *store, const char *layer, const char *path, int
 	return layer_table_save_mounts(store->layers.table, mounts, error);
 }
 
+static void driver_options_of(const struct target *target, struct driver_mount_options *ret)
+{
+	*ret = (struct driver_mount_options){
+	        .label = isempty(target->label) ? NULL : target->label,
+	        .maps = target->maps,
+	        .options = target->options.items,
+	        .n_options = target->options.len,
+	        .is_volatile = target->is_volatile,
+	};
+}
+
+/* Mount counts are kept for our own layers only: the kernel's mount table is all there is to go by.
+ */
+static int mount_foreign(cst_store *store, const struct target *target, char **ret_path,
+                         cst_error **error)
+{
+	struct driver_mount_options options;
+	driver_options_of(target, &options);
+	return store->driver->ops->get(store->driver, target->layer, &options, ret_path, error);
+}
+
 /* A count left behind by a reboot of the mounts (umount -l by hand, another namespace) counts from
  * one again. */
 static int mount_layer(cst_store *store, const struct target *target, char **ret_path,
@@ -119,6 +144,8 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 	int r = mounts_write(store, &mounts, error);
 	if (r < 0)
 		return r;
+	if (target->foreign)
+		return mount_foreign(store, target, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->layers.table, target->layer);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
@@ -130,13 +157,8 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		if (!path)
 			return error_oom(error);
 	} else {
-		struct driver_mount_options options = {
-		        .label = isempty(target->label) ? NULL : target->label,
-		        .maps = target->maps,
-		        .options = target->options.items,
-		        .n_options = target->options.len,
-		        .is_volatile = target->is_volatile,
-		};
+		struct driver_mount_options options;
+		driver_options_of(target, &options);
 		r = ops->get(store->driver, layer->id, &options, &path, error);
 		if (r < 0)
 			return r;
@@ -185,6 +207,9 @@ int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *o
 {
 	_cleanup_(target_free) struct target target = {0};
 	int r = find_target(store, id, &target, error);
+	if (r == 0 && target.foreign)
+		r = error_wrap_code(error, CST_ESTORE_READ_ONLY,
+		                    "mounting read/only store images is not allowed");
 	if (r < 0)
 		return r;
 	apply_options(&target, options);
@@ -194,15 +219,25 @@ int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *o
 static int find_image_layer(cst_store *store, const char *id, struct target *target,
                             cst_error **error)
 {
-	_cleanup_images_read_ cst_store *images = NULL;
-	const cst_image *image;
-	int r = images_read(store, &images, error);
-	if (r == 0)
-		r = image_must(store, id, &image, error);
-	if (r < 0)
-		return r;
-	target->layer = arena_strdup(&target->arena, image->layer);
-	return target->layer ? 0 : error_oom(error);
+	{
+		_cleanup_images_read_ cst_store *images = NULL;
+		const cst_image *image;
+		int r = images_read(store, &images, error);
+		if (r == 0)
+			r = image_must(store, id, &image, error);
+		if (r < 0)
+			return r;
+		target->layer = arena_strdup(&target->arena, image->layer);
+		if (!target->layer)
+			return error_oom(error);
+	}
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	struct layer_source source;
+	int r = layers_read(store, &layers, error);
+	if (r == 0 && !layer_get(store, target->layer, &source))
+		r = error_code(error, CST_ELAYER_UNKNOWN);
+	target->foreign = r == 0 && source.foreign;
+	return r;
 }
 
 int cst_image_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
@@ -269,6 +304,11 @@ int cst_image_unmount(cst_store *store, const char *id, bool force, bool *still_
 {
 	_cleanup_(target_free) struct target target = {0};
 	int r = find_image_layer(store, id, &target, error);
+	if (r == 0 && target.foreign) {
+		if (still_mounted)
+			*still_mounted = false;
+		return store->driver->ops->put(store->driver, target.layer, error);
+	}
 	return r == 0 ? unmount_layer(store, target.layer, force, still_mounted, error) : r;
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "store/apply.h"
 #include "store/data.h"
+#include "store/delete.h"
 #include "store/store.h"
 #include <errno.h>
 
@@ -55,13 +56,18 @@ static int drop_orphan_records(cst_store *store, const struct intents *intents, 
 	return layer_table_save(store->layers.table, store->layers.set.lock, error);
 }
 
-static int remove_without_record(cst_store *store, const struct intent *intent, struct trash *trash,
-                                 cst_error **error)
+static int remove_without_record(cst_store *store, const struct intent *intent, unsigned sets,
+                                 struct trash *trash, cst_error **error)
 {
 	switch (intent->kind) {
 	case CST_KIND_LAYER:
 		if (layer_table_get(store->layers.table, intent->id))
 			return 0;
+		if (sets & SETTLE_IMAGES) {
+			int r = unlist_mapped_layer(store, intent->id, error);
+			if (r < 0)
+				return r;
+		}
 		return layer_remove_files(store, intent->id, intent->note, trash, error);
 	case CST_KIND_IMAGE:
 		if (image_table_get(store->images.table, intent->id))
@@ -75,14 +81,14 @@ static int remove_without_record(cst_store *store, const struct intent *intent, 
 	return 0;
 }
 
-static int apply_rule(cst_store *store, const struct intents *intents, struct trash *trash,
-                      cst_error **error)
+static int apply_rule(cst_store *store, const struct intents *intents, unsigned sets,
+                      struct trash *trash, cst_error **error)
 {
 	for (size_t i = 0; i < intents->len; i++) {
 		const struct intent *intent = &intents->items[i];
 		int r = intent->content_inode ? apply_recover(store, intent, error)
 		        : isempty(intent->data_key)
-		                ? remove_without_record(store, intent, trash, error)
+		                ? remove_without_record(store, intent, sets, trash, error)
 		                : data_remeasure(store, intent->kind, intent->id, intent->data_key,
 		                                 error);
 		if (r < 0)
@@ -111,9 +117,10 @@ static int recover_layers(cst_store *store, cst_error **error)
 	log_debug("finishing what a crashed process left half done: %zu items", intents.len);
 	r = drop_orphan_records(store, &intents, error);
 	if (r == 0)
-		r = apply_rule(store, &intents, &trash, error);
+		r = apply_rule(store, &intents, SETTLE_LAYERS | SETTLE_IMAGES | SETTLE_CONTAINERS,
+		               &trash, error);
 	if (r == 0)
-		journal_end(&store->layer_journal);
+		journal_clear(&store->layer_journal);
 	return r;
 }
 
@@ -126,9 +133,9 @@ static int recover_images(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = journal_read(&store->image_journal, &intents, error);
 	if (r == 0 && intents.len)
-		r = apply_rule(store, &intents, &trash, error);
+		r = apply_rule(store, &intents, SETTLE_IMAGES, &trash, error);
 	if (r == 0 && intents.len)
-		journal_end(&store->image_journal);
+		journal_clear(&store->image_journal);
 	return r;
 }
 
@@ -141,10 +148,95 @@ static int recover_containers(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = journal_read(&store->container_journal, &intents, error);
 	if (r == 0 && intents.len)
-		r = apply_rule(store, &intents, &trash, error);
+		r = apply_rule(store, &intents, SETTLE_CONTAINERS, &trash, error);
 	if (r == 0 && intents.len)
-		journal_end(&store->container_journal);
+		journal_clear(&store->container_journal);
 	return r;
+}
+
+static int settle(cst_store *store, const struct intents *intents, unsigned sets,
+                  struct trash *trash, cst_error **error)
+{
+	int r = 0;
+	if (sets & SETTLE_LAYERS)
+		r = set_reload(store, &store->layers.set, error);
+	if (r == 0 && sets & SETTLE_IMAGES)
+		r = set_reload(store, &store->images.set, error);
+	if (r == 0 && sets & SETTLE_CONTAINERS)
+		r = set_reload(store, &store->containers.set, error);
+	if (r == 0 && sets & SETTLE_LAYERS)
+		r = drop_orphan_records(store, intents, error);
+	return r == 0 ? apply_rule(store, intents, sets, trash, error) : r;
+}
+
+void journal_settle(cst_store *store, struct journal *journal, const struct intents *intents,
+                    unsigned sets, struct trash *trash)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (settle(store, intents, sets, trash, &problem) == 0)
+		journal_end(journal);
+	else
+		log_warning("left to be finished when the store is opened next: %s",
+		            cst_error_message(problem));
+}
+
+/* ---- temporary files of writers that were killed ---- */
+
+static bool has_temporary(const char *dir, const char *name)
+{
+	_cleanup_close_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && fs_has_temporary(fd, name);
+}
+
+static int sweep(struct lockfile *lock, const char *dir, const char *name, cst_error **error)
+{
+	_cleanup_unlock_ struct lockfile *held = NULL;
+	_cleanup_close_ int fd = -1;
+	if (!has_temporary(dir, name))
+		return 0;
+	int r = lockfile_lock(lock, LOCKFILE_WRITE, error);
+	if (r < 0)
+		return r;
+	held = lock;
+	r = fs_open_dir(dir, &fd, error);
+	if (r == 0)
+		fs_sweep_temporary(fd, name);
+	return r;
+}
+
+static int sweep_layers(cst_store *store, cst_error **error)
+{
+	_cleanup_free_ char *dir =
+	        str_printf("%s/%s-layers", store->graph_root, store->driver->ops->name);
+	_cleanup_free_ char *run_dir =
+	        str_printf("%s/%s-layers", store->run_root, store->driver->ops->name);
+	if (!dir || !run_dir)
+		return error_oom(error);
+	const char *volatile_dir = store->transient ? run_dir : dir;
+	if (!has_temporary(dir, "layers.json") &&
+	    !has_temporary(volatile_dir, "volatile-layers.json") &&
+	    !has_temporary(run_dir, "mountpoints.json"))
+		return 0;
+	int r = layers_need(store, error);
+	if (r == 0)
+		r = sweep(store->layers.set.lock, dir, "layers.json", error);
+	if (r == 0)
+		r = sweep(store->layers.set.lock, volatile_dir, "volatile-layers.json", error);
+	return r == 0 ? sweep(store->layers.mounts_lock, run_dir, "mountpoints.json", error) : r;
+}
+
+static int sweep_temporaries(cst_store *store, cst_error **error)
+{
+	const struct container_set *containers = &store->containers;
+	int r = sweep_layers(store, error);
+	if (r == 0)
+		r = sweep(store->images.set.lock, store->images.dir, "images.json", error);
+	if (r == 0)
+		r = sweep(containers->set.lock, containers->dir, "containers.json", error);
+	return r == 0 ? sweep(containers->set.lock,
+	                      store->transient ? containers->run_dir : containers->dir,
+	                      "volatile-containers.json", error)
+	              : r;
 }
 
 int journals_recover(cst_store *store, cst_error **error)
@@ -156,5 +248,7 @@ int journals_recover(cst_store *store, cst_error **error)
 		r = recover_images(store, error);
 	if (r == 0 && journal_pending(&store->container_journal))
 		r = recover_containers(store, error);
+	if (r == 0)
+		r = sweep_temporaries(store, error);
 	return r < 0 ? error_prefix(error, "recovering the store %s", store->graph_root) : 0;
 }

@@ -31,17 +31,21 @@ static int discard(cst_store *store, int dirfd, const char *name, struct trash *
 	return r == 0 ? fs_fsync_dir(dirfd, name, error) : r;
 }
 
+int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	_cleanup_free_ char *tarsplit = str_printf("%s.tar-split.gz", id);
+	if (!tarsplit)
+		return error_oom(error);
+	int r = discard(store, store->layers.fd, tarsplit, trash, error);
+	return r == 0 ? discard(store, store->layers.fd, id, trash, error) : r;
+}
+
 int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
                        cst_error **error)
 {
 	int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
 	                                   &trash->driver, true, error);
-	_cleanup_free_ char *tarsplit = str_printf("%s.tar-split.gz", id);
-	if (!tarsplit)
-		return error_oom(error);
-	if (r == 0)
-		r = discard(store, store->layers.fd, tarsplit, trash, error);
-	return r == 0 ? discard(store, store->layers.fd, id, trash, error) : r;
+	return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
 }
 
 int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)

@@ -91,6 +91,16 @@ static void set_read_done(struct store_set *set, bool keep)
 		lockfile_unlock(set->lock);
 }
 
+int set_reload(cst_store *store, struct store_set *set, cst_error **error)
+{
+	struct lock_token token;
+	bool repair = false;
+	int r = lockfile_read_token(set->lock, &token, error);
+	if (r == 0)
+		r = set->ops->open(set->table, &token, error);
+	return r == 0 ? set_parse(store, set, true, &repair, error) : r;
+}
+
 static int set_write(cst_store *store, struct store_set *set, cst_error **error)
 {
 	if (store->read_only)

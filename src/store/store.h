@@ -180,6 +180,8 @@ struct strings strings_of(const struct strv *v);
 
 /* What is left of layers, images or containers that have no record: content, tar-split, data. The
  * layers must be held for writing. */
+int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash,
+                          cst_error **error); /* all but content */
 int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
                        cst_error **error);
 int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error);
@@ -191,5 +193,13 @@ int metadata_stage(cst_store *store, struct tempdir **stage, cst_error **error);
 
 /* Finishes or undoes what a dead process announced in a journal. All three sets must be free. */
 int journals_recover(cst_store *store, cst_error **error);
+/* The same for our own announcement after a step failed, by what is on disk now: the sets given are
+ * held for writing (the others not looked at) and are loaded again. If even that fails the
+ * announcement stays for the next opener. */
+enum { SETTLE_LAYERS = 1, SETTLE_IMAGES = 2, SETTLE_CONTAINERS = 4 };
+void journal_settle(cst_store *store, struct journal *journal, const struct intents *intents,
+                    unsigned sets, struct trash *trash);
+/* Loads a set that is held for writing again. */
+int set_reload(cst_store *store, struct store_set *set, cst_error **error);
 
 #endif

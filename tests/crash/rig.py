@@ -8,18 +8,18 @@ operation leads to an equal state every time. A crash may leave a store in the s
 state after it, and in no other."""
 
 import ctypes
-import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tarfile
 import time
-import io
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MNT_DETACH = 2
@@ -265,11 +265,6 @@ def difference(one, other):
 
 def entries(directory):
     return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-
-
-def big_data_file(key):
-    """docs/format/store.md, "Big data": keys of other characters get an encoded file name; the tests use plain ones."""
-    return key
 
 
 def check_data(store, kind, found):
@@ -568,6 +563,12 @@ def points(total, limit):
     return sorted(n for n in chosen if 1 <= n <= total)
 
 
+def after_renames(calls):
+    """The calls right after a record file came into place: the operation is half visible there."""
+    return [n + 2 for n, call in enumerate(calls) if call.startswith('sys_rename') and call.endswith('.json')
+            and n + 2 <= len(calls)]
+
+
 def read_count(path):
     try:
         return int.from_bytes(read(path)[:8], 'little')
@@ -575,16 +576,11 @@ def read_count(path):
         return 0
 
 
-def die_with_parent():
-    LIBC.prctl(1, signal.SIGKILL)
-
-
 def enter_namespace():
     """A mount namespace of our own; everything mounted in it goes with it."""
     if os.environ.get('CRASH_NAMESPACE'):
         return
     os.environ['CRASH_NAMESPACE'] = '1'
-    import sys
     os.execvp('unshare', ['unshare', '--mount', '--propagation', 'private', sys.executable, *sys.argv])
 
 

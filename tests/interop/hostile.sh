@@ -4,6 +4,7 @@
 # crash, writes nothing outside of its place, and never overwrites what it did not understand.
 . "$(dirname "$0")/lib.sh"
 lacking=$(lacks_command python3)
+[ -n "$lacking" ] || lacking=$(lacks_ids)
 if [ -n "$lacking" ]; then
 	skip "bad input" "$lacking" 100
 	finish

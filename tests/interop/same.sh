@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 lacking=$(lacks_go)
 [ -n "$lacking" ] || lacking=$(lacks_command python3 getfattr)
+[ -n "$lacking" ] || lacking=$(lacks_root)
 if [ -n "$lacking" ]; then
 	skip "the same layer by both commands" "$lacking" 100
 	finish

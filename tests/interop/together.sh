@@ -7,6 +7,7 @@ rounds=${ROUNDS:-60}
 [ -z "${SLICE-}" ] || rounds=5
 lacking=$(lacks_go)
 [ -n "$lacking" ] || lacking=$(lacks_command python3)
+[ -n "$lacking" ] || lacking=$(lacks_root)
 if [ -n "$lacking" ]; then
 	skip "two commands at once" "$lacking" 30
 	finish

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -48,8 +47,16 @@ static inline void fixture_open(struct fixture *f)
 	check(overlay_driver.open(&config, &f->driver, &error), error);
 }
 
+static inline bool is_root(void)
+{
+	return geteuid() == 0;
+}
+
+/* Leaves the test out where mounting is not possible. */
 static inline struct fixture fixture_make(const char *name)
 {
+	if (!is_root())
+		skip_because("mounting overlay needs root");
 	struct fixture f = {.dir = test_dir_make()};
 
 	f.root = path_join(f.dir.path, name);
@@ -69,14 +76,11 @@ static inline void fixture_close(struct fixture *f)
 }
 #define _cleanup_fixture_ _cleanup_(fixture_close)
 
-static inline bool is_root(void)
-{
-	return geteuid() == 0;
-}
-#define need_root()                                                  \
-	do {                                                         \
-		if (!is_root())                                      \
-			skip_because("mounting overlay needs root"); \
+/* skip() jumps: what the test made must go before. */
+#define leave_out(fixture, reason)      \
+	do {                            \
+		fixture_close(fixture); \
+		skip_because(reason);   \
 	} while (0)
 
 /* A path below the graph root's overlay directory. Static storage, good for eight calls. */

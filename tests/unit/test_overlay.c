@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The overlay driver on real mounts, in a mount namespace of its own. */
 #include "unit/overlay_fixture.h"
+#include <sys/statvfs.h>
 
 static bool is_link_name(const char *s)
 {
@@ -19,7 +20,6 @@ static void test_open(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 	const struct driver_config config = fixture_config(&f);
 
-	need_root();
 	assert_true(overlay_driver.needs_setup(&config));
 	fixture_open(&f);
 	assert_false(overlay_driver.needs_setup(&config));
@@ -60,7 +60,6 @@ static void test_layout(void **state)
 	static const char C[] = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, A, NULL, false, "a");
 	make_layer(&f, B, A, false, "b");
@@ -116,7 +115,6 @@ static void test_mount_and_changes(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 	_cleanup_error_ cst_error *error = NULL;
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, false, "a");
 	make_layer(&f, "B", "A", false, "b");
@@ -178,7 +176,6 @@ static void test_mount_options(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	char *none = NULL;
 
-	need_root();
 	f.options[0] = "overlay.mountopt=nodev,nosuid";
 	f.n_options = 1;
 	fixture_open(&f);
@@ -188,18 +185,21 @@ static void test_mount_options(void **state)
 	_cleanup_free_ char *path = mount_layer_with(&f, "A", &options), *rw = mount_layer(&f, "B");
 	assert_int_equal(openat(AT_FDCWD, in_home(&f, "A/merged/x"), O_CREAT | O_WRONLY, 0600), -1);
 	assert_int_equal(errno, EROFS);
-	assert_int_equal(mknod(in_home(&f, "B/merged/zero"), S_IFCHR | 0666, makedev(1, 5)), 0);
-	assert_int_equal(open(in_home(&f, "B/merged/zero"), O_RDONLY), -1); /* nodev */
-	assert_int_equal(errno, EACCES);
+	struct statvfs st;
+	assert_int_equal(statvfs(rw, &st), 0);
+	assert_int_equal(st.f_flag & (ST_NODEV | ST_NOSUID | ST_RDONLY), ST_NODEV | ST_NOSUID);
+	assert_int_equal(statvfs(path, &st), 0);
+	assert_int_equal(st.f_flag & (ST_NODEV | ST_NOSUID | ST_RDONLY), ST_RDONLY);
 	unmount_layer(&f, "A");
 	unmount_layer(&f, "B");
 	options.options = bogus;
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ESYS);
 	_cleanup_free_ char *text = str_printf(
 	        "creating overlay mount to %s, mount_data=\"lowerdir=%s,upperdir=%s,workdir=%s,"
-	        "thisisnooption\": invalid argument",
+	        "thisisnooption",
 	        rw, in_home(&f, "A/diff"), in_home(&f, "B/diff"), in_home(&f, "B/work"));
 	assert_true(has_prefix(cst_error_message(error), text));
+	assert_non_null(strstr(cst_error_message(error), "\": invalid argument"));
 	assert_null(none);
 }
 
@@ -208,12 +208,11 @@ static void test_volatile(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 	const struct driver_mount_options options = {.is_volatile = true};
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, true, NULL);
 	_cleanup_free_ char *path = mount_layer_with(&f, "A", &options);
 	if (!overlay_supports_volatile(overlay_of(f.driver)))
-		skip_because("no volatile overlay mounts here");
+		leave_out(&f, "no volatile overlay mounts here");
 	assert_true(fs_exists(AT_FDCWD, in_home(&f, "A/work/work/incompat/volatile")));
 	assert_int_equal(umount2(path, MNT_DETACH), 0); /* as after a crash: the mark stays */
 	_cleanup_free_ char *again = mount_layer_with(&f, "A", &options);
@@ -241,7 +240,6 @@ static void test_depth(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	char *none = NULL;
 
-	need_root();
 	f.options[0] = "sync=none";
 	f.n_options = 1;
 	fixture_open(&f);
@@ -291,10 +289,9 @@ static void test_idmapped(void **state)
 	const struct driver_mount_options options = {.maps = &maps};
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 
-	need_root();
 	fixture_open(&f);
 	if (!overlay_driver.supports_shifting(f.driver, &maps))
-		skip_because("no id-mapped lowers on this kernel or filesystem");
+		leave_out(&f, "no id-mapped lowers on this kernel or filesystem");
 	setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes", 1);
 	assert_false(overlay_driver.supports_shifting(f.driver, &maps));
 	unsetenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP");
@@ -324,7 +321,6 @@ static void test_special_paths(void **state)
 {
 	static const char *const names[] = {"a:b", "a,b", "a\\b", "a b", "a\"b"};
 
-	need_root();
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		for (unsigned k = 0; k <= OVERLAY_MOUNT_CLASSIC; k++) {
 			_cleanup_fixture_ struct fixture f = fixture_make(names[i]);

@@ -29,7 +29,6 @@ static void test_lost_links(void **state)
 	const struct driver_mount_options options = {0};
 	char *none = NULL;
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, false, "a");
 	make_layer(&f, "B", "A", false, "b");
@@ -71,7 +70,6 @@ static void test_disagreement(void **state)
 	static const char *const bad[] = {"X", "A:X", "..:A", "", "A:A:A"};
 	char *none = NULL;
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, false, "a");
 	make_layer(&f, "X", NULL, false, "x");
@@ -104,7 +102,6 @@ static void test_skip_mount_home(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 
-	need_root();
 	f.options[0] = "skip_mount_home=true";
 	f.n_options = 1;
 	fixture_open(&f);
@@ -130,7 +127,6 @@ static void test_recover(void **state)
 	const struct driver_stage_options options = {0};
 	struct driver_staged *busy = NULL;
 
-	need_root();
 	fixture_open(&f);
 	fs_mkdir_p(in_home(&f, "tempdirs/temp-dir-77/x"), 0700, NULL);
 	write_text_at(AT_FDCWD, in_home(&f, "tempdirs/other"), "");
@@ -163,7 +159,6 @@ static void test_home_changes(void **state)
 	struct driver_staged *staged = NULL;
 	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
 
-	need_root();
 	fixture_open(&f);
 	check(overlay_driver.stage(f.driver, &options, &staged, &error), error);
 	assert_int_equal(umount2(f.driver->home, MNT_DETACH), 0);
@@ -189,7 +184,6 @@ static void test_commit(void **state)
 	static const char *const bad[] = {"", ".", "..", "l", "staging", "tempdirs", "a/b", "../x"};
 	struct driver_staged *staged = NULL;
 
-	need_root();
 	fixture_open(&f);
 	assert_int_equal(overlay_driver.stage(f.driver, &options, &staged, NULL), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -230,7 +224,6 @@ static void test_note(void **state)
 	struct driver_staged *staged = NULL;
 	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
 
-	need_root();
 	fixture_open(&f);
 	assert_int_equal(overlay_driver.stage(f.driver, &options, &staged, NULL), 0);
 	_cleanup_free_ char *note = strdup(overlay_driver.stage_note(staged));
@@ -250,7 +243,6 @@ static void test_replace(void **state)
 	const struct driver_stage_options options = {.writable = true};
 	struct driver_staged *staged = NULL;
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, true, "old");
 	assert_int_equal(chmod(in_home(&f, "A/diff"), 0711), 0);
@@ -268,7 +260,6 @@ static void test_hidden_files(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 
-	need_root();
 	fixture_open(&f);
 	make_layer(&f, "A", NULL, true, "a");
 	write_text_at(AT_FDCWD, in_home(&f, "A/merged/hidden"), "x");
@@ -290,7 +281,6 @@ static void test_other_stores(void **state)
 	                    *run_a = path_join(f.run, "overlay/A/merged");
 	_cleanup_free_ char *option = str_printf("overlay.imagestore=%s", foreign.root);
 
-	need_root();
 	fixture_open(&foreign);
 	make_layer(&foreign, "S", NULL, false, "s");
 	overlay_driver.cleanup(foreign.driver, NULL);
@@ -321,13 +311,45 @@ static void test_other_stores(void **state)
 	assert_true(overlay_driver.exists(f.driver, "S")); /* not ours */
 }
 
+/* Makes nothing, mounts nothing; reads all the same. */
+static void test_read_only(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	struct driver_config config = fixture_config(&f);
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strv_ struct strv ids = {0};
+	struct driver_view *view = NULL;
+	int64_t size = 0;
+
+	config.read_only = true;
+	assert_false(overlay_driver.needs_setup(&config));
+	check(overlay_driver.open(&config, &f.driver, &error), error);
+	check(overlay_driver.list(f.driver, &ids, &error), error);
+	assert_int_equal(ids.len, 0);
+	assert_int_equal(entries(f.root) + entries(f.run), 0);
+	overlay_driver.close(f.driver);
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "a");
+	make_layer(&f, "B", "A", false, "bb");
+	check(overlay_driver.cleanup(f.driver, &error), error);
+	overlay_driver.close(f.driver);
+	remove_path(in_home(&f, "l"));
+	check(overlay_driver.open(&config, &f.driver, &error), error);
+	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 0);
+	assert_true(overlay_driver.exists(f.driver, "B"));
+	check(overlay_driver.view_open(f.driver, "B", "A", NULL, &view, &error), error);
+	check(overlay_driver.view_size(view, &size, &error), error);
+	assert_int_equal(size, 2);
+	overlay_driver.view_close(view);
+	assert_false(fs_exists(AT_FDCWD, in_home(&f, "l")));
+}
+
 static void test_mount_program_flag(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 	const struct driver_config config = fixture_config(&f);
 	_cleanup_error_ cst_error *error = NULL;
 
-	need_root();
 	fs_mkdir_p(in_home(&f, "l"), 0755, NULL);
 	write_text_at(AT_FDCWD, in_home(&f, ".has-mount-program"), "true");
 	assert_int_equal(overlay_driver.open(&config, &f.driver, &error), CST_ENOTSUP);
@@ -365,9 +387,8 @@ static void test_go_in_turns(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 
-	need_root();
 	if (system("command -v containers-storage >/dev/null") != 0)
-		skip_because("containers-storage is not installed");
+		leave_out(&f, "containers-storage is not installed");
 	fixture_open(&f);
 	assert_int_equal(go(&f, "create-layer -i L0"), 0);
 	for (unsigned i = 1; i < 7; i++) {
@@ -414,6 +435,7 @@ int main(void)
 	        cmocka_unit_test(test_replace),
 	        cmocka_unit_test(test_hidden_files),
 	        cmocka_unit_test(test_other_stores),
+	        cmocka_unit_test(test_read_only),
 	        cmocka_unit_test(test_mount_program_flag),
 	        cmocka_unit_test(test_go_in_turns),
 	};

@@ -5,6 +5,7 @@
 #include "driver/backing.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

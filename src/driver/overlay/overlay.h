@@ -225,6 +225,9 @@ int overlay_check_backing(const struct overlay *o, cst_error **error); /* reads 
 
 int overlay_stage(struct driver *d, const struct driver_stage_options *options,
                   struct driver_staged **ret, cst_error **error);
+int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
+                       cst_error **error);
+int overlay_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error);
 int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,

@@ -5,6 +5,7 @@
  * staging area at their shutdown, whatever is locked there: the commit looks if its lock file is
  * still the one it holds, and gives up if not.
  */
+#include "archive/copy.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
@@ -180,34 +181,102 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 	return make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
 }
 
+/* An empty staging place in one of the homes. */
+static int stage_in(struct overlay *o, size_t home, struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
+	_cleanup_free_ char *root = NULL;
+	int r;
+
+	s = new0(struct driver_staged, 1);
+	if (!s)
+		return error_oom(error);
+	*s = (struct driver_staged){.overlay = o, .home = home, .dir_fd = -1, .diff_fd = -1};
+	root = overlay_staging_path(o, home);
+	r = root ? tempdir_new(root, TEMPDIR_STAGING, &s->temp, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	s->path = path_join3(root, s->temp->name, STAGED_DIR);
+	if (!s->path)
+		return error_oom(error);
+	*ret = steal_ptr(&s);
+	return 0;
+}
+
 int overlay_stage(struct driver *d, const struct driver_stage_options *options,
                   struct driver_staged **ret, cst_error **error)
 {
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	_cleanup_free_ char *root = NULL;
 	struct overlay *o = overlay_of(d);
 	int r;
 
 	r = check_storage_options(options, error);
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
-	if (r < 0)
-		return r;
-	s = new0(struct driver_staged, 1);
-	if (!s)
-		return error_oom(error);
-	*s = (struct driver_staged){.overlay = o, .dir_fd = -1, .diff_fd = -1};
-	s->home = options->writable ? 0 : o->read_only_home;
-	root = overlay_staging_path(o, s->home);
-	r = root ? tempdir_new(root, TEMPDIR_STAGING, &s->temp, error) : error_oom(error);
-	if (r < 0)
-		return r;
-	s->path = path_join3(root, s->temp->name, STAGED_DIR);
-	r = s->path ? fill(s, &dirs, options, error) : error_oom(error);
+	if (r == 0)
+		r = stage_in(o, options->writable ? 0 : o->read_only_home, &s, error);
+	if (r == 0)
+		r = fill(s, &dirs, options, error);
 	if (r == 0)
 		*ret = steal_ptr(&s);
 	return r;
+}
+
+/* Where a layer lives, with its directory opened. */
+static int find_layer(struct overlay *o, const char *id, size_t *home, int *layer_fd,
+                      cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	int r = overlay_dirs_open(o, &dirs, error);
+
+	return r < 0 ? r : overlay_layer_open(o, &dirs, id, home, layer_fd, error);
+}
+
+int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
+                       cst_error **error)
+{
+	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
+	_cleanup_close_ int layer_fd = -1, diff_fd = -1;
+	const struct root_attributes root = {.uid = geteuid(), .gid = getegid()};
+	struct overlay *o = overlay_of(d);
+	size_t home;
+	int r;
+
+	r = find_layer(o, id, &home, &layer_fd, error);
+	if (r < 0)
+		return r;
+	diff_fd = openat(layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (diff_fd < 0)
+		return error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
+	r = stage_in(o, home, &s, error);
+	if (r == 0)
+		r = make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path, error);
+	if (r == 0)
+		r = make_dir(s->dir_fd, "diff", &root, 0700, &s->diff_fd, s->path, error);
+	if (r == 0)
+		r = copy_tree(diff_fd, s->diff_fd, &(struct copy_options){.sync = d->sync_content},
+		              error);
+	if (r == 0)
+		*ret = steal_ptr(&s);
+	return r;
+}
+
+int overlay_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
+{
+	_cleanup_close_ int layer_fd = -1;
+	struct overlay *o = overlay_of(d);
+	struct stat st;
+	size_t home;
+	int r;
+
+	r = find_layer(o, id, &home, &layer_fd, error);
+	if (r < 0)
+		return r;
+	if (fstatat(layer_fd, "diff", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "stat %s/%s/diff", o->homes[home].path, id);
+	*ret = st.st_ino;
+	return 0;
 }
 
 int overlay_staged_fd(struct driver_staged *staged)
@@ -226,7 +295,8 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 {
 	static const char *const names[] = {"link", "lower", "lower-layers"};
 
-	for (size_t i = 0; i < (s->has_parent ? 3 : 1); i++) {
+	/* A copy of content alone (overlay_stage_copy) has none, nor a link. */
+	for (size_t i = 0; *s->link && i < (s->has_parent ? 3 : 1); i++) {
 		fds[i] = openat(s->dir_fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fds[i] < 0)
 			return error_sys(error, errno, "open %s/%s", s->path, names[i]);
