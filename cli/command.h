@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- options ---- */
@@ -127,6 +128,7 @@ enum command_flags {
 	COMMAND_PROGRESS = 4,   /* takes --progress */
 	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
 	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
+	COMMAND_OURS = 32,      /* containers-storage does not know it */
 };
 
 struct invocation;
@@ -246,11 +248,40 @@ int fail(const struct invocation *in, const cst_error *error);
 int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
 const char *errno_words(int errnum);
 
+/* A line that says what to do about the error that was just told, if anything helps. cstorage only; the
+ * same line is not said twice in a row. */
+void hint(const struct invocation *in, const cst_error *error);
+
 /* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
  * `code`. */
 int finish_output(const struct invocation *in, int code);
 
+/* ---- text for people ---- */
+
+/* "12.3 MiB" */
+#define SIZE_TEXT_MAX 32
+const char *size_text(char text[SIZE_TEXT_MAX], double bytes);
+/* An ID as short as people write it: 12 digits of a full one. */
+#define SHORT_ID 12
+/* Names joined by ", ", control characters shown as '?'. The caller frees it; NULL: out of memory. */
+char *joined_names(const char *const *names, size_t n);
+bool is_utf8_locale(void);
+size_t text_columns(const char *text); /* of UTF-8, one a character */
+
+/* Columns of text as wide as their cells. */
+struct table {
+	size_t n_columns;
+	unsigned right; /* bit i: column i is aligned to the right */
+	char **cells;
+	size_t n_cells;
+	bool failed;
+};
+void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void table_add_size(struct table *table, uint64_t bytes);
+int table_print(const struct invocation *in, struct table *table); /* and frees it; an exit code */
+
 /* JSON, to stdout. Strings have the escapes of Go's encoder. */
+void json_write_string(FILE *to, const char *text);
 void json_print_string(const char *text);
 void json_print_bytes(const char *text, size_t length);
 void json_print_names(const char *const *names, size_t n); /* `null` if there are none */
@@ -337,6 +368,10 @@ bool find_program(const char *name, char *path, size_t size);
 
 /* ---- the verbs ---- */
 
+int run_df(struct invocation *in);
+int run_inspect(struct invocation *in);
+int run_locks(struct invocation *in);
+int run_tree(struct invocation *in);
 int run_check(struct invocation *in);
 int run_config(struct invocation *in);
 int run_container(struct invocation *in);
@@ -370,6 +405,9 @@ int run_delete_image(struct invocation *in);
 int run_delete_container(struct invocation *in);
 int run_changes(struct invocation *in);
 int run_diff_size(struct invocation *in);
+int run_copy(struct invocation *in);
+int run_storage_layers(struct invocation *in);
+int run_create_storage_layer(struct invocation *in);
 int run_diff(struct invocation *in);
 int run_apply_diff(struct invocation *in);
 int run_exists(struct invocation *in);

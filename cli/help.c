@@ -63,15 +63,6 @@ static void print_default(FILE *to, const struct option *option, const struct op
 	}
 }
 
-/* Columns of a UTF-8 text, one per character. */
-static size_t columns(const char *text)
-{
-	size_t n = 0;
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 static char *label_of(const struct option *option, const struct option_set *set,
                       const struct option_value *initial)
 {
@@ -97,13 +88,13 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	size_t n = sorted_options(set, sorted), width = 20;
 	for (size_t i = 0; i < n; i++) {
 		labels[i] = label_of(sorted[i], set, initial);
-		size_t length = labels[i] ? columns(labels[i]) + 3 : 0;
+		size_t length = labels[i] ? text_columns(labels[i]) + 3 : 0;
 		width = length > width ? length : width;
 	}
 	fputc('\n', to);
 	for (size_t i = 0; i < n; i++) {
 		const char *label = labels[i] ? labels[i] : "";
-		fprintf(to, "%s%*s %s", label, (int)(width - columns(label)), "", sorted[i]->help);
+		fprintf(to, "%s%*s %s", label, (int)(width - text_columns(label)), "", sorted[i]->help);
 		if (sorted[i]->id == OPT_UNSHARE)
 			fprintf(to, " (default %s)", is_rootless() ? "true" : "false");
 		fputc('\n', to);
@@ -116,7 +107,8 @@ void go_help_program(const struct option_set *set, const struct option_value *in
 {
 	printf("Usage: containers-storage command [options [...]]\n\nCommands:\n\n");
 	for (size_t i = 0; i < n_commands; i++)
-		printf("  %-30s%s\n", commands[i].names[0], commands[i].description);
+		if (!(commands[i].flags & COMMAND_OURS))
+			printf("  %-30s%s\n", commands[i].names[0], commands[i].description);
 	printf("\nOptions:\n");
 	fflush(stdout);
 	print_option_table(all_on_stdout ? stdout : stderr, set, initial);

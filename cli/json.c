@@ -4,35 +4,45 @@
 #include <stdio.h>
 #include <string.h>
 
-static void put_ascii(unsigned char c)
+static void put_ascii(FILE *to, unsigned char c)
 {
 	static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
 	const char *special = c ? strchr(letters, c) : NULL;
 	if (special)
-		printf("\\%c", escapes[special - letters]);
+		fprintf(to, "\\%c", escapes[special - letters]);
 	else if (c < 0x20 || c == '<' || c == '>' || c == '&')
-		printf("\\u%04x", c);
+		fprintf(to, "\\u%04x", c);
 	else
-		putchar_unlocked(c);
+		putc_unlocked(c, to);
 }
 
-void json_print_bytes(const char *text, size_t length)
+static void write_bytes(FILE *to, const char *text, size_t length)
 {
-	putchar_unlocked('"');
+	putc_unlocked('"', to);
 	for (size_t i = 0; i < length;) {
 		uint32_t point = 0;
 		size_t n = utf8_decode(text + i, length - i, &point);
 		if (n == 0)
-			fputs("\\ufffd", stdout);
+			fputs("\\ufffd", to);
 		else if (n == 1)
-			put_ascii((unsigned char)point);
+			put_ascii(to, (unsigned char)point);
 		else if (point == 0x2028 || point == 0x2029) /* line and paragraph separators */
-			printf("\\u%04x", point);
+			fprintf(to, "\\u%04x", point);
 		else
-			fwrite(text + i, 1, n, stdout);
+			fwrite(text + i, 1, n, to);
 		i += n ? n : 1;
 	}
-	putchar_unlocked('"');
+	putc_unlocked('"', to);
+}
+
+void json_write_string(FILE *to, const char *text)
+{
+	write_bytes(to, text, strlen(text));
+}
+
+void json_print_bytes(const char *text, size_t length)
+{
+	write_bytes(stdout, text, length);
 }
 
 void json_print_string(const char *text)

@@ -48,6 +48,7 @@ static int run_command(struct invocation *in, const struct option_value *before)
 			fprintf(to_stdout ? stdout : stderr, "%s%s%s\n",
 			        in->personality == GNU_STYLE ? "cstorage: " : "",
 			        "error initializing: ", cst_error_message(error));
+			hint(in, error);
 			return 1;
 		}
 	}
@@ -162,7 +163,7 @@ static int go_main(struct invocation *in, const char *const *words, size_t n)
 	}
 	in->word = words[n_used];
 	in->command = command_find(in->word);
-	if (!in->command) {
+	if (!in->command || in->command->flags & COMMAND_OURS) {
 		printf("%s: unrecognized command.\n", in->word);
 		return 1;
 	}

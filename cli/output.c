@@ -52,6 +52,7 @@ int fail(const struct invocation *in, const cst_error *error)
 	if (interrupted_by())
 		return 128 + interrupted_by();
 	complain(in, "%s", cst_error_message(error));
+	hint(in, error);
 	return 1;
 }
 

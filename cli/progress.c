@@ -112,22 +112,13 @@ static int64_t now(void)
 	return time.tv_sec * SECOND + time.tv_nsec;
 }
 
-static void format_bytes(char *text, size_t size, double bytes)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	size_t unit = 0;
-	for (; bytes >= 1024 && unit < 4; unit++)
-		bytes /= 1024;
-	snprintf(text, size, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-}
-
 static void show_bar(struct progress *progress, const cst_progress_state *state, uint64_t total,
                      double seconds)
 {
-	char done[32], rate[32], bar[BAR_COLUMNS + 1], rest[64] = "";
+	char done[SIZE_TEXT_MAX], rate[SIZE_TEXT_MAX], bar[BAR_COLUMNS + 1], rest[64] = "";
 	double per_second = seconds > 0 ? (double)state->bytes_done / seconds : 0;
-	format_bytes(done, sizeof(done), (double)state->bytes_done);
-	format_bytes(rate, sizeof(rate), per_second);
+	size_text(done, (double)state->bytes_done);
+	size_text(rate, per_second);
 	if (total > 0 && state->bytes_done <= total) {
 		double part = (double)state->bytes_done / (double)total;
 		size_t filled = (size_t)(part * BAR_COLUMNS);

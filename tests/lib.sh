@@ -70,10 +70,12 @@ unmount_below() {
 		case $at in "$1"/*) printf '%s\n' "$at" ;; esac
 	done </proc/self/mounts | sort -r | while read -r at; do umount -l "$(printf '%b' "$at")" 2>/dev/null; done
 }
-# Layer roots may be read-only: an ordinary user makes them writable first.
+# Layer roots may be read-only, and a user's store has files of the user's subordinate IDs.
 remove_tree() {
 	unmount_below "$1"
-	rm -rf --one-file-system "$1" 2>/dev/null || { chmod -R u+rwX "$1" 2>/dev/null; rm -rf --one-file-system "$1"; }
+	rm -rf --one-file-system "$1" 2>/dev/null && return
+	chmod -R u+rwX "$1" 2>/dev/null
+	rm -rf --one-file-system "$1" 2>/dev/null || unshare --map-root-user --map-auto rm -rf --one-file-system "$1"
 }
 finish() {
 	[ -z "${work_is_ours-}" ] || remove_tree "$WORK"

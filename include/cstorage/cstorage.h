@@ -3,8 +3,12 @@
 #ifndef CSTORAGE_H
 #define CSTORAGE_H
 
+#include <cstorage/archive.h>
 #include <cstorage/error.h>
+#include <cstorage/ids.h>
+#include <cstorage/lock.h>
 #include <cstorage/records.h>
+#include <cstorage/report.h>
 #include <cstorage/store.h>
 #include <cstorage/types.h>
 

@@ -63,6 +63,8 @@ enum {
 	CST_EINVALID_MAPPINGS = -123,     /* invalid mappings specified */
 	CST_ENO_AVAILABLE_IDS = -124,     /* not enough unused IDs in user namespace */
 	CST_EDATA_UNKNOWN = -125,         /* no data item of that name: Go's os.ErrNotExist */
+	CST_EID_UNKNOWN = -126,           /* ID index: no ID begins like that */
+	CST_EID_AMBIGUOUS = -127,         /* ID index: several IDs begin like that */
 };
 
 /* Read an error. A NULL error has code 0, errno 0 and the message "success". The message is UTF-8 as

@@ -5,7 +5,13 @@
  * In every comment below `id` takes an ID, a name, or a prefix of an ID that fits one item only. Locks are named L
  * (layers.lock), I (images.lock), C (containers.lock), M (mountpoints.lock), G (storage.lock), with r or w; they are
  * taken in the order G L I C M and held only for renames and one small write, never for unpacking, hashing or deleting.
- * Any call may fail with CST_ENOMEM, CST_ESYS and CST_ECORRUPT; those are not repeated.
+ * A read-only store takes shared locks only.
+ *
+ * Any call may fail with CST_ENOMEM, CST_ESYS and CST_ECORRUPT, and any that changes something with
+ * CST_ESTORE_READ_ONLY on a store that was opened with read_only; those are not repeated. A failed call leaves what its
+ * out-parameters point at untouched, unless said otherwise. What it hands out otherwise is the caller's: records and lists
+ * go to the cst_..._free of their type, a char * or a plain array to cst_free. What options point at is only looked at
+ * during the call.
  */
 #ifndef CSTORAGE_STORE_H
 #define CSTORAGE_STORE_H
@@ -43,7 +49,7 @@ typedef struct cst_store_options {
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 
 /* What storage.conf, its drop-ins and the environment say (docs/format/config.md). `cst_config_options` belongs to the
- * configuration. `file`: read this one instead of searching; NULL: search as the environment says. */
+ * configuration. `file`: read this one instead of searching; NULL: search as the environment says. CST_EINVAL: not understood. */
 typedef struct cst_config cst_config;
 CST_PUBLIC int cst_config_load(const char *file, cst_config **config, cst_error **error);
 CST_PUBLIC const cst_store_options *cst_config_options(const cst_config *config);
@@ -53,7 +59,7 @@ CST_PUBLIC int cst_store_options_json(const cst_store_options *options, char **j
 
 /* Opens the store, making it if it does not exist, and finishes or undoes what a crashed process left half done. Errors:
  * CST_EINCOMPLETE_OPTIONS, CST_EINVAL (options, several drivers), CST_ENOTSUP (driver), CST_EPREREQ, CST_EBACKINGFS.
- * Locks: none if there is nothing to set up; else G w. */
+ * Locks: G r; G w if the driver has something to set up; L w, I w and C w if there is something to recover. */
 CST_PUBLIC int cst_store_open(const cst_store_options *options, cst_store **store, cst_error **error);
 CST_PUBLIC void cst_store_close(cst_store *store); /* NULL allowed; layers stay mounted */
 
@@ -62,38 +68,55 @@ CST_PUBLIC const char *cst_store_run_root(const cst_store *store);
 CST_PUBLIC const char *cst_store_image_store(const cst_store *store); /* "" if none */
 CST_PUBLIC const char *cst_store_driver(const cst_store *store);      /* "overlay" */
 CST_PUBLIC bool cst_store_transient(const cst_store *store);
+/* The driver options as given; the caller frees *options with cst_strings_free. No lock. */
+CST_PUBLIC int cst_store_driver_options(const cst_store *store, cst_strings **options, cst_error **error);
+/* The default maps of new layers: how many ranges, and in *map where they are, which belongs to the store. */
+CST_PUBLIC size_t cst_store_uid_map(const cst_store *store, const cst_idmap **map);
+CST_PUBLIC size_t cst_store_gid_map(const cst_store *store, const cst_idmap **map);
 
-/* Key, value, key, value, ... as `status` and `version` print them. */
+/* Key, value, key, value, ... as `status` and `version` print them. No lock. */
 CST_PUBLIC int cst_store_status(cst_store *store, cst_strings **pairs, cst_error **error);
 CST_PUBLIC int cst_store_version(cst_store *store, cst_strings **pairs, cst_error **error);
 
 /* Ends the store's use on this machine: the driver's mounts go. With layers mounted: CST_ELAYER_USED_BY_CONTAINER and
- * their IDs in *mounted (may be NULL), unless `force`, which unmounts them first. Locks G w, L w. */
+ * their IDs in *mounted (may be NULL, is set also on that failure), unless `force`, which unmounts them first; then
+ * *mounted are those that were. Locks L r; L w and M w for each; G w. */
 CST_PUBLIC int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_error **error);
-/* Deletes every container, image and layer, mounted ones too. Locks L w, I w, C w. */
+/* Deletes every container, image and layer, mounted ones too. `progress` may be NULL. Locks L w, I w, C w. */
 CST_PUBLIC int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error);
 
 /* ---- lists and look-up: locks r of the kind, given back before anything is parsed ---- */
 
+/* All of a kind, those of additional image stores last. */
 CST_PUBLIC int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error);
 CST_PUBLIC int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error);
 CST_PUBLIC int cst_store_containers(cst_store *store, cst_container_list **list, cst_error **error);
+
+/* All three as they were at one moment: no other process changed one of them between the first and the last. What is not
+ * wanted is NULL. L r, I r and C r of those wanted, held together. */
+CST_PUBLIC int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list **images,
+				  cst_container_list **containers, cst_error **error);
 
 /* CST_ELAYER_UNKNOWN, CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. A container is also found by its layer's ID. */
 CST_PUBLIC int cst_store_layer(cst_store *store, const char *id, cst_layer **layer, cst_error **error);
 CST_PUBLIC int cst_store_image(cst_store *store, const char *id, cst_image **image, cst_error **error);
 CST_PUBLIC int cst_store_container(cst_store *store, const char *id, cst_container **container, cst_error **error);
 
-/* Full ID of a layer, image or container, tried in that order. CST_ELAYER_UNKNOWN. Caller frees with cst_free. */
+/* Full ID of a layer, image or container, tried in that order. CST_ELAYER_UNKNOWN. Caller frees *full_id with cst_free. */
 CST_PUBLIC int cst_store_lookup(cst_store *store, const char *id, char **full_id, cst_error **error);
 CST_PUBLIC bool cst_store_exists(cst_store *store, const char *id);
 
+/* By what they are built on or hold. Images: the list may be empty; CST_ELAYER_UNKNOWN (there is no such layer),
+ * CST_EINVAL (not a digest). Layers: CST_ELAYER_UNKNOWN if there is none, CST_EINVAL (not a digest). Container:
+ * CST_ELAYER_UNKNOWN (no such layer), CST_ECONTAINER_UNKNOWN (it is not a container's). */
 CST_PUBLIC int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_list **list, cst_error **error);
 CST_PUBLIC int cst_store_images_by_digest(cst_store *store, const char *digest, cst_image_list **list, cst_error **error);
 CST_PUBLIC int cst_store_layers_by_compressed_digest(cst_store *store, const char *digest, cst_layer_list **list,
 						     cst_error **error);
 CST_PUBLIC int cst_store_layers_by_diff_digest(cst_store *store, const char *digest, cst_layer_list **list,
 					       cst_error **error);
+CST_PUBLIC int cst_store_layers_by_toc_digest(cst_store *store, const char *digest, cst_layer_list **list,
+					      cst_error **error);
 CST_PUBLIC int cst_store_container_by_layer(cst_store *store, const char *id, cst_container **container,
 					    cst_error **error);
 
@@ -132,8 +155,9 @@ typedef struct cst_layer_options {
 CST_PUBLIC int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
 				cst_layer **layer, cst_error **error);
 
-/* Applies a layer tar on top of what the layer holds and records its digests. Failing, the layer stays as it was, as far
- * as the content was not replaced in place. CST_ELAYER_UNKNOWN, CST_EARCHIVE. L w. */
+/* Applies a layer tar on top of what the layer holds and records its digests; whole and durable, or the layer stays as it
+ * was. `progress` may be NULL. CST_ELAYER_UNKNOWN, CST_ELAYER_USED_BY_CONTAINER (it is mounted), CST_EARCHIVE,
+ * CST_ECANCELED. L w. */
 CST_PUBLIC int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
 				    const cst_progress *progress, cst_error **error);
 
@@ -143,7 +167,8 @@ CST_PUBLIC int cst_layer_delete(cst_store *store, const char *id, cst_error **er
 
 enum cst_change_kind { CST_MODIFY = 0, CST_ADD = 1, CST_DELETE = 2 };
 typedef struct cst_changes cst_changes;
-/* What `id` changes against `from` (NULL or "": its parent). CST_ELAYER_UNKNOWN. */
+/* What `id` changes against `from` (NULL or "": its parent). CST_ELAYER_UNKNOWN; CST_ESYS with ENOENT if it is `from` that
+ * is unknown. L r while the layer is being opened, no lock after. */
 CST_PUBLIC int cst_layer_changes(cst_store *store, const char *from, const char *id, cst_changes **changes,
 				 cst_error **error);
 CST_PUBLIC size_t cst_changes_size(const cst_changes *changes);
@@ -158,21 +183,57 @@ typedef struct cst_diff_options {
 } cst_diff_options;
 #define CST_DIFF_OPTIONS_INIT { .size = sizeof(cst_diff_options), .compression = -1 }
 
-/* Writes the layer tar of `id` against `from` (NULL or "": parent). A layer that was imported gives back its very bytes.
- * Checked while written: content that does not fit the recorded digest fails with CST_ECORRUPT. No lock is held while
- * writing. `options` may be NULL. */
+/* Writes the layer tar of `id` against `from` (NULL or "": parent). A layer that was imported gives back its very bytes,
+ * before compression, against its parent. Checked while written: content that does not fit the recorded digest fails with
+ * CST_ECORRUPT, after bytes went out. Else as cst_layer_changes; CST_ENOTSUP (a compression other than plain, gzip and
+ * zstd), CST_ECANCELED, what the sink fails with. `options` may be NULL. */
 CST_PUBLIC int cst_layer_diff(cst_store *store, const char *from, const char *id, const cst_diff_options *options,
 			      const cst_sink *sink, cst_error **error);
 /* Bytes of regular files that the layer adds or changes. */
 CST_PUBLIC int cst_layer_diff_size(cst_store *store, const char *from, const char *id, int64_t *size, cst_error **error);
-CST_PUBLIC int cst_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error); /* -1 unknown */
+/* Bytes of the uncompressed tar as recorded, -1 unknown. CST_ELAYER_UNKNOWN. */
+CST_PUBLIC int cst_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
 
-/* Owners of the directories above the layer's mount point that its id maps do not cover; sorted. Caller frees with
- * cst_free. CST_ELAYER_NOT_MOUNTED. */
+/* Owners of the directories above the layer's mount point that its id maps do not cover; sorted; none for a layer without
+ * id maps. Caller frees *uids and *gids with cst_free. CST_ELAYER_UNKNOWN, CST_ECONTAINER_UNKNOWN,
+ * CST_ELAYER_NOT_MOUNTED. */
 CST_PUBLIC int cst_layer_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids, uint32_t **gids,
 				       size_t *n_gids, cst_error **error);
 CST_PUBLIC int cst_container_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids,
 					   uint32_t **gids, size_t *n_gids, cst_error **error);
+
+/* Layers of the storage driver, with or without a record; sorted. */
+CST_PUBLIC int cst_storage_layers(cst_store *store, cst_strings **ids, cst_error **error);
+/* A layer of the storage driver alone, without a record: `options` counts but for names, digests, sizes and is_volatile,
+ * and its parent is the ID of such a layer. *id (may be NULL) is freed with cst_free. Anything that cleans up what has
+ * no record may delete it. CST_EDUPLICATE_ID, CST_EINVAL. L w. */
+CST_PUBLIC int cst_storage_layer_create(cst_store *store, const cst_layer_options *options, char **id,
+					cst_error **error);
+
+/* ---- copying ---- */
+
+/* One end of a copy. */
+typedef struct cst_copy_place {
+	const char *layer; /* ID, name or prefix; NULL or "": the caller's file system */
+	const char *path;  /* in a layer resolved as inside of it: neither ".." nor symlinks leave it */
+} cst_copy_place;
+
+typedef struct cst_copy_options {
+	size_t size;
+	bool chown; /* all copies belong to uid and gid, ids of the target's container */
+	uint32_t uid, gid;
+	const cst_progress *progress;
+} cst_copy_options;
+#define CST_COPY_OPTIONS_INIT { .size = sizeof(cst_copy_options) }
+
+/* Copies one source after the other to `target`. A directory's content goes into the directory `target`, a file becomes
+ * the file `target`; missing directories are made. Owners go through the id maps of both layers; modes, times, hard
+ * links, and inside directories the attributes that a layer tar carries stay. Layers are mounted for the time it takes
+ * (G w, L w, M w for a moment). In a layer the copies are durable when this returns. `options` may be NULL. On failure
+ * what was copied stays. CST_ELAYER_UNKNOWN, CST_EINVAL (a directory in the way of a file, a directory into itself, an
+ * owner that the maps do not know), CST_ECANCELED. */
+CST_PUBLIC int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources, const cst_copy_place *target,
+			const cst_copy_options *options, cst_error **error);
 
 /* ---- mounting ---- */
 
@@ -188,9 +249,11 @@ typedef struct cst_mount_options {
  * cst_free. CST_ELAYER_UNKNOWN, CST_ESTORE_READ_ONLY. G w, L w, M w. */
 CST_PUBLIC int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
 			       cst_error **error);
+/* The top layer of an image, read-only. CST_EIMAGE_UNKNOWN, CST_EINVAL (the option "rw"). The same locks. */
 CST_PUBLIC int cst_image_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
 			       cst_error **error);
-/* One user less; *still_mounted (may be NULL) tells if others remain. `force`: none remain. L w, M w. */
+/* One user less; *still_mounted (may be NULL) tells if others remain. `force`: none remain. CST_ELAYER_UNKNOWN,
+ * CST_EIMAGE_UNKNOWN. L w, M w. */
 CST_PUBLIC int cst_store_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
 CST_PUBLIC int cst_image_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
 /* How often it is mounted. CST_ELAYER_UNKNOWN. */
@@ -221,13 +284,17 @@ typedef struct cst_image_options {
 } cst_image_options;
 #define CST_IMAGE_OPTIONS_INIT { .size = sizeof(cst_image_options) }
 
-/* CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL. Record and data appear at once. L r, I w. */
+/* *image (may be NULL) is the new record. Record and data appear at once and are durable. CST_EDUPLICATE_ID,
+ * CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL (ID or digest), CST_EINVALID_BIG_DATA_NAME. L r, I w. */
 CST_PUBLIC int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
 /* Deletes an image and the layers nobody else uses; their IDs, top first, in *layers (may be NULL). `commit` false: only
  * tells. CST_ENOT_AN_IMAGE, CST_EIMAGE_USED_BY_CONTAINER. L w, I w, C r. */
 CST_PUBLIC int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **layers, cst_error **error);
+/* Bytes of its layers and data items, those of each layer once. CST_EIMAGE_UNKNOWN, CST_ELAYER_UNKNOWN (one of its layers
+ * is missing). */
 CST_PUBLIC int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
-/* Private directories of an image or container, made if missing; caller frees *path with cst_free. */
+/* Private directories of an image or container, made if missing; caller frees *path with cst_free.
+ * CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. */
 CST_PUBLIC int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error);
 CST_PUBLIC int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
 
@@ -253,12 +320,15 @@ typedef struct cst_container_options {
 } cst_container_options;
 #define CST_CONTAINER_OPTIONS_INIT { .size = sizeof(cst_container_options) }
 
-/* CST_EIMAGE_UNKNOWN, CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS. Layer and record appear together or
- * not at all. L w, I r, C w. */
+/* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
+ * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, or one of the
+ * two labels without the other). L w, I r, C w. */
 CST_PUBLIC int cst_container_create(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */
 CST_PUBLIC int cst_container_delete(cst_store *store, const char *id, cst_error **error);
+/* Bytes that its layer changes, of its data items, and of what is in its private directories.
+ * CST_ECONTAINER_UNKNOWN. */
 CST_PUBLIC int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
 CST_PUBLIC int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error);
 CST_PUBLIC int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
@@ -268,6 +338,7 @@ CST_PUBLIC int cst_store_delete(cst_store *store, const char *id, cst_error **er
 
 /* ---- names and metadata of layers, images and containers, looked for in that order ---- */
 
+/* CST_ELAYER_UNKNOWN, whatever was looked for. */
 CST_PUBLIC int cst_store_names(cst_store *store, const char *id, cst_strings **names, cst_error **error);
 /* A name held by another item of the same kind moves. CST_ELAYER_UNKNOWN. w lock of the kind. */
 CST_PUBLIC int cst_store_set_names(cst_store *store, const char *id, const char *const *names, size_t n, cst_error **error);
@@ -284,10 +355,12 @@ enum cst_kind { CST_KIND_LAYER = 1, CST_KIND_IMAGE = 2, CST_KIND_CONTAINER = 3 }
 
 /* Names of the items in order of creation. */
 CST_PUBLIC int cst_data_list(cst_store *store, enum cst_kind kind, const char *id, cst_strings **names, cst_error **error);
-/* Whole content; caller frees *data with cst_free. CST_EDATA_UNKNOWN, C*_UNKNOWN of the kind. */
+/* Whole content; caller frees *data with cst_free. CST_EDATA_UNKNOWN, CST_E..._UNKNOWN of the kind,
+ * CST_EINVALID_BIG_DATA_NAME (an empty key), CST_EINVAL (not a kind). */
 CST_PUBLIC int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
 			    size_t *size, cst_error **error);
-/* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash). */
+/* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash, not a kind),
+ * CST_E..._UNKNOWN of the kind. w lock of the kind. */
 CST_PUBLIC int cst_data_set(cst_store *store, enum cst_kind kind, const char *id, const char *key, const void *data,
 			    size_t size, cst_error **error);
 /* Images and containers only. CST_ESIZE_UNKNOWN, CST_EDIGEST_UNKNOWN. */
@@ -295,6 +368,24 @@ CST_PUBLIC int cst_data_size(cst_store *store, enum cst_kind kind, const char *i
 			     cst_error **error);
 CST_PUBLIC int cst_data_digest(cst_store *store, enum cst_kind kind, const char *id, const char *key, char **digest,
 			       cst_error **error);
+
+/* ---- files in the private directories of images and containers ---- */
+
+enum cst_directory {
+	CST_DIRECTORY = 0,     /* that of cst_image_directory, cst_container_directory */
+	CST_RUN_DIRECTORY = 1, /* that of cst_image_run_directory, cst_container_run_directory */
+};
+
+/* Writes a file of the directory anew, whole or not at all, durably, mode 0600; `file` is a relative path without "..",
+ * directories in it are made (0700). Nothing outside of the directory is ever written, whatever links are in it.
+ * CST_EINVAL (the path, or a kind without directories), CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN,
+ * CST_ESTORE_READ_ONLY. Locks as of the look-up only. */
+CST_PUBLIC int cst_directory_file_set(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
+				      const char *file, const void *data, size_t size, cst_error **error);
+/* The whole content of a regular file; the caller frees *data with cst_free, a NUL that does not count in *size follows
+ * it. CST_EDATA_UNKNOWN (there is no such file), else as above. */
+CST_PUBLIC int cst_directory_file_get(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
+				      const char *file, void **data, size_t *size, cst_error **error);
 
 #ifdef __cplusplus
 }

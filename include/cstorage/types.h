@@ -77,7 +77,7 @@ typedef struct cst_idmap {
 	uint32_t container_id, host_id, size;
 } cst_idmap;
 
-/* Frees what the library handed out as a plain char * or void *. */
+/* Frees what the library handed out as a char *, a void * or an array. NULL allowed. */
 CST_PUBLIC void cst_free(void *memory);
 
 #ifdef __cplusplus

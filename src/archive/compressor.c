@@ -3,6 +3,7 @@
 #include "archive/compress.h"
 #include "archive/gzip_writer.h"
 #include "base/mem.h"
+#include "base/types.h"
 #include <zstd.h>
 
 #define ZSTD_LEVEL 3 /* the library's default, as the Go tools use theirs */
@@ -66,7 +67,7 @@ static int zstd_run(struct compressor *c, const void *data, size_t n, ZSTD_EndDi
 		left = ZSTD_compressStream2(c->zstd, &out, &in, directive);
 		if (ZSTD_isError(left))
 			return error_set(error, CST_EARCHIVE, "zstd: %s", ZSTD_getErrorName(left));
-		int r = out.pos ? c->sink.write(c->sink.userdata, c->out, out.pos, error) : 0;
+		int r = out.pos ? sink_write(&c->sink, c->out, out.pos, error) : 0;
 		if (r < 0)
 			return r;
 	} while (directive == ZSTD_e_end ? left > 0 : in.pos < in.size);
@@ -78,7 +79,7 @@ int compressor_write(struct compressor *c, const void *data, size_t n, cst_error
 	switch (c->kind) {
 	case CST_GZIP: return gzip_writer_write(c->gzip, data, n, error);
 	case CST_ZSTD: return zstd_run(c, data, n, ZSTD_e_continue, error);
-	default: return n ? c->sink.write(c->sink.userdata, data, n, error) : 0;
+	default: return n ? sink_write(&c->sink, data, n, error) : 0;
 	}
 }
 

@@ -35,7 +35,8 @@ int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_e
 		d->decoder = decoder_for(kind);
 		if (!d->decoder)
 			return error_set(error, CST_ENOTSUP,
-					 "compression %d is not supported by this build", (int) kind);
+			                 "compression %d is not supported by this build",
+			                 (int)kind);
 		d->state = d->decoder->create(error);
 		if (!d->state)
 			return CST_ENOMEM;
@@ -46,7 +47,7 @@ int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_e
 
 static int run_plain(struct decode_step *step)
 {
-	size_t n = MIN((size_t) (step->in_end - step->in), (size_t) (step->out_end - step->out));
+	size_t n = MIN((size_t)(step->in_end - step->in), (size_t)(step->out_end - step->out));
 
 	if (n > 0)
 		memcpy(step->out, step->in, n);
@@ -56,16 +57,17 @@ static int run_plain(struct decode_step *step)
 	return 0;
 }
 
-int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size_t *in_used, bool last, void *out,
-		     size_t out_size, size_t *out_len, bool *done, cst_error **error)
+int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size_t *in_used,
+                     bool last, void *out, size_t out_size, size_t *out_len, bool *done,
+                     cst_error **error)
 {
 	struct decode_step step = {
-		.in = (const uint8_t *) in + *in_used,
-		.in_end = (const uint8_t *) in + in_len,
-		.out = out,
-		.out_end = (uint8_t *) out + out_size,
-		.last = last,
-		.done = d->done,
+	        .in = (const uint8_t *)in + *in_used,
+	        .in_end = (const uint8_t *)in + in_len,
+	        .out = out,
+	        .out_end = (uint8_t *)out + out_size,
+	        .last = last,
+	        .done = d->done,
 	};
 
 	if (!d->done) {
@@ -74,8 +76,8 @@ int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size
 			return r;
 	}
 	d->done = step.done;
-	*in_used = (size_t) (step.in - (const uint8_t *) in);
-	*out_len = (size_t) (step.out - (uint8_t *) out);
+	*in_used = (size_t)(step.in - (const uint8_t *)in);
+	*out_len = (size_t)(step.out - (uint8_t *)out);
 	*done = step.done;
 	return 0;
 }

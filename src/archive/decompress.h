@@ -16,8 +16,8 @@ struct decode_step {
 	bool done; /* set by the decoder: the stream is complete and everything was given out */
 };
 
-/* `run` goes on until the output is full, the input used up, or the stream is done. It fails with CST_EARCHIVE
- * "unexpected EOF" when `last` is set and more input would be needed. */
+/* `run` goes on until the output is full, the input used up, or the stream is done. It fails with
+ * CST_EARCHIVE "unexpected EOF" when `last` is set and more input would be needed. */
 struct decoder {
 	void *(*create)(cst_error **error);
 	int (*run)(void *state, struct decode_step *step, cst_error **error);
@@ -25,8 +25,8 @@ struct decoder {
 };
 extern const struct decoder decoder_gzip, decoder_zstd, decoder_xz, decoder_bzip2;
 
-/* The largest window that is accepted, whatever the header asks for (docs/format/archive.md, "Damaged and unusual
- * streams"). */
+/* The largest window that is accepted, whatever the header asks for (docs/format/archive.md,
+ * "Damaged and unusual streams"). */
 #define DECODE_WINDOW_LOG_MAX 29
 
 static inline int decode_error_eof(cst_error **error)

@@ -47,9 +47,10 @@ static int bzip2_error(const struct bzip2_state *b, int result, cst_error **erro
 	if (result == BZ_MEM_ERROR)
 		return error_oom(error);
 	if (result == BZ_DATA_ERROR_MAGIC && !b->first)
-		return error_set(error, CST_EARCHIVE, "bzip2 data invalid: bad magic value in continuation file");
+		return error_set(error, CST_EARCHIVE,
+		                 "bzip2 data invalid: bad magic value in continuation file");
 	return error_set(error, CST_EARCHIVE, "bzip2 data invalid: %s",
-			 result == BZ_DATA_ERROR_MAGIC ? "bad magic value" : "corrupt data");
+	                 result == BZ_DATA_ERROR_MAGIC ? "bad magic value" : "corrupt data");
 }
 
 static int bzip2_run(void *state, struct decode_step *step, cst_error **error)
@@ -64,15 +65,17 @@ static int bzip2_run(void *state, struct decode_step *step, cst_error **error)
 		int r = b->inside ? 0 : bzip2_begin(b, error);
 		if (r < 0)
 			return r;
-		b->stream.next_in = (char *) step->in;
-		b->stream.avail_in = (unsigned) MIN((size_t) (step->in_end - step->in), (size_t) 1 << 30);
-		b->stream.next_out = (char *) step->out;
-		b->stream.avail_out = (unsigned) MIN((size_t) (step->out_end - step->out), (size_t) 1 << 30);
+		b->stream.next_in = (char *)step->in;
+		b->stream.avail_in =
+		        (unsigned)MIN((size_t)(step->in_end - step->in), (size_t)1 << 30);
+		b->stream.next_out = (char *)step->out;
+		b->stream.avail_out =
+		        (unsigned)MIN((size_t)(step->out_end - step->out), (size_t)1 << 30);
 		r = BZ2_bzDecompress(&b->stream);
-		bool moved = (uint8_t *) b->stream.next_out != step->out ||
-			     (const uint8_t *) b->stream.next_in != step->in;
-		step->in = (const uint8_t *) b->stream.next_in;
-		step->out = (uint8_t *) b->stream.next_out;
+		bool moved = (uint8_t *)b->stream.next_out != step->out ||
+		             (const uint8_t *)b->stream.next_in != step->in;
+		step->in = (const uint8_t *)b->stream.next_in;
+		step->out = (uint8_t *)b->stream.next_out;
 		if (r == BZ_STREAM_END) {
 			BZ2_bzDecompressEnd(&b->stream);
 			b->inside = b->first = false;

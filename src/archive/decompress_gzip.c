@@ -7,7 +7,8 @@
 #include <isa-l.h>
 #endif
 
-/* Member headers are read here, as Go reads them; the library behind gets the deflate data and the trailer. */
+/* Member headers are read here, as Go reads them; the library behind gets the deflate data and the
+ * trailer. */
 enum gzip_part {
 	GZIP_FIXED, /* ten bytes: magic, method, flags, time, XFL, OS */
 	GZIP_EXTRA_LENGTH,
@@ -54,12 +55,13 @@ static void inflate_begin(struct gzip_state *g)
 	g->inflate.crc_flag = ISAL_GZIP_NO_HDR_VER;
 }
 
-static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step *step, cst_error **error)
+static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step *step,
+                                       cst_error **error)
 {
-	g->inflate.next_in = (uint8_t *) step->in;
-	g->inflate.avail_in = (uint32_t) MIN((size_t) (step->in_end - step->in), (size_t) 1 << 30);
+	g->inflate.next_in = (uint8_t *)step->in;
+	g->inflate.avail_in = (uint32_t)MIN((size_t)(step->in_end - step->in), (size_t)1 << 30);
 	g->inflate.next_out = step->out;
-	g->inflate.avail_out = (uint32_t) MIN((size_t) (step->out_end - step->out), (size_t) 1 << 30);
+	g->inflate.avail_out = (uint32_t)MIN((size_t)(step->out_end - step->out), (size_t)1 << 30);
 	int r = isal_inflate(&g->inflate);
 	step->in = g->inflate.next_in;
 	step->out = g->inflate.next_out;
@@ -98,12 +100,13 @@ static void inflate_begin(struct gzip_state *g)
 	inflate(&g->inflate, Z_NO_FLUSH);
 }
 
-static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step *step, cst_error **error)
+static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step *step,
+                                       cst_error **error)
 {
-	g->inflate.next_in = (unsigned char *) step->in;
-	g->inflate.avail_in = (uInt) MIN((size_t) (step->in_end - step->in), (size_t) 1 << 30);
+	g->inflate.next_in = (unsigned char *)step->in;
+	g->inflate.avail_in = (uInt)MIN((size_t)(step->in_end - step->in), (size_t)1 << 30);
 	g->inflate.next_out = step->out;
-	g->inflate.avail_out = (uInt) MIN((size_t) (step->out_end - step->out), (size_t) 1 << 30);
+	g->inflate.avail_out = (uInt)MIN((size_t)(step->out_end - step->out), (size_t)1 << 30);
 	int r = inflate(&g->inflate, Z_NO_FLUSH);
 	step->in = g->inflate.next_in;
 	step->out = g->inflate.next_out;
@@ -114,7 +117,8 @@ static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step 
 	const char *text = g->inflate.msg;
 	if (r == Z_MEM_ERROR)
 		error_oom(error);
-	else if (text && (strcmp(text, "incorrect data check") == 0 || strcmp(text, "incorrect length check") == 0))
+	else if (text && (strcmp(text, "incorrect data check") == 0 ||
+	                  strcmp(text, "incorrect length check") == 0))
 		error_set(error, CST_EARCHIVE, "gzip: invalid checksum");
 	else
 		error_set(error, CST_EARCHIVE, "flate: corrupt input");
@@ -151,7 +155,7 @@ static bool fixed_part_valid(const struct gzip_state *g)
 static bool header_byte(struct gzip_state *g, unsigned char byte)
 {
 	if (g->part != GZIP_HEADER_CRC)
-		g->header_crc = (uint32_t) crc32(g->header_crc, &byte, 1);
+		g->header_crc = (uint32_t)crc32(g->header_crc, &byte, 1);
 	switch (g->part) {
 	case GZIP_FIXED:
 		g->fixed[g->have++] = byte;
@@ -162,7 +166,7 @@ static bool header_byte(struct gzip_state *g, unsigned char byte)
 	case GZIP_EXTRA_LENGTH:
 		g->pair[g->have++] = byte;
 		if (g->have == 2) {
-			g->wanted = g->pair[0] | (unsigned) g->pair[1] << 8;
+			g->wanted = g->pair[0] | (unsigned)g->pair[1] << 8;
 			next_part(g, g->wanted > 0 ? GZIP_EXTRA : GZIP_NAME);
 		}
 		return true;
@@ -180,7 +184,7 @@ static bool header_byte(struct gzip_state *g, unsigned char byte)
 		if (g->have < 2)
 			return true;
 		next_part(g, GZIP_DATA);
-		return (g->pair[0] | (unsigned) g->pair[1] << 8) == (g->header_crc & 0xffff);
+		return (g->pair[0] | (unsigned)g->pair[1] << 8) == (g->header_crc & 0xffff);
 	}
 }
 
@@ -188,7 +192,7 @@ static void begin_member(struct gzip_state *g)
 {
 	g->part = GZIP_FIXED;
 	g->have = 0;
-	g->header_crc = (uint32_t) crc32(0, NULL, 0);
+	g->header_crc = (uint32_t)crc32(0, NULL, 0);
 }
 
 /* ---- the decoder ---- */
@@ -247,7 +251,8 @@ static int gzip_run(void *state, struct decode_step *step, cst_error **error)
 		}
 		if (step->out == step->out_end)
 			return 0;
-		if (step->in == step->in_end && (!step->last || (in == step->in && out == step->out)))
+		if (step->in == step->in_end &&
+		    (!step->last || (in == step->in && out == step->out)))
 			return at_end(g, step, error);
 	}
 }

@@ -20,10 +20,11 @@ static void *xz_create(cst_error **error)
 		error_oom(error);
 		return NULL;
 	}
-	*stream = (lzma_stream) LZMA_STREAM_INIT;
-	/* The dictionary is reserved when a block begins and touched as data arrives; the tables need a little more. */
-	if (lzma_stream_decoder(stream, ((uint64_t) 1 << DECODE_WINDOW_LOG_MAX) + (4 << 20),
-				LZMA_CONCATENATED) != LZMA_OK) {
+	*stream = (lzma_stream)LZMA_STREAM_INIT;
+	/* The dictionary is reserved when a block begins and touched as data arrives; the tables
+	 * need a little more. */
+	if (lzma_stream_decoder(stream, ((uint64_t)1 << DECODE_WINDOW_LOG_MAX) + (4 << 20),
+	                        LZMA_CONCATENATED) != LZMA_OK) {
 		xz_destroy(stream);
 		error_oom(error);
 		return NULL;
@@ -37,7 +38,8 @@ static int xz_error(lzma_ret result, cst_error **error)
 	case LZMA_MEM_ERROR: return error_oom(error);
 	case LZMA_MEMLIMIT_ERROR: return error_set(error, CST_EARCHIVE, "window size exceeded");
 	case LZMA_BUF_ERROR: return decode_error_eof(error);
-	case LZMA_FORMAT_ERROR: return error_set(error, CST_EARCHIVE, "xz: invalid header magic bytes");
+	case LZMA_FORMAT_ERROR:
+		return error_set(error, CST_EARCHIVE, "xz: invalid header magic bytes");
 	case LZMA_OPTIONS_ERROR: return error_set(error, CST_EARCHIVE, "xz: unsupported filter");
 	default: return error_set(error, CST_EARCHIVE, "xz: data is corrupt");
 	}
@@ -51,9 +53,9 @@ static int xz_run(void *state, struct decode_step *step, cst_error **error)
 	if (step->in == step->in_end && !step->last && step->out == step->out_end)
 		return 0;
 	stream->next_in = step->in;
-	stream->avail_in = (size_t) (step->in_end - step->in);
+	stream->avail_in = (size_t)(step->in_end - step->in);
 	stream->next_out = step->out;
-	stream->avail_out = (size_t) (step->out_end - step->out);
+	stream->avail_out = (size_t)(step->out_end - step->out);
 	while (r == LZMA_OK && stream->avail_out > 0 && (stream->avail_in > 0 || step->last))
 		r = lzma_code(stream, step->last ? LZMA_FINISH : LZMA_RUN);
 	step->in = stream->next_in;

@@ -28,7 +28,8 @@ static void *zstd_create(cst_error **error)
 		error_oom(error);
 		return NULL;
 	}
-	/* The library reserves the window that a frame asks for, but does not touch it before data arrives. */
+	/* The library reserves the window that a frame asks for, but does not touch it before data
+	 * arrives. */
 	ZSTD_DCtx_setParameter(z->context, ZSTD_d_windowLogMax, DECODE_WINDOW_LOG_MAX);
 	return z;
 }
@@ -40,11 +41,14 @@ static int zstd_error(size_t result, cst_error **error)
 	case ZSTD_error_memory_allocation: return error_oom(error);
 	case ZSTD_error_frameParameter_windowTooLarge:
 		return error_set(error, CST_EARCHIVE, "window size exceeded");
-	case ZSTD_error_dictionary_wrong: return error_set(error, CST_EARCHIVE, "unknown dictionary");
+	case ZSTD_error_dictionary_wrong:
+		return error_set(error, CST_EARCHIVE, "unknown dictionary");
 	case ZSTD_error_checksum_wrong: return error_set(error, CST_EARCHIVE, "CRC check failed");
 	case ZSTD_error_prefix_unknown:
 		return error_set(error, CST_EARCHIVE, "invalid input: magic number mismatch");
-	default: return error_set(error, CST_EARCHIVE, "invalid input: %s", ZSTD_getErrorName(result));
+	default:
+		return error_set(error, CST_EARCHIVE, "invalid input: %s",
+		                 ZSTD_getErrorName(result));
 	}
 }
 
@@ -53,8 +57,8 @@ static int zstd_run(void *state, struct decode_step *step, cst_error **error)
 	struct zstd_state *z = state;
 
 	for (;;) {
-		ZSTD_inBuffer in = {step->in, (size_t) (step->in_end - step->in), 0};
-		ZSTD_outBuffer out = {step->out, (size_t) (step->out_end - step->out), 0};
+		ZSTD_inBuffer in = {step->in, (size_t)(step->in_end - step->in), 0};
+		ZSTD_outBuffer out = {step->out, (size_t)(step->out_end - step->out), 0};
 
 		if (in.size == 0 && !z->inside) {
 			step->done = step->last;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/gzip_writer.h"
 #include "base/mem.h"
+#include "base/types.h"
 #include "config.h"
 
 #define OUTPUT_SIZE (64 * 1024)
 
-/* Go's zero time, cut to 32 bits, is what its writer puts into MTIME; XFL is 4 for best speed, OS 255 is unknown
- * (docs/format/archive.md, "tar-split"). */
+/* Go's zero time, cut to 32 bits, is what its writer puts into MTIME; XFL is 4 for best speed, OS
+ * 255 is unknown (docs/format/archive.md, "tar-split"). */
 static const unsigned char gzip_header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 0, 0xff};
 
 #if HAVE_ISAL
@@ -40,10 +41,11 @@ static void stop_deflate(struct gzip_writer *w)
 	free(w->level_buffer);
 }
 
-static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool last, cst_error **error)
+static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool last,
+                       cst_error **error)
 {
-	w->stream.next_in = (uint8_t *) data;
-	w->stream.avail_in = (uint32_t) n;
+	w->stream.next_in = (uint8_t *)data;
+	w->stream.avail_in = (uint32_t)n;
 	w->stream.end_of_stream = last;
 	do {
 		w->stream.next_out = w->output;
@@ -51,11 +53,11 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 		if (isal_deflate(&w->stream) != COMP_OK)
 			return error_set(error, CST_EINVAL, "gzip: cannot compress");
 		size_t made = OUTPUT_SIZE - w->stream.avail_out;
-		int r = made ? w->sink.write(w->sink.userdata, w->output, made, error) : 0;
+		int r = made ? sink_write(&w->sink, w->output, made, error) : 0;
 		if (r < 0)
 			return r;
 	} while (w->stream.avail_in > 0 || w->stream.avail_out == 0 ||
-		 (last && w->stream.internal_state.state != ZSTATE_END));
+	         (last && w->stream.internal_state.state != ZSTATE_END));
 	return 0;
 }
 #else
@@ -70,7 +72,7 @@ struct gzip_writer {
 
 static int start_deflate(struct gzip_writer *w, bool fast, cst_error **error)
 {
-	w->crc = (uint32_t) crc32(0, NULL, 0);
+	w->crc = (uint32_t)crc32(0, NULL, 0);
 	if (deflateInit2(&w->stream, fast ? 1 : 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return error_oom(error);
 	return 0;
@@ -86,20 +88,21 @@ static int write_trailer(struct gzip_writer *w, cst_error **error)
 	unsigned char trailer[8];
 
 	for (int i = 0; i < 4; i++) {
-		trailer[i] = (unsigned char) (w->crc >> (8 * i));
-		trailer[4 + i] = (unsigned char) (w->total >> (8 * i));
+		trailer[i] = (unsigned char)(w->crc >> (8 * i));
+		trailer[4 + i] = (unsigned char)(w->total >> (8 * i));
 	}
-	return w->sink.write(w->sink.userdata, trailer, sizeof(trailer), error);
+	return sink_write(&w->sink, trailer, sizeof(trailer), error);
 }
 
-static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool last, cst_error **error)
+static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool last,
+                       cst_error **error)
 {
 	int z;
 
-	w->crc = (uint32_t) crc32(w->crc, data, (uInt) n);
-	w->total += (uint32_t) n;
-	w->stream.next_in = (unsigned char *) data;
-	w->stream.avail_in = (uInt) n;
+	w->crc = (uint32_t)crc32(w->crc, data, (uInt)n);
+	w->total += (uint32_t)n;
+	w->stream.next_in = (unsigned char *)data;
+	w->stream.avail_in = (uInt)n;
 	do {
 		w->stream.next_out = w->output;
 		w->stream.avail_out = OUTPUT_SIZE;
@@ -107,7 +110,7 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 		if (z == Z_STREAM_ERROR)
 			return error_set(error, CST_EINVAL, "gzip: cannot compress");
 		size_t made = OUTPUT_SIZE - w->stream.avail_out;
-		int r = made ? w->sink.write(w->sink.userdata, w->output, made, error) : 0;
+		int r = made ? sink_write(&w->sink, w->output, made, error) : 0;
 		if (r < 0)
 			return r;
 	} while (last ? z != Z_STREAM_END : w->stream.avail_out == 0);
@@ -128,7 +131,7 @@ int gzip_writer_new(bool fast, const cst_sink *sink, struct gzip_writer **ret, c
 		return r;
 	memcpy(header, gzip_header, sizeof(header));
 	header[8] = fast ? 4 : 0;
-	r = w->sink.write(w->sink.userdata, header, sizeof(header), error);
+	r = sink_write(&w->sink, header, sizeof(header), error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);
@@ -140,7 +143,7 @@ int gzip_writer_write(struct gzip_writer *w, const void *data, size_t n, cst_err
 	const unsigned char *p = data;
 
 	while (n > 0) { /* the libraries count in 32 bits */
-		size_t piece = MIN(n, (size_t) 1 << 30);
+		size_t piece = MIN(n, (size_t)1 << 30);
 		int r = run_deflate(w, p, piece, false, error);
 		if (r < 0)
 			return r;

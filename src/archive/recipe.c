@@ -353,7 +353,7 @@ static int parse_entry(struct recipe *recipe, struct json_reader *json, struct r
 
 int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error)
 {
-	size_t len;
+	size_t len = 0;
 	int r = skip_space(recipe, end, error);
 	if (r < 0 || *end)
 		return r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/sink_buffer.h"
+#include "base/types.h"
 
 int sink_buffer_init(struct sink_buffer *buffer, const cst_sink *sink, cst_error **error)
 {
@@ -14,7 +15,7 @@ int sink_buffer_flush(struct sink_buffer *buffer, cst_error **error)
 {
 	size_t n = buffer->len;
 	buffer->len = 0;
-	return n ? buffer->sink->write(buffer->sink->userdata, buffer->data, n, error) : 0;
+	return n ? sink_write(buffer->sink, buffer->data, n, error) : 0;
 }
 
 int sink_buffer_write(struct sink_buffer *buffer, const void *data, size_t n, cst_error **error)
@@ -24,7 +25,7 @@ int sink_buffer_write(struct sink_buffer *buffer, const void *data, size_t n, cs
 		return r;
 	buffer->total += n;
 	if (n >= SINK_BUFFER_SIZE)
-		return buffer->sink->write(buffer->sink->userdata, data, n, error);
+		return sink_write(buffer->sink, data, n, error);
 	memcpy(buffer->data + buffer->len, data, n);
 	buffer->len += n;
 	return 0;

@@ -29,9 +29,9 @@ static bool parse_octal(const uint8_t *field, size_t n, int64_t *ret)
 	for (size_t i = 0; i < n && field[i]; i++) {
 		if (field[i] < '0' || field[i] > '7' || value >> 60)
 			return false;
-		value = value << 3 | (uint64_t) (field[i] - '0');
+		value = value << 3 | (uint64_t)(field[i] - '0');
 	}
-	*ret = (int64_t) value;
+	*ret = (int64_t)value;
 	return true;
 }
 
@@ -52,13 +52,13 @@ bool tar_parse_number(const uint8_t *field, size_t n, int64_t *ret)
 	}
 	if (value >> 63)
 		return false;
-	*ret = invert ? (int64_t) ~value : (int64_t) value;
+	*ret = invert ? (int64_t)~value : (int64_t)value;
 	return true;
 }
 
 char *tar_parse_text(struct arena *arena, const uint8_t *field, size_t n)
 {
-	return arena_strndup(arena, (const char *) field, strnlen((const char *) field, n));
+	return arena_strndup(arena, (const char *)field, strnlen((const char *)field, n));
 }
 
 bool tar_block_checksum_ok(const uint8_t *block)
@@ -70,7 +70,7 @@ bool tar_block_checksum_ok(const uint8_t *block)
 	for (size_t i = 0; i < TAR_BLOCK; i++) {
 		uint8_t c = i >= 148 && i < 156 ? ' ' : block[i];
 		sum_unsigned += c;
-		sum_signed += (int8_t) c;
+		sum_signed += (int8_t)c;
 	}
 	return wanted == sum_unsigned || wanted == sum_signed;
 }
@@ -106,7 +106,7 @@ bool tar_parse_time(const char *text, struct timespec *ret)
 	int64_t seconds;
 	long nanoseconds = 0;
 
-	size_t n = dot ? (size_t) (dot - text) : strlen(text);
+	size_t n = dot ? (size_t)(dot - text) : strlen(text);
 	if (n >= sizeof(seconds_text))
 		return false;
 	memcpy(seconds_text, text, n);
@@ -114,7 +114,8 @@ bool tar_parse_time(const char *text, struct timespec *ret)
 	if (!tar_parse_int(seconds_text, &seconds))
 		return false;
 	long unit = 100000000;
-	for (const char *p = dot ? dot + 1 : ""; *p; p++, unit /= 10) { /* more than nine digits are cut */
+	for (const char *p = dot ? dot + 1 : ""; *p;
+	     p++, unit /= 10) { /* more than nine digits are cut */
 		if (*p < '0' || *p > '9')
 			return false;
 		nanoseconds += (*p - '0') * unit;
@@ -135,11 +136,12 @@ bool tar_pairs_add(struct tar_pairs *pairs, int64_t offset, int64_t length)
 {
 	if (offset < 0 || length < 0 || offset > INT64_MAX - length)
 		return false;
-	void *grown = grow_array(pairs->items, &pairs->capacity, pairs->len + 1, sizeof(*pairs->items));
+	void *grown =
+	        grow_array(pairs->items, &pairs->capacity, pairs->len + 1, sizeof(*pairs->items));
 	if (!grown)
 		return false;
 	pairs->items = grown;
-	pairs->items[pairs->len++] = (struct tar_sparse){(uint64_t) offset, (uint64_t) length};
+	pairs->items[pairs->len++] = (struct tar_sparse){(uint64_t)offset, (uint64_t)length};
 	return true;
 }
 
@@ -194,9 +196,9 @@ bool tar_parse_sparse_list(const char *text, int64_t count, struct tar_pairs *pa
 void tar_pax_reset(struct tar_pax *pax)
 {
 	struct tar_pax fresh = {
-		.sparse_list = pax->sparse_list,
-		.xattrs = pax->xattrs,
-		.xattrs_capacity = pax->xattrs_capacity,
+	        .sparse_list = pax->sparse_list,
+	        .xattrs = pax->xattrs,
+	        .xattrs_capacity = pax->xattrs_capacity,
 	};
 
 	strbuf_reset(&fresh.sparse_list);
@@ -215,31 +217,37 @@ struct known_key {
 	size_t offset; /* of a const char * in struct tar_pax */
 	bool text;     /* NUL forbidden in the value */
 };
-#define KEY(name, member, is_text) {name, offsetof(struct tar_pax, member), is_text}
+#define KEY(name, member, is_text)                              \
+	{                                                       \
+		name, offsetof(struct tar_pax, member), is_text \
+	}
 static const struct known_key known_keys[] = {
-	KEY("path", path, true),
-	KEY("linkpath", linkpath, true),
-	KEY("uname", uname, true),
-	KEY("gname", gname, true),
-	KEY("uid", uid, false),
-	KEY("gid", gid, false),
-	KEY("size", size, false),
-	KEY("atime", atime, false),
-	KEY("mtime", mtime, false),
-	KEY("ctime", ctime, false),
-	KEY("GNU.sparse.name", sparse_name, true),
-	KEY("GNU.sparse.major", sparse_major, false),
-	KEY("GNU.sparse.minor", sparse_minor, false),
-	KEY("GNU.sparse.size", sparse_size, false),
-	KEY("GNU.sparse.realsize", sparse_realsize, false),
-	KEY("GNU.sparse.numblocks", sparse_blocks, false),
-	KEY("GNU.sparse.map", sparse_map, false),
+        KEY("path", path, true),
+        KEY("linkpath", linkpath, true),
+        KEY("uname", uname, true),
+        KEY("gname", gname, true),
+        KEY("uid", uid, false),
+        KEY("gid", gid, false),
+        KEY("size", size, false),
+        KEY("atime", atime, false),
+        KEY("mtime", mtime, false),
+        KEY("ctime", ctime, false),
+        KEY("GNU.sparse.name", sparse_name, true),
+        KEY("GNU.sparse.major", sparse_major, false),
+        KEY("GNU.sparse.minor", sparse_minor, false),
+        KEY("GNU.sparse.size", sparse_size, false),
+        KEY("GNU.sparse.realsize", sparse_realsize, false),
+        KEY("GNU.sparse.numblocks", sparse_blocks, false),
+        KEY("GNU.sparse.map", sparse_map, false),
 };
 
-static bool add_xattr(struct tar_pax *pax, const char *name, const char *value, size_t n, struct arena *arena)
+static bool add_xattr(struct tar_pax *pax, const char *name, const char *value, size_t n,
+                      struct arena *arena)
 {
-	void *grown = grow_array(pax->xattrs, &pax->xattrs_capacity, pax->n_xattrs + 1, sizeof(*pax->xattrs));
-	char *copied_name = arena_strdup(arena, name), *copied_value = arena_strndup(arena, value, n);
+	void *grown = grow_array(pax->xattrs, &pax->xattrs_capacity, pax->n_xattrs + 1,
+	                         sizeof(*pax->xattrs));
+	char *copied_name = arena_strdup(arena, name),
+	     *copied_value = arena_strndup(arena, value, n);
 
 	if (grown)
 		pax->xattrs = grown;
@@ -262,7 +270,8 @@ static bool add_sparse_record(struct tar_pax *pax, bool is_offset, const char *v
 	return !pax->sparse_list.failed;
 }
 
-static bool add_record(struct tar_pax *pax, const char *key, const char *value, size_t n, struct arena *arena)
+static bool add_record(struct tar_pax *pax, const char *key, const char *value, size_t n,
+                       struct arena *arena)
 {
 	static const char xattr_prefix[] = "SCHILY.xattr.";
 
@@ -276,9 +285,9 @@ static bool add_record(struct tar_pax *pax, const char *key, const char *value, 
 		bool has_nul = n > 0 && memchr(value, '\0', n);
 		if (has_nul && known_keys[i].text)
 			return false;
-		/* An empty value leaves what the header says, also after an earlier record of the key. A NUL in a number
-		 * makes it no number. */
-		const char **member = (const char **) ((char *) pax + known_keys[i].offset);
+		/* An empty value leaves what the header says, also after an earlier record of the
+		 * key. A NUL in a number makes it no number. */
+		const char **member = (const char **)((char *)pax + known_keys[i].offset);
 		*member = n == 0 ? NULL : has_nul ? "?" : arena_strndup(arena, value, n);
 		return n == 0 || *member;
 	}
@@ -288,26 +297,27 @@ static bool add_record(struct tar_pax *pax, const char *key, const char *value, 
 /* "LENGTH KEY=VALUE\n"; LENGTH counts all of it. Moves *p behind the record. */
 static bool parse_record(struct tar_pax *pax, const char **p, const char *end, struct arena *arena)
 {
-	const char *space = memchr(*p, ' ', (size_t) (end - *p));
+	const char *space = memchr(*p, ' ', (size_t)(end - *p));
 	char digits[24];
 	int64_t length;
 
-	size_t n = space ? (size_t) (space - *p) : sizeof(digits);
+	size_t n = space ? (size_t)(space - *p) : sizeof(digits);
 	if (n >= sizeof(digits))
 		return false;
 	memcpy(digits, *p, n);
 	digits[n] = '\0';
 	if (strlen(digits) != n || !tar_parse_int(digits, &length))
 		return false;
-	if (length < 5 || length > end - *p || length <= (int64_t) n + 1)
+	if (length < 5 || length > end - *p || length <= (int64_t)n + 1)
 		return false;
 	const char *key = space + 1, *last = *p + length - 1;
-	const char *equals = last > key ? memchr(key, '=', (size_t) (last - key)) : NULL;
-	if (*last != '\n' || !equals || equals == key || memchr(key, '\0', (size_t) (equals - key)))
+	const char *equals = last > key ? memchr(key, '=', (size_t)(last - key)) : NULL;
+	if (*last != '\n' || !equals || equals == key || memchr(key, '\0', (size_t)(equals - key)))
 		return false;
-	char *key_text = arena_strndup(arena, key, (size_t) (equals - key));
+	char *key_text = arena_strndup(arena, key, (size_t)(equals - key));
 	*p = last + 1;
-	return key_text && add_record(pax, key_text, equals + 1, (size_t) (last - equals - 1), arena);
+	return key_text &&
+	       add_record(pax, key_text, equals + 1, (size_t)(last - equals - 1), arena);
 }
 
 bool tar_pax_parse(struct tar_pax *pax, const char *data, size_t n, struct arena *arena)

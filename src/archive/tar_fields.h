@@ -25,12 +25,15 @@ struct tar_pairs { /* offset, length pairs of a sparse map */
 	size_t len, capacity;
 };
 
-/* What an `x` header says. NULL or `has_` false: nothing, or an empty value. Later records replace earlier ones. */
+/* What an `x` header says. NULL or `has_` false: nothing, or an empty value. Later records replace
+ * earlier ones. */
 struct tar_pax {
 	const char *path, *linkpath, *uname, *gname;
 	const char *uid, *gid, *size, *atime, *mtime, *ctime;
-	const char *sparse_name, *sparse_major, *sparse_minor, *sparse_size, *sparse_realsize, *sparse_blocks, *sparse_map;
-	struct strbuf sparse_list; /* version 0.0: its offset and numbytes records, joined by commas */
+	const char *sparse_name, *sparse_major, *sparse_minor, *sparse_size, *sparse_realsize,
+	        *sparse_blocks, *sparse_map;
+	struct strbuf
+	        sparse_list; /* version 0.0: its offset and numbytes records, joined by commas */
 	size_t sparse_records;
 	struct tar_xattr *xattrs;
 	size_t n_xattrs, xattrs_capacity;
@@ -40,8 +43,8 @@ void tar_pax_free(struct tar_pax *pax);
 /* Strings go to the arena. False: not a valid list of records (or out of memory: arena->failed). */
 bool tar_pax_parse(struct tar_pax *pax, const char *data, size_t n, struct arena *arena);
 
-bool tar_parse_int(const char *text, int64_t *ret);             /* decimal with sign, all of it */
-bool tar_parse_time(const char *text, struct timespec *ret);    /* [-]seconds[.digits] */
+bool tar_parse_int(const char *text, int64_t *ret);          /* decimal with sign, all of it */
+bool tar_parse_time(const char *text, struct timespec *ret); /* [-]seconds[.digits] */
 
 /* "offset,length,offset,length"; `count` pairs. False: not that. */
 bool tar_parse_sparse_list(const char *text, int64_t count, struct tar_pairs *pairs);

@@ -3,9 +3,9 @@
 
 /* Go's limits: bodies of x, g, L and K headers, and the headers that carry a sparse map
  * (docs/format/archive.md, "Accepted tar dialect"). */
-#define META_MAX ((int64_t) 1 << 20)
+#define META_MAX ((int64_t)1 << 20)
 /* All headers of one entry; Go has no such limit, but also keeps them all in memory. */
-#define ENTRY_RAW_MAX ((size_t) 6 << 20)
+#define ENTRY_RAW_MAX ((size_t)6 << 20)
 
 enum reader_state {
 	READ_HEADER,
@@ -22,23 +22,24 @@ struct tar_reader {
 	const uint8_t *data; /* what was fed and not yet consumed */
 	size_t len;
 	enum reader_state state;
-	struct strbuf raw;  /* since the last body byte */
-	bool clear_raw;     /* it was given out with the last event */
-	bool body_end;      /* TAR_BODY_END comes next */
-	size_t wanted;      /* bytes of raw to reach */
-	size_t part;        /* where the block or body being collected starts in raw */
-	uint64_t left;      /* bytes of body or padding */
-	size_t padding;     /* behind the body */
+	struct strbuf raw; /* since the last body byte */
+	bool clear_raw;    /* it was given out with the last event */
+	bool body_end;     /* TAR_BODY_END comes next */
+	size_t wanted;     /* bytes of raw to reach */
+	size_t part;       /* where the block or body being collected starts in raw */
+	uint64_t left;     /* bytes of body or padding */
+	size_t padding;    /* behind the body */
 
-	char meta_type;     /* READ_META */
+	char meta_type; /* READ_META */
 	int64_t meta_size;
 	struct tar_pax pax;
 	const char *long_name, *long_link; /* of L and K headers */
 
 	struct tar_pairs pairs;
-	int64_t physical;   /* sparse: bytes of body with the map */
-	int64_t map_count, map_lines, map_offset; /* READ_SPARSE_MAP: pairs, lines read behind that, last offset */
-	size_t map_position; /* in raw */
+	int64_t physical; /* sparse: bytes of body with the map */
+	int64_t map_count, map_lines,
+	        map_offset;     /* READ_SPARSE_MAP: pairs, lines read behind that, last offset */
+	size_t map_position;    /* in raw */
 	struct arena arenas[2]; /* the entry given out, and the one being read */
 	unsigned reading;
 	struct tar_header header, shown;
@@ -133,7 +134,7 @@ static int expect(struct tar_reader *r, enum reader_state state, size_t n, cst_e
 
 static size_t padding_of(uint64_t size)
 {
-	return (size_t) (-size & (TAR_BLOCK - 1));
+	return (size_t)(-size & (TAR_BLOCK - 1));
 }
 
 /* Types that never have a body, whatever the size field says. */
@@ -152,12 +153,14 @@ static bool parse_common(struct tar_reader *r, const uint8_t *block)
 	h->name = tar_parse_text(arena_of(r), block, 100);
 	h->linkname = tar_parse_text(arena_of(r), block + 157, 100);
 	h->uname = h->gname = "";
-	h->type = (char) block[156];
+	h->type = (char)block[156];
 	if (!h->name || !h->linkname || !tar_parse_number(block + 100, 8, &mode) ||
-	    !tar_parse_number(block + 108, 8, &r->uid) || !tar_parse_number(block + 116, 8, &r->gid) ||
-	    !tar_parse_number(block + 124, 12, &h->recorded_size) || !tar_parse_number(block + 136, 12, &seconds))
+	    !tar_parse_number(block + 108, 8, &r->uid) ||
+	    !tar_parse_number(block + 116, 8, &r->gid) ||
+	    !tar_parse_number(block + 124, 12, &h->recorded_size) ||
+	    !tar_parse_number(block + 136, 12, &seconds))
 		return false;
-	h->mode = (mode_t) mode & 07777;
+	h->mode = (mode_t)mode & 07777;
 	h->mtime = (struct timespec){.tv_sec = seconds};
 	return true;
 }
@@ -189,7 +192,8 @@ static bool is_ascii(const uint8_t *field, size_t n)
 	return true;
 }
 
-/* GNU headers hold times where ustar has its prefix; old Go versions wrote a prefix there nevertheless. */
+/* GNU headers hold times where ustar has its prefix; old Go versions wrote a prefix there
+ * nevertheless. */
 static bool parse_gnu_times(struct tar_reader *r, const uint8_t *block)
 {
 	int64_t atime = 0, ctime;
@@ -219,7 +223,8 @@ static bool parse_extended(struct tar_reader *r, const uint8_t *block, enum tar_
 	case TAR_USTAR: return parse_prefix(r, block + 345, 155);
 	case TAR_GNU: return parse_gnu_times(r, block);
 	case TAR_STAR:
-		if (!tar_parse_number(block + 476, 12, &atime) || !tar_parse_number(block + 488, 12, &ctime))
+		if (!tar_parse_number(block + 476, 12, &atime) ||
+		    !tar_parse_number(block + 488, 12, &ctime))
 			return false;
 		h->atime = (struct timespec){.tv_sec = atime};
 		h->has_atime = true;
@@ -270,20 +275,21 @@ static bool merge_pax(struct tar_reader *r)
 	return true;
 }
 
-/* Ids are 32 bits in the kernel, and -1 means "leave the owner": neither may come in through a header. */
+/* Ids are 32 bits in the kernel, and -1 means "leave the owner": neither may come in through a
+ * header. */
 static bool merge_ids(struct tar_reader *r)
 {
 	struct tar_header *h = &r->header;
 
 	if (r->uid < 0 || r->uid >= UINT32_MAX || r->gid < 0 || r->gid >= UINT32_MAX)
 		return false;
-	if ((h->type == '3' || h->type == '4') && (r->devmajor < 0 || r->devmajor > UINT32_MAX || r->devminor < 0 ||
-						   r->devminor > UINT32_MAX))
+	if ((h->type == '3' || h->type == '4') && (r->devmajor < 0 || r->devmajor > UINT32_MAX ||
+	                                           r->devminor < 0 || r->devminor > UINT32_MAX))
 		return false;
-	h->uid = (uint32_t) r->uid;
-	h->gid = (uint32_t) r->gid;
-	h->devmajor = (uint32_t) r->devmajor;
-	h->devminor = (uint32_t) r->devminor;
+	h->uid = (uint32_t)r->uid;
+	h->gid = (uint32_t)r->gid;
+	h->devmajor = (uint32_t)r->devmajor;
+	h->devminor = (uint32_t)r->devminor;
 	return true;
 }
 
@@ -323,12 +329,13 @@ static int give_entry(struct tar_reader *r, enum tar_event *event, cst_error **e
 }
 
 /* A body of `physical` bytes follows; with a sparse map all of them must be the map's. */
-static int give_file(struct tar_reader *r, int64_t physical, enum tar_event *event, cst_error **error)
+static int give_file(struct tar_reader *r, int64_t physical, enum tar_event *event,
+                     cst_error **error)
 {
 	struct tar_header *h = &r->header;
 	uint64_t data;
 
-	h->body_size = (uint64_t) physical;
+	h->body_size = (uint64_t)physical;
 	if (!h->is_sparse) {
 		h->size = h->body_size;
 		r->pairs.len = 0;
@@ -337,9 +344,11 @@ static int give_file(struct tar_reader *r, int64_t physical, enum tar_event *eve
 	if (!tar_pairs_valid(&r->pairs, h->size, &data))
 		return invalid_header(error);
 	if (data > h->body_size)
-		return error_set(error, CST_EARCHIVE, "archive/tar: sparse file references non-existent data");
+		return error_set(error, CST_EARCHIVE,
+		                 "archive/tar: sparse file references non-existent data");
 	if (data < h->body_size)
-		return error_set(error, CST_EARCHIVE, "archive/tar: sparse file contains unreferenced data");
+		return error_set(error, CST_EARCHIVE,
+		                 "archive/tar: sparse file contains unreferenced data");
 	return give_entry(r, event, error);
 }
 
@@ -369,7 +378,7 @@ static int parse_body_map(struct tar_reader *r)
 		const char *line = r->raw.data + r->map_position;
 		const char *newline = memchr(line, '\n', r->raw.len - r->map_position);
 		char text[32];
-		size_t len = newline ? (size_t) (newline - line) : r->raw.len - r->map_position;
+		size_t len = newline ? (size_t)(newline - line) : r->raw.len - r->map_position;
 		if (len >= sizeof(text))
 			return -1;
 		if (!newline)
@@ -397,7 +406,7 @@ static int begin_sparse_map(struct tar_reader *r, int64_t physical, cst_error **
 
 static int continue_sparse_map(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
-	int64_t n = (int64_t) (r->raw.len - r->part);
+	int64_t n = (int64_t)(r->raw.len - r->part);
 	int parsed = parse_body_map(r);
 
 	if (parsed < 0)
@@ -423,7 +432,8 @@ enum sparse_version { SPARSE_NONE, SPARSE_LIST, SPARSE_IN_BODY };
 
 static enum sparse_version sparse_version(const struct tar_pax *pax)
 {
-	if (pax_is(pax->sparse_major, "0") && (pax_is(pax->sparse_minor, "0") || pax_is(pax->sparse_minor, "1")))
+	if (pax_is(pax->sparse_major, "0") &&
+	    (pax_is(pax->sparse_minor, "0") || pax_is(pax->sparse_minor, "1")))
 		return SPARSE_LIST;
 	if (pax_is(pax->sparse_major, "1") && pax_is(pax->sparse_minor, "0"))
 		return SPARSE_IN_BODY;
@@ -450,7 +460,7 @@ static int finish_file(struct tar_reader *r, enum tar_event *event, cst_error **
 	if (!merge_number(text, &size) || size < 0)
 		return invalid_header(error);
 	h->is_sparse = true;
-	h->size = (uint64_t) size;
+	h->size = (uint64_t)size;
 	if (version == SPARSE_IN_BODY)
 		return begin_sparse_map(r, physical, error);
 	if (!r->pax.sparse_blocks || !tar_parse_int(r->pax.sparse_blocks, &blocks) || blocks < 0 ||
@@ -467,25 +477,27 @@ static bool add_old_sparse(struct tar_reader *r, const uint8_t *field, size_t n)
 		int64_t offset, length;
 		if (field[0] == 0)
 			break;
-		if (!tar_parse_number(field, 12, &offset) || !tar_parse_number(field + 12, 12, &length) ||
+		if (!tar_parse_number(field, 12, &offset) ||
+		    !tar_parse_number(field + 12, 12, &length) ||
 		    !tar_pairs_add(&r->pairs, offset, length))
 			return false;
 	}
 	return true;
 }
 
-static int begin_old_sparse(struct tar_reader *r, const uint8_t *block, enum tar_event *event, cst_error **error)
+static int begin_old_sparse(struct tar_reader *r, const uint8_t *block, enum tar_event *event,
+                            cst_error **error)
 {
 	struct tar_header *h = &r->header;
 	int64_t real;
 
 	r->pairs.len = 0;
-	if (tar_block_format(block) != TAR_GNU || !tar_parse_number(block + 483, 12, &real) || real < 0 ||
-	    !add_old_sparse(r, block + 386, 4))
+	if (tar_block_format(block) != TAR_GNU || !tar_parse_number(block + 483, 12, &real) ||
+	    real < 0 || !add_old_sparse(r, block + 386, 4))
 		return invalid_header(error);
 	h->type = '0';
 	h->is_sparse = true;
-	h->size = (uint64_t) real;
+	h->size = (uint64_t)real;
 	r->physical = h->recorded_size;
 	if (block[482])
 		return expect(r, READ_OLD_SPARSE, TAR_BLOCK, error);
@@ -494,13 +506,13 @@ static int begin_old_sparse(struct tar_reader *r, const uint8_t *block, enum tar
 
 static int continue_old_sparse(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
-	const uint8_t *block = (const uint8_t *) r->raw.data + r->part;
+	const uint8_t *block = (const uint8_t *)r->raw.data + r->part;
 
 	if (!add_old_sparse(r, block, 21))
 		return invalid_header(error);
 	if (!block[504])
 		return give_file(r, r->physical, event, error);
-	if (r->raw.len > (size_t) META_MAX)
+	if (r->raw.len > (size_t)META_MAX)
 		return error_set(error, CST_EARCHIVE, "archive/tar: sparse map too long");
 	return expect(r, READ_OLD_SPARSE, TAR_BLOCK, error);
 }
@@ -517,13 +529,13 @@ static int begin_meta(struct tar_reader *r, cst_error **error)
 		return error_set(error, CST_EARCHIVE, "archive/tar: header field too long");
 	r->meta_type = r->header.type;
 	r->meta_size = size;
-	return expect(r, READ_META, (size_t) size, error);
+	return expect(r, READ_META, (size_t)size, error);
 }
 
 static int finish_header(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
 	struct tar_header *h = &r->header;
-	const uint8_t *block = (const uint8_t *) r->raw.data + r->part;
+	const uint8_t *block = (const uint8_t *)r->raw.data + r->part;
 
 	if (tar_block_is_zero(block))
 		return expect(r, READ_SECOND_ZERO, TAR_BLOCK, error);
@@ -546,21 +558,24 @@ static int finish_header(struct tar_reader *r, enum tar_event *event, cst_error 
 	if (h->type == 'S')
 		return begin_old_sparse(r, block, event, error);
 	if (h->type != '0' && h->type != 'V' && !is_header_only(h->type))
-		return error_set(error, CST_EARCHIVE, "unhandled tar header type %d", (unsigned char) h->type);
+		return error_set(error, CST_EARCHIVE, "unhandled tar header type %d",
+		                 (unsigned char)h->type);
 	return finish_file(r, event, error);
 }
 
 /* A global header is an entry of its own, without effect on others. */
-static int finish_global(struct tar_reader *r, const char *body, enum tar_event *event, cst_error **error)
+static int finish_global(struct tar_reader *r, const char *body, enum tar_event *event,
+                         cst_error **error)
 {
 	const char *name = r->header.name;
 
-	if (!tar_pax_parse(&r->pax, body, (size_t) r->meta_size, arena_of(r)) || !merge_pax(r))
+	if (!tar_pax_parse(&r->pax, body, (size_t)r->meta_size, arena_of(r)) || !merge_pax(r))
 		return failed_or_oom(r, error);
-	r->header = (struct tar_header){.name = name, .linkname = "", .uname = "", .gname = "", .type = 'g'};
+	r->header = (struct tar_header){
+	        .name = name, .linkname = "", .uname = "", .gname = "", .type = 'g'};
 	r->pairs.len = 0;
 	int given = give_entry(r, event, error);
-	r->left = padding_of((uint64_t) r->meta_size);
+	r->left = padding_of((uint64_t)r->meta_size);
 	return given;
 }
 
@@ -571,15 +586,16 @@ static int finish_meta(struct tar_reader *r, enum tar_event *event, cst_error **
 	if (r->meta_type == 'g')
 		return finish_global(r, body, event, error);
 	if (r->meta_type == 'x') {
-		if (!tar_pax_parse(&r->pax, body, (size_t) r->meta_size, arena_of(r)))
+		if (!tar_pax_parse(&r->pax, body, (size_t)r->meta_size, arena_of(r)))
 			return failed_or_oom(r, error);
 	} else {
-		const char *text = tar_parse_text(arena_of(r), (const uint8_t *) body, (size_t) r->meta_size);
+		const char *text =
+		        tar_parse_text(arena_of(r), (const uint8_t *)body, (size_t)r->meta_size);
 		if (!text)
 			return error_oom(error);
 		*(r->meta_type == 'L' ? &r->long_name : &r->long_link) = text;
 	}
-	r->left = padding_of((uint64_t) r->meta_size);
+	r->left = padding_of((uint64_t)r->meta_size);
 	r->state = READ_PADDING;
 	return 0;
 }
@@ -587,7 +603,7 @@ static int finish_meta(struct tar_reader *r, enum tar_event *event, cst_error **
 /* Body bytes go out as they are, and are never kept. */
 static void give_body(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len)
 {
-	size_t n = (size_t) MIN(r->left, (uint64_t) r->len);
+	size_t n = (size_t)MIN(r->left, (uint64_t)r->len);
 
 	*event = TAR_BODY;
 	*data = r->data;
@@ -611,7 +627,7 @@ static int finish_part(struct tar_reader *r, enum tar_event *event, cst_error **
 	case READ_OLD_SPARSE: return continue_old_sparse(r, event, error);
 	case READ_SPARSE_MAP: return continue_sparse_map(r, event, error);
 	default: /* READ_SECOND_ZERO */
-		if (!tar_block_is_zero((const uint8_t *) r->raw.data + r->part))
+		if (!tar_block_is_zero((const uint8_t *)r->raw.data + r->part))
 			return invalid_header(error);
 		r->state = READ_TRAILER;
 		r->clear_raw = true;
@@ -620,12 +636,11 @@ static int finish_part(struct tar_reader *r, enum tar_event *event, cst_error **
 	}
 }
 
-static int step(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len, cst_error **error)
+static int step(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len,
+                cst_error **error)
 {
 	switch (r->state) {
-	case READ_BODY:
-		give_body(r, event, data, len);
-		return 1;
+	case READ_BODY: give_body(r, event, data, len); return 1;
 	case READ_TRAILER:
 		*event = TAR_TRAILER;
 		*data = r->data;
@@ -633,7 +648,7 @@ static int step(struct tar_reader *r, enum tar_event *event, const void **data, 
 		r->len = 0;
 		return 1;
 	case READ_PADDING: {
-		size_t n = (size_t) MIN(r->left, (uint64_t) r->len);
+		size_t n = (size_t)MIN(r->left, (uint64_t)r->len);
 		if (!collect(r, n))
 			return error_oom(error);
 		r->left -= n;
@@ -654,7 +669,8 @@ static bool ready_without_data(const struct tar_reader *r)
 	return r->state == READ_META && r->raw.len == r->wanted;
 }
 
-int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len, cst_error **error)
+int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len,
+                    cst_error **error)
 {
 	int result = 0;
 

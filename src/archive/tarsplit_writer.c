@@ -22,7 +22,7 @@ struct tarsplit_writer {
 
 static int write_file(void *userdata, const void *data, size_t n, cst_error **error)
 {
-	int fd = (int) (intptr_t) userdata;
+	int fd = (int)(intptr_t)userdata;
 	return sys_write_all(fd, data, n) < 0 ? error_sys(error, errno, "write tar-split") : 0;
 }
 
@@ -32,7 +32,7 @@ int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error)
 
 	if (!w)
 		return error_oom(error);
-	w->file = (cst_sink){.write = write_file, .userdata = (void *) (intptr_t) fd};
+	w->file = (cst_sink){.write = write_file, .userdata = (void *)(intptr_t)fd};
 	int r = gzip_writer_new(true, &w->file, &w->gzip, error);
 	if (r < 0)
 		return r;
@@ -67,24 +67,25 @@ static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **
 
 static size_t encode_base64(const unsigned char *in, size_t n, char *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *p = out;
 
 	for (; n >= 3; n -= 3, in += 3) {
-		uint32_t v = (uint32_t) in[0] << 16 | (uint32_t) in[1] << 8 | in[2];
+		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
 		*p++ = digits[v >> 18];
 		*p++ = digits[v >> 12 & 63];
 		*p++ = digits[v >> 6 & 63];
 		*p++ = digits[v & 63];
 	}
 	if (n > 0) {
-		uint32_t v = (uint32_t) in[0] << 16 | (n > 1 ? (uint32_t) in[1] << 8 : 0);
+		uint32_t v = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0);
 		*p++ = digits[v >> 18];
 		*p++ = digits[v >> 12 & 63];
 		*p++ = n > 1 ? digits[v >> 6 & 63] : '=';
 		*p++ = '=';
 	}
-	return (size_t) (p - out);
+	return (size_t)(p - out);
 }
 
 static void add_base64(struct strbuf *out, const void *data, size_t n)
@@ -109,11 +110,12 @@ static int close_segment(struct tarsplit_writer *w, cst_error **error)
 	add_base64(&w->lines, w->held, w->n_held);
 	w->n_held = 0;
 	w->in_segment = false;
-	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long) w->position++);
+	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long)w->position++);
 	return flush_lines(w, LINES_SIZE, error);
 }
 
-int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t n, cst_error **error)
+int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t n,
+                            cst_error **error)
 {
 	const unsigned char *p = data;
 
@@ -131,7 +133,7 @@ int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t 
 			}
 			continue;
 		}
-		size_t piece = MIN(n - n % 3, (size_t) LINES_SIZE / 4 * 3);
+		size_t piece = MIN(n - n % 3, (size_t)LINES_SIZE / 4 * 3);
 		add_base64(&w->lines, p, piece);
 		p += piece;
 		n -= piece;
@@ -155,21 +157,25 @@ int tarsplit_add_segment(struct tarsplit_writer *w, const void *data, size_t n, 
 
 static unsigned continuation_count(unsigned char c)
 {
-	return c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 4;
+	return c < 0x80                ? 0
+	       : c >= 0xc2 && c < 0xe0 ? 1
+	       : c >= 0xe0 && c < 0xf0 ? 2
+	       : c >= 0xf0 && c < 0xf5 ? 3
+	                               : 4;
 }
 
 /* As Go has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
 static bool is_utf8(const char *text, size_t n)
 {
-	const unsigned char *p = (const unsigned char *) text, *end = p + n;
+	const unsigned char *p = (const unsigned char *)text, *end = p + n;
 
 	while (p < end) {
 		unsigned char first = *p++;
 		unsigned more = continuation_count(first);
-		if (more == 4 || (size_t) (end - p) < more)
+		if (more == 4 || (size_t)(end - p) < more)
 			return false;
 		if (more > 0 && ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p >= 0xa0) ||
-				 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
+		                 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
 			return false;
 		for (; more > 0; more--, p++)
 			if ((*p & 0xc0) != 0x80)
@@ -194,8 +200,8 @@ static void add_name(struct tarsplit_writer *w, const char *name, size_t n)
 	json_put_bytes(&json, name, n);
 }
 
-int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_len, int64_t size, uint64_t crc,
-		      cst_error **error)
+int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_len, int64_t size,
+                      uint64_t crc, cst_error **error)
 {
 	unsigned char sum[8];
 	int r = close_segment(w, error);
@@ -206,14 +212,14 @@ int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_l
 	add_name(w, name, name_len);
 	if (size > 0) {
 		for (int i = 0; i < 8; i++)
-			sum[i] = (unsigned char) (crc >> (56 - 8 * i));
-		strbuf_addf(&w->lines, ",\"size\":%lld,\"payload\":\"", (long long) size);
+			sum[i] = (unsigned char)(crc >> (56 - 8 * i));
+		strbuf_addf(&w->lines, ",\"size\":%lld,\"payload\":\"", (long long)size);
 		add_base64(&w->lines, sum, sizeof(sum));
 		strbuf_addc(&w->lines, '"');
 	} else {
 		strbuf_adds(&w->lines, ",\"payload\":null");
 	}
-	strbuf_addf(&w->lines, ",\"position\":%lld}\n", (long long) w->position++);
+	strbuf_addf(&w->lines, ",\"position\":%lld}\n", (long long)w->position++);
 	return flush_lines(w, LINES_SIZE, error);
 }
 

@@ -6,13 +6,14 @@
 #include "archive/unpack_internal.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/types.h"
 #include <errno.h>
 #include <unistd.h>
 
-/* 16 chunks of the plain stream and 4 of the compressed one: enough to keep a few cores busy, small enough that all of
- * unpacking stays below 24 MiB. */
+/* 16 chunks of the plain stream and 4 of the compressed one: enough to keep a few cores busy, small
+ * enough that all of unpacking stays below 24 MiB. */
 #define CHUNK_COUNT 16
-#define INPUT_SIZE  ((size_t) 128 * 1024)
+#define INPUT_SIZE  ((size_t)128 * 1024)
 #define INPUT_COUNT 4
 #define DETECT_SIZE 10
 
@@ -144,10 +145,10 @@ static int report_progress(struct stream *s, cst_error **error)
 	if (!progress || !progress->callback)
 		return 0;
 	const cst_progress_state state = {
-		.size = sizeof(state),
-		.what = "import",
-		.bytes_done = s->bytes_in,
-		.entries_done = s->parser.entries,
+	        .size = sizeof(state),
+	        .what = "import",
+	        .bytes_done = s->bytes_in,
+	        .entries_done = s->parser.entries,
 	};
 	if (progress->callback(&state, progress->userdata))
 		return error_set(error, CST_ECANCELED, "canceled");
@@ -161,29 +162,30 @@ static int64_t read_source(struct stream *s, uint8_t *buffer, size_t size, cst_e
 		size_t n = s->n_detected;
 		memcpy(buffer, s->detected, n);
 		s->n_detected = 0;
-		return (int64_t) n;
+		return (int64_t)n;
 	}
 	int r = report_progress(s, error);
 	if (r < 0)
 		return r;
-	int64_t n = s->source->read(s->source->userdata, buffer, size, error);
+	int64_t n = source_read(s->source, buffer, size, error);
 	if (n > 0)
-		s->bytes_in += (uint64_t) n;
+		s->bytes_in += (uint64_t)n;
 	return n;
 }
 
-/* A short first read must not hide the compression (docs/format/archive.md, "Damaged and unusual streams"). */
+/* A short first read must not hide the compression (docs/format/archive.md, "Damaged and unusual
+ * streams"). */
 static int detect(struct stream *s, cst_error **error)
 {
 	size_t n = 0;
 
 	while (n < DETECT_SIZE) {
-		int64_t got = s->source->read(s->source->userdata, s->detected + n, DETECT_SIZE - n, error);
+		int64_t got = source_read(s->source, s->detected + n, DETECT_SIZE - n, error);
 		if (got < 0)
-			return (int) got;
+			return (int)got;
 		if (got == 0)
 			break;
-		n += (size_t) got;
+		n += (size_t)got;
 	}
 	s->bytes_in = s->n_detected = n;
 	s->kind = compression_detect(s->detected, n);
@@ -192,7 +194,7 @@ static int detect(struct stream *s, cst_error **error)
 
 static int take_op(struct op_sink *sink, struct op *op, cst_error **error)
 {
-	struct stream *s = (struct stream *) ((char *) sink - offsetof(struct stream, ops));
+	struct stream *s = (struct stream *)((char *)sink - offsetof(struct stream, ops));
 	struct chunk *chunk = s->filling;
 
 	op->next = NULL;
@@ -226,7 +228,8 @@ static void parse_chunk(struct stream *s, struct chunk *chunk)
 	s->bytes_out += chunk->len;
 	s->filling = chunk;
 	s->ops.arena = &chunk->arena;
-	if (!unpack_failed(u, UINT64_MAX - 1) && unpack_parse(&s->parser, chunk->data, chunk->len, &s->ops, &error) < 0)
+	if (!unpack_failed(u, UINT64_MAX - 1) &&
+	    unpack_parse(&s->parser, chunk->data, chunk->len, &s->ops, &error) < 0)
 		unpack_fail(u, s->parser.entries, error);
 	submit_chunk(s, chunk);
 }
@@ -237,14 +240,15 @@ static int fill_chunk(struct stream *s, struct chunk *chunk, bool *end, cst_erro
 {
 	/* Full chunks, or a pipe's small pieces would make small tasks. */
 	while (chunk->len < CHUNK_SIZE) {
-		int64_t n = read_source(s, chunk->data + chunk->len, CHUNK_SIZE - chunk->len, error);
+		int64_t n =
+		        read_source(s, chunk->data + chunk->len, CHUNK_SIZE - chunk->len, error);
 		if (n < 0)
-			return (int) n;
+			return (int)n;
 		if (n == 0) {
 			*end = true;
 			return 0;
 		}
-		chunk->len += (size_t) n;
+		chunk->len += (size_t)n;
 	}
 	return 0;
 }
@@ -271,7 +275,7 @@ static int run_plain(struct stream *s, cst_error **error)
 
 static void digest_input(struct task *task)
 {
-	struct input *input = (struct input *) ((char *) task - offsetof(struct input, task));
+	struct input *input = (struct input *)((char *)task - offsetof(struct input, task));
 	struct unpacker *u = input->stream->unpacker;
 
 	digester_update(input->stream->input_digest, input->data, input->len);
@@ -299,8 +303,8 @@ static int read_input(struct stream *s, struct input **ret, cst_error **error)
 	}
 	int64_t n = read_source(s, input->data, INPUT_SIZE, error);
 	if (n < 0)
-		return (int) n;
-	input->len = (size_t) n;
+		return (int)n;
+	input->len = (size_t)n;
 	if (n > 0 && s->input_digest) {
 		atomic_store_explicit(&input->busy, true, memory_order_relaxed);
 		unpack_task_begin(s->unpacker);
@@ -311,8 +315,8 @@ static int read_input(struct stream *s, struct input **ret, cst_error **error)
 }
 
 /* Decompresses one input, all of it, into as many chunks as it takes. */
-static int decompress_input(struct stream *s, const struct input *input, struct chunk **chunk, bool *done,
-			    cst_error **error)
+static int decompress_input(struct stream *s, const struct input *input, struct chunk **chunk,
+                            bool *done, cst_error **error)
 {
 	size_t used = 0;
 	bool last = input->len == 0;
@@ -324,15 +328,17 @@ static int decompress_input(struct stream *s, const struct input *input, struct 
 			if (!*chunk)
 				return error_oom(error);
 		}
-		int r = decompressor_run(s->decompressor, input->data, input->len, &used, last, (*chunk)->data + (*chunk)->len,
-					 CHUNK_SIZE - (*chunk)->len, &made, done, error);
+		int r = decompressor_run(s->decompressor, input->data, input->len, &used, last,
+		                         (*chunk)->data + (*chunk)->len, CHUNK_SIZE - (*chunk)->len,
+		                         &made, done, error);
 		if (r < 0)
 			return r;
 		(*chunk)->len += made;
 		bool full = (*chunk)->len == CHUNK_SIZE;
 		if (full)
 			parse_chunk(s, steal_ptr(chunk));
-		if (*done || unpack_failed(s->unpacker, UINT64_MAX - 1) || (!full && used == input->len))
+		if (*done || unpack_failed(s->unpacker, UINT64_MAX - 1) ||
+		    (!full && used == input->len))
 			return 0;
 	}
 }
@@ -383,12 +389,14 @@ static bool is_idle(void *arg)
 	struct stream *s = arg;
 	struct unpacker *u = s->unpacker;
 
-	/* A strand is looked at after its last task ended: "running" alone would free it too early. */
-	return atomic_load_explicit(&u->running, memory_order_acquire) == 0 && !u->record_strand.scheduled &&
-	       !s->input_strand.scheduled;
+	/* A strand is looked at after its last task ended: "running" alone would free it too early.
+	 */
+	return atomic_load_explicit(&u->running, memory_order_acquire) == 0 &&
+	       !u->record_strand.scheduled && !s->input_strand.scheduled;
 }
 
-static int stream_init(struct stream *s, struct unpacker *u, const cst_source *source, cst_error **error)
+static int stream_init(struct stream *s, struct unpacker *u, const cst_source *source,
+                       cst_error **error)
 {
 	const struct unpack_options *options = u->options;
 
@@ -399,7 +407,8 @@ static int stream_init(struct stream *s, struct unpacker *u, const cst_source *s
 	int r = unpack_parser_init(&s->parser, options, error);
 	if (r == 0)
 		r = detect(s, error);
-	bool needs_plain = !options->uncompressed_digest || (s->kind == CST_PLAIN && !options->original_digest);
+	bool needs_plain = !options->uncompressed_digest ||
+	                   (s->kind == CST_PLAIN && !options->original_digest);
 	bool needs_input = s->kind != CST_PLAIN && !options->original_digest;
 	if (r == 0 && needs_plain)
 		r = digester_new(DIGEST_SHA256, &u->plain_digest, error);
@@ -419,8 +428,8 @@ static void stream_free(struct stream *s)
 		free(s->inputs[i].data);
 }
 
-static int unpacker_init(struct unpacker *u, int root_fd, const struct unpack_options *options, struct pool *pool,
-			 cst_error **error)
+static int unpacker_init(struct unpacker *u, int root_fd, const struct unpack_options *options,
+                         struct pool *pool, cst_error **error)
 {
 	u->root_fd = root_fd;
 	u->options = options;
@@ -484,7 +493,8 @@ static int run_stream(struct stream *s)
 static int finish_tree(struct unpacker *u, cst_error **error)
 {
 	if (atomic_load(&u->xattrs_ignored))
-		log_warning("ignored xattrs in archive: underlying filesystem doesn't support them");
+		log_warning(
+		        "ignored xattrs in archive: underlying filesystem doesn't support them");
 	int r = u->recorder.writer ? tarsplit_finish(u->recorder.writer, error) : 0;
 	if (r == 0)
 		r = saved_bodies_rewrite(u, error);
@@ -497,7 +507,7 @@ static int finish_tree(struct unpacker *u, cst_error **error)
 
 static void take_digest(char ret[DIGEST_TEXT_MAX], const char *text)
 {
-	size_t n = MIN(strlen(text), (size_t) DIGEST_TEXT_MAX - 1);
+	size_t n = MIN(strlen(text), (size_t)DIGEST_TEXT_MAX - 1);
 
 	memcpy(ret, text, n);
 	ret[n] = '\0';
@@ -508,11 +518,11 @@ static int fill_result(struct stream *s, struct unpack_result *ret, cst_error **
 	struct unpacker *u = s->unpacker;
 	const struct unpack_options *options = u->options;
 	struct unpack_result result = {
-		.compression = s->kind,
-		.compressed_size = (int64_t) s->bytes_in,
-		.diff_size = (int64_t) s->bytes_out,
-		.content_size = u->content_size,
-		.entries = s->parser.entries,
+	        .compression = s->kind,
+	        .compressed_size = (int64_t)s->bytes_in,
+	        .diff_size = (int64_t)s->bytes_out,
+	        .content_size = u->content_size,
+	        .entries = s->parser.entries,
 	};
 	char plain[DIGEST_TEXT_MAX] = "", input[DIGEST_TEXT_MAX] = "";
 	int r = 0;
@@ -525,10 +535,11 @@ static int fill_result(struct stream *s, struct unpack_result *ret, cst_error **
 		r = digester_finish(s->input_digest, input, error);
 	if (r < 0)
 		return r;
-	take_digest(result.diff_digest, options->uncompressed_digest ? options->uncompressed_digest : plain);
+	take_digest(result.diff_digest,
+	            options->uncompressed_digest ? options->uncompressed_digest : plain);
 	take_digest(result.compressed_digest, options->original_digest ? options->original_digest
-					      : s->kind == CST_PLAIN   ? plain
-								       : input);
+	                                      : s->kind == CST_PLAIN   ? plain
+	                                                               : input);
 	result.uids = s->parser.uids;
 	result.gids = s->parser.gids;
 	s->parser.uids = s->parser.gids = (struct idset){0};
@@ -536,8 +547,9 @@ static int fill_result(struct stream *s, struct unpack_result *ret, cst_error **
 	return 0;
 }
 
-static int unpack_with_pool(int root_fd, const cst_source *source, const struct unpack_options *options,
-			    struct pool *pool, struct unpack_result *ret, cst_error **error)
+static int unpack_with_pool(int root_fd, const cst_source *source,
+                            const struct unpack_options *options, struct pool *pool,
+                            struct unpack_result *ret, cst_error **error)
 {
 	_cleanup_(unpacker_free) struct unpacker u = {0};
 	_cleanup_(stream_free) struct stream s = {0};
@@ -553,8 +565,8 @@ static int unpack_with_pool(int root_fd, const cst_source *source, const struct 
 	return r < 0 ? r : fill_result(&s, ret, error);
 }
 
-int unpack_layer(int root_fd, const cst_source *source, const struct unpack_options *options, struct unpack_result *ret,
-		 cst_error **error)
+int unpack_layer(int root_fd, const cst_source *source, const struct unpack_options *options,
+                 struct unpack_result *ret, cst_error **error)
 {
 	_cleanup_pool_ struct pool *own = NULL;
 
@@ -563,7 +575,8 @@ int unpack_layer(int root_fd, const cst_source *source, const struct unpack_opti
 		if (r < 0)
 			return r;
 	}
-	return unpack_with_pool(root_fd, source, options, options->pool ? options->pool : own, ret, error);
+	return unpack_with_pool(root_fd, source, options, options->pool ? options->pool : own, ret,
+	                        error);
 }
 
 void unpack_result_free(struct unpack_result *result)

@@ -8,11 +8,12 @@
 
 static uint64_t inode_key(const struct unpacker *u, const struct stat *st)
 {
-	uint64_t inode[2] = {(uint64_t) st->st_dev, (uint64_t) st->st_ino};
+	uint64_t inode[2] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
 	return siphash24(inode, sizeof(inode), u->hash_key);
 }
 
-uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory, const char *name)
+uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
+                             const char *name)
 {
 	uint64_t key[2] = {u->hash_key[0] ^ directory->key, u->hash_key[1]};
 	return siphash24(name, strlen(name), key);
@@ -30,7 +31,8 @@ static int finish_open(struct unpacker *u, int fd, struct directory *ret)
 	return 0;
 }
 
-int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name, struct directory *ret)
+int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
+                         struct directory *ret)
 {
 	int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return finish_open(u, fd, ret);
@@ -38,12 +40,13 @@ int directory_open_child(struct unpacker *u, const struct directory *parent, con
 
 /* ---- creating parents ---- */
 
-static int create_missing(struct unpacker *u, int parent_fd, const char *name, const char *path, size_t n)
+static int create_missing(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                          size_t n)
 {
 	uint32_t uid = 0, gid = 0;
 
-	/* Go: 0755 for the root of the host where layers are applied, for the mapped root where they are unpacked
-	 * (docs/format/archive.md, "Two extractors"). */
+	/* Go: 0755 for the root of the host where layers are applied, for the mapped root where
+	 * they are unpacked (docs/format/archive.md, "Two extractors"). */
 	if (u->options->whiteouts != UNPACK_WHITEOUT_APPLY && u->options->maps &&
 	    idmaps_root(u->options->maps, &uid, &gid, NULL) < 0) {
 		errno = EINVAL;
@@ -51,14 +54,16 @@ static int create_missing(struct unpacker *u, int parent_fd, const char *name, c
 	}
 	if (sys_mkdirat(parent_fd, name, 0755) < 0)
 		return -1;
-	_cleanup_close_ int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
 	bool chown = u->options->force_mask < 0 && (st.st_uid != uid || st.st_gid != gid);
-	if (chown && sys_fchown(fd, uid, gid) < 0 && !u->options->ignore_chown_errors && !u->options->userns)
+	if (chown && sys_fchown(fd, uid, gid) < 0 && !u->options->ignore_chown_errors &&
+	    !u->options->userns)
 		return -1;
-	mode_t mode = u->options->force_mask >= 0 ? (mode_t) u->options->force_mask : 0755;
+	mode_t mode = u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : 0755;
 	if ((st.st_mode & 07777) != mode && sys_fchmod(fd, mode) < 0)
 		return -1;
 	if (sync_list_add(u, path, n, NULL) < 0) {
@@ -69,7 +74,8 @@ static int create_missing(struct unpacker *u, int parent_fd, const char *name, c
 }
 
 /* A whiteout of this archive in the way of a directory: what it hid stays hidden. */
-static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name, const char *path, size_t n)
+static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                            size_t n)
 {
 	if (sys_unlinkat(parent_fd, name, 0) < 0)
 		return -1;
@@ -80,8 +86,8 @@ static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name,
 }
 
 /* One component on the way to path[0..n), which ends with it. Returns its descriptor. */
-static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path, size_t n,
-			  enum directory_missing missing)
+static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                          size_t n, enum directory_missing missing)
 {
 	struct stat st;
 	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -108,7 +114,8 @@ static int open_or_create(struct unpacker *u, int parent_fd, const char *name, c
 	return -1;
 }
 
-static int create_parents(struct unpacker *u, const char *path, size_t n, enum directory_missing missing)
+static int create_parents(struct unpacker *u, const char *path, size_t n,
+                          enum directory_missing missing)
 {
 	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[NAME_MAX + 1];
@@ -153,11 +160,13 @@ void directory_cache_begin_entry(struct unpacker *u)
 		directory_cache_clear(u);
 }
 
-static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n, uint64_t hash)
+static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
+                                        uint64_t hash)
 {
 	for (size_t i = 0; i < DIRECTORY_SLOTS; i++) {
 		struct directory_slot *slot = &cache->slots[i];
-		if (slot->path && slot->hash == hash && strlen(slot->path) == n && memcmp(slot->path, path, n) == 0)
+		if (slot->path && slot->hash == hash && strlen(slot->path) == n &&
+		    memcmp(slot->path, path, n) == 0)
 			return slot;
 	}
 	return NULL;
@@ -184,7 +193,7 @@ static int open_path(struct unpacker *u, const char *path, enum directory_missin
 }
 
 int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
-		  struct directory *ret)
+                  struct directory *ret)
 {
 	struct directory_cache *cache = &u->directories;
 	uint64_t hash = siphash24(path, n, u->hash_key);
@@ -201,17 +210,18 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 			return -1;
 		slot = oldest_slot(cache);
 		slot_clear(slot);
-		*slot = (struct directory_slot){.path = steal_ptr(&copy), .hash = hash, .directory = directory};
+		*slot = (struct directory_slot){
+		        .path = steal_ptr(&copy), .hash = hash, .directory = directory};
 	}
 	slot->used = ++cache->clock;
 	*ret = slot->directory;
 	return 0;
 }
 
-int directory_get_parent(struct unpacker *u, const struct entry *entry, enum directory_missing missing,
-			 struct directory *ret)
+int directory_get_parent(struct unpacker *u, const struct entry *entry,
+                         enum directory_missing missing, struct directory *ret)
 {
-	size_t n = (size_t) (entry->base - entry->path);
+	size_t n = (size_t)(entry->base - entry->path);
 	return directory_get(u, entry->path, n > 0 ? n - 1 : 0, missing, ret);
 }
 
@@ -246,7 +256,8 @@ static void walk_free(struct walk *w)
 }
 
 /* Takes over directory->fd, also on failure. */
-static int walk_push(struct walk *w, struct directory *directory, const char *name, cst_error **error)
+static int walk_push(struct walk *w, struct directory *directory, const char *name,
+                     cst_error **error)
 {
 	_cleanup_close_ int fd = directory->fd;
 	_cleanup_strv_ struct strv names = {0};
@@ -260,16 +271,16 @@ static int walk_push(struct walk *w, struct directory *directory, const char *na
 	if (r < 0)
 		return r;
 	w->levels[w->len++] = (struct walk_level){
-		.names = names,
-		.directory = {.fd = steal_fd(&fd), .key = directory->key},
-		.name = steal_ptr(&copy),
+	        .names = names,
+	        .directory = {.fd = steal_fd(&fd), .key = directory->key},
+	        .name = steal_ptr(&copy),
 	};
 	names = (struct strv){0};
 	return 0;
 }
 
-/* Descriptors of levels high above the current one are closed, so that depth costs memory only; ".." opens them
- * again, and the inode tells that it is still the same directory. */
+/* Descriptors of levels high above the current one are closed, so that depth costs memory only;
+ * ".." opens them again, and the inode tells that it is still the same directory. */
 #define WALK_OPEN_LEVELS 32
 
 static int walk_reopen(struct unpacker *u, struct walk_level *level, int below, cst_error **error)
@@ -288,8 +299,8 @@ static int walk_reopen(struct unpacker *u, struct walk_level *level, int below, 
 	return 0;
 }
 
-static int visit_one(struct unpacker *u, const struct directory *directory, const char *name, directory_visit visit,
-		     void *arg, cst_error **error)
+static int visit_one(struct unpacker *u, const struct directory *directory, const char *name,
+                     directory_visit visit, void *arg, cst_error **error)
 {
 	struct stat st;
 
@@ -298,7 +309,8 @@ static int visit_one(struct unpacker *u, const struct directory *directory, cons
 	return visit(u, directory, name, &st, arg, error);
 }
 
-static int walk_up(struct unpacker *u, struct walk *w, directory_visit visit, void *arg, cst_error **error)
+static int walk_up(struct unpacker *u, struct walk *w, directory_visit visit, void *arg,
+                   cst_error **error)
 {
 	struct walk_level *done = &w->levels[w->len - 1];
 
@@ -327,7 +339,8 @@ static int walk_down(struct unpacker *u, struct walk *w, const char *name, cst_e
 	return r;
 }
 
-int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit, void *arg, cst_error **error)
+int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
+                   void *arg, cst_error **error)
 {
 	_cleanup_(walk_free) struct walk w = {0};
 	struct directory copy = {.fd = fcntl(top->fd, F_DUPFD_CLOEXEC, 3), .key = top->key};

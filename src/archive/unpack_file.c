@@ -6,8 +6,9 @@
 
 /* More open files than this and the namespace part writes them itself instead of opening more. */
 #define OPEN_FILES_MAX 128
-/* From this size on, write-back of a file starts when it is complete; smaller ones are left to the final barrier. */
-#define EARLY_WRITEBACK ((uint64_t) 1 << 20)
+/* From this size on, write-back of a file starts when it is complete; smaller ones are left to the
+ * final barrier. */
+#define EARLY_WRITEBACK ((uint64_t)1 << 20)
 
 /* Lives in the arena of the chunk that holds the entry, which it keeps. NULL: out of memory. */
 struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry, int fd)
@@ -27,15 +28,17 @@ struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct en
 
 /* ---- bodies ---- */
 
-static int write_piece(int fd, const struct entry *e, const void *data, size_t n, uint64_t offset, cst_error **error)
+static int write_piece(int fd, const struct entry *e, const void *data, size_t n, uint64_t offset,
+                       cst_error **error)
 {
-	if (sys_pwrite_all(fd, data, n, (off_t) offset) < 0)
+	if (sys_pwrite_all(fd, data, n, (off_t)offset) < 0)
 		return error_sys(error, errno, "write /%s", e->path);
 	return 0;
 }
 
 /* Bytes [at, at + n) of a sparse body go where the map says. */
-static int write_sparse(int fd, const struct entry *e, const uint8_t *data, size_t n, uint64_t at, cst_error **error)
+static int write_sparse(int fd, const struct entry *e, const uint8_t *data, size_t n, uint64_t at,
+                        cst_error **error)
 {
 	uint64_t start = 0; /* of this piece of the map, in the body */
 	int r = 0;
@@ -44,7 +47,7 @@ static int write_sparse(int fd, const struct entry *e, const uint8_t *data, size
 		const struct tar_sparse *piece = &e->header.sparse[i];
 		if (at < start + piece->size) {
 			uint64_t inside = at - start;
-			size_t len = (size_t) MIN((uint64_t) n, piece->size - inside);
+			size_t len = (size_t)MIN((uint64_t)n, piece->size - inside);
 			r = write_piece(fd, e, data, len, piece->offset + inside, error);
 			data += len;
 			at += len;
@@ -71,7 +74,7 @@ static int finish_file(struct out_file *file, cst_error **error)
 	struct unpacker *u = file->unpacker;
 	const struct entry *e = file->entry;
 
-	if (e->header.is_sparse && sys_ftruncate(file->fd, (off_t) e->header.size) < 0)
+	if (e->header.is_sparse && sys_ftruncate(file->fd, (off_t)e->header.size) < 0)
 		return error_sys(error, errno, "truncate /%s", e->path);
 	int r = metadata_file(u, e, file->fd, error);
 	if (r < 0)
@@ -108,7 +111,8 @@ static void run_item(const struct write_item *item)
 	cst_error *error = NULL;
 	int r = 0;
 
-	for (const struct op *op = item->first; op != item->end && r == 0 && !unpack_failed(u, number); op = op->next)
+	for (const struct op *op = item->first;
+	     op != item->end && r == 0 && !unpack_failed(u, number); op = op->next)
 		if (op->kind == OP_BODY)
 			r = write_op(item->file, op, &error);
 	if (r < 0)
@@ -118,7 +122,8 @@ static void run_item(const struct write_item *item)
 
 static void run_batch(struct task *task)
 {
-	struct write_batch *batch = (struct write_batch *) ((char *) task - offsetof(struct write_batch, task));
+	struct write_batch *batch =
+	        (struct write_batch *)((char *)task - offsetof(struct write_batch, task));
 	struct unpacker *u = batch->unpacker;
 
 	for (size_t i = 0; i < batch->n; i++)
@@ -143,8 +148,10 @@ void out_file_flush(struct unpacker *u)
 		pool_submit(u->pool, &batch->task);
 }
 
-/* Ops [first, end) of the chunk at the head of the queue hold a piece of the file's body; the batch takes one part. */
-int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first, const struct op *end, size_t bytes)
+/* Ops [first, end) of the chunk at the head of the queue hold a piece of the file's body; the batch
+ * takes one part. */
+int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
+                 const struct op *end, size_t bytes)
 {
 	struct chunk *chunk = u->queue_head;
 

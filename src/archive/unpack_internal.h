@@ -8,8 +8,9 @@
  *   unpack_namespace.c  in archive order: names come and go (create, link, replace, whiteouts)
  *   unpack_file.c       in parallel: bodies, and what finishes a file
  *
- * A chunk is a piece of the plain stream with the ops that were found in it. The strands walk the ops of a chunk each
- * on its own; when the last one lets go of the chunk it is used again. docs/format/archive.md, "Applying a layer tar".
+ * A chunk is a piece of the plain stream with the ops that were found in it. The strands walk the
+ * ops of a chunk each on its own; when the last one lets go of the chunk it is used again.
+ * docs/format/archive.md, "Applying a layer tar".
  */
 #ifndef CST_ARCHIVE_UNPACK_INTERNAL_H
 #define CST_ARCHIVE_UNPACK_INTERNAL_H
@@ -27,18 +28,21 @@ struct unpacker;
 
 /* ---- names (unpack_names.c) ---- */
 
-/* `name` as extraction sees it: cleaned lexically, ".." stopped at the root, no leading "/"; "" is the root itself.
- * `ret` has room for strlen(name) + 1. *form tells "x", "/x" and "../x" apart, as Go's cleaned names do. */
+/* `name` as extraction sees it: cleaned lexically, ".." stopped at the root, no leading "/"; "" is
+ * the root itself. `ret` has room for strlen(name) + 1. *form tells "x", "/x" and "../x" apart, as
+ * Go's cleaned names do. */
 void unpack_clean_name(const char *name, char *ret, uint32_t *form);
 const char *unpack_base_name(const char *path); /* behind the last "/" */
 
-/* Keyed 64-bit hashes to small values: bounded memory per entry whatever the names. Zero-initialised is empty. */
+/* Keyed 64-bit hashes to small values: bounded memory per entry whatever the names.
+ * Zero-initialised is empty. */
 struct hash_set {
 	uint64_t *keys;
 	uint32_t *values;
 	size_t len, capacity;
 };
-bool hash_set_put(struct hash_set *set, uint64_t key, uint32_t value); /* replaces; false: out of memory */
+bool hash_set_put(struct hash_set *set, uint64_t key,
+                  uint32_t value); /* replaces; false: out of memory */
 bool hash_set_get(const struct hash_set *set, uint64_t key, uint32_t *ret); /* ret may be NULL */
 void hash_set_free(struct hash_set *set);
 
@@ -57,10 +61,12 @@ struct entry {
 	uint64_t number;          /* from 1, in archive order */
 	bool root_by_dot;         /* the root, named "." and not "/" or ".." */
 	enum entry_action action;
-	bool write_body; /* the body goes into a file */
-	bool record_raw; /* the body goes into the tar-split, since no file will hold just these bytes */
+	bool write_body;  /* the body goes into a file */
+	bool record_raw;  /* the body goes into the tar-split, since no file will hold just these
+	                     bytes */
 	bool record_line; /* a file line in the tar-split; false for a name that has one already */
-	uint32_t body_number; /* counts bodies that the tar-split finds in files, from 1; 0: this is none */
+	uint32_t body_number; /* counts bodies that the tar-split finds in files, from 1; 0: this is
+	                         none */
 	uint32_t host_uid, host_gid;
 };
 
@@ -92,8 +98,10 @@ struct unpack_parser {
 	uint32_t last_uid, last_gid;
 	bool ids_seen;
 };
-int unpack_parser_init(struct unpack_parser *parser, const struct unpack_options *options, cst_error **error);
-int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struct op_sink *sink, cst_error **error);
+int unpack_parser_init(struct unpack_parser *parser, const struct unpack_options *options,
+                       cst_error **error);
+int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struct op_sink *sink,
+                 cst_error **error);
 int unpack_parse_end(struct unpack_parser *parser, struct op_sink *sink, cst_error **error);
 void unpack_parser_free(struct unpack_parser *parser);
 
@@ -112,7 +120,7 @@ void record_chunk(struct task *task); /* of chunk->record_task, on the record st
 
 /* ---- chunks (unpack.c) ---- */
 
-#define CHUNK_SIZE ((size_t) 256 * 1024)
+#define CHUNK_SIZE ((size_t)256 * 1024)
 
 struct chunk {
 	struct unpacker *unpacker;
@@ -144,7 +152,7 @@ struct write_item {
 	const struct op *end;
 };
 #define BATCH_ITEMS 16
-#define BATCH_BYTES ((size_t) 128 * 1024)
+#define BATCH_BYTES ((size_t)128 * 1024)
 struct write_batch {
 	struct task task;
 	struct unpacker *unpacker;
@@ -154,8 +162,10 @@ struct write_batch {
 };
 
 struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry, int fd);
-void out_file_release(struct out_file *file); /* lets go of one part; the last one finishes the file */
-int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first, const struct op *end, size_t bytes);
+void out_file_release(
+        struct out_file *file); /* lets go of one part; the last one finishes the file */
+int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
+                 const struct op *end, size_t bytes);
 void out_file_flush(struct unpacker *u); /* submits the batch that is being gathered */
 
 /* ---- directories (unpack_directories.c) ---- */
@@ -180,22 +190,26 @@ enum directory_missing {
 	DIRECTORY_CREATE,             /* also in the place of a whiteout of this archive */
 	DIRECTORY_CREATE_UNLESS_GONE, /* ENOTDIR where such a whiteout deleted it */
 };
-/* The directory at the first `n` bytes of path, created with its parents if asked. It stays open until the next entry
- * begins. -1 with errno and nothing else for what the file system says. */
+/* The directory at the first `n` bytes of path, created with its parents if asked. It stays open
+ * until the next entry begins. -1 with errno and nothing else for what the file system says. */
 int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
-		  struct directory *ret);
-int directory_get_parent(struct unpacker *u, const struct entry *entry, enum directory_missing missing,
-			 struct directory *ret);
+                  struct directory *ret);
+int directory_get_parent(struct unpacker *u, const struct entry *entry,
+                         enum directory_missing missing, struct directory *ret);
 void directory_cache_begin_entry(struct unpacker *u);
 void directory_cache_clear(struct unpacker *u);
-uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory, const char *name);
-int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name, struct directory *ret);
+uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
+                             const char *name);
+int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
+                         struct directory *ret);
 
-/* Goes through everything below a directory, deepest first, without recursion. `visit` gets the directory, the name and
- * lstat of each child; for a directory after its content. */
-typedef int (*directory_visit)(struct unpacker *u, const struct directory *directory, const char *name,
-			       const struct stat *st, void *arg, cst_error **error);
-int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit, void *arg, cst_error **error);
+/* Goes through everything below a directory, deepest first, without recursion. `visit` gets the
+ * directory, the name and lstat of each child; for a directory after its content. */
+typedef int (*directory_visit)(struct unpacker *u, const struct directory *directory,
+                               const char *name, const struct stat *st, void *arg,
+                               cst_error **error);
+int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
+                   void *arg, cst_error **error);
 
 /* ---- whiteouts (unpack_whiteout.c) ---- */
 
@@ -206,10 +220,14 @@ bool whiteout_is_node(const struct unpacker *u, const struct stat *st);
 
 /* ---- metadata (unpack_metadata.c) ---- */
 
-int metadata_file(struct unpacker *u, const struct entry *entry, int fd, cst_error **error); /* all, times included */
-int metadata_directory(struct unpacker *u, const struct entry *entry, int fd, cst_error **error); /* all but times */
-int metadata_node(struct unpacker *u, const struct entry *entry, const struct directory *parent, cst_error **error);
-int metadata_symlink(struct unpacker *u, const struct entry *entry, const struct directory *parent, cst_error **error);
+int metadata_file(struct unpacker *u, const struct entry *entry, int fd,
+                  cst_error **error); /* all, times included */
+int metadata_directory(struct unpacker *u, const struct entry *entry, int fd,
+                       cst_error **error); /* all but times */
+int metadata_node(struct unpacker *u, const struct entry *entry, const struct directory *parent,
+                  cst_error **error);
+int metadata_symlink(struct unpacker *u, const struct entry *entry, const struct directory *parent,
+                     cst_error **error);
 int metadata_override_root(struct unpacker *u, cst_error **error);
 struct timespec metadata_clamp_time(struct timespec time);
 
@@ -240,18 +258,20 @@ struct saved_body {
 	int fd;
 };
 #define SAVED_BODIES_MAX 64
-#define RAW_BODY_MAX ((uint64_t) 64 << 20)
+#define RAW_BODY_MAX     ((uint64_t)64 << 20)
 int saved_bodies_keep(struct unpacker *u, const struct directory *doomed, cst_error **error);
 int saved_bodies_rewrite(struct unpacker *u, cst_error **error);
 
 /* ---- the namespace part (unpack_namespace.c) ---- */
 
-void namespace_run(struct task *task); /* of unpacker->namespace_task */
+void namespace_run(struct task *task);                          /* of unpacker->namespace_task */
 void namespace_submit(struct unpacker *u, struct chunk *chunk); /* takes over one reference */
 void namespace_file_done(struct unpacker *u);
 /* A new name was made for the entry. */
-int namespace_remember(struct unpacker *u, const struct entry *entry, const struct directory *parent, cst_error **error);
-bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name, uint32_t *body_number);
+int namespace_remember(struct unpacker *u, const struct entry *entry,
+                       const struct directory *parent, cst_error **error);
+bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
+                      uint32_t *body_number);
 
 /* ---- all of it ---- */
 
@@ -261,7 +281,8 @@ struct unpacker {
 	struct pool *pool;
 	bool track_names; /* options->tarsplit_fd >= 0 */
 	uint64_t hash_key[2];
-	_Atomic unsigned running; /* tasks submitted and not ended; the last thing that a task touches */
+	_Atomic unsigned
+	        running; /* tasks submitted and not ended; the last thing that a task touches */
 
 	/* the first error in archive order */
 	pthread_mutex_t lock;
@@ -280,11 +301,11 @@ struct unpacker {
 
 	/* namespace part */
 	struct task namespace_task;
-	struct chunk *queue_head, *queue_tail; /* lock */
+	struct chunk *queue_head, *queue_tail;    /* lock */
 	bool namespace_active, namespace_waiting; /* lock */
 	unsigned open_files;                      /* lock */
-	const struct op *cursor; /* in the chunk at the head; NULL: at its start */
-	struct out_file *current; /* file whose body goes on */
+	const struct op *cursor;                  /* in the chunk at the head; NULL: at its start */
+	struct out_file *current;                 /* file whose body goes on */
 	struct write_batch *batch;
 	struct directory_cache directories;
 	struct directory_times times;
@@ -298,11 +319,13 @@ struct unpacker {
 	_Atomic bool xattrs_ignored;
 };
 
-/* Takes ownership of `error`. The unpacking goes on with what comes before `number` in the archive. */
+/* Takes ownership of `error`. The unpacking goes on with what comes before `number` in the archive.
+ */
 void unpack_fail(struct unpacker *u, uint64_t number, cst_error *error);
 static inline bool unpack_failed(const struct unpacker *u, uint64_t number)
 {
-	return atomic_load_explicit(&((struct unpacker *) u)->failed_at, memory_order_relaxed) <= number;
+	return atomic_load_explicit(&((struct unpacker *)u)->failed_at, memory_order_relaxed) <=
+	       number;
 }
 void unpack_task_begin(struct unpacker *u);
 void unpack_task_end(struct unpacker *u);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owner, mode, times, xattrs, in this order (docs/format/archive.md, "Metadata order" and "Xattrs"). */
+/* Owner, mode, times, xattrs, in this order (docs/format/archive.md, "Metadata order" and
+ * "Xattrs"). */
 #include "archive/unpack_internal.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -14,7 +15,8 @@
 /* Go's range of nanoseconds since 1970; what lies outside becomes 1970. */
 struct timespec metadata_clamp_time(struct timespec time)
 {
-	const struct timespec last = {.tv_sec = INT64_MAX / 1000000000, .tv_nsec = INT64_MAX % 1000000000};
+	const struct timespec last = {.tv_sec = INT64_MAX / 1000000000,
+	                              .tv_nsec = INT64_MAX % 1000000000};
 
 	if (time.tv_sec < 0 || time.tv_sec > last.tv_sec ||
 	    (time.tv_sec == last.tv_sec && time.tv_nsec > last.tv_nsec))
@@ -25,7 +27,7 @@ struct timespec metadata_clamp_time(struct timespec time)
 /* Symlinks: 64 bits of nanoseconds, which wrap. */
 static struct timespec wrap_time(struct timespec time)
 {
-	int64_t ns = (int64_t) ((uint64_t) time.tv_sec * 1000000000U + (uint64_t) time.tv_nsec);
+	int64_t ns = (int64_t)((uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec);
 	int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
 
 	if (rest < 0) {
@@ -38,8 +40,9 @@ static struct timespec wrap_time(struct timespec time)
 static void entry_times(const struct entry *e, struct timespec ret[2])
 {
 	const struct tar_header *h = &e->header;
-	bool later = h->has_atime && (h->atime.tv_sec > h->mtime.tv_sec ||
-				      (h->atime.tv_sec == h->mtime.tv_sec && h->atime.tv_nsec > h->mtime.tv_nsec));
+	bool later = h->has_atime &&
+	             (h->atime.tv_sec > h->mtime.tv_sec ||
+	              (h->atime.tv_sec == h->mtime.tv_sec && h->atime.tv_nsec > h->mtime.tv_nsec));
 
 	ret[0] = metadata_clamp_time(later ? h->atime : h->mtime);
 	ret[1] = metadata_clamp_time(h->mtime);
@@ -52,19 +55,23 @@ static int chown_failed(struct unpacker *u, const struct entry *e, cst_error **e
 	int number = errno;
 
 	if (u->options->ignore_chown_errors) {
-		log_debug("ignoring that the owner of /%s cannot be set: %s", e->path, errno_text(number));
+		log_debug("ignoring that the owner of /%s cannot be set: %s", e->path,
+		          errno_text(number));
 		return 0;
 	}
 	if (number == EINVAL)
 		return error_sys(error, number,
-				 "potentially insufficient UIDs or GIDs available in user namespace (requested %u:%u "
-				 "for /%s): Check /etc/subuid and /etc/subgid if configured locally and run \"podman "
-				 "system migrate\": lchown /%s",
-				 e->host_uid, e->host_gid, e->path, e->path);
+		                 "potentially insufficient UIDs or GIDs available in user "
+		                 "namespace (requested %u:%u "
+		                 "for /%s): Check /etc/subuid and /etc/subgid if configured "
+		                 "locally and run \"podman "
+		                 "system migrate\": lchown /%s",
+		                 e->host_uid, e->host_gid, e->path, e->path);
 	return error_sys(error, number, "lchown /%s", e->path);
 }
 
-static int set_owner_at(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+static int set_owner_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                        cst_error **error)
 {
 	if (u->options->force_mask >= 0)
 		return 0;
@@ -82,11 +89,13 @@ static int set_owner(struct unpacker *u, const struct entry *e, int fd, cst_erro
 
 /* ---- xattrs ---- */
 
-/* Overlay's own attributes must not come from a stranger: they redirect and hide what a mount shows. */
+/* Overlay's own attributes must not come from a stranger: they redirect and hide what a mount
+ * shows. */
 static bool is_dropped(const struct unpacker *u, const char *name)
 {
 	return streq(name, "security.selinux") || has_prefix(name, "trusted.overlay.") ||
-	       has_prefix(name, "user.overlay.") || (u->options->force_mask >= 0 && streq(name, OVERRIDE_XATTR));
+	       has_prefix(name, "user.overlay.") ||
+	       (u->options->force_mask >= 0 && streq(name, OVERRIDE_XATTR));
 }
 
 static int xattr_failed(struct unpacker *u, const struct entry *e, cst_error **error)
@@ -115,7 +124,8 @@ static int set_xattrs(struct unpacker *u, const struct entry *e, int fd, cst_err
 }
 
 /* On anything else by a path that ends in the parent's descriptor: it is never opened. */
-static int set_xattrs_at(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+static int set_xattrs_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                         cst_error **error)
 {
 	char path[32 + NAME_MAX + 1];
 
@@ -124,7 +134,8 @@ static int set_xattrs_at(struct unpacker *u, const struct entry *e, const struct
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent->fd, e->base);
 	for (size_t i = 0; i < e->header.n_xattrs; i++) {
 		const struct tar_xattr *x = &e->header.xattrs[i];
-		if (is_dropped(u, x->name) || sys_lsetxattr(path, x->name, x->value, x->len, 0) == 0)
+		if (is_dropped(u, x->name) ||
+		    sys_lsetxattr(path, x->name, x->value, x->len, 0) == 0)
 			continue;
 		int r = xattr_failed(u, e, error);
 		if (r < 0)
@@ -153,9 +164,9 @@ static int set_override(struct unpacker *u, const struct entry *e, int fd, cst_e
 	if (u->options->force_mask < 0)
 		return 0;
 	override_type(&e->header, type, sizeof(type));
-	int n = snprintf(value, sizeof(value), "%u:%u:%04o:%s", e->host_uid, e->host_gid, (unsigned) e->header.mode,
-			 type);
-	if (sys_fsetxattr(fd, OVERRIDE_XATTR, value, (size_t) n, 0) < 0)
+	int n = snprintf(value, sizeof(value), "%u:%u:%04o:%s", e->host_uid, e->host_gid,
+	                 (unsigned)e->header.mode, type);
+	if (sys_fsetxattr(fd, OVERRIDE_XATTR, value, (size_t)n, 0) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
 	return 0;
 }
@@ -175,7 +186,7 @@ int metadata_override_root(struct unpacker *u, cst_error **error)
 
 static mode_t masked_mode(const struct unpacker *u, const struct entry *e)
 {
-	return u->options->force_mask >= 0 ? (mode_t) u->options->force_mask : e->header.mode;
+	return u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : e->header.mode;
 }
 
 /* ---- all of it, by kind ---- */
@@ -205,7 +216,8 @@ int metadata_file(struct unpacker *u, const struct entry *e, int fd, cst_error *
 	return 0;
 }
 
-int metadata_node(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+int metadata_node(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                  cst_error **error)
 {
 	struct timespec times[2];
 	int r = set_owner_at(u, e, parent, error);
@@ -220,7 +232,8 @@ int metadata_node(struct unpacker *u, const struct entry *e, const struct direct
 	return set_xattrs_at(u, e, parent, error);
 }
 
-int metadata_symlink(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+int metadata_symlink(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                     cst_error **error)
 {
 	const struct tar_header *h = &e->header;
 	int r = set_owner_at(u, e, parent, error);

@@ -56,7 +56,8 @@ static size_t find_slot(const struct hash_set *set, uint64_t key)
 
 static bool grow(struct hash_set *set)
 {
-	struct hash_set larger = {.len = set->len, .capacity = set->capacity ? set->capacity * 2 : 256};
+	struct hash_set larger = {.len = set->len,
+	                          .capacity = set->capacity ? set->capacity * 2 : 256};
 
 	larger.keys = calloc(larger.capacity, sizeof(*larger.keys));
 	larger.values = calloc(larger.capacity, sizeof(*larger.values));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names, in the order of the archive. It is a strand of its own kind: before an entry that needs finished files (a hard
- * link sets owner and times of an inode that may still be written) it stops, and goes on when the last open file is
- * done. Nothing blocks.
+ * Names, in the order of the archive. It is a strand of its own kind: before an entry that needs
+ * finished files (a hard link sets owner and times of an inode that may still be written) it stops,
+ * and goes on when the last open file is done. Nothing blocks.
  */
 #include "archive/unpack_internal.h"
 #include "base/fs.h"
@@ -17,22 +17,24 @@
 
 /* ---- what this archive made ---- */
 
-int namespace_remember(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+int namespace_remember(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                       cst_error **error)
 {
 	if (!hash_set_put(&u->own, directory_child_key(u, parent, e->base), e->body_number))
 		return error_oom(error);
 	return sync_list_add(u, e->path, strlen(e->path), error);
 }
 
-bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name, uint32_t *body_number)
+bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
+                      uint32_t *body_number)
 {
 	return hash_set_get(&u->own, directory_child_key(u, parent, name), body_number);
 }
 
 /* ---- making room ---- */
 
-static int remove_directory(struct unpacker *u, const struct entry *e, const struct directory *parent,
-			    cst_error **error)
+static int remove_directory(struct unpacker *u, const struct entry *e,
+                            const struct directory *parent, cst_error **error)
 {
 	struct directory doomed;
 
@@ -46,9 +48,11 @@ static int remove_directory(struct unpacker *u, const struct entry *e, const str
 	return fs_remove_tree(parent->fd, e->base, e->path, error);
 }
 
-/* Something has the entry's name: it is removed, unless this archive brought it under another spelling. The tar-split
- * could then not give back the first body. Directories may be replaced: their files are kept for it. */
-static int make_room(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+/* Something has the entry's name: it is removed, unless this archive brought it under another
+ * spelling. The tar-split could then not give back the first body. Directories may be replaced:
+ * their files are kept for it. */
+static int make_room(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                     cst_error **error)
 {
 	struct stat st;
 
@@ -80,7 +84,8 @@ struct creation {
 
 static int make_file(struct creation *c)
 {
-	return sys_openat(c->parent.fd, c->entry->base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return sys_openat(c->parent.fd, c->entry->base,
+	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 static int make_directory(struct creation *c)
@@ -99,7 +104,7 @@ static int make_node(struct creation *c)
 	mode_t type = h->type == '3' ? S_IFCHR : h->type == '4' ? S_IFBLK : S_IFIFO;
 
 	return sys_mknodat(c->parent.fd, c->entry->base, type | (h->mode & 0777),
-			   type == S_IFIFO ? 0 : makedev(h->devmajor, h->devminor));
+	                   type == S_IFIFO ? 0 : makedev(h->devmajor, h->devminor));
 }
 
 static int make_link(struct creation *c)
@@ -120,7 +125,8 @@ static int creation_failed(const struct entry *e, cst_error **error)
 	}
 }
 
-/* Makes the name, a second time if something was in the way. 0 or a descriptor, or a negative code. */
+/* Makes the name, a second time if something was in the way. 0 or a descriptor, or a negative code.
+ */
 static int create(struct creation *c, int (*make)(struct creation *c), cst_error **error)
 {
 	int made = make(c);
@@ -146,12 +152,12 @@ static int create_file(struct creation *c, struct chunk *chunk, cst_error **erro
 		close(fd);
 		return error_oom(error);
 	}
-	u->content_size += (int64_t) c->entry->header.size;
+	u->content_size += (int64_t)c->entry->header.size;
 	return 0;
 }
 
-/* An existing directory stays with its content; a whiteout of this archive becomes an opaque directory, so that what it
- * deleted does not come back. */
+/* An existing directory stays with its content; a whiteout of this archive becomes an opaque
+ * directory, so that what it deleted does not come back. */
 static int create_directory(struct creation *c, cst_error **error)
 {
 	struct unpacker *u = c->unpacker;
@@ -161,7 +167,8 @@ static int create_directory(struct creation *c, cst_error **error)
 	bool opaque = false;
 
 	int r = make_directory(c);
-	if (r < 0 && errno == EEXIST && fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (r < 0 && errno == EEXIST &&
+	    fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		opaque = whiteout_is_node(u, &st);
 		r = S_ISDIR(st.st_mode) ? 0 : create(c, make_directory, error);
 	} else if (r < 0) {
@@ -185,8 +192,9 @@ static int create_node(struct creation *c, cst_error **error)
 	if (h->type != '6' && c->unpacker->options->userns)
 		return 0;
 	if (h->type != '6' && (h->devmajor > MAJOR_MAX || h->devminor > MINOR_MAX))
-		return error_set(error, CST_EARCHIVE, "mknod /%s: device number %u:%u is out of range", c->entry->path,
-				 h->devmajor, h->devminor);
+		return error_set(error, CST_EARCHIVE,
+		                 "mknod /%s: device number %u:%u is out of range", c->entry->path,
+		                 h->devmajor, h->devminor);
 	int r = create(c, make_node, error);
 	return r < 0 ? r : metadata_node(c->unpacker, c->entry, &c->parent, error);
 }
@@ -197,7 +205,8 @@ static int create_symlink(struct creation *c, cst_error **error)
 	return r < 0 ? r : metadata_symlink(c->unpacker, c->entry, &c->parent, error);
 }
 
-/* Owner, mode and times of the link's own header go to the shared inode, unless that is a symlink. */
+/* Owner, mode and times of the link's own header go to the shared inode, unless that is a symlink.
+ */
 static int create_link(struct creation *c, cst_error **error)
 {
 	struct unpacker *u = c->unpacker;
@@ -212,7 +221,7 @@ static int create_link(struct creation *c, cst_error **error)
 	if (!*target)
 		return error_errno(error, EPERM); /* the root */
 	c->link_base = unpack_base_name(target);
-	size_t n = (size_t) (c->link_base - target);
+	size_t n = (size_t)(c->link_base - target);
 	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &c->link_parent) < 0)
 		return error_errno(error, errno);
 	int r = create(c, make_link, error);
@@ -223,14 +232,15 @@ static int create_link(struct creation *c, cst_error **error)
 	if (u->options->force_mask >= 0)
 		return 0;
 	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, &c->parent, error)
-				   : metadata_node(u, c->entry, &c->parent, error);
+	                           : metadata_node(u, c->entry, &c->parent, error);
 }
 
 /* ---- entries ---- */
 
 static int apply_root(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	bool skip = e->root_by_dot && u->options->whiteouts != UNPACK_WHITEOUT_APPLY && u->options->force_mask < 0;
+	bool skip = e->root_by_dot && u->options->whiteouts != UNPACK_WHITEOUT_APPLY &&
+	            u->options->force_mask < 0;
 
 	if (skip)
 		return 0;
@@ -271,7 +281,8 @@ static int map_ids(struct unpacker *u, struct entry *e, cst_error **error)
 	e->host_gid = e->header.gid;
 	if (!u->options->maps)
 		return 0;
-	return idmaps_to_host(u->options->maps, e->header.uid, e->header.gid, &e->host_uid, &e->host_gid, error);
+	return idmaps_to_host(u->options->maps, e->header.uid, e->header.gid, &e->host_uid,
+	                      &e->host_gid, error);
 }
 
 static int apply_entry(struct unpacker *u, struct chunk *chunk, struct entry *e, cst_error **error)
@@ -296,8 +307,10 @@ struct body_span {
 	size_t bytes;
 };
 
-/* The body up to `end` goes to the writers. At the end of the body the part that stood for it goes along. */
-static void hand_over_body(struct unpacker *u, struct chunk *chunk, const struct body_span *span, const struct op *end)
+/* The body up to `end` goes to the writers. At the end of the body the part that stood for it goes
+ * along. */
+static void hand_over_body(struct unpacker *u, struct chunk *chunk, const struct body_span *span,
+                           const struct op *end)
 {
 	struct out_file *file = u->current;
 
@@ -375,7 +388,8 @@ static void start(struct unpacker *u)
 
 void namespace_run(struct task *task)
 {
-	struct unpacker *u = (struct unpacker *) ((char *) task - offsetof(struct unpacker, namespace_task));
+	struct unpacker *u =
+	        (struct unpacker *)((char *)task - offsetof(struct unpacker, namespace_task));
 	struct chunk *chunk = u->queue_head;
 
 	if (run_ops(u, chunk)) {

@@ -7,7 +7,8 @@
 #define AUFS_PREFIX     ".wh..wh."
 #define OPAQUE_NAME     ".wh..wh..opq"
 
-int unpack_parser_init(struct unpack_parser *parser, const struct unpack_options *options, cst_error **error)
+int unpack_parser_init(struct unpack_parser *parser, const struct unpack_options *options,
+                       cst_error **error)
 {
 	*parser = (struct unpack_parser){.options = options};
 	int r = random_bytes(parser->hash_key, sizeof(parser->hash_key), error);
@@ -63,19 +64,21 @@ static int classify(const struct unpack_parser *parser, struct entry *e, cst_err
 	e->write_body = e->action == ENTRY_CREATE && h->type == '0';
 	e->record_raw = h->body_size > 0 && (!e->write_body || h->is_sparse);
 	if (parser->options->tarsplit_fd >= 0 && e->record_raw && h->body_size > RAW_BODY_MAX)
-		return error_set(error, CST_EARCHIVE, "%s: %llu bytes that no file will hold: too many to record",
-				 h->name, (unsigned long long) h->body_size);
+		return error_set(error, CST_EARCHIVE,
+		                 "%s: %llu bytes that no file will hold: too many to record",
+		                 h->name, (unsigned long long)h->body_size);
 	return 0;
 }
 
-/* A name may have one file line only, or Go's readers refuse the tar-split. Directories and global headers do come
- * twice in the wild; their header is recorded without a line. */
-static int note_name(struct unpack_parser *parser, struct entry *e, uint32_t form, cst_error **error)
+/* A name may have one file line only, or Go's readers refuse the tar-split. Directories and global
+ * headers do come twice in the wild; their header is recorded without a line. */
+static int note_name(struct unpack_parser *parser, struct entry *e, uint32_t form,
+                     cst_error **error)
 {
 	enum { NAME_OTHER, NAME_DIRECTORY, NAME_GLOBAL };
 	uint32_t kind = e->header.type == '5'   ? NAME_DIRECTORY
-			: e->header.type == 'g' ? NAME_GLOBAL
-						: NAME_OTHER;
+	                : e->header.type == 'g' ? NAME_GLOBAL
+	                                        : NAME_OTHER;
 	uint32_t before;
 	uint64_t key[2] = {parser->hash_key[0], parser->hash_key[1] ^ form};
 
@@ -121,9 +124,9 @@ static void copy_header(struct entry *e, const struct tar_header *h, struct aren
 		struct tar_xattr *xattrs = arena_alloc(arena, h->n_xattrs * sizeof(*xattrs));
 		for (size_t i = 0; xattrs && i < h->n_xattrs; i++)
 			xattrs[i] = (struct tar_xattr){
-				arena_strdup(arena, h->xattrs[i].name),
-				arena_strndup(arena, h->xattrs[i].value, h->xattrs[i].len),
-				h->xattrs[i].len,
+			        arena_strdup(arena, h->xattrs[i].name),
+			        arena_strndup(arena, h->xattrs[i].value, h->xattrs[i].len),
+			        h->xattrs[i].len,
 			};
 		copy->xattrs = xattrs;
 	}
@@ -200,8 +203,8 @@ static int give_entry(struct unpack_parser *parser, struct op_sink *sink, cst_er
 	return sink->take(sink, op, error);
 }
 
-static int give_body(struct unpack_parser *parser, const void *data, size_t len, struct op_sink *sink,
-		     cst_error **error)
+static int give_body(struct unpack_parser *parser, const void *data, size_t len,
+                     struct op_sink *sink, cst_error **error)
 {
 	struct op *op = op_new(sink->arena, OP_BODY);
 
@@ -215,8 +218,8 @@ static int give_body(struct unpack_parser *parser, const void *data, size_t len,
 }
 
 /* Bytes behind the end marker are kept by the tar-split, nothing else. */
-static int give_trailer(struct unpack_parser *parser, const void *data, size_t len, struct op_sink *sink,
-			cst_error **error)
+static int give_trailer(struct unpack_parser *parser, const void *data, size_t len,
+                        struct op_sink *sink, cst_error **error)
 {
 	struct op *op = op_new(sink->arena, OP_TRAILER);
 
@@ -227,7 +230,8 @@ static int give_trailer(struct unpack_parser *parser, const void *data, size_t l
 	return sink->take(sink, op, error);
 }
 
-int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struct op_sink *sink, cst_error **error)
+int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struct op_sink *sink,
+                 cst_error **error)
 {
 	tar_reader_feed(parser->reader, data, n);
 	for (;;) {
@@ -238,7 +242,8 @@ int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struc
 
 		int r = tar_reader_next(parser->reader, &event, &piece, &len, error);
 		if (r < 0) {
-			parser->entries++; /* the entry that could not be read is the one that failed */
+			parser->entries++; /* the entry that could not be read is the one that
+			                      failed */
 			return r;
 		}
 		switch (event) {

@@ -9,7 +9,7 @@ static int begin_entry(struct recorder *rec, const struct entry *e, cst_error **
 	strbuf_adds(&rec->name, e->header.name);
 	rec->raw = e->record_raw;
 	rec->line = e->record_line;
-	rec->size = e->body_number ? (int64_t) e->header.body_size : 0;
+	rec->size = e->body_number ? (int64_t)e->header.body_size : 0;
 	rec->crc = 0;
 	return rec->name.failed ? error_oom(error) : 0;
 }
@@ -28,8 +28,8 @@ int recorder_take(struct recorder *rec, const struct op *op, cst_error **error)
 	case OP_BODY_END:
 		if (!rec->line)
 			return 0;
-		return tarsplit_add_file(rec->writer, strbuf_str(&rec->name), rec->name.len, rec->size, rec->crc,
-					 error);
+		return tarsplit_add_file(rec->writer, strbuf_str(&rec->name), rec->name.len,
+		                         rec->size, rec->crc, error);
 	}
 	return 0;
 }
@@ -45,7 +45,7 @@ void recorder_free(struct recorder *rec)
 
 void record_chunk(struct task *task)
 {
-	struct chunk *chunk = (struct chunk *) ((char *) task - offsetof(struct chunk, record_task));
+	struct chunk *chunk = (struct chunk *)((char *)task - offsetof(struct chunk, record_task));
 	struct unpacker *u = chunk->unpacker;
 	cst_error *error = NULL;
 	int r = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories of the archive that it replaces later with something else: the bodies of their files are lost, but the
- * tar-split names them already. They are kept open, and once everything is unpacked the tar-split is written a second
- * time with these bodies inside (docs/format/archive.md, "Where upstream cannot round-trip").
+ * Directories of the archive that it replaces later with something else: the bodies of their files
+ * are lost, but the tar-split names them already. They are kept open, and once everything is
+ * unpacked the tar-split is written a second time with these bodies inside (docs/format/archive.md,
+ * "Where upstream cannot round-trip").
  */
 #include "archive/unpack_internal.h"
 #include "base/fs.h"
@@ -11,15 +12,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static int keep_body(struct unpacker *u, const struct directory *directory, const char *name, const struct stat *st,
-		     void *arg, cst_error **error)
+static int keep_body(struct unpacker *u, const struct directory *directory, const char *name,
+                     const struct stat *st, void *arg, cst_error **error)
 {
 	uint32_t number = 0;
 
 	if (!S_ISREG(st->st_mode) || !namespace_is_own(u, directory, name, &number) || number == 0)
 		return 0;
 	if (u->n_saved == SAVED_BODIES_MAX)
-		return error_set(error, CST_EARCHIVE, "%s: too many files that the archive itself replaces", name);
+		return error_set(error, CST_EARCHIVE,
+		                 "%s: too many files that the archive itself replaces", name);
 	int fd = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s", name);
@@ -36,7 +38,8 @@ int saved_bodies_keep(struct unpacker *u, const struct directory *doomed, cst_er
 
 struct rewrite {
 	struct unpacker *unpacker;
-	uint32_t opened; /* bodies asked for so far: their numbers, since the order is the archive's */
+	uint32_t opened; /* bodies asked for so far: their numbers, since the order is the archive's
+	                  */
 	struct unpack_parser parser;
 	struct recorder recorder;
 	struct op_sink ops;
@@ -60,10 +63,13 @@ static int open_body(void *userdata, const char *name, int64_t size, cst_error *
 	if (!saved)
 		return unpack_open_content(w->unpacker->root_fd, name, size, error);
 	if (fstat(saved->fd, &st) < 0 || st.st_size != size)
-		return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"", name), -1;
-	if ((uint64_t) size > RAW_BODY_MAX)
-		return error_set(error, CST_EARCHIVE, "%s: %lld bytes that no file will hold: too many to record", name,
-				 (long long) size),
+		return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
+		                 name),
+		       -1;
+	if ((uint64_t)size > RAW_BODY_MAX)
+		return error_set(error, CST_EARCHIVE,
+		                 "%s: %lld bytes that no file will hold: too many to record", name,
+		                 (long long)size),
 		       -1;
 	int fd = fcntl(saved->fd, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? (error_sys(error, errno, "open %s", name), -1) : fd;
@@ -71,9 +77,10 @@ static int open_body(void *userdata, const char *name, int64_t size, cst_error *
 
 static int take_op(struct op_sink *sink, struct op *op, cst_error **error)
 {
-	struct rewrite *w = (struct rewrite *) ((char *) sink - offsetof(struct rewrite, ops));
+	struct rewrite *w = (struct rewrite *)((char *)sink - offsetof(struct rewrite, ops));
 
-	if (op->kind == OP_ENTRY && op->entry->body_number && find_saved(w->unpacker, op->entry->body_number)) {
+	if (op->kind == OP_ENTRY && op->entry->body_number &&
+	    find_saved(w->unpacker, op->entry->body_number)) {
 		op->entry->record_raw = true;
 		op->entry->body_number = 0;
 	}
@@ -111,7 +118,7 @@ static int copy_back(int from, int to, cst_error **error)
 			return error_sys(error, errno, "read tar-split");
 		if (n == 0)
 			return 0;
-		if (sys_write_all(to, buffer, (size_t) n) < 0)
+		if (sys_write_all(to, buffer, (size_t)n) < 0)
 			return error_sys(error, errno, "write tar-split");
 	}
 }

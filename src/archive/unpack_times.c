@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times of directories, set at the very end: every name made in a directory changes them. What is to be set is kept in
- * memory up to a limit and then in a file without a name, so that a layer of a million long paths stays bounded.
+ * Times of directories, set at the very end: every name made in a directory changes them. What is
+ * to be set is kept in memory up to a limit and then in a file without a name, so that a layer of a
+ * million long paths stays bounded.
  */
 #include "archive/unpack_internal.h"
 #include "base/fs.h"
@@ -9,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MEMORY_MAX ((size_t) 1 << 20)
+#define MEMORY_MAX ((size_t)1 << 20)
 
 struct record {
 	uint64_t device, inode;
@@ -43,35 +44,38 @@ int directory_times_add(struct unpacker *u, const struct entry *e, int fd, cst_e
 {
 	const struct tar_header *h = &e->header;
 	struct strbuf *records = &u->times.records;
-	struct record record = {.path_len = (uint32_t) strlen(e->path)};
+	struct record record = {.path_len = (uint32_t)strlen(e->path)};
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat /%s", e->path);
-	record.device = (uint64_t) st.st_dev;
-	record.inode = (uint64_t) st.st_ino;
+	record.device = (uint64_t)st.st_dev;
+	record.inode = (uint64_t)st.st_ino;
 	record.times[0] = h->has_atime ? metadata_clamp_time(h->atime) : (struct timespec){0};
 	record.times[1] = metadata_clamp_time(h->mtime);
 	strbuf_add(records, &record, sizeof(record));
-	strbuf_add(records, e->path, (size_t) record.path_len + 1);
+	strbuf_add(records, e->path, (size_t)record.path_len + 1);
 	if (records->failed)
 		return error_oom(error);
 	return records->len > MEMORY_MAX ? spill(u, error) : 0;
 }
 
 /* A directory that is gone, or replaced by something else, has no times to set. */
-static int apply_one(struct unpacker *u, const struct record *record, const char *path, cst_error **error)
+static int apply_one(struct unpacker *u, const struct record *record, const char *path,
+                     cst_error **error)
 {
-	_cleanup_close_ int fd = *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-				       : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+	              : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0
-									    : error_sys(error, errno, "chtimes /%s", path);
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+		               ? 0
+		               : error_sys(error, errno, "chtimes /%s", path);
 	if (fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat /%s", path);
-	if ((uint64_t) st.st_dev != record->device || (uint64_t) st.st_ino != record->inode)
+	if ((uint64_t)st.st_dev != record->device || (uint64_t)st.st_ino != record->inode)
 		return 0;
 	if (sys_futimens(fd, record->times) < 0)
 		return error_sys(error, errno, "chtimes /%s", path);
@@ -79,7 +83,8 @@ static int apply_one(struct unpacker *u, const struct record *record, const char
 }
 
 /* Applies the complete records of a buffer; *used tells how far. */
-static int apply_buffer(struct unpacker *u, const char *data, size_t n, size_t *used, cst_error **error)
+static int apply_buffer(struct unpacker *u, const char *data, size_t n, size_t *used,
+                        cst_error **error)
 {
 	size_t at = 0;
 	int r = 0;
@@ -110,10 +115,10 @@ static int apply_spilled(struct unpacker *u, cst_error **error)
 		ssize_t n = fs_pread_full(u->times.spill_fd, buffer, size, offset);
 		if (n < 0)
 			return error_sys(error, errno, "read temporary file");
-		int r = apply_buffer(u, buffer, (size_t) n, &used, error);
+		int r = apply_buffer(u, buffer, (size_t)n, &used, error);
 		if (r < 0 || used == 0)
 			return r;
-		offset += (off_t) used;
+		offset += (off_t)used;
 	}
 }
 
@@ -122,5 +127,6 @@ int directory_times_apply(struct unpacker *u, cst_error **error)
 	size_t used;
 	int r = u->times.spill_fd >= 0 ? apply_spilled(u, error) : 0;
 
-	return r < 0 ? r : apply_buffer(u, u->times.records.data, u->times.records.len, &used, error);
+	return r < 0 ? r
+	             : apply_buffer(u, u->times.records.data, u->times.records.len, &used, error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deletion marks (docs/format/archive.md, "Whiteouts"). A whiteout never acts on what its own layer brought. */
+/* Deletion marks (docs/format/archive.md, "Whiteouts"). A whiteout never acts on what its own layer
+ * brought. */
 #include "archive/unpack_internal.h"
 #include "base/fs.h"
 #include <errno.h>
@@ -8,7 +9,8 @@
 
 bool whiteout_is_node(const struct unpacker *u, const struct stat *st)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_OVERLAY && S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
+	return u->options->whiteouts == UNPACK_WHITEOUT_OVERLAY && S_ISCHR(st->st_mode) &&
+	       st->st_rdev == makedev(0, 0);
 }
 
 int whiteout_set_opaque(struct unpacker *u, int fd)
@@ -25,9 +27,10 @@ static const char *target_of(const struct entry *e)
 
 /* ---- overlay: marks for the kernel ---- */
 
-/* Something of this layer has the name already: only lower content is deleted. A file hides it anyway, a directory must
- * become opaque. */
-static int mark_existing(struct unpacker *u, const struct entry *e, const struct directory *parent, cst_error **error)
+/* Something of this layer has the name already: only lower content is deleted. A file hides it
+ * anyway, a directory must become opaque. */
+static int mark_existing(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                         cst_error **error)
 {
 	struct directory directory;
 	struct stat st;
@@ -56,10 +59,11 @@ static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **
 		return error_sys(error, errno, "mknod /%s", e->path);
 	}
 	bool chown = u->options->force_mask < 0 && (e->host_uid != 0 || e->host_gid != 0);
-	if (chown && sys_fchownat(parent.fd, target, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+	if (chown &&
+	    sys_fchownat(parent.fd, target, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    !u->options->ignore_chown_errors)
 		return error_sys(error, errno, "lchown /%s", e->path);
-	size_t n = (size_t) (e->base - e->path);
+	size_t n = (size_t)(e->base - e->path);
 	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
 }
 
@@ -67,17 +71,19 @@ static int mark_opaque(struct unpacker *u, const struct entry *e, cst_error **er
 {
 	struct directory parent;
 
-	if (directory_get_parent(u, e, DIRECTORY_CREATE, &parent) < 0 || whiteout_set_opaque(u, parent.fd) < 0)
+	if (directory_get_parent(u, e, DIRECTORY_CREATE, &parent) < 0 ||
+	    whiteout_set_opaque(u, parent.fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	size_t n = (size_t) (e->base - e->path);
+	size_t n = (size_t)(e->base - e->path);
 	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
 }
 
 /* ---- full root file systems: deletion ---- */
 
-/* Removes what the archive did not bring. A directory goes when nothing of the archive is left in it. */
+/* Removes what the archive did not bring. A directory goes when nothing of the archive is left in
+ * it. */
 static int remove_foreign(struct unpacker *u, const struct directory *directory, const char *name,
-			  const struct stat *st, void *arg, cst_error **error)
+                          const struct stat *st, void *arg, cst_error **error)
 {
 	bool is_directory = S_ISDIR(st->st_mode);
 
@@ -85,7 +91,8 @@ static int remove_foreign(struct unpacker *u, const struct directory *directory,
 		return 0;
 	if (sys_unlinkat(directory->fd, name, is_directory ? AT_REMOVEDIR : 0) < 0) {
 		bool holds_own = is_directory && (errno == ENOTEMPTY || errno == EEXIST);
-		return holds_own || errno == ENOENT ? 0 : error_sys(error, errno, "unlinkat %s", name);
+		return holds_own || errno == ENOENT ? 0
+		                                    : error_sys(error, errno, "unlinkat %s", name);
 	}
 	if (is_directory || S_ISLNK(st->st_mode))
 		u->directories.stale = true;
@@ -105,8 +112,11 @@ static int delete_target(struct unpacker *u, const struct entry *e, cst_error **
 
 	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &parent) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
-	if (fstatat(parent.fd, target, &st, AT_SYMLINK_NOFOLLOW) < 0) /* a name too long for a file is not there either */
-		return errno == ENOENT || errno == ENAMETOOLONG ? 0 : error_sys(error, errno, "lstat /%s", e->path);
+	if (fstatat(parent.fd, target, &st, AT_SYMLINK_NOFOLLOW) <
+	    0) /* a name too long for a file is not there either */
+		return errno == ENOENT || errno == ENAMETOOLONG
+		               ? 0
+		               : error_sys(error, errno, "lstat /%s", e->path);
 	if (S_ISDIR(st.st_mode)) {
 		if (directory_open_child(u, &parent, target, &directory) < 0)
 			return error_sys(error, errno, "open /%s", e->path);
@@ -118,11 +128,13 @@ static int delete_target(struct unpacker *u, const struct entry *e, cst_error **
 	return remove_foreign(u, &parent, target, &st, NULL, error);
 }
 
-/* As upstream: the content of a directory that is reached through a symlink as its last step is left alone. */
+/* As upstream: the content of a directory that is reached through a symlink as its last step is
+ * left alone. */
 static bool is_symlink(struct unpacker *u, const char *path, size_t n)
 {
 	_cleanup_free_ char *copy = strndup(path, n);
-	_cleanup_close_ int fd = copy && n > 0 ? fs_open_in_root(u->root_fd, copy, O_PATH | O_NOFOLLOW) : -1;
+	_cleanup_close_ int fd =
+	        copy && n > 0 ? fs_open_in_root(u->root_fd, copy, O_PATH | O_NOFOLLOW) : -1;
 	struct stat st;
 
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
@@ -130,7 +142,7 @@ static bool is_symlink(struct unpacker *u, const char *path, size_t n)
 
 static int delete_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	size_t n = (size_t) (e->base - e->path);
+	size_t n = (size_t)(e->base - e->path);
 	struct directory directory;
 
 	if (n > 0 && is_symlink(u, e->path, n - 1))
@@ -143,10 +155,12 @@ static int delete_opaque(struct unpacker *u, const struct entry *e, cst_error **
 
 int whiteout_apply(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_target(u, e, error) : mark_whiteout(u, e, error);
+	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_target(u, e, error)
+	                                                      : mark_whiteout(u, e, error);
 }
 
 int whiteout_apply_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_opaque(u, e, error) : mark_opaque(u, e, error);
+	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_opaque(u, e, error)
+	                                                      : mark_opaque(u, e, error);
 }

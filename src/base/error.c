@@ -11,6 +11,10 @@ struct cst_error {
 	char *message; /* NULL: the fixed text of the code */
 };
 
+/* What was made last, for error_prefix() and error_suffix() when the caller wants no error object:
+ * they always follow a failed call on the same thread. */
+static _Thread_local int last_code = CST_ESYS;
+
 /* Needs no memory; never freed. */
 static cst_error out_of_memory = {.code = CST_ENOMEM, .errnum = ENOMEM};
 
@@ -46,6 +50,7 @@ void error_freep(cst_error **error)
 
 int error_oom(cst_error **error)
 {
+	last_code = CST_ENOMEM;
 	if (error)
 		*error = &out_of_memory;
 	return CST_ENOMEM;
@@ -55,6 +60,7 @@ int error_oom(cst_error **error)
 static int error_make(cst_error **error, int code, int errnum, char *message)
 {
 	_cleanup_free_ char *owned = message;
+	last_code = code;
 	if (!error)
 		return code;
 	cst_error *made = owned ? new0(cst_error, 1) : NULL;
@@ -79,7 +85,7 @@ static char *format_message(const char *format, va_list args)
 int error_set(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)
-		return code;
+		return last_code = code;
 	va_list args;
 	va_start(args, format);
 	char *message = format_message(format, args);
@@ -89,7 +95,7 @@ int error_set(cst_error **error, int code, const char *format, ...)
 
 int error_errno(cst_error **error, int errnum)
 {
-	return error ? error_make(error, CST_ESYS, errnum, strdup(errno_text(errnum))) : CST_ESYS;
+	return error_make(error, CST_ESYS, errnum, error ? strdup(errno_text(errnum)) : NULL);
 }
 
 static int error_make_suffixed(cst_error **error, int code, int errnum, const char *format,
@@ -102,7 +108,7 @@ static int error_make_suffixed(cst_error **error, int code, int errnum, const ch
 int error_sys(cst_error **error, int errnum, const char *format, ...)
 {
 	if (!error)
-		return CST_ESYS;
+		return last_code = CST_ESYS;
 	va_list args;
 	va_start(args, format);
 	int code = error_make_suffixed(error, CST_ESYS, errnum, format, args, errno_text(errnum));
@@ -112,13 +118,13 @@ int error_sys(cst_error **error, int errnum, const char *format, ...)
 
 int error_code(cst_error **error, int code)
 {
-	return error ? error_make(error, code, 0, strdup(cst_strerror(code))) : code;
+	return error_make(error, code, 0, error ? strdup(cst_strerror(code)) : NULL);
 }
 
 int error_wrap_code(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)
-		return code;
+		return last_code = code;
 	va_list args;
 	va_start(args, format);
 	error_make_suffixed(error, code, 0, format, args, cst_strerror(code));
@@ -129,7 +135,7 @@ int error_wrap_code(cst_error **error, int code, const char *format, ...)
 int error_prefix(cst_error **error, const char *format, ...)
 {
 	if (!error || !*error)
-		return CST_ESYS;
+		return last_code;
 	cst_error *old = *error;
 	int code = old->code, errnum = old->errnum;
 	va_list args;
@@ -144,7 +150,7 @@ int error_prefix(cst_error **error, const char *format, ...)
 int error_suffix(cst_error **error, const char *format, ...)
 {
 	if (!error || !*error)
-		return CST_ESYS;
+		return last_code;
 	cst_error *old = *error;
 	int code = old->code;
 	va_list args;
@@ -160,7 +166,7 @@ int error_suffix(cst_error **error, const char *format, ...)
 
 int error_propagate(cst_error **error, cst_error *from)
 {
-	int code = cst_error_code(from);
+	int code = last_code = cst_error_code(from);
 	if (error)
 		*error = from;
 	else
@@ -212,6 +218,8 @@ const char *cst_strerror(int code)
 	case CST_EINVALID_MAPPINGS: return "invalid mappings specified";
 	case CST_ENO_AVAILABLE_IDS: return "not enough unused IDs in user namespace";
 	case CST_EDATA_UNKNOWN: return "file does not exist";
+	case CST_EID_UNKNOWN: return "ID does not exist";
+	case CST_EID_AMBIGUOUS: return "multiple IDs found with provided prefix";
 	default: return "unknown error";
 	}
 }

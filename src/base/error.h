@@ -34,7 +34,8 @@ int error_code(cst_error **error, int code);
 /* "MESSAGE: <fixed text of code>": "locating image with ID "x": image not known". */
 int error_wrap_code(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Puts "MESSAGE: " in front of an error that is already set (no-op for NULL); returns its code. */
+/* Puts "MESSAGE: " in front of an error that is already set (no-op for NULL); returns its code: with NULL, that of the
+ * error this thread made last. */
 int error_prefix(cst_error **error, const char *format, ...) CST_PRINTF(2, 3);
 
 /* Appends "MESSAGE" without any separator. */

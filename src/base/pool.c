@@ -27,9 +27,9 @@ static unsigned affinity_count(void)
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (unsigned) MAX(CPU_COUNT(&set), 1);
+		return (unsigned)MAX(CPU_COUNT(&set), 1);
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
-	return online > 0 ? (unsigned) online : 1;
+	return online > 0 ? (unsigned)online : 1;
 }
 
 static ssize_t read_small_file(const char *path, char *buffer, size_t size)
@@ -52,7 +52,7 @@ static unsigned quota_count(const char *directory)
 		return 0;
 	if (sscanf(text, "%llu %llu", &quota, &period) != 2 || period == 0)
 		return 0; /* "max 100000" */
-	return (unsigned) MIN((quota + period - 1) / period, 4096ULL);
+	return (unsigned)MIN((quota + period - 1) / period, 4096ULL);
 }
 
 unsigned pool_cpu_count(void)
@@ -226,7 +226,7 @@ void pool_wake(struct pool *pool)
 
 static void strand_run(struct task *self)
 {
-	struct strand *strand = (struct strand *) ((char *) self - offsetof(struct strand, self));
+	struct strand *strand = (struct strand *)((char *)self - offsetof(struct strand, self));
 	struct pool *pool = strand->pool;
 
 	pthread_mutex_lock(&pool->lock);
@@ -238,7 +238,8 @@ static void strand_run(struct task *self)
 
 	task->run(task);
 
-	/* One task at a time, then to the end of the queue: a long strand does not starve the others. */
+	/* One task at a time, then to the end of the queue: a long strand does not starve the
+	 * others. */
 	pthread_mutex_lock(&pool->lock);
 	if (strand->head)
 		put_task(pool, &strand->self);

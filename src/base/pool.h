@@ -38,6 +38,8 @@ void pool_freep(struct pool **pool);
 
 void pool_submit(struct pool *pool, struct task *task);
 
+/* The pool looks at its strand after the strand's last task has returned: free it only when `scheduled` is false, as seen
+ * from a pool_wait() condition. */
 void strand_init(struct strand *strand, struct pool *pool);
 void strand_submit(struct strand *strand, struct task *task);
 

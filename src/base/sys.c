@@ -217,7 +217,8 @@ int sys_fremovexattr(int fd, const char *name)
 #ifdef CST_NO_BARRIERS
 #define BARRIER(call, fd, expression) 0
 #else
-#define BARRIER(call, fd, expression) RETRIED(call, fd, NULL, expression)
+#define BARRIER(call, fd, expression) \
+	RETRIED(call, fd, NULL, sys_fault_skips(call, fd) ? 0 : (expression))
 #endif
 
 int sys_fsync(int fd)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -72,7 +73,7 @@ static struct {
 	uint64_t kill_at, stop_at, fail_at, fail_from;
 	bool kill_group, stop_every, reads;
 	int number;
-	const char *only;
+	const char *only, *skip_sync;
 } faults;
 
 static pthread_once_t faults_once = PTHREAD_ONCE_INIT;
@@ -159,17 +160,17 @@ static void read_environment(void)
 	faults.only = getenv("CST_FAULT_ONLY");
 	if (faults.only && !*faults.only)
 		faults.only = NULL;
+	faults.skip_sync = getenv("CST_FAULT_SKIP_SYNC");
 	read_errno();
 	open_count();
 	open_log();
 }
 
-/* Where the call works: the path, below what the descriptor names unless it is absolute. */
-static void log_call(uint64_t n, enum sys_call call, int fd, const char *path)
+/* "function path": the path below what the descriptor names unless it is absolute. */
+static int describe_call(char *text, size_t room, enum sys_call call, int fd, const char *path)
 {
-	char link[64], where[PATH_MAX] = "", line[2 * PATH_MAX + 64];
+	char link[64], where[PATH_MAX] = "";
 	ssize_t length;
-	int size;
 
 	if (fd == AT_FDCWD && (!path || path[0] != '/')) {
 		if (!getcwd(where, sizeof(where)))
@@ -179,11 +180,34 @@ static void log_call(uint64_t n, enum sys_call call, int fd, const char *path)
 		length = readlink(link, where, sizeof(where) - 1);
 		where[length > 0 ? length : 0] = 0;
 	}
-	size = snprintf(line, sizeof(line), "%llu %s %s%s%.*s\n", (unsigned long long)n,
-	                call_names[call], where, where[0] && path && *path ? "/" : "", PATH_MAX,
-	                path ? path : "");
+	return snprintf(text, room, "%s %s%s%.*s", call_names[call], where,
+	                where[0] && path && *path ? "/" : "", PATH_MAX, path ? path : "");
+}
+
+static void log_call(uint64_t n, enum sys_call call, int fd, const char *path)
+{
+	char text[2 * PATH_MAX + 32], line[sizeof(text) + 32];
+	int size;
+
+	describe_call(text, sizeof(text), call, fd, path);
+	size = snprintf(line, sizeof(line), "%llu %s\n", (unsigned long long)n, text);
 	if (size > 0 && write(faults.log, line, (size_t)size) < 0)
 		refuse("CST_FAULT_LOG", "a full disk");
+}
+
+bool sys_fault_skips(enum sys_call call, int fd)
+{
+	char text[2 * PATH_MAX + 32], patterns[1024], *pattern, *rest = patterns;
+
+	if (!faults.skip_sync)
+		return false;
+	if (snprintf(patterns, sizeof(patterns), "%s", faults.skip_sync) >= (int)sizeof(patterns))
+		refuse("CST_FAULT_SKIP_SYNC", faults.skip_sync);
+	describe_call(text, sizeof(text), call, fd, NULL);
+	while ((pattern = strsep(&rest, ",")))
+		if (fnmatch(pattern, text, FNM_PATHNAME) == 0)
+			return true;
+	return false;
 }
 
 /* A full disk keeps nobody from removing things. */

@@ -17,11 +17,16 @@
  *   CST_FAULT_ERRNO=NAME    with which errno: ENOSPC, EIO (default), EMFILE, EINTR, ENOMEM,
  *                           EROFS, EDQUOT
  *   CST_FAULT_ONLY=name     only calls of this function (sys_renameat, ...) count
+ *   CST_FAULT_SKIP_SYNC=P   fsync, fdatasync, syncfs do nothing where "function path" matches the
+ *                           pattern P, or one of several separated by commas (fnmatch(3), a
+ *                           slash only where P has one)
  *   CST_FAULT_READS=1       opens that only read (sys_openat2, sys_openat without O_CREAT and
  *                           O_TRUNC) count too
  */
 #ifndef CST_BASE_SYS_FAULT_H
 #define CST_BASE_SYS_FAULT_H
+
+#include <stdbool.h>
 
 enum sys_call {
 	SYS_CALL_OPENAT,
@@ -66,16 +71,21 @@ enum sys_call {
 
 /*
  * Called before each call of sys.h. `fd` is the directory or file it works on (-1: none), `path`
- * the name (NULL or
- * "": the descriptor itself). 0: go on; otherwise the errno that the call fails with, without
- * having been made.
+ * the name (NULL or "": the descriptor itself). 0: go on; otherwise the errno that the call fails
+ * with, without having been made.
  */
 #ifdef CST_FAULT_INJECTION
 int sys_fault(enum sys_call call, int fd, const char *path);
+/* Is this barrier to be left out? */
+bool sys_fault_skips(enum sys_call call, int fd);
 #else
 static inline int sys_fault(enum sys_call call, int fd, const char *path)
 {
 	return 0;
+}
+static inline bool sys_fault_skips(enum sys_call call, int fd)
+{
+	return false;
 }
 #endif
 

@@ -56,8 +56,7 @@ static int named_driver(const char *name, const char *graph_root, const struct d
 	const struct driver_ops *ops = find_driver(canonical_name(name, graph_root));
 
 	if (!ops) {
-		log_error("failed to GetDriver graph %s %s: driver not supported", name,
-		          graph_root);
+		log_error("Failed to GetDriver graph %s %s", name, graph_root);
 		return error_set(error, CST_ENOTSUP,
 		                 "failed to GetDriver graph %s %s: driver not supported", name,
 		                 graph_root);

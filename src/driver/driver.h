@@ -29,7 +29,8 @@ struct driver_config {
 struct driver_stage_options {
 	const char *parent;   /* ID of an existing layer, NULL: none */
 	const char *mount_label;
-	const struct idmaps *maps; /* owner of the new root; NULL: none */
+	const struct idmaps *maps; /* of the new layer; NULL: none */
+	const struct idmaps *parent_maps; /* that the parent's content was stored with; others than `maps`: it is re-owned */
 	bool writable;        /* of a container */
 	const char *const *storage_options; /* "size=...", quota; writable only */
 	size_t n_storage_options;
@@ -45,6 +46,7 @@ struct driver_mount_options {
 
 struct driver_ops {
 	const char *name;
+	bool reowns_parent; /* stage() can give the parent's content to other ids */
 
 	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w if driver_needs_setup() said so.
 	 * CST_ENOTSUP, CST_EPREREQ, CST_EBACKINGFS make detection try the next driver. */
@@ -91,8 +93,11 @@ struct driver_ops {
 	bool (*exists)(struct driver *d, const char *id);
 	int (*list)(struct driver *d, struct strv *ids, cst_error **error); /* own layers, sorted */
 	int (*status)(struct driver *d, struct strv *pairs, cst_error **error); /* key, value, ... */
+	/* Directories of a layer: key, value, ...; the one with its own content is UpperDir or Directory. CST_ELAYER_UNKNOWN. */
+	int (*paths)(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of additional read-only stores, in order */
-	bool (*supports_shifting)(struct driver *d, const struct idmaps *maps); /* maps ids at mount time? */
+	/* Maps ids at mount time? An error if it could not be found out: what depends on it would come out different. */
+	int (*supports_shifting)(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 
 	/* ---- mounting: G w, L w, M w ---- */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);

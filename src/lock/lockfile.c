@@ -194,7 +194,11 @@ void lockfile_unlockp(struct lockfile **lock)
 
 bool lockfile_held(const struct lockfile *lock, enum lock_mode mode)
 {
-	return lock->writer || (mode == LOCKFILE_READ && lock->readers);
+	pthread_mutex_t *mutex = (pthread_mutex_t *)&lock->mutex;
+	pthread_mutex_lock(mutex);
+	bool held = lock->writer || (mode == LOCKFILE_READ && lock->readers);
+	pthread_mutex_unlock(mutex);
+	return held;
 }
 
 /* ---- the token, docs/format/store.md, "Lock protocol" ---- */

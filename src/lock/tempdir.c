@@ -14,6 +14,10 @@
 #define PAIR_LOCK    "lock-"
 #define STAGING_LOCK "staging.lock"
 #define MAX_ATTEMPTS 1000
+/* A staging directory of ours starts with a zero, which none of the Go tools' numbers does: without
+ * a lock file it is a dead one. Theirs may be a moment old, its lock file still to come. */
+#define OURS        "0"
+#define FOREIGN_AGE 60 /* seconds after which a foreign one without a lock file counts as dead */
 
 static bool lock_whole_file(int fd)
 {
@@ -100,7 +104,8 @@ static int tempdir_make(struct tempdir *d, cst_error **error)
 		int r = random_bytes(&random, sizeof(random), error);
 		if (r < 0)
 			return r;
-		_cleanup_free_ char *number = str_printf("%u", random);
+		_cleanup_free_ char *number =
+		        str_printf(d->layout == TEMPDIR_PAIR ? "%u" : OURS "%u", random);
 		if (!number)
 			return error_oom(error);
 		r = d->layout == TEMPDIR_PAIR ? make_pair(d, number, error)
@@ -122,29 +127,42 @@ static void tempdir_release(struct tempdir *d)
 }
 DEFINE_CLEANUP(struct tempdir *, tempdir_release)
 
-int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
-                cst_error **error)
+static int tempdir_try(struct tempdir *d, const char *root_path, cst_error **error)
 {
-	_cleanup_(tempdir_releasep) struct tempdir *d = new0(struct tempdir, 1);
-	if (!d)
-		return error_oom(error);
-	*d = (struct tempdir){.root_fd = -1,
-	                      .fd = -1,
-	                      .lock_fd = -1,
-	                      .layout = layout,
-	                      .shown = strdup(root_path)};
-	if (!d->shown)
-		return error_oom(error);
 	int r = open_root(root_path, &d->root_fd, error);
 	if (r == 0)
 		r = tempdir_make(d, error);
 	if (r < 0)
 		return r;
 	d->fd = openat(d->root_fd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (d->fd < 0)
-		return error_sys(error, errno, "open %s/%s", root_path, d->name);
-	*ret = steal_ptr(&d);
-	return 0;
+	return d->fd < 0 ? error_sys(error, errno, "open %s/%s", root_path, d->name) : 0;
+}
+
+/* A Go tool's shutdown may remove the whole root at any moment: then it is made again. */
+int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
+                cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	for (int attempt = 0; attempt < 10; attempt++) {
+		_cleanup_(tempdir_releasep) struct tempdir *d = new0(struct tempdir, 1);
+		if (!d)
+			return error_oom(error);
+		*d = (struct tempdir){.root_fd = -1,
+		                      .fd = -1,
+		                      .lock_fd = -1,
+		                      .layout = layout,
+		                      .shown = strdup(root_path)};
+		if (!d->shown)
+			return error_oom(error);
+		cst_error_free(steal_ptr(&problem));
+		if (tempdir_try(d, root_path, &problem) == 0) {
+			*ret = steal_ptr(&d);
+			return 0;
+		}
+		if (cst_error_errno(problem) != ENOENT)
+			break;
+	}
+	return error_propagate(error, steal_ptr(&problem));
 }
 
 int tempdir_take(struct tempdir *d, int dirfd, const char *name, cst_error **error)
@@ -209,14 +227,9 @@ static int recover_staging(int root_fd, const char *name, const char *shown, cst
 	if (fd >= 0 && (!lock_whole_file(fd) || !names_file(dir, STAGING_LOCK, fd)))
 		return 0;
 	struct stat st;
-	if (fd < 0) {
-		/* Made a moment ago and not locked yet? Then its maker comes back for another name
-		 * if it is taken away. */
-		if (fstat(dir, &st) < 0)
-			return 0;
-		if (sys_unlinkat(root_fd, name, AT_REMOVEDIR) == 0 || errno != ENOTEMPTY)
-			return 0;
-	}
+	if (fd < 0 && !has_prefix(name, OURS) &&
+	    (fstat(dir, &st) < 0 || time(NULL) - st.st_ctime < FOREIGN_AGE))
+		return 0;
 	return remove_content(root_fd, name, NULL, shown, error);
 }
 

@@ -96,6 +96,15 @@ void *prefix_index_find(const struct prefix_index *index, const char *prefix)
 	return index->items[at].value;
 }
 
+size_t prefix_index_count(const struct prefix_index *index, const char *prefix, size_t most)
+{
+	size_t at = lower_bound(index, prefix), n = 0;
+	while (*prefix && n < most && at + n < index->len &&
+	       begins_with(index->items[at + n].id, prefix))
+		n++;
+	return n;
+}
+
 void prefix_index_free(struct prefix_index *index)
 {
 	free(index->items);

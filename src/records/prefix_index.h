@@ -30,6 +30,8 @@ void prefix_index_clear(struct prefix_index *index); /* empty, memory kept */
 void prefix_index_sort(struct prefix_index *index);
 /* NULL: none or several. The index must be sorted. */
 void *prefix_index_find(const struct prefix_index *index, const char *prefix);
+/* How many begin with it, counted up to `most`; 0 for "". The index must be sorted. */
+size_t prefix_index_count(const struct prefix_index *index, const char *prefix, size_t most);
 void prefix_index_free(struct prefix_index *index);
 
 #endif

@@ -58,12 +58,8 @@ static bool same_directory(const char *a, const char *b)
 	       first.st_ino == second.st_ino;
 }
 
-int additional_open(cst_store *store, cst_error **error)
+static int open_roots(cst_store *store, const struct strv *roots, cst_error **error)
 {
-	const struct strv *roots = store->driver->ops->image_stores(store->driver);
-	store->additional = new0(struct additional_store, roots->len + 1);
-	if (!store->additional)
-		return error_oom(error);
 	for (size_t i = 0; i < roots->len; i++) {
 		const char *root = roots->items[i];
 		if (!*root)
@@ -78,6 +74,22 @@ int additional_open(cst_store *store, cst_error **error)
 			return r;
 	}
 	return 0;
+}
+
+int additional_open(cst_store *store, cst_error **error)
+{
+	const struct strv *roots = store->driver->ops->image_stores(store->driver);
+	store->additional = new0(struct additional_store, roots->len + 1);
+	if (!store->additional)
+		return error_oom(error);
+	if (!isempty(store->image_store)) {
+		struct additional_store *own = &store->additional[store->n_additional++];
+		own->own = true;
+		int r = open_one(store, store->graph_root, own, error);
+		if (r < 0)
+			return r;
+	}
+	return open_roots(store, roots, error);
 }
 
 void additional_close(cst_store *store)
@@ -109,6 +121,8 @@ static const cst_layer *look_for_layer(cst_store *store, const char *id,
 	const cst_layer *layer = look(store->layers.table, id);
 	for (size_t i = 0; !layer && i < store->n_additional; i++) {
 		const struct additional_store *a = &store->additional[i];
+		if (!a->layers)
+			continue;
 		layer = look(a->layers, id);
 		found = (struct layer_source){.table = a->layers,
 		                              .fd = a->layers_fd,
@@ -130,6 +144,8 @@ const cst_layer *layer_get(cst_store *store, const char *id, struct layer_source
 	return look_for_layer(store, id, layer_table_get, source);
 }
 
+/* An image that was copied into this store hides the one it was copied from, with the names it lost
+ * since. */
 const cst_image *image_find(cst_store *store, const char *id, struct image_source *source)
 {
 	struct image_source found = {.fd = store->images.fd, .dir = store->images.dir};
@@ -137,8 +153,10 @@ const cst_image *image_find(cst_store *store, const char *id, struct image_sourc
 	for (size_t i = 0; !image && i < store->n_additional; i++) {
 		const struct additional_store *a = &store->additional[i];
 		image = image_table_find(a->images, id);
+		if (image && image_table_get(store->images.table, image->id))
+			image = NULL;
 		found = (struct image_source){
-		        .fd = a->images_fd, .dir = a->images_dir, .foreign = true};
+		        .fd = a->images_fd, .dir = a->images_dir, .foreign = true, .own = a->own};
 	}
 	if (source)
 		*source = found;

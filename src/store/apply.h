@@ -6,7 +6,5 @@
 
 /* Finishes or undoes an announced change of content. Layers held for writing. */
 int apply_recover(cst_store *store, const struct intent *intent, cst_error **error);
-/* Nothing was exchanged yet: takes back what was put ready, and the announcement. */
-int apply_recover_undo(cst_store *store);
 
 #endif

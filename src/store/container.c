@@ -3,6 +3,7 @@
 #include "store/create.h"
 #include "store/data.h"
 #include "store/delete.h"
+#include "store/mapped_layer.h"
 #include <errno.h>
 
 struct new_container {
@@ -80,7 +81,6 @@ static int plan_image(cst_store *store, const char *id, struct new_container *co
 	if (r < 0)
 		return r;
 	container->record.image = arena_strdup(&container->arena, image->id);
-	container->parent = *image->layer ? arena_strdup(&container->arena, image->layer) : NULL;
 	return container->arena.failed ? error_oom(error) : 0;
 }
 
@@ -232,6 +232,11 @@ int cst_container_create(cst_store *store, const cst_container_options *options,
 	int r = plan_container(store, options, &container, error);
 	if (r == 0)
 		r = precheck(store, &container, error);
+	if (r < 0)
+		return r;
+	if (*container.record.image)
+		r = mapped_layer_for(store, container.record.image, &container.maps,
+		                     &container.arena, &container.parent, error);
 	if (r < 0)
 		return r;
 	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;

@@ -13,6 +13,8 @@ struct new_layer {
 	cst_layer record;   /* what will be remembered; strings in the arena or borrowed from the
 	                       caller */
 	struct idmaps maps; /* of the content; empty: unmapped */
+	struct idmaps parent_maps;
+	const char *template; /* the layer whose content it starts with; NULL: its parent */
 	struct driver_staged *staged;
 	struct tempdir *metadata; /* holds "tar-split" if there is one */
 	bool has_tarsplit;
@@ -25,6 +27,10 @@ void new_layer_free(struct new_layer *layer); /* what was not committed goes */
  */
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                    cst_error **error);
+/* The content of an existing layer is what the new one starts with: notes whose ids it belongs to.
+ * new_layer_plan() does that with the parent. L held. */
+int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_layer *layer,
+                         cst_error **error);
 /* Stages an empty layer, or one unpacked from `diff` (NULL: empty). No lock; all of it is on disk
  * afterwards. */
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,

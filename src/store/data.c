@@ -12,6 +12,13 @@
 static const char *const kind_names[] = {
         [CST_KIND_LAYER] = "layer", [CST_KIND_IMAGE] = "image", [CST_KIND_CONTAINER] = "container"};
 
+static int check_kind(enum cst_kind kind, cst_error **error)
+{
+	if (kind >= CST_KIND_LAYER && kind <= CST_KIND_CONTAINER)
+		return 0;
+	return error_set(error, CST_EINVAL, "unknown kind of item: %d", (int)kind);
+}
+
 static int kind_fd(const cst_store *store, enum cst_kind kind)
 {
 	return kind == CST_KIND_LAYER   ? store->layers.fd
@@ -40,6 +47,8 @@ struct owner {
 	cst_container *container;
 	const char *id;
 	const struct data_items *items;
+	int fd; /* of the directory that holds the items' directories */
+	const char *dir;
 };
 
 static void owner_free(struct owner *owner)
@@ -49,29 +58,62 @@ static void owner_free(struct owner *owner)
 	cst_container_free(owner->container);
 }
 
+static int find_layer_owner(cst_store *store, const char *id, struct owner *ret, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	struct layer_source source;
+	int r = layers_read(store, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_find(store, id, &source);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	ret->layer = layer_dup(layer);
+	ret->fd = source.fd;
+	ret->dir = source.dir;
+	return ret->layer ? 0 : error_oom(error);
+}
+
+static int find_image_owner(cst_store *store, const char *id, struct owner *ret, cst_error **error)
+{
+	_cleanup_images_read_ cst_store *images = NULL;
+	struct image_source source;
+	const cst_image *image;
+	int r = images_read(store, &images, error);
+	if (r == 0)
+		r = image_must(store, id, &image, error);
+	if (r < 0)
+		return r;
+	ret->image = image_dup(image_find(store, id, &source));
+	ret->fd = source.fd;
+	ret->dir = source.dir;
+	return ret->image ? 0 : error_oom(error);
+}
+
 static int find_owner(cst_store *store, enum cst_kind kind, const char *id, struct owner *ret,
                       cst_error **error)
 {
 	static const struct data_items none;
 	int r;
+	*ret = (struct owner){
+	        .fd = kind_fd(store, kind), .dir = kind_dir(store, kind), .items = &none};
 	switch (kind) {
 	case CST_KIND_LAYER:
-		r = cst_store_layer(store, id, &ret->layer, error);
-		ret->id = ret->layer ? ret->layer->id : NULL;
-		ret->items = &none;
+		r = find_layer_owner(store, id, ret, error);
+		ret->id = r == 0 ? ret->layer->id : NULL;
 		return r;
 	case CST_KIND_IMAGE:
-		r = cst_store_image(store, id, &ret->image, error);
-		ret->id = ret->image ? ret->image->id : NULL;
-		ret->items = ret->image ? &ret->image->data : &none;
+		r = find_image_owner(store, id, ret, error);
+		ret->id = r == 0 ? ret->image->id : NULL;
+		ret->items = r == 0 ? &ret->image->data : &none;
 		return r;
 	case CST_KIND_CONTAINER:
 		r = cst_store_container(store, id, &ret->container, error);
-		ret->id = ret->container ? ret->container->id : NULL;
-		ret->items = ret->container ? &ret->container->data : &none;
+		ret->id = r == 0 ? ret->container->id : NULL;
+		ret->items = r == 0 ? &ret->container->data : &none;
 		return r;
 	}
-	return error_set(error, CST_EINVAL, "unknown kind of item: %d", (int)kind);
+	return check_kind(kind, error);
 }
 
 static const struct data_item *find_item(const struct data_items *items, const char *key)
@@ -129,11 +171,13 @@ int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const cha
                  size_t *size, cst_error **error)
 {
 	_cleanup_(owner_free) struct owner owner = {0};
-	if (isempty(key))
+	int r = check_kind(kind, error);
+	if (r == 0 && isempty(key))
 		return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME,
 		                       "can't retrieve %s big data with empty name",
 		                       kind_names[kind]);
-	int r = find_owner(store, kind, id, &owner, error);
+	if (r == 0)
+		r = find_owner(store, kind, id, &owner, error);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *file = data_file_name(key), *path = NULL, *content = NULL;
@@ -143,11 +187,11 @@ int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const cha
 	if (!path_is_component(file))
 		return item_missing(store, kind, owner.id, key, file, error);
 	_cleanup_close_ int fd =
-	        fs_open_beneath(kind_fd(store, kind), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	        fs_open_beneath(owner.fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return item_missing(store, kind, owner.id, key, file, error);
 	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s", kind_dir(store, kind), path);
+		return error_sys(error, errno, "open %s/%s", owner.dir, path);
 	r = fs_read_fd(fd, path, SIZE_MAX / 4, &content, &len, error);
 	if (r < 0)
 		return r;
@@ -245,9 +289,7 @@ static int edit_layer_item(cst_store *store, const cst_layer *layer, struct item
 	if (r < 0 || !edit->names)
 		return r;
 	struct layer_table *table = store->layers.table;
-	return layer_table_replace(table, &edited)
-	               ? layer_table_save(table, store->layers.set.lock, error)
-	               : error_oom(error);
+	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
 static int edit_image_item(cst_store *store, const cst_image *image, struct item_edit *edit,
@@ -423,7 +465,9 @@ int cst_data_set(cst_store *store, enum cst_kind kind, const char *id, const cha
 	_cleanup_(tempdir_freep) struct tempdir *stage = NULL;
 	char digest[DIGEST_TEXT_MAX];
 	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
-	                         : data_check_key(kind_names[kind], strempty(key), error);
+	                         : check_kind(kind, error);
+	if (r == 0)
+		r = data_check_key(kind_names[kind], strempty(key), error);
 	if (r == 0)
 		r = find_owner(store, kind, id, &owner, error);
 	_cleanup_free_ char *file = r == 0 ? data_file_name(key) : NULL;

@@ -69,9 +69,12 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	struct idmaps maps = {
 	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
 	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
-	bool unmapped = store->driver->ops->supports_shifting(store->driver, &maps);
-	r = store->driver->ops->view_open(store->driver, layer->id, against,
-	                                  unmapped ? NULL : &maps, &view->driver_view, error);
+	bool unmapped = false;
+	r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
+	if (r == 0)
+		r = store->driver->ops->view_open(store->driver, layer->id, against,
+		                                  unmapped ? NULL : &maps, &view->driver_view,
+		                                  error);
 	bool native = against == parent || (parent && against && streq(against, parent));
 	if (r == 0 && native)
 		r = open_tarsplit(&source, layer->id, &view->tarsplit_fd, error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/edit.h"
+#include "store/image.h"
 
 /* Each returns 1 if there is no such item. */
 
@@ -19,9 +20,7 @@ static int edit_layer(cst_store *store, const char *id, const struct record_edit
 	r = edit->layer(&edited, arg, error);
 	if (r < 0)
 		return r;
-	return layer_table_replace(table, &edited)
-	               ? layer_table_save(table, store->layers.set.lock, error)
-	               : error_oom(error);
+	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
 static int edit_image(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
@@ -68,8 +67,13 @@ int edit_record(cst_store *store, const char *id, const struct record_edit *edit
                 int unknown, cst_error **error)
 {
 	int r = edit->layer ? edit_layer(store, id, edit, arg, error) : 1;
-	if (r == 1 && edit->image)
+	if (r == 1 && edit->image) {
 		r = edit_image(store, id, edit, arg, error);
+		if (r == 1 && store->n_additional && edit->copy_up)
+			r = image_copy_up(store, id, error);
+		if (r == COPIED_UP)
+			r = edit_image(store, id, edit, arg, error);
+	}
 	if (r == 1 && edit->container)
 		r = edit_container(store, id, edit, arg, error);
 	return r == 1 ? error_code(error, unknown) : r;

@@ -10,6 +10,7 @@ struct record_edit {
 	int (*layer)(cst_layer *layer, void *arg, cst_error **error);
 	int (*image)(cst_image *image, void *arg, cst_error **error);
 	int (*container)(cst_container *container, void *arg, cst_error **error);
+	bool copy_up; /* an image of an additional store is copied into this one first */
 };
 
 /* Finds the layer, else the image, else the container of that ID, name or prefix, edits it and

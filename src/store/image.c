@@ -247,6 +247,49 @@ static int delete_image(cst_store *store, const cst_image *image, const struct s
 	return deletion_commit(store, &deletion, trash, error);
 }
 
+/* An image from before the store was split: its record is in the graph root, under a lock of its
+ * own, taken last. */
+static int drop_own_record(const char *id, const struct image_source *source, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(source->dir, "images.lock");
+	struct lockfile *lock = NULL;
+	struct image_table *table = NULL;
+	struct lock_token token;
+	bool repair;
+	int r = path ? lockfile_new(path, false, &lock, error) : error_oom(error);
+	if (r == 0)
+		r = image_table_new(source->dir, false, &table, error);
+	if (r == 0)
+		r = lockfile_lock(lock, LOCKFILE_WRITE, error);
+	if (r == 0) {
+		r = lockfile_read_token(lock, &token, error);
+		if (r == 0)
+			r = image_table_open(table, &token, error);
+		if (r == 0)
+			r = image_table_parse(table, &repair, error);
+		if (r == 0 && image_table_get(table, id) && !image_table_remove(table, id))
+			r = error_oom(error);
+		if (r == 0)
+			r = image_table_save(table, lock, error);
+		lockfile_unlock(lock);
+	}
+	image_table_free(table);
+	lockfile_free(lock);
+	return r < 0 ? r : fs_remove_tree(source->fd, id, NULL, error);
+}
+
+static int delete_own_image(cst_store *store, const cst_image *image,
+                            const struct image_source *source, const struct strv *going,
+                            struct trash *trash, cst_error **error)
+{
+	_cleanup_deletion_ struct deletion deletion = {.layers = true};
+	for (size_t i = 0; i < going->len; i++)
+		deletion_add_layer(&deletion, layer_table_get(store->layers.table, going->items[i]),
+		                   0, NULL);
+	int r = drop_own_record(image->id, source, error);
+	return r == 0 && going->len ? deletion_commit(store, &deletion, trash, error) : r;
+}
+
 int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **ret,
                      cst_error **error)
 {
@@ -262,14 +305,16 @@ int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings 
 		r = containers_read(store, &containers, error);
 	if (r < 0)
 		return r;
-	const cst_image *image = image_table_find(store->images.table, id);
-	if (!image)
+	struct image_source source;
+	const cst_image *image = image_find(store, id, &source);
+	if (!image || (source.foreign && !source.own))
 		return error_code(error, CST_ENOT_AN_IMAGE);
 	r = check_no_container(store, image, error);
 	if (r == 0)
 		r = layers_of_image(store, image, &going, error);
 	if (r == 0 && commit)
-		r = delete_image(store, image, &going, &trash, error);
+		r = source.own ? delete_own_image(store, image, &source, &going, &trash, error)
+		               : delete_image(store, image, &going, &trash, error);
 	if (r < 0 || !ret)
 		return r;
 	cst_strings *list = strings_from_strv(&going);

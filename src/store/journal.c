@@ -224,6 +224,24 @@ int journal_read(struct journal *journal, struct intents *ret, cst_error **error
 	return json_ok(&r) ? 0 : json_error(&r, journal->path, error);
 }
 
+static bool same_intent(const struct intent *a, const struct intent *b)
+{
+	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
+	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
+	       streq(a->owner_id, b->owner_id) && a->created.sec == b->created.sec &&
+	       a->created.nsec == b->created.nsec && a->content_inode == b->content_inode &&
+	       streq(a->record, b->record);
+}
+
+static bool lists_intent(const struct intents *intents, const struct intent *intent)
+{
+	for (size_t i = 0; i < intents->len; i++) {
+		if (same_intent(&intents->items[i], intent))
+			return true;
+	}
+	return false;
+}
+
 /* Replaces what the file says by the intents of both lists. */
 static int announce(struct journal *journal, const struct intents *first,
                     const struct intents *second, cst_error **error)
@@ -235,11 +253,18 @@ static int announce(struct journal *journal, const struct intents *first,
 	json_array_open(&w);
 	for (size_t i = 0; i < first->len; i++)
 		write_intent(&w, &first->items[i]);
-	for (size_t i = 0; second && i < second->len; i++)
-		write_intent(&w, &second->items[i]);
+	for (size_t i = 0; second && i < second->len; i++) {
+		if (!lists_intent(first, &second->items[i])) /* it was not settled the last time */
+			write_intent(&w, &second->items[i]);
+	}
 	json_array_close(&w);
 	if (text.failed || first->failed || (second && second->failed))
 		return error_oom(error);
+	if (text.len > JOURNAL_LIMIT)
+		return error_set(error, CST_ECORRUPT,
+		                 "%s is full of what crashed processes left half done: it is "
+		                 "finished when the store is opened",
+		                 journal->path);
 	const char *body = text.data + sizeof(struct journal_header);
 	struct journal_header header = {.magic = JOURNAL_MAGIC,
 	                                .length = text.len - sizeof(header)};
@@ -290,5 +315,5 @@ void journal_end_durably(struct journal *journal)
 void journal_clear(struct journal *journal)
 {
 	intents_free(&journal->inherited);
-	journal_end(journal);
+	journal_end_durably(journal);
 }

@@ -67,7 +67,7 @@ void journal_end(struct journal *journal);
 /* With a barrier: where applying the rule again much later could undo what another program did
  * meanwhile. */
 void journal_end_durably(struct journal *journal);
-/* Everything announced was settled: nothing is in flux. */
+/* Everything announced was settled: nothing is in flux. With a barrier. */
 void journal_clear(struct journal *journal);
 /* Without any lock: is there an announcement? */
 bool journal_pending(struct journal *journal);

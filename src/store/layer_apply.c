@@ -10,9 +10,13 @@
 #include "store/create.h"
 #include <errno.h>
 
-/* Where the new tar-split waits between announcement and exchange: in the directory that only we
- * look at. */
-#define WAITING_TARSPLIT "cstorage/tar-split"
+/* Where the new tar-split waits between announcement and exchange, below the graph root: in the
+ * directory that only we look at, under a name of its own, since a dead process may have announced
+ * one too. */
+static char *waiting_tarsplit(const char *id, uint64_t content_inode)
+{
+	return str_printf("cstorage/%s.%llu.tar-split", id, (unsigned long long)content_inode);
+}
 
 struct applied {
 	struct arena arena;
@@ -21,6 +25,7 @@ struct applied {
 	struct driver_staged *staged;
 	struct tempdir *metadata;
 	struct idmaps maps;
+	uint64_t content_inode;
 };
 
 static void applied_free(struct applied *applied)
@@ -65,31 +70,32 @@ static void take_digests(const cst_layer *from, cst_layer *to)
 }
 
 /* The tar-split takes its place and the record is saved. L w held. */
-static int finish_apply(cst_store *store, const cst_layer *described, cst_error **error)
+static int finish_apply(cst_store *store, const cst_layer *described, uint64_t content_inode,
+                        cst_error **error)
 {
 	struct layer_table *table = store->layers.table;
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", described->id);
+	_cleanup_free_ char *waiting = waiting_tarsplit(described->id, content_inode);
 	_cleanup_close_ int root = -1;
-	int r = name ? fs_open_dir(store->graph_root, &root, error) : error_oom(error);
+	int r = name && waiting ? fs_open_dir(store->graph_root, &root, error) : error_oom(error);
 	if (r < 0)
 		return r;
-	if (sys_renameat(root, WAITING_TARSPLIT, store->layers.fd, name) < 0 &&
+	if (sys_renameat(root, waiting, store->layers.fd, name) < 0 &&
 	    errno != ENOENT) /* ENOENT: done before */
-		return error_sys(error, errno, "rename %s %s/%s", WAITING_TARSPLIT,
-		                 store->layers.dir, name);
+		return error_sys(error, errno, "rename %s %s/%s", waiting, store->layers.dir, name);
 	r = fs_fsync_dir(store->layers.fd, store->layers.dir, error);
+	if (r == 0) /* btrfs logs each directory for itself: the old name could come back */
+		r = fs_fsync_path(root, "cstorage", store->layer_journal.dir, error);
 	if (r < 0)
 		return r;
 	cst_layer edited = *layer_table_get(table, described->id);
 	take_digests(described, &edited);
-	return layer_table_replace(table, &edited)
-	               ? layer_table_save(table, store->layers.set.lock, error)
-	               : error_oom(error);
+	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
-static int announce(cst_store *store, struct applied *applied, cst_error **error)
+static int announce(cst_store *store, struct applied *applied, struct intents *intents,
+                    cst_error **error)
 {
-	_cleanup_intents_ struct intents intents = {0};
 	_cleanup_strbuf_ struct strbuf record = {0};
 	struct json_writer w;
 	struct stat st;
@@ -97,21 +103,23 @@ static int announce(cst_store *store, struct applied *applied, cst_error **error
 	layer_write(&w, &applied->record);
 	if (fstat(applied->driver->ops->staged_fd(applied->staged), &st) < 0)
 		return error_sys(error, errno, "stat the new content of %s", applied->record.id);
+	applied->content_inode = st.st_ino;
 	struct intent intent = {
 	        .kind = CST_KIND_LAYER,
 	        .id = applied->record.id,
 	        .content_inode = st.st_ino,
 	        .record = strbuf_str(&record),
 	};
-	intents_add(&intents, &intent);
-	intents.failed = intents.failed || record.failed;
-	return journal_begin(&store->layer_journal, &intents, error);
+	intents_add(intents, &intent);
+	intents->failed = intents->failed || record.failed;
+	return journal_begin(&store->layer_journal, intents, error);
 }
 
 static int stage_waiting_tarsplit(cst_store *store, const struct applied *applied,
                                   cst_error **error)
 {
-	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
+	_cleanup_free_ char *name = waiting_tarsplit(applied->record.id, applied->content_inode);
+	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
 	if (!path)
 		return error_oom(error);
 	if (sys_renameat(applied->metadata->fd, TARSPLIT_STAGED, AT_FDCWD, path) < 0)
@@ -123,38 +131,28 @@ static int stage_waiting_tarsplit(cst_store *store, const struct applied *applie
 
 static int commit_applied(cst_store *store, struct applied *applied, cst_error **error)
 {
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_intents_ struct intents intents = {0};
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	const char *id = applied->record.id;
 	int r = layers_write(store, &layers, error);
 	if (r == 0 && !layer_table_get(store->layers.table, id))
 		r = error_code(error, CST_ELAYER_UNKNOWN);
 	if (r == 0)
-		r = announce(store, applied, error);
+		r = announce(store, applied, &intents, error);
 	if (r < 0)
 		return r;
 	r = stage_waiting_tarsplit(store, applied, error);
-	bool in_place = false;
-	if (r == 0) {
+	if (r == 0)
 		r = applied->driver->ops->stage_replace(applied->staged, id,
 		                                        store->driver->sync_content, error);
-		in_place = r == 0;
-	}
 	if (r == 0)
-		r = finish_apply(store, &applied->record, error);
+		r = finish_apply(store, &applied->record, applied->content_inode, error);
 	if (r == 0)
 		journal_end_durably(&store->layer_journal);
-	else if (!in_place) /* nothing was exchanged: as if it had not begun */
-		(void)apply_recover_undo(store);
+	else /* finished if the names were exchanged all the same, else as if it had not begun */
+		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
 	return r;
-}
-
-int apply_recover_undo(cst_store *store)
-{
-	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
-	if (!path || (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT))
-		return CST_ESYS; /* the announcement stays, the next opener tries again */
-	journal_end(&store->layer_journal);
-	return 0;
 }
 
 static bool parse_record(const struct intent *intent, struct arena *arena, cst_layer *ret)
@@ -164,6 +162,18 @@ static bool parse_record(const struct intent *intent, struct arena *arena, cst_l
 	_cleanup_(record_reader_free) struct record_reader reader = {.json = &json, .arena = arena};
 	layer_read(&reader, ret);
 	return json_ok(&json) && !reader.bad && streq(ret->id, intent->id);
+}
+
+/* After a power cut the file may have both names, and then a rename does nothing. */
+static int remove_waiting(cst_store *store, const struct intent *intent, cst_error **error)
+{
+	_cleanup_free_ char *name = waiting_tarsplit(intent->id, intent->content_inode);
+	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
+	if (!path)
+		return error_oom(error);
+	if (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s", path);
+	return 0;
 }
 
 int apply_recover(cst_store *store, const struct intent *intent, cst_error **error)
@@ -179,14 +189,11 @@ int apply_recover(cst_store *store, const struct intent *intent, cst_error **err
 			return error_set(error, CST_ECORRUPT,
 			                 "the announced record of layer %s cannot be understood",
 			                 intent->id);
-		return finish_apply(store, &described, error);
+		int r = finish_apply(store, &described, intent->content_inode, error);
+		if (r < 0)
+			return r;
 	}
-	_cleanup_free_ char *path = path_join(store->graph_root, WAITING_TARSPLIT);
-	if (!path)
-		return error_oom(error);
-	if (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT)
-		return error_sys(error, errno, "unlink %s", path);
-	return 0;
+	return remove_waiting(store, intent, error);
 }
 
 int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
@@ -201,14 +208,16 @@ int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *dif
 	                         : copy_record(store, id, &applied, error);
 	if (r < 0)
 		return r;
-	const struct idmaps *maps =
-	        ops->supports_shifting(store->driver, &applied.maps) ? NULL : &applied.maps;
-	r = ops->stage_copy(store->driver, applied.record.id, &applied.staged, error);
+	bool shifting = false;
+	r = ops->supports_shifting(store->driver, &applied.maps, &shifting, error);
+	if (r == 0)
+		r = ops->stage_copy(store->driver, applied.record.id, &applied.staged, error);
 	if (r == 0)
 		r = metadata_stage(store, &applied.metadata, error);
 	if (r == 0)
-		r = layer_unpack(store, &stage, ops->staged_fd(applied.staged), maps, &options,
-		                 diff, applied.metadata, &applied.arena, &applied.record, error);
+		r = layer_unpack(store, &stage, ops->staged_fd(applied.staged),
+		                 shifting ? NULL : &applied.maps, &options, diff, applied.metadata,
+		                 &applied.arena, &applied.record, error);
 	if (r == 0)
 		r = ops->stage_sync(applied.staged, error);
 	return r == 0 ? commit_applied(store, &applied, error) : r;

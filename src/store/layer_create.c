@@ -9,6 +9,7 @@ void new_layer_free(struct new_layer *layer)
 		layer->driver->ops->stage_free(layer->staged);
 	tempdir_free(layer->metadata);
 	idmaps_free(&layer->maps);
+	idmaps_free(&layer->parent_maps);
 	arena_clear(&layer->arena);
 	*layer = (struct new_layer){0};
 }
@@ -74,7 +75,11 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 		             error);
 	if (r < 0 || (!layer->maps.uids.len && !layer->maps.gids.len))
 		return r;
-	if (store->driver->ops->supports_shifting(store->driver, &layer->maps)) {
+	bool shifting = false;
+	r = store->driver->ops->supports_shifting(store->driver, &layer->maps, &shifting, error);
+	if (r < 0)
+		return r;
+	if (shifting) {
 		idmaps_free(&layer->maps); /* the driver maps at mount time: content is stored
 		                              unmapped */
 		return 0;
@@ -83,6 +88,27 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 	        (struct idranges){.items = layer->maps.uids.ranges, .len = layer->maps.uids.len};
 	layer->record.gid_map =
 	        (struct idranges){.items = layer->maps.gids.ranges, .len = layer->maps.gids.len};
+	return 0;
+}
+
+/* Whose ids the content of an existing layer belongs to. A record's maps say nothing where the
+ * driver maps at mount time. */
+int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_layer *layer,
+                         cst_error **error)
+{
+	_cleanup_(idmaps_free) struct idmaps maps = {0};
+	if (!from->uid_map.len && !from->gid_map.len)
+		return 0;
+	if (!idmap_copy(&maps.uids, from->uid_map.items, from->uid_map.len) ||
+	    !idmap_copy(&maps.gids, from->gid_map.items, from->gid_map.len))
+		return error_oom(error);
+	bool shifting = false;
+	int r = store->driver->ops->supports_shifting(store->driver, &maps, &shifting, error);
+	if (r < 0 || shifting)
+		return r;
+	idmaps_free(&layer->parent_maps);
+	layer->parent_maps = maps;
+	maps = (struct idmaps){0};
 	return 0;
 }
 
@@ -123,6 +149,8 @@ static int plan_parent(cst_store *store, const cst_layer_options *options, struc
 	if (layer->arena.failed)
 		return error_oom(error);
 	r = plan_maps(store, options, parent, layer, error);
+	if (r == 0 && parent)
+		r = new_layer_start_from(store, parent, layer, error);
 	return r == 0 ? new_layer_check(store, layer, error) : r;
 }
 
@@ -158,7 +186,10 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
                    struct new_layer *layer, cst_error **error)
 {
 	struct driver_stage_options stage = {
-	        .parent = *layer->record.parent ? layer->record.parent : NULL,
+	        .parent = layer->template         ? layer->template
+	                  : *layer->record.parent ? layer->record.parent
+	                                          : NULL,
+	        .parent_maps = &layer->parent_maps,
 	        .mount_label = *layer->record.mount_label ? layer->record.mount_label : NULL,
 	        .maps = layer->maps.uids.len || layer->maps.gids.len ? &layer->maps : NULL,
 	        .writable = options->writable,
@@ -217,7 +248,7 @@ int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *tr
 		r = commit_tarsplit(store, layer, error);
 	if (r == 0 && !layer_table_add(table, &layer->record))
 		r = error_oom(error);
-	return r == 0 ? layer_table_save(table, store->layers.set.lock, error) : r;
+	return r == 0 ? layers_save(store, error) : r;
 }
 
 static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **ret,

@@ -57,7 +57,7 @@ static int save_records(cst_store *store, const struct deletion *d, cst_error **
 	if (r == 0 && d->images)
 		r = image_table_save(store->images.table, store->images.set.lock, error);
 	if (r == 0 && d->layers)
-		r = layer_table_save(store->layers.table, store->layers.set.lock, error);
+		r = layers_save(store, error);
 	return r;
 }
 

@@ -4,11 +4,10 @@
 #include <errno.h>
 
 /* Error texts around the cause are the Go command's (docs/format/archive.md, "Error texts"). */
-static int wrap_unpack_error(cst_store *store, cst_error **error)
+static int wrap_unpack_error(cst_store *store, int code, cst_error **error)
 {
 	if (!error || !*error)
-		return CST_EARCHIVE;
-	int code = cst_error_code(*error);
+		return code;
 	if (code == CST_ECANCELED || code == CST_ENOMEM || cst_error_errno(*error) == ENOSPC)
 		return code;
 	if (streq(store->driver->ops->name, "overlay")) {
@@ -72,7 +71,7 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
 	unpack.progress = options->progress;
 	r = unpack_layer(target_fd, diff, &unpack, &result, error);
 	if (r < 0)
-		return wrap_unpack_error(store, error);
+		return wrap_unpack_error(store, r, error);
 	r = note_result(&result, arena, record, error);
 	unpack_result_free(&result);
 	if (r == 0 && sys_fsync(tarsplit) < 0)

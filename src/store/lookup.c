@@ -52,27 +52,39 @@ static void choose_layers(const struct layer_table *table, const char *digest,
 }
 
 /* `digest` NULL: all. `of` says which of a layer's digests counts. */
-static int list_layers(cst_store *store, const char *digest, const char *(*of)(const cst_layer *),
-                       cst_layer_list **ret, cst_error **error)
+static int list_held_layers(cst_store *store, const char *digest,
+                            const char *(*of)(const cst_layer *), cst_layer_list **ret,
+                            cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	int r = layers_read(store, &layers, error);
-	if (r < 0)
-		return r;
 	size_t total = layer_table_size(store->layers.table), n = 0;
 	for (size_t i = 0; i < store->n_additional; i++)
-		total += layer_table_size(store->additional[i].layers);
+		total += store->additional[i].layers ? layer_table_size(store->additional[i].layers)
+		                                     : 0;
 	_cleanup_free_ const cst_layer **items = new0(const cst_layer *, total + 1);
 	if (!items)
 		return error_oom(error);
 	choose_layers(store->layers.table, digest, of, items, &n);
 	for (size_t i = 0; i < store->n_additional; i++)
-		choose_layers(store->additional[i].layers, digest, of, items, &n);
+		if (store->additional[i].layers)
+			choose_layers(store->additional[i].layers, digest, of, items, &n);
 	cst_layer_list *list = layer_list_new(items, n);
 	if (!list)
 		return error_oom(error);
 	*ret = list;
 	return 0;
+}
+
+static int list_layers(cst_store *store, const char *digest, const char *(*of)(const cst_layer *),
+                       cst_layer_list **ret, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = layers_read(store, &layers, error);
+	return r < 0 ? r : list_held_layers(store, digest, of, ret, error);
+}
+
+int layers_list(cst_store *store, cst_layer_list **ret, cst_error **error)
+{
+	return list_held_layers(store, NULL, NULL, ret, error);
 }
 
 int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
@@ -110,6 +122,12 @@ int cst_store_layers_by_diff_digest(cst_store *store, const char *digest, cst_la
 	return layers_by_digest(store, "layers", digest, cst_layer_diff_digest, list, error);
 }
 
+int cst_store_layers_by_toc_digest(cst_store *store, const char *digest, cst_layer_list **list,
+                                   cst_error **error)
+{
+	return layers_by_digest(store, "TOC", digest, cst_layer_toc_digest, list, error);
+}
+
 static bool strings_contain(const struct strings *list, const char *s)
 {
 	for (size_t i = 0; i < list->len; i++) {
@@ -145,13 +163,9 @@ static void choose_images(const struct image_table *table,
 	}
 }
 
-static int list_images(cst_store *store, bool (*fits)(const cst_image *, const char *),
-                       const char *wanted, cst_image_list **ret, cst_error **error)
+static int list_held_images(cst_store *store, bool (*fits)(const cst_image *, const char *),
+                            const char *wanted, cst_image_list **ret, cst_error **error)
 {
-	_cleanup_images_read_ cst_store *images = NULL;
-	int r = images_read(store, &images, error);
-	if (r < 0)
-		return r;
 	size_t total = image_table_size(store->images.table), n = 0;
 	for (size_t i = 0; i < store->n_additional; i++)
 		total += image_table_size(store->additional[i].images);
@@ -166,6 +180,19 @@ static int list_images(cst_store *store, bool (*fits)(const cst_image *, const c
 		return error_oom(error);
 	*ret = list;
 	return 0;
+}
+
+static int list_images(cst_store *store, bool (*fits)(const cst_image *, const char *),
+                       const char *wanted, cst_image_list **ret, cst_error **error)
+{
+	_cleanup_images_read_ cst_store *images = NULL;
+	int r = images_read(store, &images, error);
+	return r < 0 ? r : list_held_images(store, fits, wanted, ret, error);
+}
+
+int images_list(cst_store *store, cst_image_list **ret, cst_error **error)
+{
+	return list_held_images(store, has_any, NULL, ret, error);
 }
 
 int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error)
@@ -198,12 +225,8 @@ int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_li
 	                : error_oom(error);
 }
 
-int cst_store_containers(cst_store *store, cst_container_list **ret, cst_error **error)
+int containers_list(cst_store *store, cst_container_list **ret, cst_error **error)
 {
-	_cleanup_containers_read_ cst_store *containers = NULL;
-	int r = containers_read(store, &containers, error);
-	if (r < 0)
-		return r;
 	size_t n = container_table_size(store->containers.table);
 	_cleanup_free_ const cst_container **items = new0(const cst_container *, n + 1);
 	if (!items)
@@ -215,6 +238,13 @@ int cst_store_containers(cst_store *store, cst_container_list **ret, cst_error *
 		return error_oom(error);
 	*ret = list;
 	return 0;
+}
+
+int cst_store_containers(cst_store *store, cst_container_list **ret, cst_error **error)
+{
+	_cleanup_containers_read_ cst_store *containers = NULL;
+	int r = containers_read(store, &containers, error);
+	return r < 0 ? r : containers_list(store, ret, error);
 }
 
 /* ---- one record ---- */

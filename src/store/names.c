@@ -81,7 +81,7 @@ static int update_names(cst_store *store, const char *id, enum names_change chan
                         const char *const *names, size_t n, cst_error **error)
 {
 	static const struct record_edit edit = {edit_layer_names, edit_image_names,
-	                                        edit_container_names};
+	                                        edit_container_names, true};
 	_cleanup_(names_edit_free) struct names_edit arg = {
 	        .change = change, .names = names, .n = n};
 	return edit_record(store, id, &edit, &arg, CST_ELAYER_UNKNOWN, error);
@@ -195,6 +195,6 @@ int cst_store_set_metadata(cst_store *store, const char *id, const char *metadat
                            cst_error **error)
 {
 	static const struct record_edit edit = {edit_layer_metadata, edit_image_metadata,
-	                                        edit_container_metadata};
+	                                        edit_container_metadata, false};
 	return edit_record(store, id, &edit, (void *)metadata, CST_ENOT_AN_ID, error);
 }

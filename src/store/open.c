@@ -19,22 +19,36 @@ static int default_roots(const cst_store_options *options, struct cst_store *sto
 {
 	const char *graph_root = options->graph_root, *run_root = options->run_root;
 	cst_config *config = NULL;
+	int r;
 	if (isempty(graph_root) && isempty(run_root))
 		return error_wrap_code(error, CST_EINCOMPLETE_OPTIONS,
 		                       "no storage runroot or graphroot specified");
 	if (isempty(graph_root) || isempty(run_root)) {
-		int r = cst_config_load(NULL, &config, error);
+		r = cst_config_load(NULL, &config, error);
 		if (r < 0)
 			return r;
 		const cst_store_options *defaults = cst_config_options(config);
 		graph_root = isempty(graph_root) ? defaults->graph_root : graph_root;
 		run_root = isempty(run_root) ? defaults->run_root : run_root;
 	}
+	if (*graph_root != '/' || *run_root != '/') {
+		r = error_set(error, CST_EINVAL,
+		              "the roots of a store must be absolute paths: \"%s\", \"%s\"",
+		              graph_root, run_root);
+		cst_config_free(config);
+		return r;
+	}
 	store->graph_root = path_absolute(graph_root);
 	store->run_root = path_absolute(run_root);
 	store->image_store =
 	        isempty(options->image_store) ? strdup("") : path_absolute(options->image_store);
 	cst_config_free(config);
+	if (store->graph_root && !isempty(store->image_store) &&
+	    streq(store->graph_root, store->image_store))
+		return error_set(
+		        error, CST_EINVAL,
+		        "imagestore %s must either be not set or be different than graphroot",
+		        store->image_store);
 	return store->graph_root && store->run_root && store->image_store ? 0 : error_oom(error);
 }
 
@@ -222,6 +236,25 @@ static int open_containers(cst_store *store, cst_error **error)
 	return r;
 }
 
+/* Read-only layers are remembered in the image store, under a lock of its own
+ * (docs/format/store.md, "Split image store"). */
+static int open_image_store_layers(cst_store *store, cst_error **error)
+{
+	struct layer_set *layers = &store->layers;
+	bool made = false;
+	_cleanup_close_ int fd = -1;
+	if (!layers->image_dir)
+		layers->image_dir = kind_path(store->image_store, store, "layers");
+	if (!layers->image_dir)
+		return error_oom(error);
+	int r = open_metadata_dir(store, layers->image_dir, &fd, &made, error);
+	if (r == 0)
+		r = sync_root_if(made, store->image_store, error);
+	return r == 0 ? open_lock(layers->image_dir, "layers.lock", store->read_only,
+	                          &layers->set.second, error)
+	              : r;
+}
+
 static int open_layers(cst_store *store, cst_error **error)
 {
 	struct layer_set *layers = &store->layers;
@@ -242,6 +275,8 @@ static int open_layers(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = open_lock(layers->dir, "layers.lock", store->read_only, &layers->set.lock,
 		              error);
+	if (r == 0 && !isempty(store->image_store))
+		r = open_image_store_layers(store, error);
 	if (r == 0)
 		r = open_lock(layers->run_dir, "mountpoints.lock", store->read_only,
 		              &layers->mounts_lock, error);
@@ -251,6 +286,7 @@ static int open_layers(cst_store *store, cst_error **error)
 		return r;
 	struct layer_paths paths = {
 	        .dir = layers->dir,
+	        .image_dir = layers->image_dir,
 	        .volatile_dir = store->transient ? layers->run_dir : layers->dir,
 	        .run_dir = layers->run_dir,
 	        .read_only = store->read_only,
@@ -371,6 +407,7 @@ static void close_sets(cst_store *store)
 	free(store->layers.dir);
 	free(store->layers.run_dir);
 	free(store->layers.tmp_dir);
+	free(store->layers.image_dir);
 	image_table_free(store->images.table);
 	store_set_free(&store->images.set);
 	closep(&store->images.fd);

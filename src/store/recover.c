@@ -53,7 +53,7 @@ static int drop_orphan_records(cst_store *store, const struct intents *intents, 
 		if (!layer_table_remove(store->layers.table, intent->id))
 			return error_oom(error);
 	}
-	return layer_table_save(store->layers.table, store->layers.set.lock, error);
+	return layers_save(store, error);
 }
 
 static int remove_without_record(cst_store *store, const struct intent *intent, unsigned sets,
@@ -97,6 +97,14 @@ static int apply_rule(cst_store *store, const struct intents *intents, unsigned 
 	return 0;
 }
 
+/* Another opener may have been here first. An announcement that never became complete goes too, or
+ * every opener would look at it again. */
+static void clear_if_pending(struct journal *journal)
+{
+	if (journal_pending(journal))
+		journal_clear(journal);
+}
+
 /* A layer journal may speak of all three kinds, the others of their own only. */
 static int recover_layers(cst_store *store, cst_error **error)
 {
@@ -112,15 +120,16 @@ static int recover_layers(cst_store *store, cst_error **error)
 		r = containers_write(store, &containers, error);
 	if (r == 0)
 		r = journal_read(&store->layer_journal, &intents, error);
-	if (r < 0 || !intents.len)
-		return r;
-	log_debug("finishing what a crashed process left half done: %zu items", intents.len);
-	r = drop_orphan_records(store, &intents, error);
+	if (r == 0 && intents.len) {
+		log_debug("finishing what a crashed process left half done: %zu items",
+		          intents.len);
+		r = drop_orphan_records(store, &intents, error);
+	}
 	if (r == 0)
 		r = apply_rule(store, &intents, SETTLE_LAYERS | SETTLE_IMAGES | SETTLE_CONTAINERS,
 		               &trash, error);
 	if (r == 0)
-		journal_clear(&store->layer_journal);
+		clear_if_pending(&store->layer_journal);
 	return r;
 }
 
@@ -132,10 +141,10 @@ static int recover_images(cst_store *store, cst_error **error)
 	int r = images_write(store, &images, error);
 	if (r == 0)
 		r = journal_read(&store->image_journal, &intents, error);
-	if (r == 0 && intents.len)
+	if (r == 0)
 		r = apply_rule(store, &intents, SETTLE_IMAGES, &trash, error);
-	if (r == 0 && intents.len)
-		journal_clear(&store->image_journal);
+	if (r == 0)
+		clear_if_pending(&store->image_journal);
 	return r;
 }
 
@@ -147,10 +156,10 @@ static int recover_containers(cst_store *store, cst_error **error)
 	int r = containers_write(store, &containers, error);
 	if (r == 0)
 		r = journal_read(&store->container_journal, &intents, error);
-	if (r == 0 && intents.len)
+	if (r == 0)
 		r = apply_rule(store, &intents, SETTLE_CONTAINERS, &trash, error);
-	if (r == 0 && intents.len)
-		journal_clear(&store->container_journal);
+	if (r == 0)
+		clear_if_pending(&store->container_journal);
 	return r;
 }
 
@@ -174,7 +183,7 @@ void journal_settle(cst_store *store, struct journal *journal, const struct inte
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	if (settle(store, intents, sets, trash, &problem) == 0)
-		journal_end(journal);
+		journal_end_durably(journal);
 	else
 		log_warning("left to be finished when the store is opened next: %s",
 		            cst_error_message(problem));

@@ -38,7 +38,25 @@ void store_set_init(struct store_set *set, const struct store_set_ops *ops)
 void store_set_free(struct store_set *set)
 {
 	lockfile_free(set->lock);
+	lockfile_free(set->second);
 	pthread_mutex_destroy(&set->mutex);
+}
+
+static int set_lock(struct store_set *set, enum lock_mode mode, cst_error **error)
+{
+	int r = lockfile_lock(set->lock, mode, error);
+	if (r < 0 || !set->second)
+		return r;
+	r = lockfile_lock(set->second, mode, error);
+	if (r < 0)
+		lockfile_unlock(set->lock);
+	return r;
+}
+
+static void set_unlock(struct store_set *set)
+{
+	lockfile_unlock(set->second);
+	lockfile_unlock(set->lock);
 }
 
 /* Opens the files if they changed; *loaded tells that they must be parsed. The lock is held. */
@@ -66,20 +84,20 @@ static int set_parse(cst_store *store, struct store_set *set, bool loaded, bool 
 static int set_read_once(cst_store *store, struct store_set *set, bool keep, bool *repair,
                          cst_error **error)
 {
-	int r = lockfile_lock(set->lock, LOCKFILE_READ, error);
+	int r = set_lock(set, LOCKFILE_READ, error);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&set->mutex);
 	bool loaded = false;
 	r = set_open_if_stale(set, &loaded, error);
 	if (!keep)
-		lockfile_unlock(set->lock);
+		set_unlock(set);
 	if (r == 0)
 		r = set_parse(store, set, loaded, repair, error);
 	if (r < 0) {
 		pthread_mutex_unlock(&set->mutex);
 		if (keep)
-			lockfile_unlock(set->lock);
+			set_unlock(set);
 	}
 	return r;
 }
@@ -88,7 +106,7 @@ static void set_read_done(struct store_set *set, bool keep)
 {
 	pthread_mutex_unlock(&set->mutex);
 	if (keep)
-		lockfile_unlock(set->lock);
+		set_unlock(set);
 }
 
 int set_reload(cst_store *store, struct store_set *set, cst_error **error)
@@ -105,7 +123,7 @@ static int set_write(cst_store *store, struct store_set *set, cst_error **error)
 {
 	if (store->read_only)
 		return error_code(error, CST_ESTORE_READ_ONLY);
-	int r = lockfile_lock(set->lock, LOCKFILE_WRITE, error);
+	int r = set_lock(set, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&set->mutex);
@@ -117,7 +135,7 @@ static int set_write(cst_store *store, struct store_set *set, cst_error **error)
 		r = set->ops->repair(store, error);
 	if (r < 0) {
 		pthread_mutex_unlock(&set->mutex);
-		lockfile_unlock(set->lock);
+		set_unlock(set);
 	}
 	return r;
 }
@@ -132,7 +150,7 @@ static void set_write_done(cst_store *store, struct store_set *set)
 		store->trash = (struct trash){0};
 	}
 	pthread_mutex_unlock(&set->mutex);
-	lockfile_unlock(set->lock);
+	set_unlock(set);
 }
 
 static int set_read(cst_store *store, struct store_set *set, bool keep, cst_error **error)
@@ -146,7 +164,10 @@ static int set_read(cst_store *store, struct store_set *set, bool keep, cst_erro
 		r = set_write(store, set, error);
 		if (r < 0)
 			return r;
+		r = set->ops->repair(store, error); /* nobody changed the files meanwhile: not loaded again */
 		set_write_done(store, set);
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -157,17 +178,27 @@ static struct store_set *additional_set(struct additional_store *additional, boo
 	return images ? &additional->image_set : &additional->layer_set;
 }
 
+static bool has_set(const struct additional_store *additional, bool images)
+{
+	return images || additional->layers;
+}
+
 static void additional_done(cst_store *store, bool images, size_t n)
 {
-	while (n > 0)
-		set_read_done(additional_set(&store->additional[--n], images), false);
+	while (n > 0) {
+		n--;
+		if (has_set(&store->additional[n], images))
+			set_read_done(additional_set(&store->additional[n], images), false);
+	}
 }
 
 static int additional_read(cst_store *store, bool images, cst_error **error)
 {
 	for (size_t i = 0; i < store->n_additional; i++) {
-		int r = set_read(store, additional_set(&store->additional[i], images), false,
-		                 error);
+		struct additional_store *additional = &store->additional[i];
+		if (!has_set(additional, images))
+			continue;
+		int r = set_read(store, additional_set(additional, images), false, error);
 		if (r < 0) {
 			additional_done(store, images, i);
 			return error_prefix(error, "loading additional %s stores",
@@ -273,6 +304,16 @@ static bool incomplete_is_free(const struct layer_table *table, const cst_layer 
 	return !child || child->incomplete;
 }
 
+int layers_save(cst_store *store, cst_error **error)
+{
+	struct lock_token token;
+	struct layer_set *layers = &store->layers;
+	int r = 0;
+	if (layers->set.second && layer_table_dirty(layers->table))
+		r = lockfile_touch(layers->set.second, &token, error);
+	return r == 0 ? layer_table_save(layers->table, layers->set.lock, error) : r;
+}
+
 /* Deletes the layers that a crashed Go process left incomplete, and writes down which of two
  * holders kept a name. */
 static int layers_repair(cst_store *store, cst_error **error)
@@ -301,7 +342,7 @@ static int layers_repair(cst_store *store, cst_error **error)
 		if (!layer_table_remove(table, intents.items[i].id))
 			return error_oom(error);
 	}
-	r = layer_table_save(table, store->layers.set.lock, error);
+	r = layers_save(store, error);
 	for (size_t i = 0; r == 0 && i < intents.len; i++)
 		r = layer_remove_files(store, intents.items[i].id, NULL, &store->trash, error);
 	if (r == 0 && intents.len)
@@ -331,18 +372,28 @@ const struct store_set_ops layer_set_ops = {
 
 /* ---- images ---- */
 
-int images_read(cst_store *store, cst_store **held, cst_error **error)
+static int read_images(cst_store *store, bool keep, cst_store **held, cst_error **error)
 {
-	int r = set_read(store, &store->images.set, false, error);
+	int r = set_read(store, &store->images.set, keep, error);
 	if (r < 0)
 		return r;
 	r = additional_read(store, true, error);
 	if (r < 0) {
-		set_read_done(&store->images.set, false);
+		set_read_done(&store->images.set, keep);
 		return r;
 	}
 	*held = store;
 	return 0;
+}
+
+int images_read(cst_store *store, cst_store **held, cst_error **error)
+{
+	return read_images(store, false, held, error);
+}
+
+int images_read_locked(cst_store *store, cst_store **held, cst_error **error)
+{
+	return read_images(store, true, held, error);
 }
 
 int images_write(cst_store *store, cst_store **held, cst_error **error)
@@ -364,6 +415,15 @@ void images_read_done(cst_store **held)
 	if (*held) {
 		additional_done(*held, true, (*held)->n_additional);
 		set_read_done(&(*held)->images.set, false);
+	}
+	*held = NULL;
+}
+
+void images_read_locked_done(cst_store **held)
+{
+	if (*held) {
+		additional_done(*held, true, (*held)->n_additional);
+		set_read_done(&(*held)->images.set, true);
 	}
 	*held = NULL;
 }
@@ -399,6 +459,14 @@ int containers_read(cst_store *store, cst_store **held, cst_error **error)
 	return r;
 }
 
+int containers_read_locked(cst_store *store, cst_store **held, cst_error **error)
+{
+	int r = set_read(store, &store->containers.set, true, error);
+	if (r == 0)
+		*held = store;
+	return r;
+}
+
 int containers_write(cst_store *store, cst_store **held, cst_error **error)
 {
 	int r = set_write(store, &store->containers.set, error);
@@ -411,6 +479,13 @@ void containers_read_done(cst_store **held)
 {
 	if (*held)
 		set_read_done(&(*held)->containers.set, false);
+	*held = NULL;
+}
+
+void containers_read_locked_done(cst_store **held)
+{
+	if (*held)
+		set_read_done(&(*held)->containers.set, true);
 	*held = NULL;
 }
 

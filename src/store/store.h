@@ -27,6 +27,7 @@
 /* What the three sets have in common; see set.c. */
 struct store_set {
 	struct lockfile *lock;
+	struct lockfile *second; /* of a split image store, taken after `lock`; NULL: none */
 	pthread_mutex_t mutex;
 	void *table; /* struct layer_table, image_table or container_table */
 	const struct store_set_ops *ops;
@@ -53,9 +54,11 @@ void store_set_free(struct store_set *set);
 struct additional_store {
 	char *root, *layers_dir, *images_dir;
 	struct store_set layer_set, image_set;
-	struct layer_table *layers;
+	struct layer_table *layers; /* NULL: `own` */
 	struct image_table *images;
 	int layers_fd, images_fd;
+	bool own; /* the graph root of a store whose images are in an image store: what was there
+	             before, still ours */
 };
 
 struct layer_set {
@@ -65,6 +68,7 @@ struct layer_set {
 	char *dir, *run_dir,
 	        *tmp_dir; /* <g>/<drv>-layers, <r>/<drv>-layers, <g>/<drv>-layers/tmp */
 	int fd;           /* of dir */
+	char *image_dir;  /* <i>/<drv>-layers of a split image store, or NULL */
 };
 struct image_set {
 	struct store_set set;
@@ -128,7 +132,8 @@ const cst_layer *layer_get(cst_store *store, const char *id,
 struct image_source {
 	int fd;
 	const char *dir;
-	bool foreign;
+	bool foreign,
+	        own; /* own: in the graph root of a split store, to be deleted but not changed */
 };
 const cst_image *image_find(cst_store *store, const char *id, struct image_source *source);
 
@@ -144,24 +149,36 @@ int containers_read(cst_store *store, cst_store **held, cst_error **error);
 int containers_write(cst_store *store, cst_store **held, cst_error **error);
 /* As layers_read, but the lock file stays locked: for opening what a record points at. */
 int layers_read_locked(cst_store *store, cst_store **held, cst_error **error);
+int images_read_locked(cst_store *store, cst_store **held, cst_error **error);
+int containers_read_locked(cst_store *store, cst_store **held, cst_error **error);
 
 void layers_read_done(cst_store **held);
 void layers_write_done(cst_store **held);
 void layers_read_locked_done(cst_store **held);
 void images_read_done(cst_store **held);
+void images_read_locked_done(cst_store **held);
+void containers_read_locked_done(cst_store **held);
 void images_write_done(cst_store **held);
 void containers_read_done(cst_store **held);
 void containers_write_done(cst_store **held);
-#define _cleanup_layers_read_        _cleanup_(layers_read_done)
-#define _cleanup_layers_write_       _cleanup_(layers_write_done)
-#define _cleanup_layers_read_locked_ _cleanup_(layers_read_locked_done)
-#define _cleanup_images_read_        _cleanup_(images_read_done)
-#define _cleanup_images_write_       _cleanup_(images_write_done)
-#define _cleanup_containers_read_    _cleanup_(containers_read_done)
-#define _cleanup_containers_write_   _cleanup_(containers_write_done)
+#define _cleanup_layers_read_            _cleanup_(layers_read_done)
+#define _cleanup_layers_write_           _cleanup_(layers_write_done)
+#define _cleanup_layers_read_locked_     _cleanup_(layers_read_locked_done)
+#define _cleanup_images_read_            _cleanup_(images_read_done)
+#define _cleanup_images_read_locked_     _cleanup_(images_read_locked_done)
+#define _cleanup_images_write_           _cleanup_(images_write_done)
+#define _cleanup_containers_read_        _cleanup_(containers_read_done)
+#define _cleanup_containers_read_locked_ _cleanup_(containers_read_locked_done)
+#define _cleanup_containers_write_       _cleanup_(containers_write_done)
 
+/* Saves the layers' records; both tokens are written where two lock files guard them. */
+int layers_save(cst_store *store, cst_error **error);
 /* Opens <drv>-layers with its locks and table, if that was not done yet. */
 int layers_need(cst_store *store, cst_error **error);
+/* All records, those of additional stores too, of a set that is held. */
+int layers_list(cst_store *store, cst_layer_list **ret, cst_error **error);
+int images_list(cst_store *store, cst_image_list **ret, cst_error **error);
+int containers_list(cst_store *store, cst_container_list **ret, cst_error **error);
 /* The worker pool, made at first use. */
 int store_pool(cst_store *store, struct pool **ret, cst_error **error);
 /* Notices that another process shut the driver down, and opens it again. */

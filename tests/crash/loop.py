@@ -3,6 +3,7 @@
 of its system calls left out each time; after each try the store must open and be as before or as after."""
 
 import argparse
+import concurrent.futures
 import json
 import multiprocessing
 import os
@@ -79,12 +80,15 @@ def listing(binary, store, kind):
 
 
 def open_twice(binary, store, first):
-    """Opens the store as any next command does, starting with one kind or another."""
+    """Opens the store as any next command does, starting with one kind or another, or with two at the same time."""
     wrong = []
     kinds = rig.JSON_FILES[first % 3:] + rig.JSON_FILES[:first % 3]
     seen = {}
-    for kind in kinds + kinds:
-        found, error = listing(binary, store, kind)
+    with concurrent.futures.ThreadPoolExecutor(1 + first % 2) as pool:
+        listed = list(pool.map(lambda kind: listing(binary, store, kind), kinds[:2]))
+    for kind, (found, error) in zip(kinds + kinds, listed + [(None, None)] * 4):
+        if found is None and error is None:
+            found, error = listing(binary, store, kind)
         if error:
             return [('unopenable', error)]
         if seen.setdefault(kind, found) != found:

@@ -60,7 +60,7 @@ def clean_environment(extra=None):
     return environment
 
 
-def run(binary, store, arguments, extra=None, before=(), timeout=60):
+def run(binary, store, arguments, extra=None, before=(), timeout=300):
     """Runs one command in a process group of its own."""
     command = [*before, binary, '-g', store.graph, '-R', store.run, '-s', store.driver, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -18,8 +18,13 @@ if [ "${CONFIG_IN_NAMESPACE:-}" != 1 ]; then
 	CONFIG_IN_NAMESPACE=1 exec unshare --mount --propagation private "$BASH" "$0" "$@"
 fi
 
-theirs=$1
-ours=$2
+theirs=${1:-${GO:-}}
+ours=${2:-$OURS}
+if [ -z "$theirs" ] || ! "$theirs" --help 2>&1 | grep -q '^  config '; then
+	echo "SKIP the meaning of storage.conf: no containers-storage with a config command (1.63)"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+fi
 passed=0
 failed=0
 scratch=/tmp/cst-config

@@ -17,6 +17,7 @@ python3 "$TOP/tests/interop/fixture.py" "$WORK/in"
 
 # One line per error: what was asked, and the answer without what differs from run to run.
 complain() { # WHAT ANSWER
+	echo "$(date +%T.%N) ${who-reader} ${item-}: $1: $2" >>"$WORK/word-for-word"
 	printf '%s: %s\n' "$1" "$2" | tr '\n' ' ' | sed -E 's/[0-9a-f]{64}/ID/g; s/[a-z]+-[0-9]+-[a-z]+/ITEM/g; s,/[^ ]*/(root|run)/[^ :"]*,PATH,g
 		s/time="[^"]*"/time/g; s/[0-9]{3,}/N/g; s/ +$//; s/$/\n/'
 }
@@ -105,6 +106,7 @@ for driver in $(drivers); do
 	# Go's commands among themselves are not free of errors either: what two of them also say is theirs.
 	cat "$WORK/errors-1" "$WORK/errors-2" "$WORK/errors-watch" | sort | uniq -c | sort -rn >"$WORK/errors"
 	if [ -s "$WORK/errors" ]; then
+		mv "$WORK/word-for-word" "$WORK/first-words"
 		(
 			new_store "control-$driver" "$driver"
 			both go go
@@ -113,6 +115,7 @@ for driver in $(drivers); do
 		sed 's/^ *[0-9]* //' "$WORK/errors" | grep -vxFf "$WORK/control" >"$WORK/only-here"
 		if [ -s "$WORK/only-here" ]; then
 			fail "$driver: $rounds rounds each" "$(head -n 10 "$WORK/errors" | cut -c1-400 | sed '2,$s/^/  | /')"
+			head -n 5 "$WORK/first-words" | cut -c1-600 | sed 's/^/  | /'
 		else
 			pass "$driver: $rounds rounds each"
 			echo "note: $driver: two Go commands say to each other, too: $(head -n 5 "$WORK/errors" | cut -c1-200)"

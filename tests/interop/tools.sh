@@ -96,7 +96,8 @@ else
 	skip "skopeo" "$lacking" 5
 fi
 if lacking=$(lacks_command buildah) && [ -z "$lacking" ]; then
-	made=$(buildah_ from --signature-policy "$WORK/policy.json" --pull-never localhost/ours:1 2>"$WORK/err")
+	made=$(buildah_ from --signature-policy "$WORK/policy.json" --pull-never --ulimit nofile=1024:1024 \
+		--ulimit nproc=1000:1000 localhost/ours:1 2>"$WORK/err")
 	[ -n "$made" ] && pass "buildah begins from our image" || fail "buildah begins from our image" "$(tail -n 5 "$WORK/err")"
 	says "buildah runs in it" "hello from an image" buildah_ run --isolation chroot "$made" /bin/hello
 	case_ "buildah writes in it" buildah_ run --isolation chroot "$made" /bin/hello write /written by-buildah

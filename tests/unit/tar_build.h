@@ -30,23 +30,27 @@ static inline void tar_add_header(struct strbuf *tar, const struct tar_entry *e)
 	unsigned sum = 0;
 
 	snprintf(block, 101, "%s", e->name);
-	snprintf(block + 100, 8, "%07o", e->mode ? e->mode : 0644);
-	snprintf(block + 108, 8, "%07o", e->uid);
-	snprintf(block + 116, 8, "%07o", e->gid);
+	snprintf(block + 100, 8, "%07o", (e->mode ? e->mode : 0644) & 07777777);
+	snprintf(block + 108, 8, "%07o", e->uid & 07777777);
+	snprintf(block + 116, 8, "%07o", e->gid & 07777777);
 	if (e->size)
 		memcpy(block + 124, e->size, strlen(e->size));
 	else
-		snprintf(block + 124, 12, "%011zo", e->len);
-	snprintf(block + 136, 12, "%011lo", e->mtime ? (unsigned long) e->mtime : 1600000000UL);
+		snprintf(block + 124, 12, "%011zo", e->len & 077777777777);
+	snprintf(block + 136, 12, "%011lo",
+	         e->mtime ? (unsigned long)e->mtime & 077777777777 : 1600000000UL);
 	memset(block + 148, ' ', 8);
 	block[156] = e->type ? e->type : '0';
 	snprintf(block + 157, 101, "%s", e->link ? e->link : "");
-	memcpy(block + 257, "ustar\0" "00", 8);
-	snprintf(block + 329, 8, "%07o", e->major);
-	snprintf(block + 337, 8, "%07o", e->minor);
+	memcpy(block + 257,
+	       "ustar\0"
+	       "00",
+	       8);
+	snprintf(block + 329, 8, "%07o", e->major & 07777777);
+	snprintf(block + 337, 8, "%07o", e->minor & 07777777);
 	for (size_t i = 0; i < sizeof(block); i++)
-		sum += (unsigned char) block[i];
-	snprintf(block + 148, 8, "%06o", sum);
+		sum += (unsigned char)block[i];
+	snprintf(block + 148, 8, "%06o", sum & 0777777);
 	block[155] = ' ';
 	strbuf_add(tar, block, sizeof(block));
 }
@@ -67,7 +71,7 @@ static inline void pax_record(struct strbuf *records, const char *key, const voi
 	size_t base = strlen(key) + n + 3, total = base + 1;
 	char digits[24];
 
-	while ((size_t) snprintf(digits, sizeof(digits), "%zu", total) + base != total)
+	while ((size_t)snprintf(digits, sizeof(digits), "%zu", total) + base != total)
 		total = base + strlen(digits);
 	strbuf_addf(records, "%zu %s=", total, key);
 	strbuf_add(records, value, n);
@@ -76,7 +80,8 @@ static inline void pax_record(struct strbuf *records, const char *key, const voi
 
 static inline void tar_add_pax(struct strbuf *tar, const struct strbuf *records)
 {
-	TAR_ADD(tar, .name = "PaxHeaders.0/x", .type = 'x', .data = records->data, .len = records->len);
+	TAR_ADD(tar, .name = "PaxHeaders.0/x", .type = 'x', .data = records->data,
+	        .len = records->len);
 }
 
 static inline void tar_add_pax_one(struct strbuf *tar, const char *key, const char *value)

@@ -130,7 +130,7 @@ static void check_tempdir(enum tempdir_layout layout)
 	assert_int_equal(tempdir_take(live, t.fd, "absent", NULL), 0);
 	assert_true(fs_exists(live->fd, "0-item"));
 	/* One left by a dead process, and a name that is not ours. */
-	const char *dead = layout == TEMPDIR_PAIR ? "tmp/temp-dir-77" : "tmp/77";
+	const char *dead = layout == TEMPDIR_PAIR ? "tmp/temp-dir-77" : "tmp/077";
 	assert_int_equal(mkdirat(t.fd, dead, 0700), 0);
 	_cleanup_free_ char *inner = path_join(dead, "file");
 	assert_int_equal(fs_write_file(t.fd, inner, "x", 1, 0600, NULL, NULL), 0);

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/pool.h"
 #include "base/mem.h"
+#include "base/pool.h"
+#include "test.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 
 #define TASKS 2000
 
@@ -33,13 +29,13 @@ static bool counter_reached(void *arg)
 
 static void count(struct task *task)
 {
-	struct counting_task *t = (struct counting_task *) task;
+	struct counting_task *t = (struct counting_task *)task;
 	atomic_fetch_add(&t->counter->done, 1);
 }
 
 static void count_in_order(struct task *task)
 {
-	struct counting_task *t = (struct counting_task *) task;
+	struct counting_task *t = (struct counting_task *)task;
 	t->in_order = *t->sequence + 1 == t->value;
 	*t->sequence = t->value;
 	atomic_fetch_add(&t->counter->done, 1);
@@ -110,10 +106,10 @@ static void run_strands(unsigned workers)
 	for (unsigned i = 0; i < TASKS * STRANDS; i++) {
 		unsigned s = i % STRANDS;
 		tasks[i] = (struct counting_task){
-			.task.run = count_in_order,
-			.counter = &counter,
-			.value = i / STRANDS + 1,
-			.sequence = &sequence[s],
+		        .task.run = count_in_order,
+		        .counter = &counter,
+		        .value = i / STRANDS + 1,
+		        .sequence = &sequence[s],
 		};
 		strand_submit(&strands[s], &tasks[i].task);
 	}
@@ -139,7 +135,7 @@ struct chain {
 
 static void run_chain(struct task *task)
 {
-	struct chain *chain = (struct chain *) task;
+	struct chain *chain = (struct chain *)task;
 	struct chain copy = *chain;
 
 	free(chain);
@@ -174,7 +170,7 @@ static void test_chain(void **state)
 
 static void note_signals(struct task *task)
 {
-	struct counting_task *t = (struct counting_task *) task;
+	struct counting_task *t = (struct counting_task *)task;
 	sigset_t set;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &set);
@@ -206,7 +202,7 @@ struct wake {
 
 static bool is_woken(void *arg)
 {
-	return atomic_load(&((struct wake *) arg)->set);
+	return atomic_load(&((struct wake *)arg)->set);
 }
 
 static void *wake_later(void *arg)
@@ -234,19 +230,16 @@ static void test_wake(void **state)
 static void test_cpu_count(void **state)
 {
 	unsigned n = pool_cpu_count();
-	assert_in_range(n, 1, (unsigned) sysconf(_SC_NPROCESSORS_CONF));
+	assert_in_range(n, 1, (unsigned)sysconf(_SC_NPROCESSORS_CONF));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tasks),
-		cmocka_unit_test(test_free_runs_rest),
-		cmocka_unit_test(test_strands),
-		cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_signals_blocked),
-		cmocka_unit_test(test_wake),
-		cmocka_unit_test(test_cpu_count),
+	        cmocka_unit_test(test_tasks),           cmocka_unit_test(test_free_runs_rest),
+	        cmocka_unit_test(test_strands),         cmocka_unit_test(test_chain),
+	        cmocka_unit_test(test_signals_blocked), cmocka_unit_test(test_wake),
+	        cmocka_unit_test(test_cpu_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

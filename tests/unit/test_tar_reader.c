@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "test.h"
 #include "archive/tar.h"
 #include "tar_build.h"
+#include "test.h"
 
-/* What a reader says about an archive: a line per entry and error, and every byte it gave out, in order. */
+/* What a reader says about an archive: a line per entry and error, and every byte it gave out, in
+ * order. */
 struct story {
 	struct strbuf text, bytes;
 };
@@ -21,14 +22,14 @@ static void tell_entry(struct story *story, const struct tar_header *h)
 	if (*strempty(h->linkname))
 		strbuf_addf(&story->text, " -> %s", h->linkname);
 	strbuf_addf(&story->text, " %04o %u:%u %llu/%llu @%lld.%09ld", h->mode, h->uid, h->gid,
-		    (unsigned long long) h->size, (unsigned long long) h->body_size, (long long) h->mtime.tv_sec,
-		    h->mtime.tv_nsec);
+	            (unsigned long long)h->size, (unsigned long long)h->body_size,
+	            (long long)h->mtime.tv_sec, h->mtime.tv_nsec);
 	for (size_t i = 0; i < h->n_xattrs; i++)
-		strbuf_addf(&story->text, " %s=%.*s", h->xattrs[i].name, (int) h->xattrs[i].len,
-			    (const char *) h->xattrs[i].value);
+		strbuf_addf(&story->text, " %s=%.*s", h->xattrs[i].name, (int)h->xattrs[i].len,
+		            (const char *)h->xattrs[i].value);
 	for (size_t i = 0; i < h->n_sparse; i++)
-		strbuf_addf(&story->text, " [%llu+%llu]", (unsigned long long) h->sparse[i].offset,
-			    (unsigned long long) h->sparse[i].size);
+		strbuf_addf(&story->text, " [%llu+%llu]", (unsigned long long)h->sparse[i].offset,
+		            (unsigned long long)h->sparse[i].size);
 	strbuf_addc(&story->text, '\n');
 }
 
@@ -79,7 +80,8 @@ static void tell(struct story *story, const char *data, size_t n, size_t piece)
 
 	assert_int_equal(tar_reader_new(&r, NULL), 0);
 	for (size_t at = 0; at < n; at += MIN(piece, n - at)) {
-		_cleanup_free_ char *copy = malloc(MIN(piece, n - at)); /* so that a stale pointer is noticed */
+		_cleanup_free_ char *copy =
+		        malloc(MIN(piece, n - at)); /* so that a stale pointer is noticed */
 		memcpy(copy, data + at, MIN(piece, n - at));
 		tar_reader_feed(r, copy, MIN(piece, n - at));
 		if (!tell_events(story, r))
@@ -119,17 +121,18 @@ static void test_kinds(void **state)
 	tar_add_end(&tar);
 	strbuf_adds(&tar, "and what is behind");
 	expect(&tar, "5 d/ 0755 0:0 0/0 @1600000000.000000000\n"
-		     "0 d/f 0644 7:8 5/5 @1600000000.000000000\n"
-		     "2 d/l -> f 0644 0:0 0/0 @1600000000.000000000\n"
-		     "0 big 0644 0:0 1024/1024 @1600000000.000000000\n"
-		     "end\n");
+	             "0 d/f 0644 7:8 5/5 @1600000000.000000000\n"
+	             "2 d/l -> f 0644 0:0 0/0 @1600000000.000000000\n"
+	             "0 big 0644 0:0 1024/1024 @1600000000.000000000\n"
+	             "end\n");
 }
 
 static void test_ends(void **state)
 {
 	_cleanup_strbuf_ struct strbuf tar = {0};
 	static const char line[] = "0 x 0644 0:0 3/3 @1600000000.000000000\n";
-	static const char line_cut[] = "0 x 0644 0:0 3/3 @1600000000.000000000\nerror unexpected EOF\n";
+	static const char line_cut[] =
+	        "0 x 0644 0:0 3/3 @1600000000.000000000\nerror unexpected EOF\n";
 
 	expect(&tar, "");
 	TAR_ADD(&tar, .name = "x", .data = "abc", .len = 3);
@@ -169,10 +172,10 @@ static void test_pax(void **state)
 	tar_add_pax_one(&tar, "path", "dangling");
 	tar_add_end(&tar);
 	expect(&tar, "0 second 0644 3000000:0 0/0 @-2.500000000 user.a=b=v user.e=\n"
-		     "0 y 0644 0:0 0/0 @1600000000.123456789\n"
-		     "g global 0000 0:0 0/0 @0.000000000\n"
-		     "0 z 0644 0:0 0/0 @1600000000.000000000\n"
-		     "end\n");
+	             "0 y 0644 0:0 0/0 @1600000000.123456789\n"
+	             "g global 0000 0:0 0/0 @0.000000000\n"
+	             "0 z 0644 0:0 0/0 @1600000000.000000000\n"
+	             "end\n");
 }
 
 static void test_gnu_long(void **state)
@@ -188,14 +191,19 @@ static void test_gnu_long(void **state)
 static void test_bad_pax(void **state)
 {
 	static const char *const records[] = {
-		"99 path=zz\n",  "0000000000000005 a=b\n", "4 a=b\n",  "9 path=ab", "12 path=abcdX", "x path=a\n",
-		"9 nothing\n",   "5 =b\n",                 "11 mtime=x\n", "-9 path=a\n", "9 path=a\n9",
-		"10 size=-1\n", "17 uid=-4294967\n", "18 uid=4294967296\n",
+	        "99 path=zz\n",      "0000000000000005 a=b\n",
+	        "4 a=b\n",           "9 path=ab",
+	        "12 path=abcdX",     "x path=a\n",
+	        "9 nothing\n",       "5 =b\n",
+	        "11 mtime=x\n",      "-9 path=a\n",
+	        "9 path=a\n9",       "10 size=-1\n",
+	        "17 uid=-4294967\n", "18 uid=4294967296\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		_cleanup_strbuf_ struct strbuf tar = {0};
-		TAR_ADD(&tar, .name = "p", .type = 'x', .data = records[i], .len = strlen(records[i]));
+		TAR_ADD(&tar, .name = "p", .type = 'x', .data = records[i],
+		        .len = strlen(records[i]));
 		TAR_ADD(&tar, .name = "x");
 		expect(&tar, "error archive/tar: invalid tar header\n");
 	}
@@ -204,9 +212,9 @@ static void test_bad_pax(void **state)
 static void test_bad_headers(void **state)
 {
 	static const struct tar_entry entries[] = {
-		{.name = "x", .size = "zzzzzzz"},
-		{.name = "x", .size = "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
-		{.name = "x", .size = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
+	        {.name = "x", .size = "zzzzzzz"},
+	        {.name = "x", .size = "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
+	        {.name = "x", .size = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
 	};
 	_cleanup_strbuf_ struct strbuf tar = {0};
 
@@ -227,7 +235,8 @@ static void test_bad_headers(void **state)
 	expect(&tar, "error archive/tar: header field too long\n");
 }
 
-static void add_sparse(struct strbuf *tar, const char *size, const char *blocks, const char *map, size_t body)
+static void add_sparse(struct strbuf *tar, const char *size, const char *blocks, const char *map,
+                       size_t body)
 {
 	_cleanup_strbuf_ struct strbuf records = {0};
 	static const char data[2048] = "D";
@@ -240,7 +249,8 @@ static void add_sparse(struct strbuf *tar, const char *size, const char *blocks,
 	TAR_ADD(tar, .name = "GNUSparseFile.0/sp", .data = data, .len = body);
 }
 
-static void expect_sparse(const char *size, const char *blocks, const char *map, size_t body, const char *text)
+static void expect_sparse(const char *size, const char *blocks, const char *map, size_t body,
+                          const char *text)
 {
 	_cleanup_strbuf_ struct strbuf tar = {0};
 
@@ -253,15 +263,16 @@ static void test_sparse(void **state)
 	static const char invalid[] = "error archive/tar: invalid tar header\n";
 
 	expect_sparse("12288", "2", "0,512,8192,512", 1024,
-		      "0 sp 0644 0:0 12288/1024 @1600000000.000000000 [0+512] [8192+512]\n");
+	              "0 sp 0644 0:0 12288/1024 @1600000000.000000000 [0+512] [8192+512]\n");
 	expect_sparse("1024", "2", "0,512,256,512", 1024, invalid);
 	expect_sparse("1024", "1", "-512,512", 512, invalid);
 	expect_sparse("1024", "2", "0,512", 512, invalid);
 	expect_sparse("1024", "1", "0,512,", 512, invalid);
 	expect_sparse("100", "1", "0,512", 512, invalid);
 	expect_sparse("4096", "1", "0,2048", 512,
-		      "error archive/tar: sparse file references non-existent data\n");
-	expect_sparse("512", "1", "0,512", 2048, "error archive/tar: sparse file contains unreferenced data\n");
+	              "error archive/tar: sparse file references non-existent data\n");
+	expect_sparse("512", "1", "0,512", 2048,
+	              "error archive/tar: sparse file contains unreferenced data\n");
 }
 
 static void test_sparse_in_body(void **state)
@@ -285,7 +296,8 @@ static void test_sparse_in_body(void **state)
 
 	_cleanup_story_ struct story story = {0};
 	tell(&story, tar.data, tar.len, 1000);
-	assert_true(has_prefix(story.text.data, "0 sp 0644 0:0 1000000/200 @1600000000.000000000 [0+1] [4096+1] "));
+	assert_true(has_prefix(story.text.data,
+	                       "0 sp 0644 0:0 1000000/200 @1600000000.000000000 [0+1] [4096+1] "));
 	assert_int_equal(story.bytes.len, tar.len);
 	assert_memory_equal(story.bytes.data, tar.data, tar.len);
 }
@@ -304,7 +316,8 @@ static void test_bounded(void **state)
 	for (int i = 0; i < 100; i++) {
 		tar_reader_feed(r, tar.data, tar.len);
 		if (!tell_events(&story, r)) {
-			assert_string_equal(story.text.data, "error archive/tar: header field too long\n");
+			assert_string_equal(story.text.data,
+			                    "error archive/tar: header field too long\n");
 			assert_true(i < 10);
 			return;
 		}
@@ -315,11 +328,11 @@ static void test_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),       cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_pax),         cmocka_unit_test(test_gnu_long),
-		cmocka_unit_test(test_bad_pax),     cmocka_unit_test(test_bad_headers),
-		cmocka_unit_test(test_sparse),      cmocka_unit_test(test_sparse_in_body),
-		cmocka_unit_test(test_bounded),
+	        cmocka_unit_test(test_kinds),   cmocka_unit_test(test_ends),
+	        cmocka_unit_test(test_pax),     cmocka_unit_test(test_gnu_long),
+	        cmocka_unit_test(test_bad_pax), cmocka_unit_test(test_bad_headers),
+	        cmocka_unit_test(test_sparse),  cmocka_unit_test(test_sparse_in_body),
+	        cmocka_unit_test(test_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

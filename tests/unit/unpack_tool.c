@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unpacks one archive with the library's own parts, without a store: for the vectors, for measuring, and for looking at
- * one archive by hand.
+ * Unpacks one archive with the library's own parts, without a store: for the vectors, for
+ * measuring, and for looking at one archive by hand.
  *
- *   unpack_tool [-m overlay|apply|keep] [-w WORKERS] [-t TARSPLIT] [-r REBUILT] [-f MASK] [-s] [-u] [-i] ARCHIVE DIRECTORY
+ *   unpack_tool [-m overlay|apply|keep] [-w WORKERS] [-t TARSPLIT] [-r REBUILT] [-f MASK] [-s] [-u]
+ * [-i] ARCHIVE DIRECTORY
  */
 #include "archive/tarsplit.h"
 #include "archive/unpack.h"
@@ -22,13 +23,14 @@ static void print_log(enum cst_log_level level, const char *message, void *userd
 
 static enum unpack_whiteouts parse_mode(const char *text)
 {
-	return streq(text, "apply") ? UNPACK_WHITEOUT_APPLY : streq(text, "keep") ? UNPACK_WHITEOUT_KEEP
-										  : UNPACK_WHITEOUT_OVERLAY;
+	return streq(text, "apply")  ? UNPACK_WHITEOUT_APPLY
+	       : streq(text, "keep") ? UNPACK_WHITEOUT_KEEP
+	                             : UNPACK_WHITEOUT_OVERLAY;
 }
 
 static int open_content(void *userdata, const char *name, int64_t size, cst_error **error)
 {
-	return unpack_open_content(*(int *) userdata, name, size, error);
+	return unpack_open_content(*(int *)userdata, name, size, error);
 }
 
 static int rebuild(int tarsplit_fd, int root_fd, const char *path, cst_error **error)
@@ -53,14 +55,17 @@ static void print_result(const struct unpack_result *result, double seconds)
 	struct rusage usage;
 
 	getrusage(RUSAGE_SELF, &usage);
-	printf("compression %d\ncompressed %s %lld\ndiff %s %lld\n", result->compression, result->compressed_digest,
-	       (long long) result->compressed_size, result->diff_digest, (long long) result->diff_size);
-	printf("content %lld\nentries %llu\n", (long long) result->content_size, (unsigned long long) result->entries);
+	printf("compression %d\ncompressed %s %lld\ndiff %s %lld\n", result->compression,
+	       result->compressed_digest, (long long)result->compressed_size, result->diff_digest,
+	       (long long)result->diff_size);
+	printf("content %lld\nentries %llu\n", (long long)result->content_size,
+	       (unsigned long long)result->entries);
 	print_ids("uids", &result->uids);
 	print_ids("gids", &result->gids);
 	printf("seconds %.3f user %.3f system %.3f peak %ld KiB\n", seconds,
-	       (double) usage.ru_utime.tv_sec + (double) usage.ru_utime.tv_usec / 1e6,
-	       (double) usage.ru_stime.tv_sec + (double) usage.ru_stime.tv_usec / 1e6, usage.ru_maxrss);
+	       (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
+	       (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6,
+	       usage.ru_maxrss);
 }
 
 static int fail(cst_error *error)
@@ -83,10 +88,13 @@ int main(int argc, char **argv)
 	for (int c; (c = getopt(argc, argv, "m:w:t:r:f:sui")) != -1;) {
 		switch (c) {
 		case 'm': options.whiteouts = parse_mode(optarg); break;
-		case 'w': workers = (unsigned) atoi(optarg); break;
-		case 't': options.tarsplit_fd = open(optarg, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); break;
+		case 'w': workers = (unsigned)atoi(optarg); break;
+		case 't':
+			options.tarsplit_fd =
+			        open(optarg, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+			break;
 		case 'r': rebuilt = optarg; break;
-		case 'f': options.force_mask = (int) strtol(optarg, NULL, 8); break;
+		case 'f': options.force_mask = (int)strtol(optarg, NULL, 8); break;
 		case 's': options.sync = true; break;
 		case 'u': options.userns = true; break;
 		case 'i': options.ignore_chown_errors = true; break;
@@ -110,7 +118,8 @@ int main(int argc, char **argv)
 	if (unpack_layer(root, &source, &options, &result, &error) < 0)
 		return fail(error);
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	print_result(&result, (double) (after.tv_sec - before.tv_sec) + (double) (after.tv_nsec - before.tv_nsec) / 1e9);
+	print_result(&result, (double)(after.tv_sec - before.tv_sec) +
+	                              (double)(after.tv_nsec - before.tv_nsec) / 1e9);
 	unpack_result_free(&result);
 	if (rebuilt && rebuild(options.tarsplit_fd, root, rebuilt, &error) < 0) {
 		fprintf(stderr, "rebuild: ");

@@ -219,8 +219,10 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	if (r < 0)
 		return r;
 	if (mountinfo_is_mount_point(g.merged_fd, "") != 1) {
-		g.idmapped = has_maps(options->maps) && overlay_supports_shifting(d, options->maps);
-		r = collect_options(&g, error);
+		if (has_maps(options->maps))
+			r = overlay_supports_shifting(d, options->maps, &g.idmapped, error);
+		if (r == 0)
+			r = collect_options(&g, error);
 		if (r == 0)
 			r = collect_lowers(&g, error);
 		if (r == 0)
@@ -231,14 +233,17 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	return r;
 }
 
-bool overlay_supports_shifting(struct driver *d, const struct idmaps *maps)
+int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
+                              cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
 	const char *disabled = getenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP");
 
-	if (o->read_only || (disabled && streq(disabled, "yes")))
-		return false;
-	return overlay_supports_idmapped_lowers(o);
+	if (o->read_only || (disabled && streq(disabled, "yes"))) {
+		*ret = false;
+		return 0;
+	}
+	return overlay_supports_idmapped_lowers(o, ret, error);
 }
 
 /* ---- put ---- */

@@ -254,6 +254,11 @@ static int list(struct driver *d, struct strv *ids, cst_error **error)
 int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
+	bool shifting = false;
+	int r = overlay_supports_shifting(d, NULL, &shifting, error);
+
+	if (r < 0)
+		return r;
 	const struct {
 		const char *key, *value;
 	} rows[] = {
@@ -261,7 +266,7 @@ int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
 	        {"Supports d_type", "true"}, /* opening fails without */
 	        {"Native Overlay Diff", o->native_diff ? "true" : "false"},
 	        {"Using metacopy", o->metacopy ? "true" : "false"},
-	        {"Supports shifting", overlay_supports_shifting(d, NULL) ? "true" : "false"},
+	        {"Supports shifting", shifting ? "true" : "false"},
 	        {"Supports volatile", overlay_supports_volatile(o) ? "true" : "false"},
 	};
 	_cleanup_strv_ struct strv found = {0};
@@ -331,7 +336,7 @@ static bool needs_setup_overlay2(const struct driver_config *config)
 	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                 \
 	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                     \
 	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,     \
-	.list = list, .status = overlay_status, .image_stores = image_stores,                   \
+	.list = list, .status = overlay_status, .paths = overlay_paths, .image_stores = image_stores,                   \
 	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put, \
 	.is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                       \
 	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                   \

@@ -216,7 +216,8 @@ void overlay_idmapped_detach(int layer_fd, const char *layer_path);
 int overlay_probe(struct overlay *o, cst_error **error);
 bool overlay_probe_cached(const struct overlay *o); /* reads only */
 bool overlay_supports_volatile(struct overlay *o);  /* lazily, cached */
-bool overlay_supports_idmapped_lowers(struct overlay *o);
+/* The same, but what only says that something ran out is no answer: that is an error. */
+int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);
 /* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */
 int overlay_check_native(struct overlay *o, cst_error **error);
 int overlay_check_backing(const struct overlay *o, cst_error **error); /* reads only */
@@ -227,6 +228,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
                   struct driver_staged **ret, cst_error **error);
 int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
                        cst_error **error);
+int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error);
 int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
@@ -258,7 +260,8 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
                 char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);
 bool overlay_is_mounted(struct driver *d, const char *id);
-bool overlay_supports_shifting(struct driver *d, const struct idmaps *maps);
+int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
+                              cst_error **error);
 
 int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
                       struct driver_view **ret, cst_error **error);

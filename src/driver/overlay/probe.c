@@ -431,7 +431,7 @@ static int try_volatile(struct overlay *o, bool *yes, char **reason, cst_error *
 	return r;
 }
 
-static int try_idmapped(struct overlay *o, bool *yes, char **reason, cst_error **error)
+static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 {
 	cst_idmap range = {.container_id = 0, .host_id = 0, .size = 1};
 	const struct idmaps maps = {.uids = {&range, 1}, .gids = {&range, 1}};
@@ -459,32 +459,73 @@ static int try_idmapped(struct overlay *o, bool *yes, char **reason, cst_error *
 	return r < 0 ? r : overlay_unmount(s.temp->fd, "merged", target, error);
 }
 
-static bool probe_later(struct overlay *o, enum overlay_known *known, const char *feature,
-                        probe_function try)
+static enum overlay_known recall(struct overlay *o, const enum overlay_known *known)
 {
 	enum overlay_known answer;
 
 	pthread_mutex_lock(&o->lock);
 	answer = *known;
 	pthread_mutex_unlock(&o->lock);
-	if (answer != OVERLAY_UNKNOWN)
-		return answer == OVERLAY_YES;
-	answer = probe_feature(o, feature, try, false) ? OVERLAY_YES : OVERLAY_NO;
+	return answer;
+}
+
+static void remember(struct overlay *o, enum overlay_known *known, bool yes)
+{
 	pthread_mutex_lock(&o->lock);
-	*known = answer;
+	*known = yes ? OVERLAY_YES : OVERLAY_NO;
 	pthread_mutex_unlock(&o->lock);
-	return answer == OVERLAY_YES;
 }
 
 bool overlay_supports_volatile(struct overlay *o)
 {
-	return probe_later(o, &o->supports_volatile, "volatile", try_volatile);
+	enum overlay_known answer = recall(o, &o->supports_volatile);
+
+	if (answer == OVERLAY_UNKNOWN) {
+		bool yes = probe_feature(o, "volatile", try_volatile, false);
+
+		remember(o, &o->supports_volatile, yes);
+		return yes;
+	}
+	return answer == OVERLAY_YES;
 }
 
-bool overlay_supports_idmapped_lowers(struct overlay *o)
+/* This kernel, this filesystem or who we are rules it out; anything else may pass. */
+static bool is_refusal(const cst_error *error)
 {
-	return geteuid() == 0 &&
-	       probe_later(o, &o->idmapped_lowers, "idmapped-lower-dir", try_idmapped);
+	int errnum = cst_error_errno(error);
+
+	return errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP || errnum == EPERM ||
+	       errnum == EACCES;
+}
+
+/* Layers made and mounted depend on the answer: whose files they are. */
+int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error)
+{
+	static const char feature[] = "idmapped-lower-dir";
+	_cleanup_error_ cst_error *problem = NULL;
+	enum overlay_known answer = recall(o, &o->idmapped_lowers);
+	bool yes = false;
+
+	if (answer == OVERLAY_UNKNOWN && geteuid() == 0)
+		answer = cache_read(o, feature);
+	if (answer != OVERLAY_UNKNOWN || geteuid() != 0 || o->read_only) {
+		*ret = answer == OVERLAY_YES;
+		return 0;
+	}
+	if (try_idmapped(o, &yes, &problem) == 0) {
+		cache_write(o, feature, yes, "");
+	} else if (is_refusal(problem)) {
+		log_debug("finding out about %s: %s", feature, cst_error_message(problem));
+		yes = false;
+		if (is_lasting(problem))
+			cache_write(o, feature, false, cst_error_message(problem));
+	} else {
+		(void)error_propagate(error, steal_ptr(&problem));
+		return error_prefix(error, "finding out if ids can be mapped at mount time");
+	}
+	remember(o, &o->idmapped_lowers, yes);
+	*ret = yes;
+	return 0;
 }
 
 /* ---- kernel or mount program? ---- */

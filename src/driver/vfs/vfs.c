@@ -5,6 +5,7 @@
  * that). Built in <home>/tempdirs and renamed into place (docs/format/drivers.md, "vfs").
  */
 #include "archive/copy.h"
+#include "archive/rechown.h"
 #include "base/fs.h"
 #include "driver/driver.h"
 #include "lock/tempdir.h"
@@ -206,9 +207,27 @@ static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
 	return 0;
 }
 
-static bool vfs_supports_shifting(struct driver *d, const struct idmaps *maps)
+static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
-	return false;
+	struct vfs *vfs = vfs_of(d);
+	_cleanup_free_ char *path = path_join(vfs->dir_path, id);
+	for (size_t i = 0; path && !fs_exists(AT_FDCWD, path) && i < vfs->image_stores.len; i++) {
+		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]);
+		free(path);
+		path = dir ? path_join(dir, id) : NULL;
+	}
+	if (!path)
+		return error_oom(error);
+	if (!fs_exists(AT_FDCWD, path))
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
+}
+
+static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
+                                 cst_error **error)
+{
+	*ret = false;
+	return 0;
 }
 
 static int vfs_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
@@ -254,13 +273,34 @@ static int stage_new(struct vfs *vfs, struct driver_staged **ret, cst_error **er
 }
 
 static int copy_layer(struct vfs *vfs, const char *from, const struct driver_staged *staged,
-                      cst_error **error)
+                      bool sync, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 	int r = open_layer(vfs, from, &fd, error);
-	return r == 0 ? copy_tree(fd, staged->fd,
-	                          &(struct copy_options){.sync = vfs->base.sync_content}, error)
-	              : r;
+	return r == 0 ? copy_tree(fd, staged->fd, &(struct copy_options){.sync = sync}, error) : r;
+}
+
+static bool same_maps(const struct idmaps *a, const struct idmaps *b)
+{
+	static const struct idmaps none = {0};
+	a = a ? a : &none;
+	b = b ? b : &none;
+	return idmap_equal(&a->uids, &b->uids) && idmap_equal(&a->gids, &b->gids);
+}
+
+/* The parent's content, given to the new layer's ids. */
+static int copy_parent(struct vfs *vfs, const struct driver_stage_options *options,
+                       const struct driver_staged *staged, cst_error **error)
+{
+	bool sync = vfs->base.sync_content;
+	if (same_maps(options->maps, options->parent_maps))
+		return copy_layer(vfs, options->parent, staged, sync, error);
+	int r = copy_layer(vfs, options->parent, staged, false, error);
+	if (r == 0)
+		r = rechown_tree(staged->fd, options->parent_maps, options->maps, error);
+	if (r == 0 && sync && sys_syncfs(staged->fd) < 0)
+		r = error_sys(error, errno, "syncfs");
+	return r;
 }
 
 /* A base layer's root: docs/format/drivers.md, "vfs". */
@@ -286,7 +326,7 @@ static int vfs_stage(struct driver *d, const struct driver_stage_options *option
 		return error_set(error, CST_ENOTSUP, "--storage-opt is not supported for vfs");
 	int r = stage_new(vfs_of(d), &staged, error);
 	if (r == 0)
-		r = options->parent ? copy_layer(vfs_of(d), options->parent, staged, error)
+		r = options->parent ? copy_parent(vfs_of(d), options, staged, error)
 		                    : base_root(staged, options->maps, error);
 	if (r == 0)
 		*ret = steal_ptr(&staged);
@@ -299,7 +339,7 @@ static int vfs_stage_copy(struct driver *d, const char *id, struct driver_staged
 	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
 	int r = stage_new(vfs_of(d), &staged, error);
 	if (r == 0)
-		r = copy_layer(vfs_of(d), id, staged, error);
+		r = copy_layer(vfs_of(d), id, staged, vfs_of(d)->base.sync_content, error);
 	if (r == 0)
 		*ret = steal_ptr(&staged);
 	return r;
@@ -471,6 +511,7 @@ static int vfs_view_open_content(struct driver_view *view, const char *name, int
 
 const struct driver_ops vfs_driver = {
         .name = "vfs",
+        .reowns_parent = true,
         .open = vfs_open,
         .needs_setup = vfs_needs_setup,
         .close = vfs_close,
@@ -486,6 +527,7 @@ const struct driver_ops vfs_driver = {
         .stage_copy = vfs_stage_copy,
         .stage_replace = vfs_stage_replace,
         .content_inode = vfs_content_inode,
+        .paths = vfs_paths,
         .remove = vfs_remove,
         .exists = vfs_exists,
         .list = vfs_list,

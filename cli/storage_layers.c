@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* storage-layers and create-storage-layer: layers as the storage driver knows them. */
+#include "command.h"
+#include "create.h"
+#include <stdio.h>
+
+int run_storage_layers(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strings_ cst_strings *ids = NULL;
+	if (cst_storage_layers(in->store, &ids, &error) < 0)
+		return fail(in, error);
+	if (is_on(in, OPT_JSON)) {
+		json_print_strings(ids, "[]");
+		putchar('\n');
+		return 0;
+	}
+	for (size_t i = 0; i < cst_strings_size(ids); i++)
+		printf("%s\n", cst_strings_get(ids, i));
+	return 0;
+}
+
+int run_create_storage_layer(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_id_maps_ struct id_maps maps = {0};
+	int code = id_maps_from_options(in, &maps);
+	if (code)
+		return code;
+	cst_layer_options options;
+	layer_options_from(in, &maps, &options);
+	char *id = NULL;
+	if (cst_storage_layer_create(in->store, &options, &id, &error) < 0)
+		return fail(in, error);
+	if (is_on(in, OPT_JSON))
+		json_print_string(id);
+	else
+		fputs(id, stdout);
+	putchar('\n');
+	cst_free(id);
+	return 0;
+}

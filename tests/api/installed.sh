@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The library as somebody gets it who only has the installed files: every header by itself, as C99 and as C++, the examples
+# compiled with what pkg-config says, against the shared and the static library, and run.
+. "$(dirname "$0")/../lib.sh"
+lacking=$(lacks_command cc meson pkg-config tar)
+if [ -n "$lacking" ]; then
+	skip "an installed library" "$lacking" 4
+	finish
+fi
+prefix=$WORK/prefix
+if ! case_ "it can be installed" env DESTDIR="$prefix" meson install -C "$BUILD" --no-rebuild --quiet; then
+	finish
+fi
+folder=$(dirname "$(find "$prefix" -name libcstorage.pc)")
+library=$(dirname "$folder")
+include=$(dirname "$(find "$prefix" -type d -path '*/include/cstorage')")
+export PKG_CONFIG_SYSROOT_DIR=$prefix PKG_CONFIG_PATH=$folder LD_LIBRARY_PATH=$library
+sanitizers=$(nm -D "$library/libcstorage.so.0" 2>/dev/null | grep -oE '__(asan|tsan)_init' | sort -u | sed 's/__asan_init/-fsanitize=address,undefined/; s/__tsan_init/-fsanitize=thread/')
+
+# ---- headers ----
+for header in "$include"/cstorage/*.h; do
+	name=$(basename "$header")
+	printf '#include <cstorage/%s>\nint main(void);\nint main(void)\n{\n\treturn 0;\n}\n' "$name" >"$WORK/header.c"
+	case_ "$name alone, C99" cc -std=c99 -pedantic -Wall -Wextra -Wstrict-prototypes -Wundef -Werror -I"$include" -fsyntax-only "$WORK/header.c"
+	if [ -z "$(lacks_command c++)" ]; then
+		case_ "$name alone, C++" c++ -x c++ -std=c++11 -pedantic -Wall -Wextra -Werror -I"$include" -fsyntax-only "$WORK/header.c"
+	else
+		skip "$name alone, C++" "$(lacks_command c++)"
+	fi
+done
+# Each struct with an _INIT macro can be made with it.
+{
+	echo '#include <cstorage/cstorage.h>'
+	echo 'int main(void)'
+	echo '{'
+	sed -n 's/^#define CST_\([A-Z_]*\)_INIT .*/\1/p' "$include"/cstorage/*.h | while read -r name; do
+		lower=$(printf %s "$name" | tr A-Z a-z)
+		printf '\tcst_%s %s = CST_%s_INIT;\n\tif (%s.size != sizeof(%s)) return 1;\n' "$lower" "$lower" "$name" "$lower" "$lower"
+	done
+	echo '	return 0;'
+	echo '}'
+} >"$WORK/init.c"
+case_ "_INIT macros, C99" sh -c "cc -std=c99 -pedantic -Wall -Wextra -Werror -I'$include' '$WORK/init.c' -o '$WORK/init' && '$WORK/init'"
+[ -n "$(lacks_command c++)" ] || case_ "_INIT macros, C++" c++ -x c++ -std=c++20 -Wall -Werror -I"$include" -fsyntax-only "$WORK/init.c"
+
+# ---- examples ----
+compile() { # NAME: with the shared library, as the comment on top of the example says
+	cc $sanitizers -std=c99 -D_POSIX_C_SOURCE=200809L -pedantic -Wall -Wextra -Werror "$TOP/examples/$1.c" \
+		$(pkg-config --cflags --libs libcstorage) -o "$WORK/$1"
+}
+compile_static() {
+	cc $sanitizers -std=c99 -D_POSIX_C_SOURCE=200809L "$TOP/examples/$1.c" $(pkg-config --cflags libcstorage) "$library/libcstorage.a" \
+		$(pkg-config --static --libs libcstorage | sed 's/-lcstorage//') -o "$WORK/$1-static"
+}
+tree=$WORK/tree
+mkdir -p "$tree/etc"
+echo box >"$tree/etc/hostname"
+tar -C "$tree" -cf "$WORK/layer.tar" .
+gzip -k "$WORK/layer.tar"
+live() { # PROGRAM DRIVER LAYER: the whole life of a layer, and nothing is left of it
+	rm -rf "$WORK/store"
+	"$1" "$WORK/store" "$3" "$WORK/changes.tar" "$2" >"$WORK/said" 2>&1 || { cat "$WORK/said"; return 1; }
+	grep -q '^  DiffID   sha256:' "$WORK/said" && grep -q 'name     localhost/example:latest' "$WORK/said" || { cat "$WORK/said"; return 1; }
+	[ "$(tar -xOf "$WORK/changes.tar" hello)" = "hello from the container" ] || return 1
+	[ -z "$(find "$WORK/store/root" -name hostname)" ]
+}
+for name in import-and-run list-json; do
+	[ -e "$TOP/examples/$name.c" ] || fail "there is no example $name"
+	case_ "$name compiles" compile $name
+	case_ "$name compiles, static" compile_static $name
+done
+case_ "the life of a layer, vfs" live "$WORK/import-and-run" vfs "$WORK/layer.tar"
+case_ "the life of a layer, vfs, static, compressed" live "$WORK/import-and-run-static" vfs "$WORK/layer.tar.gz"
+lacking=$(lacks_overlay)
+if [ -z "$lacking" ]; then
+	case_ "the life of a layer, overlay" live "$WORK/import-and-run" overlay "$WORK/layer.tar"
+else
+	skip "the life of a layer, overlay" "$lacking"
+fi
+says_why() { ! "$WORK/import-and-run" "$WORK/store" "$TOP/README.md" "$WORK/changes.tar" vfs >/dev/null 2>"$WORK/said" && grep -q . "$WORK/said"; }
+case_ "what is no tar is refused with a message" says_why
+
+listed() {
+	set -e
+	"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs import-layer -i one -n first -f "$WORK/layer.tar" 2>/dev/null ||
+		"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs create-layer -i one -n first
+	"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs create-image -i two -n second one
+	"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs create-container -i three -n third second
+	"$WORK/list-json" "$WORK/store" "$WORK/run" vfs >"$WORK/list.json"
+	python3 - "$WORK/list.json" <<-X
+		import json, sys
+		all = json.load(open(sys.argv[1]))
+		assert [x["id"] for x in all["images"]] == ["two"] and all["images"][0]["layer"] == "one", all
+		assert all["containers"][0]["names"] == ["third"] and all["containers"][0]["image"] == "two", all
+		assert {x["id"] for x in all["layers"]} == {"one", all["containers"][0]["layer"]}, all
+	X
+}
+rm -rf "$WORK/store"
+if [ -z "$(lacks_command python3)" ]; then
+	case_ "the lists as JSON" bash -c "$(declare -f listed); WORK='$WORK' OURS='$OURS' listed"
+else
+	skip "the lists as JSON" "$(lacks_command python3)"
+fi
+finish

@@ -1,0 +1,783 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The library as a caller sees it: public functions only, on a store of its own, with vfs and,
+ * where it can be mounted, overlay. What each error is called (docs/format/store.md, "Error
+ * values"), that out-parameters stay as they were on failure, and many threads on one handle.
+ */
+#include "tar_build.h"
+#include "test.h"
+#include <cstorage/cstorage.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+DEFINE_CLEANUP(cst_store *, cst_store_close)
+DEFINE_CLEANUP(cst_layer *, cst_layer_free)
+DEFINE_CLEANUP(cst_image *, cst_image_free)
+DEFINE_CLEANUP(cst_container *, cst_container_free)
+DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
+DEFINE_CLEANUP(cst_image_list *, cst_image_list_free)
+DEFINE_CLEANUP(cst_container_list *, cst_container_list_free)
+DEFINE_CLEANUP(cst_strings *, cst_strings_free)
+DEFINE_CLEANUP(cst_changes *, cst_changes_free)
+DEFINE_CLEANUP(cst_lock *, cst_lock_free)
+
+#define DIGEST "sha256:2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
+
+/* ---- a store with something in it ---- */
+
+struct api {
+	struct test_dir dir;
+	char root[96], run[96];
+	const char *driver;
+	cst_store *store;
+	struct strbuf tar;
+};
+
+static int open_store(const struct api *api, bool read_only, cst_store **store, cst_error **error)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.read_only = read_only;
+	return cst_store_open(&options, store, error);
+}
+
+static int create_layer(const struct api *api, const char *id, const char *parent, const char *name,
+                        cst_layer **layer)
+{
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
+	cst_source source = cst_source_memory(&memory);
+	options.id = id;
+	options.parent = parent;
+	options.names = &name;
+	options.n_names = name ? 1 : 0;
+	return cst_layer_create(api->store, &options, parent ? NULL : &source, layer, NULL);
+}
+
+static int create_image(const struct api *api, const char *id, const char *layer, const char *name)
+{
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	cst_data_item data = {.key = "config", .data = "{}", .data_size = 2};
+	options.id = id;
+	options.layer = layer;
+	options.names = &name;
+	options.n_names = name ? 1 : 0;
+	options.data = &data;
+	options.n_data = 1;
+	return cst_image_create(api->store, &options, NULL, NULL);
+}
+
+static int create_container(const struct api *api, const char *id, const char *image,
+                            const char *name)
+{
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	options.id = id;
+	options.image = image;
+	options.layer = "box-layer";
+	options.names = &name;
+	options.n_names = name ? 1 : 0;
+	return cst_container_create(api->store, &options, NULL, NULL);
+}
+
+/* base <- top; image `image` on top; container `box` of it with the layer `box-layer`. */
+static void fill(const struct api *api)
+{
+	assert_int_equal(create_layer(api, "base", NULL, "base-name", NULL), 0);
+	assert_int_equal(create_layer(api, "top", "base", NULL, NULL), 0);
+	assert_int_equal(create_image(api, "image", "top", "image-name"), 0);
+	assert_int_equal(create_container(api, "box", "image", "box-name"), 0);
+}
+
+static int set_up(void **state, const char *driver)
+{
+	struct api *api = calloc(1, sizeof(*api));
+	cst_error *error = NULL;
+	*state = api;
+	api->driver = driver;
+	api->dir = test_dir_make();
+	snprintf(api->root, sizeof(api->root), "%s/root", api->dir.path);
+	snprintf(api->run, sizeof(api->run), "%s/run", api->dir.path);
+	TAR_ADD(&api->tar, .name = "etc/", .type = '5', .mode = 0755, .uid = getuid(),
+	        .gid = getgid());
+	TAR_ADD(&api->tar, .name = "etc/hostname", .data = "box\n", .len = 4, .uid = getuid(),
+	        .gid = getgid());
+	tar_add_end(&api->tar);
+	if (open_store(api, false, &api->store, &error) < 0)
+		print_message("%s: %s\n", driver, cst_error_message(error));
+	cst_error_free(error);
+	return 0;
+}
+
+static int set_up_vfs(void **state)
+{
+	return set_up(state, "vfs");
+}
+
+static int set_up_overlay(void **state)
+{
+	return set_up(state, "overlay");
+}
+
+static int tear_down(void **state)
+{
+	struct api *api = *state;
+	if (api->store)
+		(void)cst_store_shutdown(api->store, true, NULL, NULL);
+	cst_store_close(api->store);
+	strbuf_free(&api->tar);
+	test_dir_remove(&api->dir);
+	free(api);
+	return 0;
+}
+
+/* The store of this test; what cannot be mounted is not tested. */
+static struct api *api_of(void **state)
+{
+	struct api *api = *state;
+	if (!api->store && streq(api->driver, "overlay"))
+		skip_because("no overlay store can be opened here");
+	assert_non_null(api->store);
+	return api;
+}
+
+/* ---- errors ---- */
+
+static void test_open_errors(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_store *store = (cst_store *)0x1;
+	_cleanup_error_ cst_error *error = NULL;
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	assert_int_equal(cst_store_open(&options, &store, &error), CST_EINCOMPLETE_OPTIONS);
+	assert_string_equal(cst_error_message(error), "no storage runroot or graphroot specified: "
+	                                              "missing necessary StoreOptions");
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = "no-such-driver";
+	assert_int_equal(cst_store_open(&options, &store, NULL), CST_ENOTSUP);
+	options.driver = api->driver;
+	options.driver_options = (const char *const[]){"no-such-option=1"};
+	options.n_driver_options = 1;
+	assert_int_not_equal(cst_store_open(&options, &store, NULL), 0);
+	assert_ptr_equal(store, (cst_store *)0x1);
+}
+
+static void test_unknown(void **state)
+{
+	cst_store *store = api_of(state)->store;
+	cst_layer *layer = NULL;
+	cst_image *image = NULL;
+	cst_container *container = NULL;
+	char *text = NULL;
+	int count = 77;
+	int64_t size = 77;
+	assert_int_equal(cst_store_layer(store, "x", &layer, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_image(store, "x", &image, NULL), CST_EIMAGE_UNKNOWN);
+	assert_int_equal(cst_store_container(store, "x", &container, NULL), CST_ECONTAINER_UNKNOWN);
+	assert_int_equal(cst_store_lookup(store, "x", &text, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_metadata(store, "x", &text, NULL), CST_ENOT_AN_ID);
+	assert_int_equal(cst_store_set_metadata(store, "x", "", NULL), CST_ENOT_AN_ID);
+	assert_int_equal(cst_store_set_names(store, "x", NULL, 0, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_mount(store, "x", NULL, &text, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_mounted(store, "x", &count, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_delete(store, "x", NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_layer_delete(store, "x", NULL), CST_ENOT_A_LAYER);
+	assert_int_equal(cst_image_delete(store, "x", true, NULL, NULL), CST_ENOT_AN_IMAGE);
+	assert_int_equal(cst_container_delete(store, "x", NULL), CST_ENOT_A_CONTAINER);
+	assert_int_equal(cst_layer_size(store, "x", &size, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_image_size(store, "x", &size, NULL), CST_EIMAGE_UNKNOWN);
+	assert_int_equal(cst_container_size(store, "x", &size, NULL), CST_ECONTAINER_UNKNOWN);
+	assert_int_equal(cst_container_directory(store, "x", &text, NULL), CST_ECONTAINER_UNKNOWN);
+	assert_false(cst_store_exists(store, "x"));
+	assert_null(layer);
+	assert_null(image);
+	assert_null(container);
+	assert_null(text);
+	assert_int_equal(count, 77);
+	assert_int_equal(size, 77);
+}
+
+static void test_duplicates(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_layer *layer = NULL;
+	fill(api);
+	assert_int_equal(create_layer(api, "base", NULL, NULL, &layer), CST_EDUPLICATE_ID);
+	assert_int_equal(create_layer(api, "new", NULL, "base-name", &layer), CST_EDUPLICATE_NAME);
+	assert_int_equal(create_layer(api, "new", "nothing", NULL, &layer), CST_ELAYER_UNKNOWN);
+	assert_int_equal(create_layer(api, "new", "box-layer", NULL, &layer),
+	                 CST_EPARENT_IS_CONTAINER);
+	assert_int_equal(create_layer(api, "../new", NULL, NULL, &layer), CST_EINVAL);
+	assert_int_equal(create_image(api, "image", "top", NULL), CST_EDUPLICATE_ID);
+	assert_int_equal(create_image(api, "new", "top", "image-name"), CST_EDUPLICATE_NAME);
+	assert_int_equal(create_image(api, "new", "nothing", NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(create_container(api, "box", "image", NULL), CST_EDUPLICATE_ID);
+	assert_int_equal(create_container(api, "new", "image", "box-name"), CST_EDUPLICATE_NAME);
+	assert_int_equal(create_container(api, "new", "nothing", NULL), CST_EIMAGE_UNKNOWN);
+	assert_null(layer);
+	assert_false(cst_store_exists(api->store, "new"));
+}
+
+static void test_in_use(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_store *store = api->store;
+	_cleanup_(cst_strings_freep) cst_strings *gone = NULL;
+	_cleanup_error_ cst_error *error = NULL;
+	fill(api);
+	assert_int_equal(cst_layer_delete(store, "base", &error), CST_ELAYER_HAS_CHILDREN);
+	assert_non_null(strstr(cst_error_message(error), "layer has children"));
+	assert_int_equal(cst_layer_delete(store, "box-layer", NULL), CST_ELAYER_USED_BY_CONTAINER);
+	assert_int_equal(cst_image_delete(store, "image-name", true, &gone, NULL),
+	                 CST_EIMAGE_USED_BY_CONTAINER);
+	assert_null(gone);
+	assert_int_equal(cst_container_delete(store, "box-name", NULL), 0);
+	assert_false(cst_store_exists(store, "box-layer"));
+	assert_int_equal(cst_layer_delete(store, "top", NULL), CST_ELAYER_USED_BY_IMAGE);
+	assert_int_equal(cst_image_delete(store, "image", false, &gone, NULL), 0);
+	assert_int_equal(cst_strings_size(gone), 2);
+	assert_string_equal(cst_strings_get(gone, 0), "top");
+	assert_true(cst_store_exists(store, "image"));
+	assert_int_equal(cst_image_delete(store, "image", true, NULL, NULL), 0);
+	assert_false(cst_store_exists(store, "base"));
+}
+
+static void test_bad_containers(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	cst_idmap overlapping[] = {{0, 1000, 10}, {5, 2000, 10}};
+	fill(api);
+	options.image = "image";
+	options.uid_map = options.gid_map = overlapping;
+	options.n_uid_map = options.n_gid_map = 2;
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL),
+	                 CST_EINVALID_MAPPINGS);
+	options.n_uid_map = options.n_gid_map = 0;
+	options.mount_label = "label";
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_EINVAL);
+}
+
+static void test_data(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_store *store = api->store;
+	void *data = NULL;
+	char *digest = NULL;
+	size_t n = 0;
+	int64_t size = 0;
+	fill(api);
+	for (enum cst_kind kind = CST_KIND_LAYER; kind <= CST_KIND_CONTAINER; kind++) {
+		const char *id = kind == CST_KIND_LAYER   ? "base"
+		                 : kind == CST_KIND_IMAGE ? "image"
+		                                          : "box";
+		assert_int_equal(cst_data_set(store, kind, id, "", "x", 1, NULL),
+		                 CST_EINVALID_BIG_DATA_NAME);
+		assert_int_equal(cst_data_get(store, kind, id, "", &data, &n, NULL),
+		                 CST_EINVALID_BIG_DATA_NAME);
+		assert_int_equal(cst_data_get(store, kind, id, "none", &data, &n, NULL),
+		                 CST_EDATA_UNKNOWN);
+		assert_int_equal(cst_data_size(store, kind, id, "none", &size, NULL),
+		                 CST_ESIZE_UNKNOWN);
+		assert_int_equal(cst_data_digest(store, kind, id, "none", &digest, NULL),
+		                 CST_EDIGEST_UNKNOWN);
+		assert_null(data);
+		assert_null(digest);
+		assert_int_equal(cst_data_set(store, kind, id, "a/b", "xyz", 3, NULL), 0);
+		assert_int_equal(cst_data_get(store, kind, id, "a/b", &data, &n, NULL), 0);
+		assert_int_equal(n, 3);
+		assert_memory_equal(data, "xyz", 3);
+		cst_free(data);
+		data = NULL;
+	}
+	assert_int_equal(cst_data_size(store, CST_KIND_CONTAINER, "box", "a/b", &size, NULL), 0);
+	assert_int_equal(size, 3);
+	assert_int_equal(cst_data_get(store, (enum cst_kind)99, "x", "", &data, &n, NULL),
+	                 CST_EINVAL);
+	assert_int_equal(cst_data_get(store, (enum cst_kind)99, "x", "y", &data, &n, NULL),
+	                 CST_EINVAL);
+	assert_int_equal(cst_data_set(store, (enum cst_kind)99, "x", "", "", 0, NULL), CST_EINVAL);
+	assert_int_equal(cst_data_get(store, CST_KIND_IMAGE, "x", "y", &data, &n, NULL),
+	                 CST_EIMAGE_UNKNOWN);
+}
+
+/* Every call that would change something says so, and changes nothing. */
+static void test_read_only(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_store_closep) cst_store *store = NULL;
+	_cleanup_(cst_lock_freep) cst_lock *lock = NULL;
+	const char *name = "new";
+	char *path = NULL;
+	fill(api);
+	assert_int_equal(open_store(api, true, &store, NULL), 0);
+	assert_true(cst_store_exists(store, "image-name"));
+	cst_layer_options layer = CST_LAYER_OPTIONS_INIT;
+	cst_image_options image = CST_IMAGE_OPTIONS_INIT;
+	cst_container_options container = CST_CONTAINER_OPTIONS_INIT;
+	assert_int_equal(cst_layer_create(store, &layer, NULL, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_image_create(store, &image, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_container_create(store, &container, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_layer_delete(store, "base", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_image_delete(store, "image", true, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_container_delete(store, "box", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_delete(store, "box", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_wipe(store, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_set_names(store, "base", &name, 1, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_set_metadata(store, "base", "", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_data_set(store, CST_KIND_IMAGE, "image", "k", "", 0, NULL),
+	                 CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_mount(store, "box", NULL, &path, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_shutdown(store, false, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_digest_lock(store, DIGEST, &lock, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_directory_file_set(store, CST_KIND_CONTAINER, "box", CST_DIRECTORY,
+	                                        "f", "", 0, NULL),
+	                 CST_ESTORE_READ_ONLY);
+	assert_null(path);
+}
+
+static void test_parent_owners(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	cst_idmap map = {.container_id = 0, .host_id = 100000, .size = 1000};
+	uint32_t *uids = NULL, *gids = NULL;
+	size_t n_uids = 0, n_gids = 0;
+	if (geteuid() != 0)
+		skip_because("not root");
+	options.id = "mapped";
+	options.uid_map = options.gid_map = &map;
+	options.n_uid_map = options.n_gid_map = 1;
+	assert_int_equal(cst_layer_create(api->store, &options, NULL, NULL, NULL), 0);
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	const cst_idmap *recorded;
+	assert_int_equal(cst_store_layer(api->store, "mapped", &layer, NULL), 0);
+	int r = cst_layer_parent_owners(api->store, "mapped", &uids, &n_uids, &gids, &n_gids, NULL);
+	/* a driver that maps at mount time records no map, and then there is nothing to tell */
+	assert_int_equal(r, cst_layer_uid_map(layer, &recorded) ? CST_ELAYER_NOT_MOUNTED : 0);
+	assert_int_equal(n_uids, 0);
+	cst_free(uids);
+	cst_free(gids);
+}
+
+static void test_mounting(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_store *store = api->store;
+	_cleanup_(cst_strings_freep) cst_strings *mounted = NULL;
+	char *path = NULL;
+	int count = 0;
+	bool still = true;
+	fill(api);
+	assert_int_equal(cst_store_mount(store, "box-name", NULL, &path, NULL), 0);
+	_cleanup_free_ char *file = path_join(path, "etc/hostname");
+	assert_int_equal(access(file, R_OK), 0);
+	cst_free(path);
+	assert_int_equal(cst_store_mount(store, "box", NULL, &path, NULL), 0);
+	cst_free(path);
+	assert_int_equal(cst_store_mounted(store, "box", &count, NULL), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(cst_store_shutdown(store, false, &mounted, NULL),
+	                 CST_ELAYER_USED_BY_CONTAINER);
+	assert_int_equal(cst_strings_size(mounted), 1);
+	assert_string_equal(cst_strings_get(mounted, 0), "box-layer");
+	assert_int_equal(cst_store_unmount(store, "box", false, &still, NULL), 0);
+	assert_true(still);
+	assert_int_equal(cst_store_unmount(store, "box", false, &still, NULL), 0);
+	assert_false(still);
+	assert_int_equal(cst_store_mounted(store, "box", &count, NULL), 0);
+	assert_int_equal(count, 0);
+}
+
+/* ---- reading back ---- */
+
+static void test_lookup(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_layer_list_freep) cst_layer_list *layers = NULL;
+	_cleanup_(cst_layer_freep) cst_layer *base = NULL;
+	_cleanup_(cst_changes_freep) cst_changes *changes = NULL;
+	cst_store *store = api->store;
+	char *id = NULL;
+	fill(api);
+	assert_int_equal(cst_store_lookup(store, "image-n", &id, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_lookup(store, "ima", &id, NULL), 0);
+	assert_string_equal(id, "image");
+	cst_free(id);
+	assert_int_equal(cst_store_layer(store, "base-name", &base, NULL), 0);
+	assert_int_equal(
+	        cst_store_layers_by_diff_digest(store, cst_layer_diff_digest(base), &layers, NULL),
+	        0);
+	assert_int_equal(cst_layer_list_size(layers), 1);
+	cst_layer_list *none = NULL;
+	assert_int_equal(cst_store_layers_by_toc_digest(store, DIGEST, &none, NULL),
+	                 CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_layers_by_toc_digest(store, "sha256:no", &none, NULL),
+	                 CST_EINVAL);
+	assert_null(none);
+	assert_int_equal(cst_layer_changes(store, NULL, "base", &changes, NULL), 0);
+	assert_int_equal(cst_changes_size(changes), 2);
+}
+
+static void test_diff(void **state)
+{
+	const struct api *api = api_of(state);
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	int64_t size = 0;
+	fill(api);
+	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, NULL), 0);
+	assert_int_equal(memory.size, api->tar.len);
+	assert_memory_equal(memory.data, api->tar.data, api->tar.len);
+	assert_int_equal(cst_layer_size(api->store, "base", &size, NULL), 0);
+	assert_int_equal(size, api->tar.len);
+	free(memory.data);
+}
+
+static int refuse(void *userdata, const void *data, size_t size, cst_error **error)
+{
+	return userdata ? cst_error_set(error, CST_EIO_CALLBACK, ENOSPC, "my disk is full") : -1;
+}
+
+static int64_t break_off(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	return cst_error_set(error, CST_EIO_CALLBACK, EPIPE, "my network is gone");
+}
+
+static int64_t say_nothing(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	int *calls = userdata;
+	if ((*calls)++ == 0) { /* a whole header first */
+		memset(buffer, 0, MIN(size, (size_t)512));
+		return (int64_t)MIN(size, (size_t)512);
+	}
+	return -1;
+}
+
+static int64_t lie(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	return (int64_t)size + 1;
+}
+
+static int cancel(const cst_progress_state *progress, void *userdata)
+{
+	return 1;
+}
+
+static void test_callbacks(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_error_ cst_error *error = NULL;
+	cst_sink sink = {.write = refuse, .userdata = &sink};
+	fill(api);
+	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, &error),
+	                 CST_EIO_CALLBACK);
+	assert_non_null(strstr(cst_error_message(error), "my disk is full"));
+	assert_int_equal(cst_error_errno(error), ENOSPC);
+	cst_error_free(steal_ptr(&error));
+	sink.userdata = NULL; /* fails without saying why */
+	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, &error),
+	                 CST_EIO_CALLBACK);
+	cst_error_free(steal_ptr(&error));
+
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	cst_source source = {.read = break_off};
+	options.id = "new";
+	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, &error),
+	                 CST_EIO_CALLBACK);
+	assert_non_null(strstr(cst_error_message(error), "my network is gone"));
+	int calls = 0;
+	source = (cst_source){.read = say_nothing, .userdata = &calls};
+	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	                 CST_EIO_CALLBACK);
+	source = (cst_source){.read = lie};
+	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	                 CST_EIO_CALLBACK);
+	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
+	cst_progress progress = {.callback = cancel};
+	source = cst_source_memory(&memory);
+	options.progress = &progress;
+	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	                 CST_ECANCELED);
+	memory = (cst_memory){.data = api->tar.data, .size = 700};
+	options.progress = NULL;
+	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL), CST_EARCHIVE);
+	assert_false(cst_store_exists(api->store, "new"));
+}
+
+static void test_snapshot(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_layer_list_freep) cst_layer_list *layers = NULL;
+	_cleanup_(cst_image_list_freep) cst_image_list *images = NULL;
+	_cleanup_(cst_container_list_freep) cst_container_list *containers = NULL;
+	fill(api);
+	assert_int_equal(cst_store_snapshot(api->store, &layers, &images, &containers, NULL), 0);
+	assert_int_equal(cst_layer_list_size(layers), 3);
+	assert_int_equal(cst_image_list_size(images), 1);
+	assert_int_equal(cst_container_list_size(containers), 1);
+	cst_image_list_free(steal_ptr(&images));
+	assert_int_equal(cst_store_snapshot(api->store, NULL, &images, NULL, NULL), 0);
+	assert_string_equal(cst_image_id(cst_image_list_get(images, 0)), "image");
+	assert_int_equal(cst_store_snapshot(api->store, NULL, NULL, NULL, NULL), 0);
+}
+
+static void test_settings(void **state)
+{
+	cst_store *store = api_of(state)->store;
+	_cleanup_(cst_strings_freep) cst_strings *options = NULL;
+	const cst_idmap *map;
+	assert_int_equal(cst_store_driver_options(store, &options, NULL), 0);
+	assert_int_equal(cst_strings_size(options), 0);
+	assert_int_equal(cst_store_uid_map(store, &map), 0);
+	assert_int_equal(cst_store_gid_map(store, &map), 0);
+}
+
+static void test_digest_lock(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_lock_freep) cst_lock *lock = NULL, *other = NULL, *none = NULL;
+	_cleanup_free_ char *wanted = str_printf("%s/%s-locks/%s", api->run, api->driver, DIGEST);
+	assert_int_equal(cst_store_digest_lock(api->store, "../../x", &none, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_digest_lock(api->store, DIGEST, &lock, NULL), 0);
+	assert_int_equal(cst_store_digest_lock(api->store, DIGEST, &other, NULL), 0);
+	assert_string_equal(cst_lock_path(lock), wanted);
+	assert_int_equal(cst_lock_lock(lock, CST_LOCK_WRITE, NULL), 0);
+	assert_int_equal(cst_lock_try(other, CST_LOCK_WRITE, NULL), CST_EBUSY);
+	cst_lock_unlock(lock);
+	assert_null(none);
+}
+
+/* ---- files in private directories ---- */
+
+static int file_set(const struct api *api, enum cst_kind kind, const char *file, const char *text)
+{
+	return cst_directory_file_set(api->store, kind, kind == CST_KIND_IMAGE ? "image" : "box",
+	                              CST_DIRECTORY, file, text, strlen(text), NULL);
+}
+
+static int file_get(const struct api *api, const char *file, void **data, cst_error **error)
+{
+	size_t size;
+	return cst_directory_file_get(api->store, CST_KIND_CONTAINER, "box-name", CST_DIRECTORY,
+	                              file, data, &size, error);
+}
+
+static void test_directory_files(void **state)
+{
+	const struct api *api = api_of(state);
+	void *data = NULL;
+	size_t size = 0;
+	fill(api);
+	assert_int_equal(file_set(api, CST_KIND_CONTAINER, "a/b/file", "one"), 0);
+	assert_int_equal(file_set(api, CST_KIND_CONTAINER, "a/b/file", "other"), 0);
+	assert_int_equal(file_get(api, "a/b/file", &data, NULL), 0);
+	assert_string_equal(data, "other");
+	cst_free(data);
+	assert_int_equal(file_set(api, CST_KIND_IMAGE, "file", "of the image"), 0);
+	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_CONTAINER, "box",
+	                                        CST_RUN_DIRECTORY, "r", "run", 3, NULL),
+	                 0);
+	assert_int_equal(cst_directory_file_get(api->store, CST_KIND_CONTAINER, "box",
+	                                        CST_RUN_DIRECTORY, "r", &data, &size, NULL),
+	                 0);
+	assert_int_equal(size, 3);
+	cst_free(data);
+	data = NULL;
+	assert_int_equal(file_get(api, "none", &data, NULL), CST_EDATA_UNKNOWN);
+	assert_int_equal(file_get(api, "a/b", &data, NULL), CST_EINVAL);
+	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_LAYER, "base", CST_DIRECTORY,
+	                                        "f", "", 0, NULL),
+	                 CST_EINVAL);
+	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_IMAGE, "image",
+	                                        (enum cst_directory)5, "f", "", 0, NULL),
+	                 CST_EINVAL);
+	assert_null(data);
+}
+
+static void test_directory_files_stay_inside(void **state)
+{
+	static const char *const bad[] = {"",   "/etc/x", "../x", "a/../../x",
+	                                  "a/", "a//b",   ".",    ".."};
+	const struct api *api = api_of(state);
+	char *path = NULL;
+	void *data = NULL;
+	fill(api);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(file_set(api, CST_KIND_CONTAINER, bad[i], "x"), CST_EINVAL);
+		assert_int_equal(file_get(api, bad[i], &data, NULL), CST_EINVAL);
+	}
+	assert_int_equal(cst_container_directory(api->store, "box", &path, NULL), 0);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(symlinkat(api->dir.path, fd, "out"), 0);
+	assert_int_equal(symlinkat("../../..", fd, "up"), 0);
+	assert_int_equal(symlinkat("/etc/hostname", fd, "link"), 0);
+	assert_int_equal(file_set(api, CST_KIND_CONTAINER, "out/x", "x"), CST_ESYS);
+	assert_int_equal(file_set(api, CST_KIND_CONTAINER, "up/x", "x"), CST_ESYS);
+	assert_int_equal(file_get(api, "link", &data, NULL), CST_ESYS);
+	assert_false(fs_exists(api->dir.fd, "x"));
+	assert_int_equal(file_set(api, CST_KIND_CONTAINER, "link", "mine"), 0); /* replaced */
+	assert_int_equal(file_get(api, "link", &data, NULL), 0);
+	assert_string_equal(data, "mine");
+	cst_free(data);
+	cst_free(path);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+	struct api *api;
+	int number, failed;
+	char message[256];
+};
+
+static int one_round(struct worker *worker, int round, cst_error **error)
+{
+	cst_store *store = worker->api->store;
+	char name[32], *id = NULL, *path = NULL;
+	const char *names = name;
+	cst_layer *layer = NULL;
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	cst_memory memory = {.data = worker->api->tar.data, .size = worker->api->tar.len};
+	cst_memory out = {0};
+	cst_source source = cst_source_memory(&memory);
+	cst_sink sink = cst_sink_memory(&out);
+	snprintf(name, sizeof(name), "w%d-%d", worker->number, round);
+	options.names = &names;
+	options.n_names = 1;
+	int r = cst_layer_create(store, &options, &source, &layer, error);
+	if (r == 0)
+		r = cst_store_lookup(store, name, &id, error);
+	if (r == 0)
+		r = cst_store_mount(store, id, NULL, &path, error);
+	if (r == 0)
+		r = cst_layer_diff(store, NULL, name, NULL, &sink, error);
+	if (r == 0)
+		r = cst_store_set_metadata(store, id, name, error);
+	if (r == 0)
+		r = cst_store_unmount(store, id, false, NULL, error);
+	if (r == 0 && round % 2)
+		r = cst_layer_delete(store, id, error);
+	cst_layer_free(layer);
+	cst_free(id);
+	cst_free(path);
+	free(out.data);
+	return r;
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+	cst_error *error = NULL;
+	for (int round = 0; round < 6 && worker->failed == 0; round++)
+		worker->failed = one_round(worker, round, &error);
+	if (error)
+		snprintf(worker->message, sizeof(worker->message), "%s", cst_error_message(error));
+	cst_error_free(error);
+	return NULL;
+}
+
+/* An image is made after its layer and goes before it: in no snapshot is it without. */
+static void *watch(void *arg)
+{
+	struct worker *worker = arg;
+	for (int round = 0; round < 40 && worker->failed == 0; round++) {
+		_cleanup_(cst_layer_list_freep) cst_layer_list *layers = NULL;
+		_cleanup_(cst_image_list_freep) cst_image_list *images = NULL;
+		_cleanup_(cst_container_list_freep) cst_container_list *containers = NULL;
+		worker->failed =
+		        cst_store_snapshot(worker->api->store, &layers, &images, &containers, NULL);
+		for (size_t i = 0; i < cst_image_list_size(images); i++) {
+			const char *top = cst_image_top_layer(cst_image_list_get(images, i));
+			bool found = false;
+			for (size_t j = 0; j < cst_layer_list_size(layers); j++)
+				found = found ||
+				        streq(top, cst_layer_id(cst_layer_list_get(layers, j)));
+			if (!found)
+				worker->failed = CST_ECORRUPT;
+		}
+	}
+	return NULL;
+}
+
+static void *make_and_delete_images(void *arg)
+{
+	struct worker *worker = arg;
+	for (int round = 0; round < 6 && worker->failed == 0; round++) {
+		worker->failed = create_layer(worker->api, "top", NULL, NULL, NULL);
+		if (worker->failed == 0)
+			worker->failed = create_image(worker->api, "image", "top", NULL);
+		if (worker->failed == 0)
+			worker->failed =
+			        cst_image_delete(worker->api->store, "image", true, NULL, NULL);
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	void *(*const jobs[])(void *) = {work, work, work, watch, make_and_delete_images};
+	struct api *api = api_of(state);
+	struct worker workers[ARRAY_SIZE(jobs)] = {0};
+	pthread_t threads[ARRAY_SIZE(jobs)];
+	_cleanup_(cst_layer_list_freep) cst_layer_list *layers = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		workers[i] = (struct worker){.api = api, .number = (int)i};
+		assert_int_equal(pthread_create(&threads[i], NULL, jobs[i], &workers[i]), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		if (workers[i].failed)
+			print_message("worker %zu: %d %s\n", i, workers[i].failed,
+			              workers[i].message);
+		assert_int_equal(workers[i].failed, 0);
+	}
+	assert_int_equal(cst_store_layers(api->store, &layers, NULL), 0);
+	assert_int_equal(cst_layer_list_size(layers), 3 * 3);
+}
+
+/* ---- both drivers ---- */
+
+static bool own_mounts(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+#define EACH(X)                             \
+	X(test_open_errors)                 \
+	X(test_unknown)                     \
+	X(test_duplicates)                  \
+	X(test_in_use)                      \
+	X(test_bad_containers)              \
+	X(test_data)                        \
+	X(test_read_only)                   \
+	X(test_parent_owners)               \
+	X(test_mounting)                    \
+	X(test_lookup)                      \
+	X(test_diff)                        \
+	X(test_callbacks)                   \
+	X(test_snapshot)                    \
+	X(test_settings)                    \
+	X(test_digest_lock)                 \
+	X(test_directory_files)             \
+	X(test_directory_files_stay_inside) \
+	X(test_threads)
+#define ON_VFS(f)     cmocka_unit_test_setup_teardown(f, set_up_vfs, tear_down),
+#define ON_OVERLAY(f) {#f " on overlay", f, set_up_overlay, tear_down, NULL},
+
+int main(void)
+{
+	const struct CMUnitTest vfs[] = {EACH(ON_VFS)};
+	const struct CMUnitTest overlay[] = {EACH(ON_OVERLAY)};
+	int failed = cmocka_run_group_tests_name("api on vfs", vfs, NULL, NULL);
+	if (own_mounts())
+		failed += cmocka_run_group_tests_name("api on overlay", overlay, NULL, NULL);
+	return failed;
+}
