@@ -345,7 +345,7 @@ const struct command commands[] = {
 	{{"version"}, "", "Return containers-storage version information",
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE, run_version},
 	{{"wipe"}, "", "Wipe all layers, images, and containers",
-	 WITH(json_only), 0, 0, GROUP_STORE, 0, run_wipe},
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_PROGRESS, run_wipe},
 	{{"df"}, "[LayerOrImageOrContainerNameOrID [...]]", "Show what takes how much room on the disk",
 	 WITH(json_only), 0, ANY, GROUP_STORE, COMMAND_OURS | COMMAND_PROGRESS, run_df},
 	{{"inspect"}, ANY_KIND, "Show all there is to know of a layer, image or container as JSON",

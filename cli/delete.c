@@ -5,13 +5,13 @@
 #include <string.h>
 
 struct outcome {
-	char *message; /* NULL: deleted */
+	cst_error *error; /* NULL: deleted */
 	cst_strings *layers;
 };
 
 static void outcome_done(struct outcome *outcome)
 {
-	free(outcome->message);
+	cst_error_free(outcome->error);
 	cst_strings_free(outcome->layers);
 }
 #define _cleanup_outcome_ __attribute__((cleanup(outcome_done)))
@@ -19,49 +19,35 @@ static void outcome_done(struct outcome *outcome)
 typedef void (*delete_function)(const struct invocation *in, const char *operand,
                                 struct outcome *outcome);
 
-static void set_outcome(struct outcome *outcome, int result, const cst_error *error)
-{
-	if (result < 0)
-		outcome->message = strdup(cst_error_message(error));
-}
-
 static void delete_any(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
-	_cleanup_error_ cst_error *error = NULL;
-	int result = cst_store_delete(in->store, operand, &error);
-	set_outcome(outcome, result, error);
+	(void)cst_store_delete(in->store, operand, &outcome->error);
 }
 
 static void delete_layer(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
-	_cleanup_error_ cst_error *error = NULL;
-	int result = cst_layer_delete(in->store, operand, &error);
-	set_outcome(outcome, result, error);
+	(void)cst_layer_delete(in->store, operand, &outcome->error);
 }
 
 static void delete_container(const struct invocation *in, const char *operand,
                              struct outcome *outcome)
 {
-	_cleanup_error_ cst_error *error = NULL;
-	int result = cst_container_delete(in->store, operand, &error);
-	set_outcome(outcome, result, error);
+	(void)cst_container_delete(in->store, operand, &outcome->error);
 }
 
 static void delete_image(const struct invocation *in, const char *operand, struct outcome *outcome)
 {
-	_cleanup_error_ cst_error *error = NULL;
-	int result = cst_image_delete(in->store, operand, !is_on(in, OPT_TEST), &outcome->layers,
-	                              &error);
-	set_outcome(outcome, result, error);
+	(void)cst_image_delete(in->store, operand, !is_on(in, OPT_TEST), &outcome->layers,
+	                       &outcome->error);
 }
 
 /* {"error":"...","deleted-layers":[...]}, each only if there is something to say. */
 static void print_image_outcome(const struct outcome *outcome)
 {
 	putchar('{');
-	if (outcome->message) {
+	if (outcome->error) {
 		fputs("\"error\":", stdout);
-		json_print_string(outcome->message);
+		json_print_string(cst_error_message(outcome->error));
 	} else if (cst_strings_size(outcome->layers) > 0) {
 		fputs("\"deleted-layers\":", stdout);
 		json_print_strings(outcome->layers, "[]");
@@ -71,8 +57,8 @@ static void print_image_outcome(const struct outcome *outcome)
 
 static void print_text_outcome(const char *operand, const struct outcome *outcome)
 {
-	if (outcome->message)
-		fprintf(stderr, "%s: %s\n", operand, outcome->message);
+	if (outcome->error)
+		fprintf(stderr, "%s: %s\n", operand, cst_error_message(outcome->error));
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
 		fprintf(stderr, "%s: %s\n", operand, cst_strings_get(outcome->layers, i));
 }
@@ -81,8 +67,10 @@ static void print_text_outcome(const char *operand, const struct outcome *outcom
 static void print_gnu_outcome(const struct invocation *in, const char *operand,
                               const struct outcome *outcome)
 {
-	if (outcome->message)
-		complain(in, "%s: %s", operand, outcome->message);
+	if (outcome->error) {
+		complain(in, "%s: %s", operand, cst_error_message(outcome->error));
+		hint(in, outcome->error);
+	}
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
 		printf("%s: %s\n", operand, cst_strings_get(outcome->layers, i));
 }
@@ -99,7 +87,7 @@ static int delete_for_text(const struct invocation *in, delete_function delete_o
 			print_text_outcome(in->operands[i], &outcome);
 		else
 			print_gnu_outcome(in, in->operands[i], &outcome);
-		code = outcome.message ? 1 : code;
+		code = outcome.error ? 1 : code;
 	}
 	return code;
 }
@@ -130,7 +118,7 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 			continue;
 		done[n].operand = in->operands[i];
 		delete_one(in, in->operands[i], &done[n].outcome);
-		code = done[n++].outcome.message ? 1 : code;
+		code = done[n++].outcome.error ? 1 : code;
 	}
 	qsort(done, n, sizeof(*done), by_operand);
 	putchar('{');
@@ -142,7 +130,9 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 		if (images)
 			print_image_outcome(&done[i].outcome);
 		else
-			json_print_string(done[i].outcome.message ? done[i].outcome.message : "");
+			json_print_string(done[i].outcome.error
+			                          ? cst_error_message(done[i].outcome.error)
+			                          : "");
 		outcome_done(&done[i].outcome);
 	}
 	fputs("}\n", stdout);

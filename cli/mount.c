@@ -6,8 +6,8 @@
 
 /* What became of one operand: all work is done before the first line is printed. */
 struct mount_result {
-	char *path;  /* of cst_store_mount */
-	char *error; /* NULL: success */
+	char *path;       /* of cst_store_mount */
+	cst_error *error; /* NULL: success */
 	bool mounted;
 };
 
@@ -15,7 +15,7 @@ static void results_free(struct mount_result *results, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		cst_free(results[i].path);
-		free(results[i].error);
+		cst_error_free(results[i].error);
 	}
 	free(results);
 }
@@ -36,15 +36,22 @@ static int any_failed(const struct mount_result *results, size_t n)
 	return 0;
 }
 
+static void complain_of(const struct invocation *in, const struct mount_result *result,
+                        const char *format, const char *operand)
+{
+	_cleanup_text_ char *what = NULL;
+	if (asprintf(&what, format, operand) < 0)
+		what = NULL;
+	complain(in, "%s %s", cst_error_message(result->error), what ? what : operand);
+	hint(in, result->error);
+}
+
 static void mount_one(const struct invocation *in, const char *id, struct mount_result *result)
 {
-	_cleanup_error_ cst_error *error = NULL;
 	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	options.label = text_of(in, OPT_LABEL);
-	int failed = (is_on(in, OPT_READ_ONLY) ? cst_image_mount : cst_store_mount)(
-	        in->store, id, &options, &result->path, &error);
-	if (failed < 0)
-		result->error = strdup(cst_error_message(error));
+	(void)(is_on(in, OPT_READ_ONLY) ? cst_image_mount : cst_store_mount)(
+	        in->store, id, &options, &result->path, &result->error);
 }
 
 static void print_mounts_json(const struct invocation *in, const struct mount_result *results)
@@ -55,7 +62,7 @@ static void print_mounts_json(const struct invocation *in, const struct mount_re
 		fputs(",\"mountpoint\":", stdout);
 		json_print_string(results[i].path ? results[i].path : "");
 		fputs(",\"error\":", stdout);
-		json_print_string(results[i].error ? results[i].error : "");
+		json_print_string(results[i].error ? cst_error_message(results[i].error) : "");
 		putchar('}');
 	}
 	fputs("]\n", stdout);
@@ -73,8 +80,7 @@ int run_mount(struct invocation *in)
 	} else {
 		for (size_t i = 0; i < in->n_operands; i++) {
 			if (results[i].error)
-				complain(in, "%s while mounting %s", results[i].error,
-				         in->operands[i]);
+				complain_of(in, &results[i], "while mounting %s", in->operands[i]);
 			if (results[i].path || in->personality == GO_STYLE)
 				printf("%s\n", results[i].path ? results[i].path : "");
 		}
@@ -93,7 +99,7 @@ static void print_states_json(const struct invocation *in, const struct mount_re
 		fputs(i ? ",{\"id\":" : "[{\"id\":", stdout);
 		json_print_string(in->operands[i]);
 		fputs(",\"error\":", stdout);
-		json_print_string(results[i].error ? results[i].error : "");
+		json_print_string(results[i].error ? cst_error_message(results[i].error) : "");
 		if (in->personality == GNU_STYLE)
 			printf(",\"mounted\":%s", results[i].mounted ? "true" : "false");
 		else if (show_mounted && results[i].mounted)
@@ -106,13 +112,15 @@ static void print_states_json(const struct invocation *in, const struct mount_re
 /* What is no layer or container may be an image; the first error is the one that counts. */
 static void unmount_one(const struct invocation *in, const char *id, struct mount_result *result)
 {
-	_cleanup_error_ cst_error *error = NULL;
+	cst_error *error = NULL;
 	bool force = is_on(in, OPT_FORCE);
 	if (cst_store_unmount(in->store, id, force, &result->mounted, &error) == 0) {
 		if (!result->mounted && !is_on(in, OPT_JSON))
 			printf("%s mountpoint unmounted\n", id);
 	} else if (cst_image_unmount(in->store, id, force, &result->mounted, NULL) < 0) {
-		result->error = strdup(cst_error_message(error));
+		result->error = error;
+	} else {
+		cst_error_free(error);
 	}
 }
 
@@ -128,8 +136,8 @@ int run_unmount(struct invocation *in)
 	} else {
 		for (size_t i = 0; i < in->n_operands; i++)
 			if (results[i].error)
-				complain(in, "%s while unmounting %s", results[i].error,
-				         in->operands[i]);
+				complain_of(in, &results[i], "while unmounting %s",
+				            in->operands[i]);
 	}
 	int code = any_failed(results, in->n_operands);
 	results_free(results, in->n_operands);
@@ -138,12 +146,9 @@ int run_unmount(struct invocation *in)
 
 static void ask_one(const struct invocation *in, const char *id, struct mount_result *result)
 {
-	_cleanup_error_ cst_error *error = NULL;
 	int count = 0;
-	if (cst_store_mounted(in->store, id, &count, &error) < 0) {
-		result->error = strdup(cst_error_message(error));
+	if (cst_store_mounted(in->store, id, &count, &result->error) < 0)
 		return;
-	}
 	result->mounted = count > 0;
 	if (result->mounted && !is_on(in, OPT_JSON))
 		printf("%s mounted\n", id);
@@ -161,8 +166,8 @@ int run_mounted(struct invocation *in)
 	} else {
 		for (size_t i = 0; i < in->n_operands; i++)
 			if (results[i].error)
-				complain(in, "%s checking if %s is mounted", results[i].error,
-				         in->operands[i]);
+				complain_of(in, &results[i], "checking if %s is mounted",
+				            in->operands[i]);
 	}
 	int code = any_failed(results, in->n_operands);
 	results_free(results, in->n_operands);

@@ -112,26 +112,37 @@ static int64_t now(void)
 	return time.tv_sec * SECOND + time.tv_nsec;
 }
 
+/* "[####......]  40%  0:12 left" */
+static void put_bar(char *text, size_t size, double part, double seconds)
+{
+	char bar[BAR_COLUMNS + 1];
+	size_t filled = (size_t)(part * BAR_COLUMNS);
+	memset(bar, '#', filled);
+	memset(bar + filled, '.', BAR_COLUMNS - filled);
+	bar[BAR_COLUMNS] = '\0';
+	double left = part > 0 ? seconds / part - seconds : 0;
+	unsigned minutes = left < 60 * 5999 ? (unsigned)(left / 60) : 5999;
+	snprintf(text, size, " [%s] %3.0f%%  %u:%02u left", bar, part * 100, minutes,
+	         (unsigned)left % 60);
+}
+
+/* Work that does not read or write a stream counts entries only. */
 static void show_bar(struct progress *progress, const cst_progress_state *state, uint64_t total,
                      double seconds)
 {
-	char done[SIZE_TEXT_MAX], rate[SIZE_TEXT_MAX], bar[BAR_COLUMNS + 1], rest[64] = "";
-	double per_second = seconds > 0 ? (double)state->bytes_done / seconds : 0;
-	size_text(done, (double)state->bytes_done);
-	size_text(rate, per_second);
-	if (total > 0 && state->bytes_done <= total) {
-		double part = (double)state->bytes_done / (double)total;
-		size_t filled = (size_t)(part * BAR_COLUMNS);
-		memset(bar, '#', filled);
-		memset(bar + filled, '.', BAR_COLUMNS - filled);
-		bar[BAR_COLUMNS] = '\0';
-		double left = per_second > 0 ? (double)(total - state->bytes_done) / per_second : 0;
-		unsigned minutes = left < 60 * 5999 ? (unsigned)(left / 60) : 5999;
-		snprintf(rest, sizeof(rest), " [%s] %3.0f%%  %u:%02u left", bar, part * 100,
-		         minutes, (unsigned)left % 60);
-	}
-	dprintf(progress->fd, "\r%s: %s  %s/s%s\033[K", state->what ? state->what : "", done, rate,
-	        rest);
+	char done[SIZE_TEXT_MAX], rate[SIZE_TEXT_MAX], rest[96] = "";
+	const char *what = state->what ? state->what : "";
+	bool by_bytes = total > 0 || state->bytes_done > 0;
+	uint64_t n = by_bytes ? state->bytes_done : state->entries_done;
+	total = by_bytes ? total : state->entries_total;
+	if (total > 0 && n <= total)
+		put_bar(rest, sizeof(rest), (double)n / (double)total, seconds);
+	if (by_bytes)
+		dprintf(progress->fd, "\r%s: %s  %s/s%s\033[K", what, size_text(done, (double)n),
+		        size_text(rate, seconds > 0 ? (double)n / seconds : 0), rest);
+	else
+		dprintf(progress->fd, "\r%s: %" PRIu64 " of %" PRIu64 "%s\033[K", what, n, total,
+		        rest);
 }
 
 static void show_json(struct progress *progress, const cst_progress_state *state, uint64_t total,

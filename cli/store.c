@@ -75,6 +75,7 @@ static int report(const struct invocation *in, int result, const cst_error *erro
 		putchar('\n');
 	} else if (result < 0) {
 		complain(in, "%s: %s", in->word, cst_error_message(error));
+		hint(in, error);
 	}
 	return result < 0 ? 1 : 0;
 }

@@ -94,7 +94,10 @@ static void print_cell(const struct table *table, size_t index, size_t width)
 	size_t column = index % table->n_columns;
 	int padding = (int)(width - text_columns(text));
 	bool right = table->right >> column & 1, last = column + 1 == table->n_columns;
+	bool end = column + 2 == table->n_columns && !table->cells[index + 1][0];
 	printf("%*s%s", right ? padding : 0, "", text);
+	if (end)
+		return;
 	if (last)
 		putchar('\n');
 	else

@@ -82,7 +82,8 @@ CST_PUBLIC int cst_store_version(cst_store *store, cst_strings **pairs, cst_erro
  * their IDs in *mounted (may be NULL, is set also on that failure), unless `force`, which unmounts them first; then
  * *mounted are those that were. Locks L r; L w and M w for each; G w. */
 CST_PUBLIC int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_error **error);
-/* Deletes every container, image and layer, mounted ones too. `progress` may be NULL. Locks L w, I w, C w. */
+/* Deletes every container, image and layer, mounted ones too. `progress` (may be NULL, what: "delete") can cancel with
+ * its first call, before anything is deleted; later it only stops being called. CST_ECANCELED. Locks L w, I w, C w. */
 CST_PUBLIC int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error);
 
 /* ---- lists and look-up: locks r of the kind, given back before anything is parsed ---- */

@@ -27,6 +27,14 @@ bool idmap_equal(const struct idmap *a, const struct idmap *b)
 	return true;
 }
 
+bool idmaps_equal(const struct idmaps *a, const struct idmaps *b)
+{
+	static const struct idmaps none = {0};
+	a = a ? a : &none;
+	b = b ? b : &none;
+	return idmap_equal(&a->uids, &b->uids) && idmap_equal(&a->gids, &b->gids);
+}
+
 void idmap_free(struct idmap *map)
 {
 	free(map->ranges);

@@ -36,18 +36,18 @@ static int open_one(cst_store *store, const char *root, struct additional_store 
 	ret->images_dir = str_printf("%s/%s-images", root, driver);
 	if (!ret->root || !ret->layers_dir || !ret->images_dir)
 		return error_oom(error);
-	struct layer_paths paths = {
-	        .dir = ret->layers_dir, .volatile_dir = ret->layers_dir, .read_only = true};
-	int r = open_part(ret->layers_dir, "layers.lock", &ret->layer_set, &ret->layers_fd, error);
-	if (r == 0)
-		r = open_part(ret->images_dir, "images.lock", &ret->image_set, &ret->images_fd,
-		              error);
-	if (r == 0)
-		r = layer_table_new(&paths, &ret->layers, error);
+	int r = open_part(ret->images_dir, "images.lock", &ret->image_set, &ret->images_fd, error);
 	if (r == 0)
 		r = image_table_new(ret->images_dir, true, &ret->images, error);
-	ret->layer_set.table = ret->layers;
 	ret->image_set.table = ret->images;
+	if (r < 0 || ret->own) /* whose layers are among the store's own */
+		return r;
+	struct layer_paths paths = {
+	        .dir = ret->layers_dir, .volatile_dir = ret->layers_dir, .read_only = true};
+	r = open_part(ret->layers_dir, "layers.lock", &ret->layer_set, &ret->layers_fd, error);
+	if (r == 0)
+		r = layer_table_new(&paths, &ret->layers, error);
+	ret->layer_set.table = ret->layers;
 	return r;
 }
 
@@ -64,7 +64,8 @@ static int open_roots(cst_store *store, const struct strv *roots, cst_error **er
 		const char *root = roots->items[i];
 		if (!*root)
 			continue;
-		if (same_directory(root, store->graph_root)) {
+		if (same_directory(root, store->graph_root) ||
+		    same_directory(root, store->image_store)) {
 			log_warning("the additional image store %s is this store itself: ignored",
 			            root);
 			continue;

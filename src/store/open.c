@@ -148,7 +148,15 @@ int store_refresh_driver(cst_store *store, cst_error **error)
 	r = store->driver->ops->open(&config, &fresh, error);
 	if (r < 0)
 		return r;
-	store->driver->ops->close(store->driver);
+	/* Other threads may be reading a layer through the old one: it is closed with the store. */
+	struct driver **grown = grow_array(store->retired_drivers, &store->retired_capacity,
+	                                   store->n_retired_drivers + 1, sizeof(*grown));
+	if (!grown) {
+		fresh->ops->close(fresh);
+		return error_oom(error);
+	}
+	store->retired_drivers = grown;
+	grown[store->n_retired_drivers++] = store->driver;
 	store->driver = fresh;
 	store->graph_token = now;
 	return 0;
@@ -433,6 +441,9 @@ void cst_store_close(cst_store *store)
 	journal_free(&store->container_journal);
 	if (store->driver)
 		store->driver->ops->close(store->driver);
+	for (size_t i = 0; i < store->n_retired_drivers; i++)
+		store->retired_drivers[i]->ops->close(store->retired_drivers[i]);
+	free(store->retired_drivers);
 	lockfile_free(store->graph_lock);
 	pthread_mutex_destroy(&store->graph_mutex);
 	idmaps_free(&store->maps);

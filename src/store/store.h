@@ -100,6 +100,8 @@ struct cst_store {
 	pthread_mutex_t graph_mutex; /* driver and lazily opened parts */
 	struct lock_token graph_token;
 	struct driver *driver;
+	struct driver **retired_drivers; /* of before a shutdown by somebody else */
+	size_t n_retired_drivers, retired_capacity;
 	struct pool *pool; /* started with the first unpacking */
 
 	struct layer_set layers;

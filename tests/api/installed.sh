@@ -53,6 +53,13 @@ compile_static() {
 	cc $sanitizers -std=c99 -D_POSIX_C_SOURCE=200809L "$TOP/examples/$1.c" $(pkg-config --cflags libcstorage) "$library/libcstorage.a" \
 		$(pkg-config --static --libs libcstorage | sed 's/-lcstorage//') -o "$WORK/$1-static"
 }
+# The man page's own example, as it stands there.
+awk '/^# EXAMPLE/ { on = 1 } /^# COMPAT/ { on = 0 } on && /^    / { print substr($0, 5) } on && /^$/ { print "" }' \
+	"$TOP/docs/man/libcstorage.3.md" | sed "s,/var/tmp/example,$WORK/example," >"$WORK/man.c"
+man_page() {
+	cc $sanitizers -std=c99 -pedantic -Wall -Wextra -Werror "$WORK/man.c" $(pkg-config --cflags --libs libcstorage) -o "$WORK/man" &&
+		"$WORK/man" <"$WORK/layer.tar" | grep -qE '^[0-9a-f]{64} sha256:[0-9a-f]{64}$'
+}
 tree=$WORK/tree
 mkdir -p "$tree/etc"
 echo box >"$tree/etc/hostname"
@@ -65,6 +72,7 @@ live() { # PROGRAM DRIVER LAYER: the whole life of a layer, and nothing is left 
 	[ "$(tar -xOf "$WORK/changes.tar" hello)" = "hello from the container" ] || return 1
 	[ -z "$(find "$WORK/store/root" -name hostname)" ]
 }
+case_ "the example of libcstorage(3)" man_page
 for name in import-and-run list-json; do
 	[ -e "$TOP/examples/$name.c" ] || fail "there is no example $name"
 	case_ "$name compiles" compile $name

@@ -157,7 +157,7 @@ def judge(bench, operation, store, result, before, after, number, with_check):
                 wrong.append(('stuck', 'the same command again leads to something else: ' +
                               ' | '.join(rig.difference(after, state_again))[:400]))
             wrong += rig.check_rules(store)
-    if bench.go and not operation.newest:
+    if bench.go and with_check and not operation.newest:
         wrong += go_agrees(bench.go, bench.binary, store)
     if with_check and bench.chroot:
         wrong += newest_check(bench.chroot, bench, store)
@@ -221,7 +221,7 @@ def arguments(description):
     parser.add_argument('--operation', default='', help='operation.c, linked with the library of that build')
     parser.add_argument('--go', default='', help='the Go command that must list the same store afterwards')
     parser.add_argument('--chroot', default='', help='a tree with a newer Go command, whose `check` must find nothing')
-    parser.add_argument('--check-every', type=int, default=10, help='one point in so many also gets that check')
+    parser.add_argument('--check-every', type=int, default=10, help='one point in so many also gets the looks of the Go commands')
     parser.add_argument('--prepare', default='', help='the command that prepares the store (default: --binary)')
     parser.add_argument('--driver', default='overlay')
     parser.add_argument('--limit', type=int, default=0, help='at most so many points of an operation (0: all)')
@@ -233,8 +233,9 @@ def arguments(description):
     return parser
 
 
-def main(parser, case, first=None):
-    """Runs `first(summary)`, if any, and `case(bench, summary, operation)` for every operation."""
+def main(parser, case, first=None, each=None):
+    """Runs `first(summary)`, if any, and `case(bench, summary, operation)` for every operation, or `each(bench, summary)`
+    instead."""
     options = parser.parse_args()
     options.reads = getattr(options, 'reads', '')
     options.binary = os.path.abspath(options.binary)
@@ -244,7 +245,9 @@ def main(parser, case, first=None):
         first(summary)
     bench = Bench(options)
     try:
-        for operation in rig.operations(bench.archives):
+        if each:
+            each(bench, summary)
+        for operation in [] if each else rig.operations(bench.archives):
             if options.only not in operation.name:
                 continue
             if operation.since > options.since:

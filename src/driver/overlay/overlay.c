@@ -330,6 +330,7 @@ static bool needs_setup_overlay2(const struct driver_config *config)
 }
 
 #define COMMON_OPERATIONS                                                                       \
+	.reowns_parent = true,                                                                  \
 	.close = close_driver, .cleanup = cleanup, .recover = recover, .stage = overlay_stage,  \
 	.staged_fd = overlay_staged_fd, .unpack_options = unpack_options,                       \
 	.stage_copy = overlay_stage_copy, .content_inode = overlay_content_inode,               \

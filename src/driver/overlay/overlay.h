@@ -263,6 +263,15 @@ bool overlay_is_mounted(struct driver *d, const char *id);
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error);
 
+/* Nowhere attached, read-only: the whole root filesystem that layer `id` is. */
+int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                        struct overlay_detached *ret, cst_error **error);
+/* In the directory of a staged layer, `diff1`: all that its parent shows, given to the layer's own
+ * ids (docs/format/drivers.md, "UpdateLayerIDMap"). */
+int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const struct driver_stage_options *options, int layer_fd,
+                         const char *shown, cst_error **error);
+
 int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
                       struct driver_view **ret, cst_error **error);
 int overlay_view_diff(struct driver_view *view, const cst_sink *sink, const cst_progress *progress,

@@ -80,6 +80,17 @@ static int check_storage_options(const struct driver_stage_options *options, cst
 	return 0;
 }
 
+static bool has_maps(const struct idmaps *maps)
+{
+	return maps && (maps->uids.len || maps->gids.len);
+}
+
+/* Does the parent's content belong to other ids than the new layer's? */
+static bool reowns(const struct driver_stage_options *options)
+{
+	return !isempty(options->parent) && !idmaps_equal(options->maps, options->parent_maps);
+}
+
 /* `diff` is like the parent's, and 0555 without one; with maps it belongs to their root. */
 static int root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
                            const struct driver_stage_options *options, struct root_attributes *ret,
@@ -102,8 +113,8 @@ static int root_attributes(const struct overlay *o, const struct overlay_dirs *d
 			                 options->parent);
 		attributes = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
 	}
-	if (options->maps && (options->maps->uids.len || options->maps->gids.len)) {
-		r = idmaps_root(options->maps, &uid, &gid, error);
+	if (has_maps(options->maps) || reowns(options)) {
+		r = options->maps ? idmaps_root(options->maps, &uid, &gid, error) : 0;
 		if (r < 0)
 			return r;
 		attributes.uid = uid;
@@ -177,8 +188,12 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 		return r;
 	s->has_parent = !isempty(options->parent);
 	if (s->has_parent)
-		return write_lists(s, dirs, options->parent, error);
-	return make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
+		r = write_lists(s, dirs, options->parent, error);
+	else
+		r = make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
+	if (r == 0 && reowns(options))
+		r = overlay_reown_parent(s->overlay, dirs, options, s->dir_fd, s->path, error);
+	return r;
 }
 
 /* An empty staging place in one of the homes. */

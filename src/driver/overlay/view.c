@@ -67,10 +67,9 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* The whole root filesystem that layer `id` is. One directory alone is no overlay: it comes with
- * its `empty`. */
-static int mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
-                       struct overlay_detached *ret, cst_error **error)
+/* One directory alone is no overlay: it comes with its `empty`. */
+int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                        struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	_cleanup_strv_ struct strv parents = {0};
@@ -149,9 +148,9 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	v->native = o->native_diff && is_parent && !fs_exists(layer_fd, "diff1");
 	if (v->native)
 		return 0;
-	r = mount_whole(o, &dirs, id, &v->merged, error);
+	r = overlay_mount_whole(o, &dirs, id, &v->merged, error);
 	if (r == 0 && !isempty(from))
-		r = mount_whole(o, &dirs, from, &v->parent, error);
+		r = overlay_mount_whole(o, &dirs, from, &v->parent, error);
 	return r;
 }
 

@@ -280,20 +280,12 @@ static int copy_layer(struct vfs *vfs, const char *from, const struct driver_sta
 	return r == 0 ? copy_tree(fd, staged->fd, &(struct copy_options){.sync = sync}, error) : r;
 }
 
-static bool same_maps(const struct idmaps *a, const struct idmaps *b)
-{
-	static const struct idmaps none = {0};
-	a = a ? a : &none;
-	b = b ? b : &none;
-	return idmap_equal(&a->uids, &b->uids) && idmap_equal(&a->gids, &b->gids);
-}
-
 /* The parent's content, given to the new layer's ids. */
 static int copy_parent(struct vfs *vfs, const struct driver_stage_options *options,
                        const struct driver_staged *staged, cst_error **error)
 {
 	bool sync = vfs->base.sync_content;
-	if (same_maps(options->maps, options->parent_maps))
+	if (idmaps_equal(options->maps, options->parent_maps))
 		return copy_layer(vfs, options->parent, staged, sync, error);
 	int r = copy_layer(vfs, options->parent, staged, false, error);
 	if (r == 0)

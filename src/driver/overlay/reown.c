@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Id maps without the kernel's help: an older generation of the layer's content, `diff1`, holds
+ * everything that the parent shows under other owners. Its directories merge with the lowers', its
+ * files cover theirs (docs/format/drivers.md, "UpdateLayerIDMap").
+ */
+#include "archive/copy.h"
+#include "archive/rechown.h"
+#include "base/fs.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+
+#define GENERATION "diff1"
+
+int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const struct driver_stage_options *options, int layer_fd,
+                         const char *shown, cst_error **error)
+{
+	_cleanup_detached_ struct overlay_detached parent = {.mount_fd = -1, .root_fd = -1};
+	const struct copy_options copy = {.skip_devices = o->rootless};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = overlay_mount_whole(o, dirs, options->parent, &parent, error);
+	if (r < 0)
+		return r;
+	if (sys_mkdirat(layer_fd, GENERATION, 0700) < 0)
+		return error_sys(error, errno, "mkdir %s/" GENERATION, shown);
+	fd = openat(layer_fd, GENERATION, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/" GENERATION, shown);
+	r = copy_tree(parent.root_fd, fd, &copy, error);
+	if (r == 0)
+		r = rechown_tree(fd, options->parent_maps, options->maps, error);
+	if (r == 0 && o->base.sync_content && sys_syncfs(fd) < 0)
+		r = error_sys(error, errno, "syncfs");
+	return r;
+}
