@@ -70,10 +70,21 @@ static int chown_failed(struct unpacker *u, const struct entry *e, cst_error **e
 	return error_sys(error, number, "lchown /%s", e->path);
 }
 
+/* An owner that is right already is not set again: a chown takes file capabilities and set-id bits
+ * away, which another name of the same inode may have brought. */
+static bool owner_is_right(const struct entry *e, const struct stat *st)
+{
+	return st->st_uid == e->host_uid && st->st_gid == e->host_gid;
+}
+
 static int set_owner_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
                         cst_error **error)
 {
+	struct stat st;
+
 	if (u->options->force_mask >= 0)
+		return 0;
+	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && owner_is_right(e, &st))
 		return 0;
 	if (sys_fchownat(parent->fd, e->base, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return chown_failed(u, e, error);
@@ -82,7 +93,9 @@ static int set_owner_at(struct unpacker *u, const struct entry *e, const struct 
 
 static int set_owner(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
 {
-	if (u->options->force_mask >= 0)
+	struct stat st;
+
+	if (u->options->force_mask >= 0 || (fstat(fd, &st) == 0 && owner_is_right(e, &st)))
 		return 0;
 	return sys_fchown(fd, e->host_uid, e->host_gid) < 0 ? chown_failed(u, e, error) : 0;
 }

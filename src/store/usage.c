@@ -31,7 +31,7 @@ struct usage_job {
 	struct measured *measured; /* as `layers` */
 	struct hashmap by_id;      /* to struct measured */
 	bool *image_listed, *container_listed;
-	struct usage_pieces pieces;
+	struct usage_pieces pieces, used_pieces; /* shared things of all layers, of those in use */
 	const cst_progress *progress;
 	cst_usage *usage;
 };
@@ -45,6 +45,7 @@ static void job_done(struct usage_job *job)
 	cst_container_list_free(job->containers);
 	hashmap_free(&job->by_id);
 	usage_pieces_free(&job->pieces);
+	usage_pieces_free(&job->used_pieces);
 	free(job->measured);
 	free(job->image_listed);
 	free(job->container_listed);
@@ -243,6 +244,9 @@ static int measure_layer(struct usage_job *job, struct measured *m, cst_error **
 		r = add_data(data_fd, m->layer->id, &m->data, error);
 	if (m->layer->read_only)
 		job->pieces.len = before; /* not part of the total */
+	if (r == 0 && m->images + m->containers > 0 &&
+	    !usage_pieces_append(&job->used_pieces, &job->pieces, before))
+		r = error_oom(error);
 	return r;
 }
 
@@ -365,7 +369,9 @@ static void sum_layers(struct usage_job *job)
 		if (m->images + m->containers == 0)
 			total->unused += m->content.exclusive + m->data;
 	}
-	total->content += usage_pieces_merge(&job->pieces, 0);
+	uint64_t shared = usage_pieces_merge(&job->pieces, 0);
+	total->content += shared;
+	total->unused += shared - usage_pieces_merge(&job->used_pieces, 0);
 }
 
 static int put_all(struct usage_job *job, cst_error **error)

@@ -30,6 +30,14 @@ static bool add_piece(struct usage_pieces *pieces, const struct usage_piece *pie
 	return true;
 }
 
+bool usage_pieces_append(struct usage_pieces *to, const struct usage_pieces *from, size_t first)
+{
+	for (size_t i = first; i < from->len; i++)
+		if (!add_piece(to, &from->items[i]))
+			return false;
+	return true;
+}
+
 static int by_place(const void *a, const void *b)
 {
 	const struct usage_piece *left = a, *right = b;

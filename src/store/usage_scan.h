@@ -22,6 +22,7 @@ struct usage_pieces {
 };
 void usage_pieces_free(struct usage_pieces *pieces);
 #define _cleanup_pieces_ _cleanup_(usage_pieces_free)
+bool usage_pieces_append(struct usage_pieces *to, const struct usage_pieces *from, size_t first);
 /* Each once: sorts and merges them from index `from` on, and returns the bytes. */
 uint64_t usage_pieces_merge(struct usage_pieces *pieces, size_t from);
 

@@ -247,7 +247,7 @@ def main(parser, case, first=None, each=None):
     try:
         if each:
             each(bench, summary)
-        for operation in [] if each else rig.operations(bench.archives):
+        for operation in [] if each else rig.operations(bench.archives, options.driver):
             if options.only not in operation.name:
                 continue
             if operation.since > options.since:

@@ -482,7 +482,7 @@ class Operation:
         self.program, self.newest = program, newest
 
 
-def operations(archives):
+def operations(archives, driver):
     new = ID['new']
     maps = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
     mount = (['mount', 'c1'],)
@@ -497,7 +497,8 @@ def operations(archives):
         Operation('create-image-with-data', ['image', new, 'new', 'middle', archives + '/manifest',
                                              archives + '/config', archives + '/one'], prints=True, program='operation'),
         Operation('create-container', ['create-container', '-i', new, '-n', 'new', '-m', 'meta', 'i1'], prints=True),
-        Operation('create-container-mapped', ['create-container', *maps, '-i', new, '-n', 'new', 'i1'], prints=True),
+        Operation('create-container-mapped', ['create-container', *maps, '-i', new, '-n', 'new', 'i1'], prints=True,
+                  whole=driver == 'overlay'),  # others first make a copy of the image's layer, which stays for the next
         Operation('create-container-with-data', ['container', new, 'new', 'i1', archives + '/config', archives + '/one'],
                   prints=True, program='operation'),
         Operation('create-container-volatile', ['create-container', '--volatile', '-i', new, 'i1'], prints=True,
