@@ -3,6 +3,7 @@
  * be looked at. */
 #include "command.h"
 #include <inttypes.h>
+#include <unistd.h>
 
 static void print_json(const cst_lock_holders *holders)
 {
@@ -33,6 +34,8 @@ static int print_text(const struct invocation *in, const cst_lock_holders *holde
 	static const char *const titles[] = {"LOCK", "MODE", "STATE", "PID", "COMMAND", "PATH"};
 	for (size_t i = 0; i < 6 && cst_lock_holders_size(holders) > 0; i++)
 		table_add(&table, "%s", titles[i]);
+	if (cst_lock_holders_size(holders) == 0 && isatty(STDOUT_FILENO))
+		printf("No lock of this store is held.\n");
 	for (size_t i = 0; i < cst_lock_holders_size(holders); i++) {
 		const cst_lock_holder *holder = cst_lock_holders_get(holders, i);
 		_cleanup_text_ char *command = joined_names(&holder->command, 1);

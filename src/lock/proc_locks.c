@@ -227,8 +227,18 @@ static bool look_at_process(int dirfd, const char *number, void *userdata)
 	                  each_number(fd, "task", look_at_thread, &process));
 }
 
-/* Locks of /proc/locks for which no process was found are claims of nobody known. */
-static bool add_unexplained(struct search *s)
+static bool still_there(const struct claims *now, const struct lock_claim *lock)
+{
+	for (size_t i = 0; i < now->len; i++)
+		if (now->items[i].file == lock->file && now->items[i].write == lock->write &&
+		    now->items[i].waiting == lock->waiting)
+			return true;
+	return false;
+}
+
+/* Locks of /proc/locks for which no process was found are claims of nobody known; but most locks
+ * are short, and those that went away during the search are none. */
+static bool add_unexplained(struct search *s, const struct claims *now)
 {
 	for (size_t i = 0; i < s->ownerless.len; i++) {
 		const struct lock_claim *lock = &s->ownerless.items[i];
@@ -237,10 +247,23 @@ static bool add_unexplained(struct search *s)
 			explained = s->found.items[k].pid && s->found.items[k].file == lock->file &&
 			            s->found.items[k].write == lock->write &&
 			            s->found.items[k].waiting == lock->waiting;
-		if (!explained && !add_claim(&s->found, lock))
+		if (!explained && still_there(now, lock) && !add_claim(&s->found, lock))
 			return false;
 	}
 	return true;
+}
+
+static int find_owners(struct search *s, cst_error **error)
+{
+	struct search again = {.files = s->files, .n_files = s->n_files};
+	int r = each_number(AT_FDCWD, "/proc", look_at_process, s) ? 0 : error_oom(error);
+	if (r == 0)
+		r = read_table(&again, error);
+	if (r == 0 && !add_unexplained(s, &again.ownerless))
+		r = error_oom(error);
+	free(again.found.items);
+	free(again.ownerless.items);
+	return r;
 }
 
 int lock_claims(const struct lock_inode *files, size_t n_files, struct lock_claim **ret,
@@ -248,9 +271,8 @@ int lock_claims(const struct lock_inode *files, size_t n_files, struct lock_clai
 {
 	struct search s = {.files = files, .n_files = n_files};
 	int r = read_table(&s, error);
-	if (r == 0 && s.ownerless.len > 0 &&
-	    !(each_number(AT_FDCWD, "/proc", look_at_process, &s) && add_unexplained(&s)))
-		r = error_oom(error);
+	if (r == 0 && s.ownerless.len > 0)
+		r = find_owners(&s, error);
 	free(s.ownerless.items);
 	if (r < 0) {
 		free(s.found.items);

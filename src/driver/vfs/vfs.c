@@ -15,16 +15,24 @@
 
 #define CONTENT "0-addition" /* of a staging directory, named as the Go tools do */
 
+/* The graph root's home, and that of a split image store, where read-only layers go. */
+struct vfs_home {
+	char *path, *dir_path, *tempdirs;
+	int dir_fd; /* <home>/dir */
+};
+#define MAX_HOMES 2
+
 struct vfs {
 	struct driver base;
-	char *tempdirs, *dir_path;
-	int dir_fd; /* <home>/dir */
+	struct vfs_home homes[MAX_HOMES];
+	size_t n_homes;
 	bool ignore_chown_errors;
 	struct strv image_stores; /* read-only graph roots whose layers may be parents */
 };
 
 struct driver_staged {
 	struct vfs *vfs;
+	const struct vfs_home *home;
 	struct tempdir *area;
 	int fd; /* of area/CONTENT */
 };
@@ -44,10 +52,13 @@ static struct vfs *vfs_of(struct driver *d)
 static void vfs_close(struct driver *d)
 {
 	struct vfs *vfs = vfs_of(d);
-	closep(&vfs->dir_fd);
+	for (size_t i = 0; i < vfs->n_homes; i++) {
+		closep(&vfs->homes[i].dir_fd);
+		free(vfs->homes[i].path);
+		free(vfs->homes[i].dir_path);
+		free(vfs->homes[i].tempdirs);
+	}
 	strv_free(&vfs->image_stores);
-	free(vfs->tempdirs);
-	free(vfs->dir_path);
 	free(d->home);
 	free(d->run_home);
 	free(vfs);
@@ -112,25 +123,46 @@ static char *layers_path(const char *graph_root)
 	return path_join(graph_root, "vfs/dir");
 }
 
-static bool vfs_needs_setup(const struct driver_config *config)
+static bool home_is_missing(const char *root)
 {
-	_cleanup_free_ char *path = layers_path(config->graph_root);
+	_cleanup_free_ char *path = layers_path(root);
 	return !path || !fs_exists(AT_FDCWD, path);
 }
 
-static int make_home(const struct vfs *vfs, cst_error **error)
+static bool vfs_needs_setup(const struct driver_config *config)
 {
-	if (fs_exists(AT_FDCWD, vfs->dir_path))
+	return home_is_missing(config->graph_root) ||
+	       (config->image_store && home_is_missing(config->image_store));
+}
+
+static int make_home(const struct vfs_home *home, cst_error **error)
+{
+	if (fs_exists(AT_FDCWD, home->dir_path))
 		return 0;
-	int r = fs_mkdir_p(vfs->dir_path, 0700, error);
-	_cleanup_close_ int home = -1, root = -1;
+	int r = fs_mkdir_p(home->dir_path, 0700, error);
+	_cleanup_close_ int fd = -1, root = -1;
 	if (r == 0)
-		r = fs_open_dir(vfs->base.home, &home, error);
+		r = fs_open_dir(home->path, &fd, error);
 	if (r < 0)
 		return r;
-	root = openat(home, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fs_fsync_dir(home, vfs->base.home, error);
-	return r == 0 && root >= 0 ? fs_fsync_dir(root, vfs->base.home, error) : r;
+	root = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fs_fsync_dir(fd, home->path, error);
+	return r == 0 && root >= 0 ? fs_fsync_dir(root, home->path, error) : r;
+}
+
+static int open_home(struct vfs *vfs, const char *root, bool read_only, cst_error **error)
+{
+	struct vfs_home *home = &vfs->homes[vfs->n_homes++];
+	*home = (struct vfs_home){
+	        .path = path_join(root, "vfs"),
+	        .dir_path = layers_path(root),
+	        .tempdirs = path_join(root, "vfs/tempdirs"),
+	        .dir_fd = -1,
+	};
+	if (!home->path || !home->dir_path || !home->tempdirs)
+		return error_oom(error);
+	int r = read_only ? 0 : make_home(home, error);
+	return r == 0 ? fs_open_dir(home->dir_path, &home->dir_fd, error) : r;
 }
 
 static int vfs_open(const struct driver_config *config, struct driver **ret, cst_error **error)
@@ -139,18 +171,15 @@ static int vfs_open(const struct driver_config *config, struct driver **ret, cst
 	if (!vfs)
 		return error_oom(error);
 	vfs->base.ops = &vfs_driver;
-	vfs->dir_fd = -1;
 	vfs->base.home = path_join(config->graph_root, "vfs");
 	vfs->base.run_home = path_join(config->run_root, "vfs");
-	vfs->dir_path = layers_path(config->graph_root);
-	vfs->tempdirs = path_join(config->graph_root, "vfs/tempdirs");
-	if (!vfs->base.home || !vfs->base.run_home || !vfs->dir_path || !vfs->tempdirs)
+	if (!vfs->base.home || !vfs->base.run_home)
 		return error_oom(error);
 	int r = parse_options(vfs, config, error);
-	if (r == 0 && !config->read_only)
-		r = make_home(vfs, error);
 	if (r == 0)
-		r = fs_open_dir(vfs->dir_path, &vfs->dir_fd, error);
+		r = open_home(vfs, config->graph_root, config->read_only, error);
+	if (r == 0 && config->image_store)
+		r = open_home(vfs, config->image_store, config->read_only, error);
 	if (r < 0)
 		return r;
 	*ret = &steal_ptr(&vfs)->base;
@@ -164,15 +193,30 @@ static int vfs_cleanup(struct driver *d, cst_error **error)
 
 static int vfs_recover(struct driver *d, cst_error **error)
 {
-	return tempdir_recover(vfs_of(d)->tempdirs, TEMPDIR_PAIR, error);
+	struct vfs *vfs = vfs_of(d);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < vfs->n_homes; i++)
+		r = tempdir_recover(vfs->homes[i].tempdirs, TEMPDIR_PAIR, error);
+	return r;
 }
 
 /* ---- finding layers ---- */
 
+/* The home that has the layer; the first if none does. */
+static const struct vfs_home *home_of(const struct vfs *vfs, const char *id)
+{
+	for (size_t i = 0; i < vfs->n_homes; i++) {
+		if (fs_exists(vfs->homes[i].dir_fd, id))
+			return &vfs->homes[i];
+	}
+	return &vfs->homes[0];
+}
+
 /* The layer's directory, here or in an additional store. -1 and the error set if there is none. */
 static int open_layer(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error)
 {
-	int fd = openat(vfs->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct vfs_home *home = home_of(vfs, id);
+	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	for (size_t i = 0; fd < 0 && i < vfs->image_stores.len; i++) {
 		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]),
 		                    *path = dir ? path_join(dir, id) : NULL;
@@ -181,7 +225,7 @@ static int open_layer(const struct vfs *vfs, const char *id, int *ret_fd, cst_er
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (fd < 0)
-		return error_sys(error, errno, "stat %s/%s", vfs->dir_path, id);
+		return error_sys(error, errno, "stat %s/%s", home->dir_path, id);
 	*ret_fd = fd;
 	return 0;
 }
@@ -194,7 +238,23 @@ static bool vfs_exists(struct driver *d, const char *id)
 
 static int vfs_list(struct driver *d, struct strv *ids, cst_error **error)
 {
-	return fs_list_dir(vfs_of(d)->dir_fd, ".", ids, vfs_of(d)->dir_path, error);
+	struct vfs *vfs = vfs_of(d);
+	_cleanup_strv_ struct strv all = {0};
+	for (size_t i = 0; i < vfs->n_homes; i++) {
+		_cleanup_strv_ struct strv names = {0};
+		int r = fs_list_dir(vfs->homes[i].dir_fd, ".", &names, vfs->homes[i].dir_path,
+		                    error);
+		if (r < 0)
+			return r;
+		for (size_t j = 0; j < names.len; j++) {
+			if (!strv_add(&all, names.items[j]))
+				return error_oom(error);
+		}
+	}
+	strv_sort(&all);
+	*ids = all;
+	all = (struct strv){0};
+	return 0;
 }
 
 static const struct strv *vfs_image_stores(struct driver *d)
@@ -210,7 +270,7 @@ static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
 static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
 	struct vfs *vfs = vfs_of(d);
-	_cleanup_free_ char *path = path_join(vfs->dir_path, id);
+	_cleanup_free_ char *path = path_join(home_of(vfs, id)->dir_path, id);
 	for (size_t i = 0; path && !fs_exists(AT_FDCWD, path) && i < vfs->image_stores.len; i++) {
 		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]);
 		free(path);
@@ -232,9 +292,10 @@ static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bo
 
 static int vfs_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
 {
+	const struct vfs_home *home = home_of(vfs_of(d), id);
 	struct stat st;
-	if (fstatat(vfs_of(d)->dir_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "stat %s/%s", vfs_of(d)->dir_path, id);
+	if (fstatat(home->dir_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "stat %s/%s", home->dir_path, id);
 	*ret = st.st_ino;
 	return 0;
 }
@@ -251,22 +312,23 @@ static void vfs_stage_free(struct driver_staged *staged)
 }
 DEFINE_CLEANUP(struct driver_staged *, vfs_stage_free)
 
-static int stage_new(struct vfs *vfs, struct driver_staged **ret, cst_error **error)
+static int stage_new(struct vfs *vfs, const struct vfs_home *home, struct driver_staged **ret,
+                     cst_error **error)
 {
 	_cleanup_(vfs_stage_freep) struct driver_staged *staged = new0(struct driver_staged, 1);
 	if (!staged)
 		return error_oom(error);
-	*staged = (struct driver_staged){.vfs = vfs, .fd = -1};
-	int r = tempdir_new(vfs->tempdirs, TEMPDIR_PAIR, &staged->area, error);
+	*staged = (struct driver_staged){.vfs = vfs, .home = home, .fd = -1};
+	int r = tempdir_new(home->tempdirs, TEMPDIR_PAIR, &staged->area, error);
 	if (r < 0)
 		return r;
 	if (sys_mkdirat(staged->area->fd, CONTENT, 0755) < 0)
-		return error_sys(error, errno, "mkdir %s/%s/%s", vfs->tempdirs, staged->area->name,
+		return error_sys(error, errno, "mkdir %s/%s/%s", home->tempdirs, staged->area->name,
 		                 CONTENT);
 	staged->fd =
 	        openat(staged->area->fd, CONTENT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (staged->fd < 0)
-		return error_sys(error, errno, "open %s/%s/%s", vfs->tempdirs, staged->area->name,
+		return error_sys(error, errno, "open %s/%s/%s", home->tempdirs, staged->area->name,
 		                 CONTENT);
 	*ret = steal_ptr(&staged);
 	return 0;
@@ -316,7 +378,9 @@ static int vfs_stage(struct driver *d, const struct driver_stage_options *option
 	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
 	if (options->n_storage_options)
 		return error_set(error, CST_ENOTSUP, "--storage-opt is not supported for vfs");
-	int r = stage_new(vfs_of(d), &staged, error);
+	const struct vfs *vfs = vfs_of(d);
+	int r = stage_new(vfs_of(d), &vfs->homes[options->writable ? 0 : vfs->n_homes - 1], &staged,
+	                  error);
 	if (r == 0)
 		r = options->parent ? copy_parent(vfs_of(d), options, staged, error)
 		                    : base_root(staged, options->maps, error);
@@ -329,7 +393,7 @@ static int vfs_stage_copy(struct driver *d, const char *id, struct driver_staged
                           cst_error **error)
 {
 	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
-	int r = stage_new(vfs_of(d), &staged, error);
+	int r = stage_new(vfs_of(d), home_of(vfs_of(d), id), &staged, error);
 	if (r == 0)
 		r = copy_layer(vfs_of(d), id, staged, vfs_of(d)->base.sync_content, error);
 	if (r == 0)
@@ -353,7 +417,7 @@ static void vfs_unpack_options(struct driver *d, const struct driver_stage_optio
 static int vfs_stage_sync(struct driver_staged *staged, cst_error **error)
 {
 	return staged->vfs->base.sync_content
-	               ? fs_fsync_dir(staged->fd, staged->vfs->tempdirs, error)
+	               ? fs_fsync_dir(staged->fd, staged->home->tempdirs, error)
 	               : 0;
 }
 
@@ -365,39 +429,52 @@ static const char *vfs_stage_note(struct driver_staged *staged)
 static int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                             cst_error **error)
 {
-	struct vfs *vfs = staged->vfs;
-	int r = tempdir_take(staged->area, vfs->dir_fd, id,
+	const struct vfs_home *home = staged->home;
+	int r = tempdir_take(staged->area, home->dir_fd, id,
 	                     error); /* a leftover without a record */
 	if (r < 0)
 		return r;
-	if (sys_renameat(staged->area->fd, CONTENT, vfs->dir_fd, id) < 0)
-		return error_sys(error, errno, "rename %s/%s/%s %s/%s", vfs->tempdirs,
-		                 staged->area->name, CONTENT, vfs->dir_path, id);
-	return durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : 0;
+	if (sys_renameat(staged->area->fd, CONTENT, home->dir_fd, id) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", home->tempdirs,
+		                 staged->area->name, CONTENT, home->dir_path, id);
+	return durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : 0;
 }
 
 static int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable,
                              cst_error **error)
 {
-	struct vfs *vfs = staged->vfs;
-	if (sys_renameat2(staged->area->fd, CONTENT, vfs->dir_fd, id, RENAME_EXCHANGE) < 0)
-		return error_sys(error, errno, "exchange %s/%s/%s and %s/%s", vfs->tempdirs,
-		                 staged->area->name, CONTENT, vfs->dir_path, id);
-	return durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : 0;
+	const struct vfs_home *home = staged->home;
+	if (sys_renameat2(staged->area->fd, CONTENT, home->dir_fd, id, RENAME_EXCHANGE) < 0)
+		return error_sys(error, errno, "exchange %s/%s/%s and %s/%s", home->tempdirs,
+		                 staged->area->name, CONTENT, home->dir_path, id);
+	return durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : 0;
 }
 
 /* ---- taking away ---- */
 
+static int remove_from(const struct vfs_home *home, const char *id, struct tempdir **trash,
+                       bool durable, cst_error **error)
+{
+	int r = *trash ? 0 : tempdir_new(home->tempdirs, TEMPDIR_PAIR, trash, error);
+	if (r == 0)
+		r = tempdir_take(*trash, home->dir_fd, id, error);
+	return r == 0 && durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : r;
+}
+
 static int vfs_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
                       bool durable, cst_error **error)
 {
-	struct vfs *vfs = vfs_of(d);
-	if (!fs_exists(vfs->dir_fd, id))
+	const struct vfs_home *home = home_of(vfs_of(d), id);
+	if (!fs_exists(home->dir_fd, id))
 		return 0;
-	int r = *trash ? 0 : tempdir_new(vfs->tempdirs, TEMPDIR_PAIR, trash, error);
-	if (r == 0)
-		r = tempdir_take(*trash, vfs->dir_fd, id, error);
-	return r == 0 && durable ? fs_fsync_dir(vfs->dir_fd, vfs->dir_path, error) : r;
+	if (!*trash || streq((*trash)->shown, home->tempdirs))
+		return remove_from(home, id, trash, durable, error);
+	/* The trash is the other home's, perhaps of another file system: one more, emptied at once.
+	 */
+	struct tempdir *own = NULL;
+	int r = remove_from(home, id, &own, durable, error);
+	tempdir_free(own);
+	return r;
 }
 
 /* ---- "mounting" ---- */
@@ -412,7 +489,7 @@ static int vfs_get(struct driver *d, const char *id, const struct driver_mount_o
 			return error_set(error, CST_ENOTSUP,
 			                 "vfs driver does not support mount options");
 	}
-	_cleanup_free_ char *path = path_join(vfs->dir_path, id);
+	_cleanup_free_ char *path = path_join(home_of(vfs, id)->dir_path, id);
 	if (!path)
 		return error_oom(error);
 	if (stat(path, &st) < 0)
@@ -430,7 +507,7 @@ static int vfs_put(struct driver *d, const char *id, cst_error **error)
 
 static bool vfs_is_mounted(struct driver *d, const char *id)
 {
-	return fs_exists(vfs_of(d)->dir_fd, id);
+	return fs_exists(home_of(vfs_of(d), id)->dir_fd, id);
 }
 
 /* ---- reading ---- */
