@@ -120,9 +120,12 @@ static void put_bar(char *text, size_t size, double part, double seconds)
 	memset(bar, '#', filled);
 	memset(bar + filled, '.', BAR_COLUMNS - filled);
 	bar[BAR_COLUMNS] = '\0';
-	double left = part > 0 ? seconds / part - seconds : 0;
+	int length = snprintf(text, size, " [%s] %3.0f%%", bar, part * 100);
+	if (part <= 0)
+		return;
+	double left = seconds / part - seconds;
 	unsigned minutes = left < 60 * 5999 ? (unsigned)(left / 60) : 5999;
-	snprintf(text, size, " [%s] %3.0f%%  %u:%02u left", bar, part * 100, minutes,
+	snprintf(text + length, size - (size_t)length, "  %u:%02u left", minutes,
 	         (unsigned)left % 60);
 }
 

@@ -36,6 +36,10 @@ struct driver_stage_options {
 	size_t n_storage_options;
 };
 
+struct driver_view_maps { /* of the content on disk; NULL: unmapped */
+	const struct idmaps *maps, *from_maps;
+};
+
 struct driver_mount_options {
 	const char *label;
 	const struct idmaps *maps;   /* map at mount time; NULL: none */
@@ -100,15 +104,17 @@ struct driver_ops {
 	int (*supports_shifting)(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 
 	/* ---- mounting: G w, L w, M w ---- */
+	bool mounts; /* get() makes a kernel mount, under which content must not be exchanged */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 	int (*put)(struct driver *d, const char *id, cst_error **error); /* not mounted: success */
 	/* Is something mounted at the path get() gave (or would give)? Reads the kernel's mount table. */
 	bool (*is_mounted)(struct driver *d, const char *id);
 
 	/* ---- reading a layer: open under L r, then read without any lock ---- */
-	/* A view of `id` against layer `from` (NULL: nothing below; equal to its parent: the cheap, native way). */
-	int (*view_open)(struct driver *d, const char *id, const char *from, const struct idmaps *maps, struct driver_view **ret,
-			 cst_error **error);
+	/* A view of `id` against layer `from` (NULL: nothing below; equal to its parent: the cheap, native way). `maps` NULL:
+	 * both are unmapped. */
+	int (*view_open)(struct driver *d, const char *id, const char *from, const struct driver_view_maps *maps,
+			 struct driver_view **ret, cst_error **error);
 	int (*view_diff)(struct driver_view *view, const cst_sink *sink, const cst_progress *progress, cst_error **error);
 	int (*view_changes)(struct driver_view *view, struct cst_changes *ret, cst_error **error);
 	int (*view_size)(struct driver_view *view, int64_t *ret, cst_error **error);

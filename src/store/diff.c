@@ -40,6 +40,15 @@ static int open_tarsplit(const struct layer_source *source, const char *id, int 
 	return 0;
 }
 
+static struct idmaps maps_of(const cst_layer *layer)
+{
+	if (!layer)
+		return (struct idmaps){0};
+	return (struct idmaps){
+	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
+	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
+}
+
 static int open_records(cst_store *store, const char *from, const char *id, struct view *view,
                         cst_error **error)
 {
@@ -66,14 +75,14 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	view->diff_digest = strdup(layer->diff_digest);
 	if (!view->id || !view->diff_digest)
 		return error_oom(error);
-	struct idmaps maps = {
-	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
-	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
+	const cst_layer *below = against ? layer_get(store, against, NULL) : NULL;
+	struct idmaps maps = maps_of(layer), from_maps = maps_of(below);
+	struct driver_view_maps view_maps = {.maps = &maps, .from_maps = &from_maps};
 	bool unmapped = false;
 	r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
 	if (r == 0)
 		r = store->driver->ops->view_open(store->driver, layer->id, against,
-		                                  unmapped ? NULL : &maps, &view->driver_view,
+		                                  unmapped ? NULL : &view_maps, &view->driver_view,
 		                                  error);
 	bool native = against == parent || (parent && against && streq(against, parent));
 	if (r == 0 && native)

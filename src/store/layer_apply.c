@@ -43,7 +43,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	int r = layers_read(store, &layers, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
-	if (r == 0 && layer->mount_count > 0)
+	if (r == 0 && layer->mount_count > 0 && store->driver->ops->mounts)
 		r = error_set(error, CST_ELAYER_USED_BY_CONTAINER,
 		              "layer %s is mounted at %s: unmount it before applying a diff to it",
 		              layer->id, layer->mount_point);

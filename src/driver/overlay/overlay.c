@@ -329,20 +329,19 @@ static bool needs_setup_overlay2(const struct driver_config *config)
 	return needs_setup_as("overlay2", config);
 }
 
-#define COMMON_OPERATIONS                                                                       \
-	.reowns_parent = true,                                                                  \
-	.close = close_driver, .cleanup = cleanup, .recover = recover, .stage = overlay_stage,  \
-	.staged_fd = overlay_staged_fd, .unpack_options = unpack_options,                       \
-	.stage_copy = overlay_stage_copy, .content_inode = overlay_content_inode,               \
-	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                 \
-	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                     \
-	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,     \
-	.list = list, .status = overlay_status, .paths = overlay_paths, .image_stores = image_stores,                   \
-	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put, \
-	.is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                       \
-	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                   \
-	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,         \
-	.view_close = overlay_view_close
+#define COMMON_OPERATIONS                                                                         \
+	.reowns_parent = true, .close = close_driver, .cleanup = cleanup, .recover = recover,     \
+	.stage = overlay_stage, .staged_fd = overlay_staged_fd, .unpack_options = unpack_options, \
+	.stage_copy = overlay_stage_copy, .content_inode = overlay_content_inode,                 \
+	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                   \
+	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                       \
+	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,       \
+	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
+	.image_stores = image_stores, .supports_shifting = overlay_supports_shifting,             \
+	.get = overlay_get, .put = overlay_put, .mounts = true, .is_mounted = overlay_is_mounted, \
+	.view_open = overlay_view_open, .view_diff = overlay_view_diff,                           \
+	.view_changes = overlay_view_changes, .view_size = overlay_view_size,                     \
+	.view_open_content = overlay_view_open_content, .view_close = overlay_view_close
 
 const struct driver_ops overlay_driver = {
         .name = "overlay",

@@ -272,8 +272,9 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
                          const struct driver_stage_options *options, int layer_fd,
                          const char *shown, cst_error **error);
 
-int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
-                      struct driver_view **ret, cst_error **error);
+int overlay_view_open(struct driver *d, const char *id, const char *from,
+                      const struct driver_view_maps *maps, struct driver_view **ret,
+                      cst_error **error);
 int overlay_view_diff(struct driver_view *view, const cst_sink *sink, const cst_progress *progress,
                       cst_error **error);
 int overlay_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error);

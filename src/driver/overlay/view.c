@@ -15,7 +15,7 @@
 struct driver_view {
 	struct overlay *overlay;
 	bool native;
-	struct idmaps maps; /* borrowed ranges copied: the caller's may go */
+	struct idmaps maps, from_maps; /* borrowed ranges copied: the caller's may go */
 	int diff_fd;
 	int *lowers; /* of the layer, top first; or one: their mount */
 	size_t n_lowers;
@@ -34,6 +34,7 @@ void overlay_view_close(struct driver_view *v)
 	overlay_detached_close(&v->parent);
 	overlay_detached_close(&v->below);
 	idmaps_free(&v->maps);
+	idmaps_free(&v->from_maps);
 	free(v);
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
@@ -154,8 +155,15 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	return r;
 }
 
-int overlay_view_open(struct driver *d, const char *id, const char *from, const struct idmaps *maps,
-                      struct driver_view **ret, cst_error **error)
+static bool copy_maps(const struct idmaps *from, struct idmaps *to)
+{
+	return !from || (idmap_copy(&to->uids, from->uids.ranges, from->uids.len) &&
+	                 idmap_copy(&to->gids, from->gids.ranges, from->gids.len));
+}
+
+int overlay_view_open(struct driver *d, const char *id, const char *from,
+                      const struct driver_view_maps *maps, struct driver_view **ret,
+                      cst_error **error)
 {
 	_cleanup_(overlay_view_closep) struct driver_view *v = new0(struct driver_view, 1);
 	const struct overlay_detached none = {.mount_fd = -1, .root_fd = -1};
@@ -168,8 +176,8 @@ int overlay_view_open(struct driver *d, const char *id, const char *from, const 
 	                          .merged = none,
 	                          .parent = none,
 	                          .below = none};
-	if (maps && (!idmap_copy(&v->maps.uids, maps->uids.ranges, maps->uids.len) ||
-	             !idmap_copy(&v->maps.gids, maps->gids.ranges, maps->gids.len)))
+	if (maps &&
+	    (!copy_maps(maps->maps, &v->maps) || !copy_maps(maps->from_maps, &v->from_maps)))
 		return error_oom(error);
 	r = open_view(v, id, from, error);
 	if (r == 0)
@@ -180,6 +188,7 @@ int overlay_view_open(struct driver *d, const char *id, const char *from, const 
 static struct pack_options pack_options(const struct driver_view *v, const cst_progress *progress)
 {
 	return (struct pack_options){.maps = &v->maps,
+	                             .old_maps = &v->from_maps,
 	                             .userns = v->overlay->rootless,
 	                             .lowers = v->lowers,
 	                             .n_lowers = v->n_lowers,

@@ -39,7 +39,7 @@ struct driver_staged {
 
 struct driver_view {
 	int new_fd, old_fd; /* old_fd -1: nothing below */
-	struct idmaps maps;
+	struct idmaps maps, from_maps;
 };
 
 static struct vfs *vfs_of(struct driver *d)
@@ -519,19 +519,27 @@ static void vfs_view_close(struct driver_view *view)
 	closep(&view->new_fd);
 	closep(&view->old_fd);
 	idmaps_free(&view->maps);
+	idmaps_free(&view->from_maps);
 	free(view);
 }
 DEFINE_CLEANUP(struct driver_view *, vfs_view_close)
 
+static bool copy_maps(const struct idmaps *from, struct idmaps *to)
+{
+	return !from || (idmap_copy(&to->uids, from->uids.ranges, from->uids.len) &&
+	                 idmap_copy(&to->gids, from->gids.ranges, from->gids.len));
+}
+
 static int vfs_view_open(struct driver *d, const char *id, const char *from,
-                         const struct idmaps *maps, struct driver_view **ret, cst_error **error)
+                         const struct driver_view_maps *maps, struct driver_view **ret,
+                         cst_error **error)
 {
 	_cleanup_(vfs_view_closep) struct driver_view *view = new0(struct driver_view, 1);
 	if (!view)
 		return error_oom(error);
 	view->new_fd = view->old_fd = -1;
-	if (maps && (!idmap_copy(&view->maps.uids, maps->uids.ranges, maps->uids.len) ||
-	             !idmap_copy(&view->maps.gids, maps->gids.ranges, maps->gids.len)))
+	if (maps &&
+	    (!copy_maps(maps->maps, &view->maps) || !copy_maps(maps->from_maps, &view->from_maps)))
 		return error_oom(error);
 	int r = open_layer(vfs_of(d), id, &view->new_fd, error);
 	if (r == 0 && from)
@@ -550,7 +558,7 @@ static void free_changes(struct cst_changes *changes)
 
 static int vfs_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error)
 {
-	struct pack_options options = {.maps = &view->maps};
+	struct pack_options options = {.maps = &view->maps, .old_maps = &view->from_maps};
 	return changes_trees(view->old_fd, view->new_fd, &options, ret, error);
 }
 
