@@ -171,9 +171,10 @@ int tempdir_take(struct tempdir *d, int dirfd, const char *name, cst_error **err
 	if (!item)
 		return error_oom(error);
 	if (sys_renameat(dirfd, name, d->fd, item) < 0)
-		return errno == ENOENT ? 0
-		                       : error_sys(error, errno, "rename %s %s/%s/%s", name,
-		                                   d->shown, d->name, item);
+		return errno == ENOENT && !fs_exists(dirfd, name)
+		               ? 0
+		               : error_sys(error, errno, "rename %s %s/%s/%s", name, d->shown,
+		                           d->name, item);
 	d->counter++;
 	return 0;
 }
@@ -221,14 +222,15 @@ static int recover_staging(int root_fd, const char *name, const char *shown, cst
 	        openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return 0; /* gone, or not ours */
-	_cleanup_close_ int fd = openat(dir, STAGING_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
-		return 0;
-	if (fd >= 0 && (!lock_whole_file(fd) || !names_file(dir, STAGING_LOCK, fd)))
-		return 0;
 	struct stat st;
-	if (fd < 0 && !has_prefix(name, OURS) &&
+	if (!fs_exists(dir, STAGING_LOCK) && !has_prefix(name, OURS) &&
 	    (fstat(dir, &st) < 0 || time(NULL) - st.st_ctime < FOREIGN_AGE))
+		return 0;
+	/* Made if it is not there: its maker, about to make it exclusively, then goes for another
+	 * name. Without holding it nothing may be removed. */
+	_cleanup_close_ int fd =
+	        sys_openat(dir, STAGING_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || !lock_whole_file(fd) || !names_file(dir, STAGING_LOCK, fd))
 		return 0;
 	return remove_content(root_fd, name, NULL, shown, error);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounting and unmounting, counted across all processes in mountpoints.json. */
-#include "store/store.h"
+#include "store/mapped_layer.h"
 #include <errno.h>
 
 /* What is to be mounted: always a layer in the end. */
@@ -216,25 +216,19 @@ int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *o
 	return mount_target(store, &target, path, error);
 }
 
+/* The image's top layer as it is without maps: a copy that belongs to root, where the layer itself
+ * is mapped. */
 static int find_image_layer(cst_store *store, const char *id, struct target *target,
                             cst_error **error)
 {
-	{
-		_cleanup_images_read_ cst_store *images = NULL;
-		const cst_image *image;
-		int r = images_read(store, &images, error);
-		if (r == 0)
-			r = image_must(store, id, &image, error);
-		if (r < 0)
-			return r;
-		target->layer = arena_strdup(&target->arena, image->layer);
-		if (!target->layer)
-			return error_oom(error);
-	}
+	static const struct idmaps unmapped;
+	int r = mapped_layer_for(store, id, &unmapped, &target->arena, &target->layer, error);
+	if (r < 0)
+		return r;
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	struct layer_source source;
-	int r = layers_read(store, &layers, error);
-	if (r == 0 && !layer_get(store, target->layer, &source))
+	r = layers_read(store, &layers, error);
+	if (r == 0 && (!target->layer || !layer_get(store, target->layer, &source)))
 		r = error_code(error, CST_ELAYER_UNKNOWN);
 	target->foreign = r == 0 && source.foreign;
 	return r;

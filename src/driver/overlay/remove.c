@@ -16,7 +16,9 @@ int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir 
 	if (!to)
 		return error_oom(error);
 	if (sys_renameat(dirfd, name, home_fd, to) < 0)
-		return errno == ENOENT ? 0 : error_sys(error, errno, "rename %s %s", name, to);
+		return errno == ENOENT && !fs_exists(dirfd, name)
+		               ? 0
+		               : error_sys(error, errno, "rename %s %s", name, to);
 	trash->counter++;
 	return 0;
 }
