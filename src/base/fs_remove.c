@@ -218,8 +218,10 @@ static int empty_top(struct remover *r)
 		int left = try_unlink(fd, entry->d_name, entry->d_type == DT_DIR);
 		if (left < 0)
 			return -1;
-		if (left > 0)
-			return remover_push(r, fd, entry->d_name) < 0 ? -1 : 0;
+		if (left > 0 && remover_push(r, fd, entry->d_name) == 0)
+			return 0;
+		if (left > 0 && errno != ENOENT) /* somebody else removes it, too */
+			return -1;
 	}
 }
 
@@ -270,9 +272,12 @@ static int remove_entry(int dirfd, const char *name, const char *shown, cst_erro
 			return 0;
 		if (left < 0)
 			return error_sys(error, errno, "remove %s", shown);
-		int r = remove_below(dirfd, name, shown, error);
-		if (r < 0)
-			return r;
+		cst_error *problem = NULL;
+		int r = remove_below(dirfd, name, shown, &problem);
+		if (r < 0 &&
+		    cst_error_errno(problem) != ENOENT) /* ENOENT: somebody else removes it, too */
+			return error_propagate(error, problem);
+		cst_error_free(problem);
 	}
 	return error_sys(error, ENOTEMPTY, "remove %s", shown);
 }

@@ -161,20 +161,34 @@ struct churn {
 	bool recover;
 };
 
+/* What went wrong, or NULL: an assertion would leave the wrong thread. */
+static const char *churn_once(const struct churn *c, cst_error **error)
+{
+	struct tempdir *d = NULL;
+	if (c->recover)
+		return tempdir_recover(c->root, c->layout, error) == 0 ? NULL : "recover";
+	if (tempdir_new(c->root, c->layout, &d, error) < 0)
+		return "new";
+	const char *problem = NULL;
+	if (fs_write_file(d->fd, "mine", "x", 1, 0600, NULL, error) < 0)
+		problem = "write";
+	else if (!fs_exists(d->root_fd, d->name) || !fs_exists(d->fd, "mine"))
+		problem = "a live one was taken away";
+	tempdir_free(d);
+	return problem;
+}
+
 static void *churn_run(void *arg)
 {
 	const struct churn *c = arg;
 	for (int i = 0; i < 300; i++) {
-		struct tempdir *d = NULL;
-		if (c->recover) {
-			assert_int_equal(tempdir_recover(c->root, c->layout, NULL), 0);
-			continue;
+		_cleanup_error_ cst_error *error = NULL;
+		const char *problem = churn_once(c, &error);
+		if (problem) {
+			fprintf(stderr, "layout %d, %s: %s\n", c->layout, problem,
+			        cst_error_message(error));
+			return (void *)problem;
 		}
-		assert_int_equal(tempdir_new(c->root, c->layout, &d, NULL), 0);
-		assert_int_equal(fs_write_file(d->fd, "mine", "x", 1, 0600, NULL, NULL), 0);
-		assert_true(fs_exists(d->root_fd, d->name)); /* nobody may take a live one away */
-		assert_true(fs_exists(d->fd, "mine"));
-		tempdir_free(d);
 	}
 	return NULL;
 }
@@ -191,8 +205,11 @@ static void test_tempdir_race(void **state)
 			churn[i] = (struct churn){root, (enum tempdir_layout)layout, i % 2};
 			pthread_create(&threads[i], NULL, churn_run, &churn[i]);
 		}
-		for (size_t i = 0; i < 4; i++)
-			pthread_join(threads[i], NULL);
+		for (size_t i = 0; i < 4; i++) {
+			void *problem = NULL;
+			pthread_join(threads[i], &problem);
+			assert_null(problem);
+		}
 	}
 	_cleanup_strv_ struct strv names = {0};
 	assert_int_equal(fs_list_dir(t.fd, "tmp", &names, NULL, NULL), 0);
