@@ -85,8 +85,8 @@ struct driver_ops {
 	/* L w, under an intent: the staged content becomes that of the existing layer `id` by one exchange of names; the old
 	 * content goes with the staging area. The directories changed are fsynced if `durable`. */
 	int (*stage_replace)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
-	/* Inode of the layer's own content directory: tells after a crash whether stage_replace() came to pass. */
-	int (*content_inode)(struct driver *d, const char *id, uint64_t *ret, cst_error **error);
+	/* The layer's own content directory. Its inode tells after a crash whether stage_replace() came to pass. */
+	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 
 	/* ---- taking one away ---- */
 	/* L w: unmounts it whatever its count, moves it out of sight into a fresh *trash (one trash serves several layers: pass

@@ -4,6 +4,9 @@
  * copy of it, and takes its place under the lock by one exchange of names. What must follow, the
  * tar-split and the record, is announced with the inode of the new content: an opener that finds
  * that inode in place finishes, one that does not undoes.
+ *
+ * A mounted layer is the exception: its content is under a live mount and changes in place, as with
+ * the Go tools, and a failure leaves what was unpacked so far.
  */
 #include "records/record_fields.h"
 #include "store/apply.h"
@@ -25,6 +28,8 @@ struct applied {
 	struct driver_staged *staged;
 	struct tempdir *metadata;
 	struct idmaps maps;
+	bool in_place;  /* mounted: content_fd is the layer's own directory */
+	int content_fd; /* where the archive is unpacked, borrowed from `staged` unless in_place */
 	uint64_t content_inode;
 };
 
@@ -32,6 +37,8 @@ static void applied_free(struct applied *applied)
 {
 	if (applied->staged)
 		applied->driver->ops->stage_free(applied->staged);
+	if (applied->in_place)
+		closep(&applied->content_fd);
 	tempdir_free(applied->metadata);
 	arena_clear(&applied->arena);
 }
@@ -43,12 +50,9 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	int r = layers_read(store, &layers, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
-	if (r == 0 && layer->mount_count > 0 && store->driver->ops->mounts)
-		r = error_set(error, CST_ELAYER_USED_BY_CONTAINER,
-		              "layer %s is mounted at %s: unmount it before applying a diff to it",
-		              layer->id, layer->mount_point);
 	if (r < 0)
 		return r;
+	applied->in_place = layer->mount_count > 0 && store->driver->ops->mounts;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
 	applied->maps.uids = (struct idmap){.ranges = (cst_idmap *)applied->record.uid_map.items,
@@ -101,7 +105,7 @@ static int announce(cst_store *store, struct applied *applied, struct intents *i
 	struct stat st;
 	json_writer_init(&w, &record, JSON_STORE);
 	layer_write(&w, &applied->record);
-	if (fstat(applied->driver->ops->staged_fd(applied->staged), &st) < 0)
+	if (fstat(applied->content_fd, &st) < 0)
 		return error_sys(error, errno, "stat the new content of %s", applied->record.id);
 	applied->content_inode = st.st_ino;
 	struct intent intent = {
@@ -143,7 +147,7 @@ static int commit_applied(cst_store *store, struct applied *applied, cst_error *
 	if (r < 0)
 		return r;
 	r = stage_waiting_tarsplit(store, applied, error);
-	if (r == 0)
+	if (r == 0 && !applied->in_place)
 		r = applied->driver->ops->stage_replace(applied->staged, id,
 		                                        store->driver->sync_content, error);
 	if (r == 0)
@@ -178,13 +182,14 @@ static int remove_waiting(cst_store *store, const struct intent *intent, cst_err
 
 int apply_recover(cst_store *store, const struct intent *intent, cst_error **error)
 {
-	uint64_t inode = 0;
 	_cleanup_arena_ struct arena arena = {0};
+	_cleanup_close_ int content = -1;
+	struct stat st;
 	cst_layer described;
 	const cst_layer *layer = layer_table_get(store->layers.table, intent->id);
 	if (layer &&
-	    store->driver->ops->content_inode(store->driver, intent->id, &inode, NULL) == 0 &&
-	    inode == intent->content_inode) {
+	    store->driver->ops->content_open(store->driver, intent->id, &content, NULL) == 0 &&
+	    fstat(content, &st) == 0 && st.st_ino == intent->content_inode) {
 		if (!parse_record(intent, &arena, &described))
 			return error_set(error, CST_ECORRUPT,
 			                 "the announced record of layer %s cannot be understood",
@@ -196,10 +201,23 @@ int apply_recover(cst_store *store, const struct intent *intent, cst_error **err
 	return remove_waiting(store, intent, error);
 }
 
+static int open_target(cst_store *store, struct applied *applied, cst_error **error)
+{
+	const struct driver_ops *ops = store->driver->ops;
+	if (applied->in_place)
+		return ops->content_open(store->driver, applied->record.id, &applied->content_fd,
+		                         error);
+	int r = ops->stage_copy(store->driver, applied->record.id, &applied->staged, error);
+	if (r == 0)
+		applied->content_fd = ops->staged_fd(applied->staged);
+	return r;
+}
+
 int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
                          const cst_progress *progress, cst_error **error)
 {
-	_cleanup_(applied_free) struct applied applied = {.driver = store->driver};
+	_cleanup_(applied_free) struct applied applied = {.driver = store->driver,
+	                                                  .content_fd = -1};
 	const struct driver_ops *ops = store->driver->ops;
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
 	struct driver_stage_options stage = {0};
@@ -211,14 +229,15 @@ int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *dif
 	bool shifting = false;
 	r = ops->supports_shifting(store->driver, &applied.maps, &shifting, error);
 	if (r == 0)
-		r = ops->stage_copy(store->driver, applied.record.id, &applied.staged, error);
+		r = open_target(store, &applied, error);
 	if (r == 0)
 		r = metadata_stage(store, &applied.metadata, error);
 	if (r == 0)
-		r = layer_unpack(store, &stage, ops->staged_fd(applied.staged),
-		                 shifting ? NULL : &applied.maps, &options, diff, applied.metadata,
-		                 &applied.arena, &applied.record, error);
+		r = layer_unpack(store, &stage, applied.content_fd, shifting ? NULL : &applied.maps,
+		                 &options, diff, applied.metadata, &applied.arena, &applied.record,
+		                 error);
 	if (r == 0)
-		r = ops->stage_sync(applied.staged, error);
+		r = applied.in_place ? fs_fsync_dir(applied.content_fd, applied.record.id, error)
+		                     : ops->stage_sync(applied.staged, error);
 	return r == 0 ? commit_applied(store, &applied, error) : r;
 }

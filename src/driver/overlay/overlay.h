@@ -229,7 +229,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
                        cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
-int overlay_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error);
+int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,

@@ -277,20 +277,20 @@ int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **
 	return r;
 }
 
-int overlay_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
+int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
 {
 	_cleanup_close_ int layer_fd = -1;
 	struct overlay *o = overlay_of(d);
-	struct stat st;
 	size_t home;
-	int r;
+	int fd, r;
 
 	r = find_layer(o, id, &home, &layer_fd, error);
 	if (r < 0)
 		return r;
-	if (fstatat(layer_fd, "diff", &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "stat %s/%s/diff", o->homes[home].path, id);
-	*ret = st.st_ino;
+	fd = openat(layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
+	*ret_fd = fd;
 	return 0;
 }
 

@@ -290,13 +290,13 @@ static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bo
 	return 0;
 }
 
-static int vfs_content_inode(struct driver *d, const char *id, uint64_t *ret, cst_error **error)
+static int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
 {
 	const struct vfs_home *home = home_of(vfs_of(d), id);
-	struct stat st;
-	if (fstatat(home->dir_fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "stat %s/%s", home->dir_path, id);
-	*ret = st.st_ino;
+	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", home->dir_path, id);
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -603,7 +603,7 @@ const struct driver_ops vfs_driver = {
         .stage_free = vfs_stage_free,
         .stage_copy = vfs_stage_copy,
         .stage_replace = vfs_stage_replace,
-        .content_inode = vfs_content_inode,
+        .content_open = vfs_content_open,
         .paths = vfs_paths,
         .remove = vfs_remove,
         .exists = vfs_exists,
