@@ -482,6 +482,11 @@ class Operation:
         self.program, self.newest = program, newest
 
 
+def maps_at_mount_time(driver):
+    """Overlay does, where user namespaces can be made: not in a chroot."""
+    return driver == 'overlay' and subprocess.run(['unshare', '--user', 'true'], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def operations(archives, driver):
     new = ID['new']
     maps = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
@@ -498,7 +503,7 @@ def operations(archives, driver):
                                              archives + '/config', archives + '/one'], prints=True, program='operation'),
         Operation('create-container', ['create-container', '-i', new, '-n', 'new', '-m', 'meta', 'i1'], prints=True),
         Operation('create-container-mapped', ['create-container', *maps, '-i', new, '-n', 'new', 'i1'], prints=True,
-                  whole=driver == 'overlay'),  # others first make a copy of the image's layer, which stays for the next
+                  whole=maps_at_mount_time(driver)),  # else a copy of the image's layer comes first, and stays for the next
         Operation('create-container-with-data', ['container', new, 'new', 'i1', archives + '/config', archives + '/one'],
                   prints=True, program='operation'),
         Operation('create-container-volatile', ['create-container', '--volatile', '-i', new, 'i1'], prints=True,

@@ -20,8 +20,13 @@ fi
 
 theirs=${1:-${GO:-}}
 ours=${2:-$OURS}
-if [ -z "$theirs" ] || ! "$theirs" --help 2>&1 | grep -q '^  config '; then
-	echo "SKIP the meaning of storage.conf: no containers-storage with a config command (1.63)"
+version=
+if [ -n "$theirs" ]; then
+	version=$("$theirs" --graph /tmp/cst-config-version/root --run /tmp/cst-config-version/run -s vfs version 2>&1 | sed -n 's/.*Version: //p')
+	rm -rf /tmp/cst-config-version
+fi
+if [ -z "$version" ] || [ "$(printf '%s\n' 1.63 "$version" | sort -V | head -n 1)" != 1.63 ]; then
+	echo "SKIP the meaning of storage.conf: no containers-storage of 1.63 or later"
 	echo "0 passed, 0 failed, 1 skipped"
 	exit 0
 fi
