@@ -89,7 +89,8 @@ static void normalize_any(const char *data, size_t n)
 		assert_true(accepts(out.data, out.len));
 }
 
-static void test_corpus(void **state)
+/* False: there is none. (A skip leaves without cleaning up, so it is not done here.) */
+static bool corpus_is_read(void)
 {
 	const char *data_dir = getenv("CST_DATA");
 	_cleanup_free_ char *source = strdup(__FILE__);
@@ -104,7 +105,7 @@ static void test_corpus(void **state)
 	_cleanup_strv_ struct strv names = {0};
 	if (fd < 0) {
 		print_message("no JSON corpus in %s: set CST_DATA\n", dir);
-		skip();
+		return false;
 	}
 	assert_int_equal(fs_list_dir(fd, ".", &names, dir, NULL), 0);
 	assert_true(names.len > 300);
@@ -120,6 +121,13 @@ static void test_corpus(void **state)
 		if (name[0] == 'n' && (accepted || typed))
 			fail_msg("%s is accepted", name);
 	}
+	return true;
+}
+
+static void test_corpus(void **state)
+{
+	if (!corpus_is_read())
+		skip();
 }
 
 /* Every beginning of a good text is a bad text, and is read without a step beyond its end. */

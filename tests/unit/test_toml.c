@@ -174,7 +174,8 @@ static bool invalid_is_refused(const struct corpus *corpus, const char *name)
 	return false;
 }
 
-static void test_corpus(void **state)
+/* False: there is none. (A skip leaves without cleaning up, so it is not done here.) */
+static bool corpus_is_read(void)
 {
 	struct corpus corpus = {0};
 	const char *data = getenv("CST_DATA");
@@ -183,7 +184,7 @@ static void test_corpus(void **state)
 	size_t len;
 	if (fs_read_file(AT_FDCWD, list, 1 << 20, &text, &len, NULL) < 0) {
 		print_message("skipped: %s is not there (CST_DATA)\n", list);
-		skip();
+		return false;
 	}
 	corpus.directory = root;
 	_cleanup_strv_ struct strv names = {0};
@@ -202,6 +203,13 @@ static void test_corpus(void **state)
 	print_message("%u valid, %u invalid documents\n", corpus.valid, corpus.invalid);
 	assert_int_equal(0, corpus.wrong);
 	assert_true(corpus.valid > 100 && corpus.invalid > 300);
+	return true;
+}
+
+static void test_corpus(void **state)
+{
+	if (!corpus_is_read())
+		skip();
 }
 
 /* ---- errors ---- */
