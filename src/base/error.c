@@ -11,10 +11,6 @@ struct cst_error {
 	char *message; /* NULL: the fixed text of the code */
 };
 
-/* What was made last, for error_prefix() and error_suffix() when the caller wants no error object:
- * they always follow a failed call on the same thread. */
-static _Thread_local int last_code = CST_ESYS;
-
 /* Needs no memory; never freed. */
 static cst_error out_of_memory = {.code = CST_ENOMEM, .errnum = ENOMEM};
 
@@ -50,7 +46,6 @@ void error_freep(cst_error **error)
 
 int error_oom(cst_error **error)
 {
-	last_code = CST_ENOMEM;
 	if (error)
 		*error = &out_of_memory;
 	return CST_ENOMEM;
@@ -60,7 +55,6 @@ int error_oom(cst_error **error)
 static int error_make(cst_error **error, int code, int errnum, char *message)
 {
 	_cleanup_free_ char *owned = message;
-	last_code = code;
 	if (!error)
 		return code;
 	cst_error *made = owned ? new0(cst_error, 1) : NULL;
@@ -85,7 +79,7 @@ static char *format_message(const char *format, va_list args)
 int error_set(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)
-		return last_code = code;
+		return code;
 	va_list args;
 	va_start(args, format);
 	char *message = format_message(format, args);
@@ -108,7 +102,7 @@ static int error_make_suffixed(cst_error **error, int code, int errnum, const ch
 int error_sys(cst_error **error, int errnum, const char *format, ...)
 {
 	if (!error)
-		return last_code = CST_ESYS;
+		return CST_ESYS;
 	va_list args;
 	va_start(args, format);
 	int code = error_make_suffixed(error, CST_ESYS, errnum, format, args, errno_text(errnum));
@@ -124,7 +118,7 @@ int error_code(cst_error **error, int code)
 int error_wrap_code(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)
-		return last_code = code;
+		return code;
 	va_list args;
 	va_start(args, format);
 	error_make_suffixed(error, code, 0, format, args, cst_strerror(code));
@@ -132,12 +126,12 @@ int error_wrap_code(cst_error **error, int code, const char *format, ...)
 	return code;
 }
 
-int error_prefix(cst_error **error, const char *format, ...)
+int error_prefix(cst_error **error, int code, const char *format, ...)
 {
 	if (!error || !*error)
-		return last_code;
+		return code;
 	cst_error *old = *error;
-	int code = old->code, errnum = old->errnum;
+	int errnum = old->errnum;
 	va_list args;
 	va_start(args, format);
 	error_make_suffixed(error, code, errnum, format, args, cst_error_message(old));
@@ -147,12 +141,11 @@ int error_prefix(cst_error **error, const char *format, ...)
 	return code;
 }
 
-int error_suffix(cst_error **error, const char *format, ...)
+int error_suffix(cst_error **error, int code, const char *format, ...)
 {
 	if (!error || !*error)
-		return last_code;
+		return code;
 	cst_error *old = *error;
-	int code = old->code;
 	va_list args;
 	va_start(args, format);
 	_cleanup_free_ char *suffix = format_message(format, args);
@@ -166,7 +159,7 @@ int error_suffix(cst_error **error, const char *format, ...)
 
 int error_propagate(cst_error **error, cst_error *from)
 {
-	int code = last_code = cst_error_code(from);
+	int code = cst_error_code(from);
 	if (error)
 		*error = from;
 	else

@@ -5,8 +5,9 @@
  *     if (sys_renameat(a, old, b, new) < 0)
  *             return error_sys(error, errno, "rename %s %s", old, new);
  *
- * gives the message "rename old new: no such file or directory", worded like Go's, and returns CST_ESYS.
- * Each maker returns the code it was given, so that it can stand in a return statement; error may be NULL.
+ * gives the message "rename old new: no such file or directory", worded like Go's, and returns
+ * CST_ESYS. Each maker returns the code it was given, so that it can stand in a return statement;
+ * error may be NULL.
  */
 #ifndef CST_BASE_ERROR_H
 #define CST_BASE_ERROR_H
@@ -34,17 +35,18 @@ int error_code(cst_error **error, int code);
 /* "MESSAGE: <fixed text of code>": "locating image with ID "x": image not known". */
 int error_wrap_code(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Puts "MESSAGE: " in front of an error that is already set (no-op for NULL); returns its code: with NULL, that of the
- * error this thread made last. */
-int error_prefix(cst_error **error, const char *format, ...) CST_PRINTF(2, 3);
+/* Puts "MESSAGE: " in front of an error that was set for a failure with this code; returns the
+ * code. */
+int error_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Appends "MESSAGE" without any separator. */
-int error_suffix(cst_error **error, const char *format, ...) CST_PRINTF(2, 3);
+/* The same, "MESSAGE" behind it without any separator. */
+int error_suffix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
 /* Moves `from` into *error (freeing it if error is NULL); returns its code. Takes ownership. */
 int error_propagate(cst_error **error, cst_error *from);
 
-/* The text of an errno as Go's syscall package words it: "no such file or directory". Static storage. */
+/* The text of an errno as Go's syscall package words it: "no such file or directory". Static
+ * storage. */
 const char *errno_text(int errnum);
 
 void error_freep(cst_error **error);

@@ -15,7 +15,7 @@ static int read_conf(const char *path, char **data, size_t *len, cst_error **err
 		return error_sys(error, errno, "open %s", path);
 	int code = fs_read_fd(fd, path, TOML_MAX_SIZE, data, len, error);
 	if (code < 0)
-		error_prefix(error, "decode configuration \"%s\"", path);
+		error_prefix(error, code, "decode configuration \"%s\"", path);
 	return code;
 }
 
@@ -32,7 +32,7 @@ static int merge_file(struct settings *settings, const char *path, cst_error **e
 	if (code == 0)
 		code = settings_merge(settings, root, path, error);
 	if (code < 0)
-		error_prefix(error, "decode configuration \"%s\"", path);
+		error_prefix(error, code, "decode configuration \"%s\"", path);
 	return code;
 }
 

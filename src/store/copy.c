@@ -75,7 +75,7 @@ static int find_layer(cst_store *store, const char *id, struct place *place, cst
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
 	if (r < 0)
-		return error_prefix(error, "error finding layer \"%s\"", id);
+		return error_prefix(error, r, "error finding layer \"%s\"", id);
 	place->layer = strdup(layer->id);
 	place->label = strdup(layer->mount_label);
 	if (!place->layer || !place->label)
@@ -91,7 +91,7 @@ static int mount_layer(cst_store *store, struct place *place, cst_error **error)
 	int r = cst_store_mount(store, place->layer, &options, &place->mount, error);
 	if (r == 0)
 		r = fs_open_dir(place->mount, &place->root, error);
-	return r < 0 ? error_prefix(error, "error mounting layer \"%s\"", place->layer) : 0;
+	return r < 0 ? error_prefix(error, r, "error mounting layer \"%s\"", place->layer) : 0;
 }
 
 static int place_open(cst_store *store, const cst_copy_place *given, struct place *place,
@@ -213,8 +213,8 @@ static int wrap_error(int r, cst_error **error)
 {
 	if (r == 0 || r == CST_ECANCELED || r == CST_ENOMEM)
 		return r;
-	error_prefix(error, "unpacking failed (error: exit status 1; output");
-	return error_suffix(error, ")");
+	error_prefix(error, r, "unpacking failed (error: exit status 1; output");
+	return error_suffix(error, r, ")");
 }
 
 /* The directory that a directory's content goes into; its owner, if it is new, is that of all
@@ -333,7 +333,7 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	                },
 	};
 	r = copy_source(&job, error);
-	return r < 0 ? error_prefix(error, "error copying \"%s\" to \"%s\"", source.shown,
+	return r < 0 ? error_prefix(error, r, "error copying \"%s\" to \"%s\"", source.shown,
 	                            target->shown)
 	             : 0;
 }

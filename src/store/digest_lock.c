@@ -10,7 +10,7 @@ int cst_store_digest_lock(cst_store *store, const char *digest, cst_lock **lock,
 	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : digest_validate(digest, error);
 	if (r == CST_EINVAL)
-		return error_prefix(error, "locking the digest \"%s\"", digest);
+		return error_prefix(error, r, "locking the digest \"%s\"", digest);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *path =

@@ -53,7 +53,7 @@ static int plan_image(cst_store *store, const cst_image_options *options, struct
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &image->names, error);
 	if (r == 0 && !isempty(options->digest) && digest_validate(options->digest, error) < 0)
-		r = error_prefix(error,
+		r = error_prefix(error, CST_EINVAL,
 		                 "validating digests for new image: validating image digest \"%s\"",
 		                 options->digest);
 	if (r < 0)

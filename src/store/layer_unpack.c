@@ -8,14 +8,19 @@ static int wrap_unpack_error(cst_store *store, int code, cst_error **error)
 {
 	if (!error || !*error)
 		return code;
-	if (code == CST_ECANCELED || code == CST_ENOMEM || cst_error_errno(*error) == ENOSPC)
+	if (code == CST_ECANCELED || code == CST_ENOMEM)
 		return code;
-	if (streq(store->driver->ops->name, "overlay")) {
-		error_prefix(error, "unpacking failed (error: exit status 1; output");
-		return error_suffix(error, ")");
+	if (cst_error_errno(*error) ==
+	    ENOSPC) { /* whatever was being written: exactly these words */
+		cst_error_free(steal_ptr(error));
+		return error_errno(error, ENOSPC);
 	}
-	error_prefix(error, "ApplyLayer stdout:  stderr");
-	return error_suffix(error, " exit status 1");
+	if (streq(store->driver->ops->name, "overlay")) {
+		error_prefix(error, code, "unpacking failed (error: exit status 1; output");
+		return error_suffix(error, code, ")");
+	}
+	error_prefix(error, code, "ApplyLayer stdout:  stderr");
+	return error_suffix(error, code, " exit status 1");
 }
 
 static struct uint32s copy_ids(struct arena *arena, const struct idset *set)

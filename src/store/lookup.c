@@ -99,7 +99,8 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 	_cleanup_(cst_layer_list_freep) cst_layer_list *list = NULL;
 	int r = digest_validate(digest, error);
 	if (r < 0)
-		return error_prefix(error, "looking for %s matching digest \"%s\"", what, digest);
+		return error_prefix(error, r, "looking for %s matching digest \"%s\"", what,
+		                    digest);
 	r = list_layers(store, digest, of, &list, error);
 	if (r < 0)
 		return r;

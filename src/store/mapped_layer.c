@@ -241,7 +241,7 @@ int mapped_layer_for(cst_store *store, const char *image, const struct idmaps *m
 		return r;
 	r = stage_copy(store, template, maps, &layer, error);
 	if (r < 0)
-		return error_prefix(error, "creating an ID-mapped copy of layer \"%s\"",
+		return error_prefix(error, r, "creating an ID-mapped copy of layer \"%s\"",
 		                    template->id);
 	return commit_or_share(store, image, maps, &layer, arena, ret, error);
 }

@@ -259,5 +259,5 @@ int journals_recover(cst_store *store, cst_error **error)
 		r = recover_containers(store, error);
 	if (r == 0)
 		r = sweep_temporaries(store, error);
-	return r < 0 ? error_prefix(error, "recovering the store %s", store->graph_root) : 0;
+	return r < 0 ? error_prefix(error, r, "recovering the store %s", store->graph_root) : 0;
 }

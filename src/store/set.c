@@ -164,7 +164,8 @@ static int set_read(cst_store *store, struct store_set *set, bool keep, cst_erro
 		r = set_write(store, set, error);
 		if (r < 0)
 			return r;
-		r = set->ops->repair(store, error); /* nobody changed the files meanwhile: not loaded again */
+		r = set->ops->repair(
+		        store, error); /* nobody changed the files meanwhile: not loaded again */
 		set_write_done(store, set);
 		if (r < 0)
 			return r;
@@ -201,7 +202,7 @@ static int additional_read(cst_store *store, bool images, cst_error **error)
 		int r = set_read(store, additional_set(additional, images), false, error);
 		if (r < 0) {
 			additional_done(store, images, i);
-			return error_prefix(error, "loading additional %s stores",
+			return error_prefix(error, r, "loading additional %s stores",
 			                    images ? "image" : "layer");
 		}
 	}

@@ -17,10 +17,10 @@ static void test_errors(void **state)
 	assert_int_equal(error_sys(&error, ENOENT, "open %s", "/x"), CST_ESYS);
 	assert_string_equal(cst_error_message(error), "open /x: no such file or directory");
 	assert_int_equal(cst_error_errno(error), ENOENT);
-	assert_int_equal(error_prefix(&error, "loading"), CST_ESYS);
+	assert_int_equal(error_prefix(&error, CST_ESYS, "loading"), CST_ESYS);
 	assert_string_equal(cst_error_message(error),
 	                    "loading: open /x: no such file or directory");
-	error_suffix(&error, ")");
+	error_suffix(&error, CST_ESYS, ")");
 	assert_string_equal(cst_error_message(error),
 	                    "loading: open /x: no such file or directory)");
 	assert_int_equal(error_set(NULL, CST_EINVAL, "%s", "nobody listens"), CST_EINVAL);

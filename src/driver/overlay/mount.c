@@ -82,7 +82,7 @@ static int mount_error(const struct overlay *o, const struct overlay_mount *m, c
 	r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target,
 	              data);
 	if (!isempty(kernel))
-		error_suffix(error, " (%s)", kernel);
+		error_suffix(error, r, " (%s)", kernel);
 	return r;
 }
 

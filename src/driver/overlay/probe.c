@@ -520,8 +520,8 @@ int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **e
 		if (is_lasting(problem))
 			cache_write(o, feature, false, cst_error_message(problem));
 	} else {
-		(void)error_propagate(error, steal_ptr(&problem));
-		return error_prefix(error, "finding out if ids can be mapped at mount time");
+		int code = error_propagate(error, steal_ptr(&problem));
+		return error_prefix(error, code, "finding out if ids can be mapped at mount time");
 	}
 	remember(o, &o->idmapped_lowers, yes);
 	*ret = yes;
