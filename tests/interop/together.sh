@@ -132,19 +132,8 @@ for driver in $(drivers); do
 	for list in layers images containers; do
 		ours "$list" -j >"$WORK/a" 2>&1
 		go "$list" -j >"$WORK/b" 2>&1
-		# Each version has its own order and choice of members; what both tell of an item must be the same.
-		case_ "$driver: both list the same $list" python3 - "$WORK/a" "$WORK/b" <<-'X'
-			import json, sys
-			for f in sys.argv[1:]:
-			    if open(f).read(1) not in "[n":
-			        sys.exit(open(f).read())
-			a, b = (json.load(open(f)) or [] for f in sys.argv[1:])
-			assert [x["id"] for x in a] == [x["id"] for x in b], "other items or another order"
-			assert len(a) > 0, "an empty list"
-			for x, y in zip(a, b):
-			    for k in set(x) & set(y):
-			        assert x[k] == y[k], (x["id"], k, x[k], y[k])
-		X
+		case_ "$driver: some $list are there" grep -q '"id"' "$WORK/a"
+		case_ "$driver: both list the same $list" same_list "$WORK/a" "$WORK/b"
 	done
 	for i in 1 2; do
 		[ $i = 1 ] && role=one || role=two
