@@ -158,7 +158,8 @@ CST_PUBLIC int cst_layer_create(cst_store *store, const cst_layer_options *optio
 
 /* Applies a layer tar on top of what the layer holds and records its digests; whole and durable, or the layer stays as it
  * was. Only a layer that is mounted changes in place: after a failure it holds what was unpacked so far, under its old
- * digests. `progress` may be NULL. CST_ELAYER_UNKNOWN, CST_EARCHIVE, CST_ECANCELED. L w. */
+ * digests. `diff` is read to its end before any lock is taken; the layers stay locked while it is unpacked. `progress` may
+ * be NULL. CST_ELAYER_UNKNOWN, CST_EARCHIVE, CST_ECANCELED. L w. */
 CST_PUBLIC int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
 				    const cst_progress *progress, cst_error **error);
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Applying a layer tar to a layer that exists. The new content is built beside the old one, from a
- * copy of it, and takes its place under the lock by one exchange of names. What must follow, the
- * tar-split and the record, is announced with the inode of the new content: an opener that finds
- * that inode in place finishes, one that does not undoes.
+ * copy of it, and takes its place by one exchange of names. What must follow, the tar-split and the
+ * record, is announced with the inode of the new content: an opener that finds that inode in place
+ * finishes, one that does not undoes.
+ *
+ * From the copy to the exchange the layers are locked, as with the Go tools: what somebody else
+ * applied, or wrote through a mount, in between would be lost. The archive may come from a pipe
+ * whose other end needs that lock, so it is taken in before.
  *
  * A mounted layer is the exception: its content is under a live mount and changes in place, as with
  * the Go tools, and a failure leaves what was unpacked so far.
@@ -12,6 +16,7 @@
 #include "store/apply.h"
 #include "store/create.h"
 #include <errno.h>
+#include <unistd.h>
 
 /* Where the new tar-split waits between announcement and exchange, below the graph root: in the
  * directory that only we look at, under a name of its own, since a dead process may have announced
@@ -27,6 +32,7 @@ struct applied {
 	struct driver *driver;
 	struct driver_staged *staged;
 	struct tempdir *metadata;
+	int spool; /* the archive */
 	struct idmaps maps;
 	bool in_place;  /* mounted: content_fd is the layer's own directory */
 	int content_fd; /* where the archive is unpacked, borrowed from `staged` unless in_place */
@@ -39,19 +45,63 @@ static void applied_free(struct applied *applied)
 		applied->driver->ops->stage_free(applied->staged);
 	if (applied->in_place)
 		closep(&applied->content_fd);
+	closep(&applied->spool);
 	tempdir_free(applied->metadata);
 	arena_clear(&applied->arena);
 }
 
-static int copy_record(cst_store *store, const char *id, struct applied *applied, cst_error **error)
+/* ---- taking in the archive ---- */
+
+static int report_progress(const cst_progress *progress, uint64_t done, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	const cst_layer *layer;
-	int r = layers_read(store, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	const cst_progress_state state = {
+	        .size = sizeof(state), .what = "import", .bytes_done = done};
+	if (!progress || !progress->callback || !progress->callback(&state, progress->userdata))
+		return 0;
+	return error_code(error, CST_ECANCELED);
+}
+
+static int spool_all(const cst_source *diff, const cst_progress *progress, int to,
+                     cst_error **error)
+{
+	const size_t size = 256 * 1024;
+	_cleanup_free_ char *buffer = malloc(size);
+	if (!buffer)
+		return error_oom(error);
+	for (uint64_t done = 0;;) {
+		int r = report_progress(progress, done, error);
+		if (r < 0)
+			return r;
+		int64_t n = source_read(diff, buffer, size, error);
+		if (n <= 0)
+			return (int)n;
+		if (sys_pwrite_all(to, buffer, (size_t)n, (off_t)done) < 0)
+			return error_sys(error, errno, "write a temporary file");
+		done += (uint64_t)n;
+	}
+}
+
+static int take_in(cst_store *store, const cst_source *diff, const cst_progress *progress,
+                   struct applied *applied, cst_error **error)
+{
+	int r = metadata_stage(store, &applied->metadata, error);
 	if (r < 0)
 		return r;
+	applied->spool = sys_openat(applied->metadata->fd, "archive",
+	                            O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (applied->spool < 0)
+		return error_sys(error, errno, "open %s/%s/archive", applied->metadata->shown,
+		                 applied->metadata->name);
+	return spool_all(diff, progress, applied->spool, error);
+}
+
+/* ---- under the lock ---- */
+
+static int copy_record(cst_store *store, const char *id, struct applied *applied, cst_error **error)
+{
+	const cst_layer *layer = layer_table_find(store->layers.table, id);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	applied->in_place = layer->mount_count > 0 && store->driver->ops->mounts;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
@@ -133,29 +183,23 @@ static int stage_waiting_tarsplit(cst_store *store, const struct applied *applie
 	return r == 0 ? fs_fsync_dir(dir, path, error) : r;
 }
 
-static int commit_applied(cst_store *store, struct applied *applied, cst_error **error)
+static int commit_applied(cst_store *store, struct applied *applied, struct trash *trash,
+                          cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
 	_cleanup_intents_ struct intents intents = {0};
-	_cleanup_layers_write_ cst_store *layers = NULL;
-	const char *id = applied->record.id;
-	int r = layers_write(store, &layers, error);
-	if (r == 0 && !layer_table_get(store->layers.table, id))
-		r = error_code(error, CST_ELAYER_UNKNOWN);
-	if (r == 0)
-		r = announce(store, applied, &intents, error);
+	int r = announce(store, applied, &intents, error);
 	if (r < 0)
 		return r;
 	r = stage_waiting_tarsplit(store, applied, error);
 	if (r == 0 && !applied->in_place)
-		r = applied->driver->ops->stage_replace(applied->staged, id,
+		r = applied->driver->ops->stage_replace(applied->staged, applied->record.id,
 		                                        store->driver->sync_content, error);
 	if (r == 0)
 		r = finish_apply(store, &applied->record, applied->content_inode, error);
 	if (r == 0)
 		journal_end_durably(&store->layer_journal);
 	else /* finished if the names were exchanged all the same, else as if it had not begun */
-		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
+		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, trash);
 	return r;
 }
 
@@ -213,31 +257,60 @@ static int open_target(cst_store *store, struct applied *applied, cst_error **er
 	return r;
 }
 
+static int unpack_spooled(cst_store *store, struct applied *applied, const cst_progress *progress,
+                          cst_error **error)
+{
+	const cst_source spooled = cst_source_fd(applied->spool);
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	struct driver_stage_options stage = {0};
+	bool shifting = false;
+	options.progress = progress;
+	if (lseek(applied->spool, 0, SEEK_SET) < 0)
+		return error_sys(error, errno, "seek in a temporary file");
+	int r = store->driver->ops->supports_shifting(store->driver, &applied->maps, &shifting,
+	                                              error);
+	return r == 0 ? layer_unpack(store, &stage, applied->content_fd,
+	                             shifting ? NULL : &applied->maps, &options, &spooled,
+	                             applied->metadata, &applied->arena, &applied->record, error)
+	              : r;
+}
+
+static int apply(cst_store *store, const char *id, const cst_progress *progress,
+                 struct applied *applied, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = copy_record(store, id, applied, error);
+	if (r == 0)
+		r = open_target(store, applied, error);
+	if (r == 0)
+		r = unpack_spooled(store, applied, progress, error);
+	if (r == 0)
+		r = applied->in_place ? fs_fsync_dir(applied->content_fd, applied->record.id, error)
+		                      : applied->driver->ops->stage_sync(applied->staged, error);
+	return r == 0 ? commit_applied(store, applied, &trash, error) : r;
+}
+
+/* An early answer: an archive may be long. */
+static int precheck(cst_store *store, const char *id, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = layers_read(store, &layers, error);
+	return r == 0 && !layer_table_find(store->layers.table, id)
+	               ? error_code(error, CST_ELAYER_UNKNOWN)
+	               : r;
+}
+
 int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
                          const cst_progress *progress, cst_error **error)
 {
-	_cleanup_(applied_free) struct applied applied = {.driver = store->driver,
-	                                                  .content_fd = -1};
-	const struct driver_ops *ops = store->driver->ops;
-	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	struct driver_stage_options stage = {0};
-	options.progress = progress;
+	_cleanup_(applied_free) struct applied applied = {
+	        .driver = store->driver, .content_fd = -1, .spool = -1};
 	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
-	                         : copy_record(store, id, &applied, error);
-	if (r < 0)
-		return r;
-	bool shifting = false;
-	r = ops->supports_shifting(store->driver, &applied.maps, &shifting, error);
+	                         : precheck(store, id, error);
 	if (r == 0)
-		r = open_target(store, &applied, error);
-	if (r == 0)
-		r = metadata_stage(store, &applied.metadata, error);
-	if (r == 0)
-		r = layer_unpack(store, &stage, applied.content_fd, shifting ? NULL : &applied.maps,
-		                 &options, diff, applied.metadata, &applied.arena, &applied.record,
-		                 error);
-	if (r == 0)
-		r = applied.in_place ? fs_fsync_dir(applied.content_fd, applied.record.id, error)
-		                     : ops->stage_sync(applied.staged, error);
-	return r == 0 ? commit_applied(store, &applied, error) : r;
+		r = take_in(store, diff, progress, &applied, error);
+	return r == 0 ? apply(store, id, progress, &applied, error) : r;
 }

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What the others do to a layer while one of our commands is in the middle of something with it. The command reads its archive
+# from a pipe: once it took the first megabytes it is in the middle, and there it stays until it gets the rest.
+. "$(dirname "$0")/lib.sh"
+lacking=$(lacks_go)
+[ -n "$lacking" ] || lacking=$(lacks_command python3 mkfifo)
+[ -n "$lacking" ] || lacking=$(lacks_root)
+if [ -n "$lacking" ]; then
+	skip "one command in the middle of another" "$lacking" 10
+	finish
+fi
+mkdir "$WORK/in"
+python3 "$TOP/tests/interop/fixture.py" "$WORK/in"
+mkdir "$WORK/tree" && echo later >"$WORK/tree/applied-meanwhile" && tar -C "$WORK/tree" -cf "$WORK/in/small.tar" applied-meanwhile
+half=3000000 # far more than a pipe holds
+
+# Starts our COMMAND... with base.tar on its standard input, and returns when it has read about half of it.
+halfway() {
+	rm -f "$WORK/pipe"
+	mkfifo "$WORK/pipe"
+	ours "$@" <"$WORK/pipe" >"$WORK/said" 2>&1 & running=$!
+	exec 7>"$WORK/pipe"
+	head -c $half "$WORK/in/base.tar" >&7
+}
+# Gives it the rest. Its exit status.
+go_on() {
+	tail -c +$((half + 1)) "$WORK/in/base.tar" >&7
+	exec 7>&-
+	wait "$running"
+}
+layer_has() { # LAYER FILE...
+	local layer=$1 file
+	shift
+	go diff -u "$layer" >"$WORK/diff.tar" || return
+	go changes "$layer" >"$WORK/changes" || return
+	for file; do
+		[ -e "$(layer_root "$layer")/$file" ] || { echo "$file is not there"; return 1; }
+	done
+}
+
+for driver in $(drivers); do
+	new_store "races-$driver" "$driver"
+	ours create-layer -i below >/dev/null
+	ours create-layer -i work below >/dev/null
+	halfway applydiff work
+	case_ "$driver: their applydiff beside ours" go applydiff -f "$WORK/in/small.tar" work
+	go_on && pass "$driver: ours succeeds" || fail "$driver: ours succeeds" "$(cat "$WORK/said")"
+	case_ "$driver: what both applied is there" layer_has work applied-meanwhile big
+
+	ours create-layer -i mounted below >/dev/null
+	halfway applydiff mounted
+	at=$(go mount mounted) && echo written >"$at/written-meanwhile" && go unmount mounted >/dev/null
+	go_on
+	case_ "$driver: what was written through a mount beside our applydiff is there" layer_has mounted written-meanwhile big
+
+	ours create-layer -i gone below >/dev/null
+	halfway applydiff gone
+	go delete-layer gone
+	go_on
+	[ "$?:$(cat "$WORK/said")" = "1:layer not known" ] && pass "$driver: the layer is deleted beside our applydiff" ||
+		fail "$driver: the layer is deleted beside our applydiff" "$(cat "$WORK/said")"
+
+	# The other end of the pipe needs, or holds, the lock of the layers.
+	go import-layer -i large -f "$WORK/in/base.tar" >/dev/null
+	ours create-layer -i copy >/dev/null
+	(go diff -u large | ours applydiff copy) >"$WORK/said" 2>&1 &&
+		pass "$driver: their diff into our applydiff" || fail "$driver: their diff into our applydiff" "$(cat "$WORK/said")"
+	(ours diff -u large | ours applydiff copy) >"$WORK/said" 2>&1 &&
+		pass "$driver: our diff into our applydiff" || fail "$driver: our diff into our applydiff" "$(cat "$WORK/said")"
+
+	said=$(ours layers >/dev/null; audit)
+	[ -z "$said" ] && pass "$driver: nothing is left over" || fail "$driver: nothing is left over" "$said"
+done
+finish
