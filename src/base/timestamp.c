@@ -170,3 +170,8 @@ void timestamp_format(const struct timestamp *time, char ret[TIMESTAMP_MAX])
 	(void)snprintf(ret + n, TIMESTAMP_MAX - n, "%c%02d:%02d", time->offset < 0 ? '-' : '+',
 	               minutes / 60, minutes % 60);
 }
+
+bool timestamp_equal(const struct timestamp *a, const struct timestamp *b)
+{
+	return a->sec == b->sec && a->nsec == b->nsec;
+}

@@ -185,6 +185,29 @@ static int commit_container(cst_store *store, struct new_container *container,
 	return r;
 }
 
+/* An image may have been deleted and made again with another layer. */
+static bool is_layer_of(const cst_image *image, const char *layer)
+{
+	for (size_t i = 0; i < image->mapped_layers.len; i++) {
+		if (streq(image->mapped_layers.items[i], layer))
+			return true;
+	}
+	return streq(image->layer, layer);
+}
+
+static int check_image(cst_store *store, const struct new_container *container,
+                       struct new_layer *layer, cst_error **error)
+{
+	if (!*container->record.image)
+		return 0;
+	const cst_image *image = image_find(store, container->record.image, NULL);
+	layer->parent_gone = image && !is_layer_of(image, layer->record.parent);
+	return image && !layer->parent_gone
+	               ? 0
+	               : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+	                                 container->record.image);
+}
+
 static int create_container(cst_store *store, struct new_container *container,
                             struct new_layer *layer, cst_container **ret, cst_error **error)
 {
@@ -195,9 +218,8 @@ static int create_container(cst_store *store, struct new_container *container,
 	int r = layers_write(store, &layers, error);
 	if (r == 0)
 		r = images_read(store, &images, error);
-	if (r == 0 && *container->record.image && !image_find(store, container->record.image, NULL))
-		r = error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
-		                    container->record.image);
+	if (r == 0)
+		r = check_image(store, container, layer, error);
 	if (r == 0)
 		r = containers_write(store, &containers, error);
 	if (r == 0)
@@ -224,8 +246,8 @@ static int precheck(cst_store *store, const struct new_container *container, cst
 	return r == 0 ? check_new_container(store, container, error) : r;
 }
 
-int cst_container_create(cst_store *store, const cst_container_options *options,
-                         cst_container **ret, cst_error **error)
+static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,
+                       cst_container **ret, cst_error **error)
 {
 	_cleanup_(new_container_free) struct new_container container = {0};
 	_cleanup_new_layer_ struct new_layer layer = {0};
@@ -262,7 +284,26 @@ int cst_container_create(cst_store *store, const cst_container_options *options,
 		layer.record.gid_map = container.record.gid_map;
 	}
 	r = new_layer_fill(store, &layer_options, NULL, &layer, error);
-	return r == 0 ? create_container(store, &container, &layer, ret, error) : r;
+	if (r == 0)
+		r = create_container(store, &container, &layer, ret, error);
+	*parent_gone = layer.parent_gone;
+	return r;
+}
+
+/* The image may have been deleted, and another one made under its name, while the layer was staged:
+ * it is the image that is known, or not known, now. */
+int cst_container_create(cst_store *store, const cst_container_options *options,
+                         cst_container **ret, cst_error **error)
+{
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool parent_gone = false;
+		int r = create_once(store, options, &parent_gone, ret, &problem);
+		if (r == 0)
+			return 0;
+		if (!parent_gone)
+			return error_propagate(error, steal_ptr(&problem));
+	}
 }
 
 /* ---- delete ---- */

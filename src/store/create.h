@@ -18,6 +18,8 @@ struct new_layer {
 	struct driver_staged *staged;
 	struct tempdir *metadata; /* holds "tar-split" if there is one */
 	bool has_tarsplit;
+	struct timestamp parent_created; /* another layer may come to have its ID */
+	bool parent_gone;                /* seen too late: what was staged is worth nothing */
 	struct driver *driver;
 };
 void new_layer_free(struct new_layer *layer); /* what was not committed goes */
@@ -32,11 +34,12 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_layer *layer,
                          cst_error **error);
 /* Stages an empty layer, or one unpacked from `diff` (NULL: empty). No lock; all of it is on disk
- * afterwards. */
+ * afterwards. Fails with CST_ELAYER_UNKNOWN, whatever became of it, if the parent was deleted
+ * meanwhile. */
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                    struct new_layer *layer, cst_error **error);
 /* L w held: checks again what may have changed meanwhile. */
-int new_layer_check(cst_store *store, const struct new_layer *layer, cst_error **error);
+int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error);
 void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
                         const char *owner_id, struct intents *intents);
 /* L w held, announced: content into place, record saved. After a failure the caller settles the

@@ -228,9 +228,8 @@ static bool same_intent(const struct intent *a, const struct intent *b)
 {
 	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
 	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
-	       streq(a->owner_id, b->owner_id) && a->created.sec == b->created.sec &&
-	       a->created.nsec == b->created.nsec && a->content_inode == b->content_inode &&
-	       streq(a->record, b->record);
+	       streq(a->owner_id, b->owner_id) && timestamp_equal(&a->created, &b->created) &&
+	       a->content_inode == b->content_inode && streq(a->record, b->record);
 }
 
 static bool lists_intent(const struct intents *intents, const struct intent *intent)

@@ -112,7 +112,20 @@ int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_lay
 	return 0;
 }
 
-int new_layer_check(cst_store *store, const struct new_layer *layer, cst_error **error)
+/* Is the parent the very layer that it was? What was staged has copied it, or refers to it. */
+static int check_parent(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	if (!*layer->record.parent)
+		return 0;
+	const cst_layer *parent = layer_get(store, layer->record.parent, NULL);
+	layer->parent_gone = !parent || !timestamp_equal(&parent->created, &layer->parent_created);
+	return layer->parent_gone ? error_wrap_code(error, CST_ELAYER_UNKNOWN,
+	                                            "the parent layer \"%s\" was deleted meanwhile",
+	                                            layer->record.parent)
+	                          : 0;
+}
+
+int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error)
 {
 	const struct layer_table *table = store->layers.table;
 	const cst_layer *record = &layer->record;
@@ -122,11 +135,7 @@ int new_layer_check(cst_store *store, const struct new_layer *layer, cst_error *
 		if (layer_table_by_name(table, record->names.items[i]))
 			return error_code(error, CST_EDUPLICATE_NAME);
 	}
-	if (*record->parent && !layer_get(store, record->parent, NULL))
-		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
-		                       "the parent layer \"%s\" was deleted meanwhile",
-		                       record->parent);
-	return 0;
+	return check_parent(store, layer, error);
 }
 
 static int plan_parent(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
@@ -148,6 +157,8 @@ static int plan_parent(cst_store *store, const cst_layer_options *options, struc
 	layer->record.parent = parent ? arena_strdup(&layer->arena, parent->id) : "";
 	if (layer->arena.failed)
 		return error_oom(error);
+	if (parent)
+		layer->parent_created = parent->created;
 	r = plan_maps(store, options, parent, layer, error);
 	if (r == 0 && parent)
 		r = new_layer_start_from(store, parent, layer, error);
@@ -182,8 +193,8 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 
 /* ---- fill ---- */
 
-int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
-                   struct new_layer *layer, cst_error **error)
+static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                struct new_layer *layer, cst_error **error)
 {
 	struct driver_stage_options stage = {
 	        .parent = layer->template         ? layer->template
@@ -205,6 +216,25 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 		layer->has_tarsplit = r == 0;
 	}
 	return r == 0 ? ops->stage_sync(layer->staged, error) : r;
+}
+
+static int look_for_parent(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = layers_read(store, &layers, error);
+	return r == 0 ? check_parent(store, layer, error) : r;
+}
+
+int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                   struct new_layer *layer, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = fill(store, options, diff, layer, &problem);
+	if (r == 0)
+		return 0;
+	/* A parent that was being deleted explains anything that was said about its files. */
+	int gone = look_for_parent(store, layer, error);
+	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
 }
 
 /* ---- commit ---- */
@@ -280,12 +310,31 @@ static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **r
 	return 0;
 }
 
-int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
-                     cst_layer **ret, cst_error **error)
+static int create_once(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                       bool *parent_gone, cst_layer **ret, cst_error **error)
 {
 	_cleanup_new_layer_ struct new_layer layer = {0};
 	int r = new_layer_plan(store, options, &layer, error);
 	if (r == 0)
 		r = new_layer_fill(store, options, diff, &layer, error);
-	return r == 0 ? create_layer(store, &layer, ret, error) : r;
+	if (r == 0)
+		r = create_layer(store, &layer, ret, error);
+	*parent_gone = layer.parent_gone;
+	return r;
+}
+
+/* Where the parent's ID or name was given to another layer meanwhile, that one is the parent; but
+ * an archive is read only once. */
+int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                     cst_layer **ret, cst_error **error)
+{
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool parent_gone = false;
+		int r = create_once(store, options, diff, &parent_gone, ret, &problem);
+		if (r == 0)
+			return 0;
+		if (!parent_gone || diff)
+			return error_propagate(error, steal_ptr(&problem));
+	}
 }

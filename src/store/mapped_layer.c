@@ -176,8 +176,8 @@ static int commit_copy(cst_store *store, const char *image, struct new_layer *la
 
 /* Somebody else may have made the same one meanwhile: theirs is as good. */
 static int commit_or_share(cst_store *store, const char *image, const struct idmaps *maps,
-                           struct new_layer *layer, struct arena *arena, const char **ret,
-                           cst_error **error)
+                           const cst_layer *template, struct new_layer *layer, struct arena *arena,
+                           const char **ret, cst_error **error)
 {
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_images_write_ cst_store *images = NULL;
@@ -193,9 +193,10 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 		*ret = arena_strdup(arena, choice.layer->id);
 		return *ret ? 0 : error_oom(error);
 	}
-	if (!layer_table_get(store->layers.table, layer->template))
+	const cst_layer *now = layer_table_get(store->layers.table, template->id);
+	if (!now || !timestamp_equal(&now->created, &template->created))
 		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
-		                       "the layer \"%s\" was deleted meanwhile", layer->template);
+		                       "the layer \"%s\" was deleted meanwhile", template->id);
 	const char *id = arena_strdup(arena, layer->record.id);
 	r = id ? new_layer_check(store, layer, error) : error_oom(error);
 	if (r == 0)
@@ -243,5 +244,5 @@ int mapped_layer_for(cst_store *store, const char *image, const struct idmaps *m
 	if (r < 0)
 		return error_prefix(error, r, "creating an ID-mapped copy of layer \"%s\"",
 		                    template->id);
-	return commit_or_share(store, image, maps, &layer, arena, ret, error);
+	return commit_or_share(store, image, maps, template, &layer, arena, ret, error);
 }

@@ -33,11 +33,6 @@ static bool layer_is_used(const cst_store *store, const char *id)
 	return false;
 }
 
-static bool same_time(const struct timestamp *a, const struct timestamp *b)
-{
-	return a->sec == b->sec && a->nsec == b->nsec;
-}
-
 /* Layers are announced top first, so children are gone when their parent's turn comes. */
 static int drop_orphan_records(cst_store *store, const struct intents *intents, cst_error **error)
 {
@@ -47,7 +42,7 @@ static int drop_orphan_records(cst_store *store, const struct intents *intents, 
 		    owner_has_record(store, intent))
 			continue;
 		const cst_layer *layer = layer_table_get(store->layers.table, intent->id);
-		if (!layer || !same_time(&layer->created, &intent->created) ||
+		if (!layer || !timestamp_equal(&layer->created, &intent->created) ||
 		    layer_is_used(store, intent->id))
 			continue;
 		if (!layer_table_remove(store->layers.table, intent->id))

@@ -61,6 +61,15 @@ for driver in $(drivers); do
 	[ "$?:$(cat "$WORK/said")" = "1:layer not known" ] && pass "$driver: the layer is deleted beside our applydiff" ||
 		fail "$driver: the layer is deleted beside our applydiff" "$(cat "$WORK/said")"
 
+	# Another layer of the same ID is another parent: the child would refer to, or be a copy of, the one that is gone.
+	ours create-layer -i parent below >/dev/null
+	halfway import-layer -i child parent
+	go delete-layer parent && go create-layer -i parent >/dev/null
+	go_on
+	[ "$?:$(cat "$WORK/said")" = '1:the parent layer "parent" was deleted meanwhile: layer not known' ] &&
+		pass "$driver: the parent is replaced beside our import-layer" ||
+		fail "$driver: the parent is replaced beside our import-layer" "$(cat "$WORK/said")"
+
 	# The other end of the pipe needs, or holds, the lock of the layers.
 	go import-layer -i large -f "$WORK/in/base.tar" >/dev/null
 	ours create-layer -i copy >/dev/null
