@@ -170,7 +170,8 @@ CST_PUBLIC int cst_layer_delete(cst_store *store, const char *id, cst_error **er
 enum cst_change_kind { CST_MODIFY = 0, CST_ADD = 1, CST_DELETE = 2 };
 typedef struct cst_changes cst_changes;
 /* What `id` changes against `from` (NULL or "": its parent). CST_ELAYER_UNKNOWN; CST_ESYS with ENOENT if it is `from` that
- * is unknown. L r while the layer is being opened, no lock after. */
+ * is unknown; CST_ELAYER_UNKNOWN, too, if the layer is deleted meanwhile, CST_EINVAL if a diff is applied to it. L r while
+ * the layer is being opened, no lock after. */
 CST_PUBLIC int cst_layer_changes(cst_store *store, const char *from, const char *id, cst_changes **changes,
 				 cst_error **error);
 CST_PUBLIC size_t cst_changes_size(const cst_changes *changes);

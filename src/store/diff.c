@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a layer changes: as a list, as a size, as the layer tar. Opened under the lock, read without
- * it. */
+/*
+ * What a layer changes: as a list, as a size, as the layer tar. Opened under the lock, read without
+ * it: whoever takes a tar may be slow, or wait for that lock. Nobody is kept from deleting the
+ * layer or applying a diff to it meanwhile; that then is the error, whatever was missed of its
+ * files.
+ */
 #include "archive/compress.h"
 #include "archive/tarsplit.h"
 #include "base/digest.h"
@@ -12,7 +16,9 @@
 struct view {
 	struct driver *driver;
 	struct driver_view *driver_view;
-	int tarsplit_fd; /* -1: none, or not against the parent */
+	int tarsplit_fd;      /* -1: none, or not against the parent */
+	struct stat tarsplit; /* zero: none */
+	struct timestamp created;
 	enum cst_compression compression;
 	char *id, *diff_digest;
 };
@@ -38,6 +44,13 @@ static int open_tarsplit(const struct layer_source *source, const char *id, int 
 		return error_sys(error, errno, "open %s/%s", source->dir, name);
 	*ret = fd;
 	return 0;
+}
+
+static void stat_tarsplit(int dir_fd, const char *id, struct stat *ret)
+{
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
+	if (!name || fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+		*ret = (struct stat){0};
 }
 
 static struct idmaps maps_of(const cst_layer *layer)
@@ -71,6 +84,8 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	const char *against = base ? base->id : parent;
 	view->driver = store->driver;
 	view->compression = (enum cst_compression)layer->compression;
+	view->created = layer->created;
+	stat_tarsplit(source.fd, layer->id, &view->tarsplit);
 	view->id = strdup(layer->id);
 	view->diff_digest = strdup(layer->diff_digest);
 	if (!view->id || !view->diff_digest)
@@ -97,22 +112,59 @@ static int view_open(cst_store *store, const char *from, const char *id, struct 
 	return open_records(store, from, id, view, error);
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Nobody applies a diff without writing a tar-split. */
+static int check_unchanged(cst_store *store, const struct view *view, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	struct layer_source source;
+	struct stat st;
+	int r = layers_read(store, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_get(store, view->id, &source);
+	if (!layer || !timestamp_equal(&layer->created, &view->created))
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+		                       "the layer \"%s\" was deleted meanwhile", view->id);
+	stat_tarsplit(source.fd, view->id, &st);
+	return same_file(&st, &view->tarsplit)
+	               ? 0
+	               : error_set(error, CST_EINVAL,
+	                           "the layer \"%s\" was changed while it was read", view->id);
+}
+
+/* Takes `problem`. */
+static int explain(cst_store *store, const struct view *view, int code, cst_error **problem,
+                   cst_error **error)
+{
+	if (code == 0 || code == CST_ECANCELED || code == CST_EIO_CALLBACK || !view->id)
+		return code < 0 ? error_propagate(error, steal_ptr(problem)) : 0;
+	int r = check_unchanged(store, view, error);
+	return r < 0 ? r : error_propagate(error, steal_ptr(problem));
+}
+
 /* ---- changes and size ---- */
 
 int cst_layer_changes(cst_store *store, const char *from, const char *id, cst_changes **ret,
                       cst_error **error)
 {
 	_cleanup_view_ struct view view = {0};
+	_cleanup_error_ cst_error *problem = NULL;
 	int r = view_open(store, from, id, &view, error);
 	if (r < 0)
 		return r;
 	cst_changes *changes = new0(cst_changes, 1);
 	if (!changes)
 		return error_oom(error);
-	r = store->driver->ops->view_changes(view.driver_view, changes, error);
+	r = store->driver->ops->view_changes(view.driver_view, changes, &problem);
 	if (r < 0) {
 		cst_changes_free(changes);
-		return r;
+		return explain(store, &view, r, &problem, error);
 	}
 	*ret = changes;
 	return 0;
@@ -122,8 +174,12 @@ int cst_layer_diff_size(cst_store *store, const char *from, const char *id, int6
                         cst_error **error)
 {
 	_cleanup_view_ struct view view = {0};
+	_cleanup_error_ cst_error *problem = NULL;
 	int r = view_open(store, from, id, &view, error);
-	return r == 0 ? store->driver->ops->view_size(view.driver_view, size, error) : r;
+	if (r < 0)
+		return r;
+	r = store->driver->ops->view_size(view.driver_view, size, &problem);
+	return explain(store, &view, r, &problem, error);
 }
 
 /* ---- the tar ---- */
@@ -215,26 +271,33 @@ static enum cst_compression choose_compression(const struct view *view, int want
 	                                                                     : view->compression;
 }
 
+static int write_packed(struct view *view, enum cst_compression compression, const cst_sink *sink,
+                        const cst_progress *progress, cst_error **error)
+{
+	_cleanup_(compressor_freep) struct compressor *compressor = NULL;
+	int r = compressor_new(compression, false, sink, &compressor, error);
+	if (r < 0)
+		return r;
+	struct packing packing = {.compressor = compressor};
+	r = write_tar(view, &(cst_sink){.write = packing_write, .userdata = &packing}, progress,
+	              error);
+	return r == 0 ? compressor_finish(compressor, error) : r;
+}
+
 int cst_layer_diff(cst_store *store, const char *from, const char *id,
                    const cst_diff_options *options, const cst_sink *sink, cst_error **error)
 {
 	_cleanup_view_ struct view view = {0};
-	_cleanup_(compressor_freep) struct compressor *compressor = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
 	const cst_progress *progress = options ? options->progress : NULL;
 	int r = view_open(store, from, id, &view, error);
 	if (r < 0)
 		return r;
 	enum cst_compression compression =
 	        choose_compression(&view, options ? options->compression : -1);
-	if (compression == CST_PLAIN)
-		return write_tar(&view, sink, progress, error);
-	r = compressor_new(compression, false, sink, &compressor, error);
-	if (r < 0)
-		return r;
-	struct packing packing = {.compressor = compressor};
-	r = write_tar(&view, &(cst_sink){.write = packing_write, .userdata = &packing}, progress,
-	              error);
-	return r == 0 ? compressor_finish(compressor, error) : r;
+	r = compression == CST_PLAIN ? write_tar(&view, sink, progress, &problem)
+	                             : write_packed(&view, compression, sink, progress, &problem);
+	return explain(store, &view, r, &problem, error);
 }
 
 /* ---- the list, as callers see it ---- */

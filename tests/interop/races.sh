@@ -78,6 +78,20 @@ for driver in $(drivers); do
 	(ours diff -u large | ours applydiff copy) >"$WORK/said" 2>&1 &&
 		pass "$driver: our diff into our applydiff" || fail "$driver: our diff into our applydiff" "$(cat "$WORK/said")"
 
+	# Deleted while it is read.
+	mkfifo "$WORK/out" 2>/dev/null
+	ours diff -u large >"$WORK/out" 2>"$WORK/said" & running=$!
+	exec 8<"$WORK/out"
+	head -c 1000 <&8 >/dev/null
+	go delete-layer large
+	cat <&8 >/dev/null
+	exec 8<&-
+	wait "$running"
+	code=$?
+	case $code:$(cat "$WORK/said") in
+	0: | 1:'the layer "large" was deleted meanwhile: layer not known') pass "$driver: the layer is deleted beside our diff" ;;
+	*) fail "$driver: the layer is deleted beside our diff" "$(cat "$WORK/said")" ;;
+	esac
 	said=$(ours layers >/dev/null; audit)
 	[ -z "$said" ] && pass "$driver: nothing is left over" || fail "$driver: nothing is left over" "$said"
 done
