@@ -383,11 +383,14 @@ static bool still_exists(const cst_store *store, enum cst_kind kind, const char 
 	                                : container_table_get(store->containers.table, id) != NULL;
 }
 
-static int unknown_code(enum cst_kind kind)
+/* As for an item that was not there in the first place. */
+static int not_known(enum cst_kind kind, const char *id, cst_error **error)
 {
-	return kind == CST_KIND_LAYER   ? CST_ELAYER_UNKNOWN
-	       : kind == CST_KIND_IMAGE ? CST_EIMAGE_UNKNOWN
-	                                : CST_ECONTAINER_UNKNOWN;
+	if (kind == CST_KIND_IMAGE)
+		return error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+		                       id);
+	return error_code(error,
+	                  kind == CST_KIND_LAYER ? CST_ELAYER_UNKNOWN : CST_ECONTAINER_UNKNOWN);
 }
 
 /* The staged file takes its place; the directory is made with the first item. */
@@ -436,7 +439,7 @@ static int commit_item(cst_store *store, enum cst_kind kind, const char *id, con
 	_cleanup_containers_write_ cst_store *containers = NULL;
 	int r = hold_for_writing(store, kind, &layers, &images, &containers, error);
 	if (r == 0 && !still_exists(store, kind, id))
-		r = error_code(error, unknown_code(kind));
+		r = not_known(kind, id, error);
 	if (r < 0)
 		return r;
 	intents_add(&intents, &(struct intent){.kind = kind, .id = id, .data_key = edit->key});
