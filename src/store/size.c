@@ -76,7 +76,8 @@ int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **
 
 /* ---- private directories ---- */
 
-/* <dirfd>/<id>/userdata, made 0700 if missing. */
+/* <dirfd>/<id>/userdata, made 0700 if missing. The record's lock is held: nobody deletes the item
+ * meanwhile, and is left with a directory of nothing. */
 static int make_userdata(int dirfd, const char *dir, const char *id, char **ret, cst_error **error)
 {
 	_cleanup_free_ char *inner = path_join(id, "userdata"),
@@ -91,47 +92,56 @@ static int make_userdata(int dirfd, const char *dir, const char *id, char **ret,
 	return 0;
 }
 
+static int make_container_userdata(cst_store *store, const char *id, int dirfd, const char *dir,
+                                   char **path, cst_error **error)
+{
+	_cleanup_containers_read_locked_ cst_store *containers = NULL;
+	const cst_container *container;
+	int r = containers_read_locked(store, &containers, error);
+	if (r == 0)
+		r = container_must(store, id, &container, error);
+	return r == 0 ? make_userdata(dirfd, dir, container->id, path, error) : r;
+}
+
 int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	_cleanup_(cst_container_freep) cst_container *container = NULL;
-	int r = cst_store_container(store, id, &container, error);
-	return r < 0 ? r
-	             : make_userdata(store->containers.fd, store->containers.dir, container->id,
-	                             path, error);
+	return make_container_userdata(store, id, store->containers.fd, store->containers.dir, path,
+	                               error);
 }
 
 int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	_cleanup_(cst_container_freep) cst_container *container = NULL;
-	int r = cst_store_container(store, id, &container, error);
-	return r < 0 ? r
-	             : make_userdata(store->containers.run_fd, store->containers.run_dir,
-	                             container->id, path, error);
+	return make_container_userdata(store, id, store->containers.run_fd,
+	                               store->containers.run_dir, path, error);
+}
+
+static int make_image_userdata(cst_store *store, const char *id, int dirfd, const char *dir,
+                               char **path, cst_error **error)
+{
+	_cleanup_images_read_locked_ cst_store *images = NULL;
+	const cst_image *image;
+	int r = images_read_locked(store, &images, error);
+	if (r == 0)
+		r = image_must(store, id, &image, error);
+	return r == 0 ? make_userdata(dirfd, dir, image->id, path, error) : r;
 }
 
 int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	_cleanup_(cst_image_freep) cst_image *image = NULL;
-	int r = cst_store_image(store, id, &image, error);
-	return r < 0 ? r
-	             : make_userdata(store->images.fd, store->images.dir, image->id, path, error);
+	return make_image_userdata(store, id, store->images.fd, store->images.dir, path, error);
 }
 
 int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	_cleanup_(cst_image_freep) cst_image *image = NULL;
-	int r = cst_store_image(store, id, &image, error);
-	if (r < 0)
-		return r;
+	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *dir =
 	        str_printf("%s/%s-images", store->run_root, store->driver->ops->name);
-	_cleanup_close_ int fd = -1;
 	if (!dir)
 		return error_oom(error);
-	r = fs_mkdir_p(dir, 0700, error);
+	int r = fs_mkdir_p(dir, 0700, error);
 	if (r == 0)
 		r = fs_open_dir(dir, &fd, error);
-	return r < 0 ? r : make_userdata(fd, dir, image->id, path, error);
+	return r == 0 ? make_image_userdata(store, id, fd, dir, path, error) : r;
 }
 
 static int add_directory(const char *path, int64_t *sum, cst_error **error)
