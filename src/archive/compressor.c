@@ -2,9 +2,9 @@
 /* Compressed output: one gzip member, one zstd frame with a checksum, or plain. */
 #include "archive/compress.h"
 #include "archive/gzip_writer.h"
+#include "archive/zstd_library.h"
 #include "base/mem.h"
 #include "base/types.h"
-#include <zstd.h>
 
 #define ZSTD_LEVEL 3 /* the library's default, as the Go tools use theirs */
 
@@ -12,23 +12,31 @@ struct compressor {
 	enum cst_compression kind;
 	cst_sink sink;
 	struct gzip_writer *gzip;
+	const struct zstd_library *library; /* zstd only, as all below */
 	ZSTD_CCtx *zstd;
-	char *out; /* zstd only */
+	char *out;
 	size_t out_size;
 };
 
 static int zstd_open(struct compressor *c, bool fast, cst_error **error)
 {
-	c->zstd = ZSTD_createCCtx();
-	c->out_size = ZSTD_CStreamOutSize();
+	const struct zstd_library *library;
+	int result = zstd_load(&library, error);
+	if (result < 0)
+		return result;
+	c->library = library;
+	c->zstd = library->createCCtx();
+	c->out_size = library->CStreamOutSize();
 	c->out = malloc(c->out_size);
 	if (!c->zstd || !c->out)
 		return error_oom(error);
-	size_t r = ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, fast ? 1 : ZSTD_LEVEL);
-	if (!ZSTD_isError(r))
-		r = ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
-	return ZSTD_isError(r) ? error_set(error, CST_ENOTSUP, "zstd: %s", ZSTD_getErrorName(r))
-	                       : 0;
+	size_t r =
+	        library->CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, fast ? 1 : ZSTD_LEVEL);
+	if (!library->isError(r))
+		r = library->CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
+	return library->isError(r)
+	               ? error_set(error, CST_ENOTSUP, "zstd: %s", library->getErrorName(r))
+	               : 0;
 }
 
 int compressor_new(enum cst_compression kind, bool fast, const cst_sink *sink,
@@ -64,9 +72,10 @@ static int zstd_run(struct compressor *c, const void *data, size_t n, ZSTD_EndDi
 	size_t left;
 	do {
 		ZSTD_outBuffer out = {c->out, c->out_size, 0};
-		left = ZSTD_compressStream2(c->zstd, &out, &in, directive);
-		if (ZSTD_isError(left))
-			return error_set(error, CST_EARCHIVE, "zstd: %s", ZSTD_getErrorName(left));
+		left = c->library->compressStream2(c->zstd, &out, &in, directive);
+		if (c->library->isError(left))
+			return error_set(error, CST_EARCHIVE, "zstd: %s",
+			                 c->library->getErrorName(left));
 		int r = out.pos ? sink_write(&c->sink, c->out, out.pos, error) : 0;
 		if (r < 0)
 			return r;
@@ -97,7 +106,8 @@ void compressor_free(struct compressor *c)
 	if (!c)
 		return;
 	gzip_writer_free(c->gzip);
-	ZSTD_freeCCtx(c->zstd);
+	if (c->library)
+		c->library->freeCCtx(c->zstd);
 	free(c->out);
 	free(c);
 }

@@ -37,9 +37,9 @@ int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_e
 			return error_set(error, CST_ENOTSUP,
 			                 "compression %d is not supported by this build",
 			                 (int)kind);
-		d->state = d->decoder->create(error);
-		if (!d->state)
-			return CST_ENOMEM;
+		int r = d->decoder->create(&d->state, error);
+		if (r < 0)
+			return r;
 	}
 	*ret = steal_ptr(&d);
 	return 0;

@@ -19,7 +19,7 @@ struct decode_step {
 /* `run` goes on until the output is full, the input used up, or the stream is done. It fails with
  * CST_EARCHIVE "unexpected EOF" when `last` is set and more input would be needed. */
 struct decoder {
-	void *(*create)(cst_error **error);
+	int (*create)(void **ret, cst_error **error);
 	int (*run)(void *state, struct decode_step *step, cst_error **error);
 	void (*destroy)(void *state);
 };

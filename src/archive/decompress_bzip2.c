@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/decompress.h"
+#include "base/library.h"
 #include "base/mem.h"
 #include "config.h"
 
 #if HAVE_BZIP2
 #include <bzlib.h>
+
+LIBRARY_NOTE("bzip2", "recommended", "[\"libbz2.so.1.0\",\"libbz2.so.1\"]");
+
+static struct {
+	__typeof__(BZ2_bzDecompressInit) *init;
+	__typeof__(BZ2_bzDecompress) *decompress;
+	__typeof__(BZ2_bzDecompressEnd) *end;
+} bz2;
+
+static const struct library_symbol symbols[] = {
+        {"BZ2_bzDecompressInit", &bz2.init},
+        {"BZ2_bzDecompress", &bz2.decompress},
+        {"BZ2_bzDecompressEnd", &bz2.end},
+        {NULL, NULL},
+};
+
+static struct library library = {
+        .needed_for = "to read bzip2",
+        .sonames = (const char *const[]){"libbz2.so.1.0", "libbz2.so.1", NULL},
+        .symbols = symbols,
+};
 
 struct bzip2_state {
 	bz_stream stream;
@@ -17,26 +39,27 @@ static void bzip2_destroy(void *state)
 	struct bzip2_state *b = state;
 
 	if (b->inside)
-		BZ2_bzDecompressEnd(&b->stream);
+		bz2.end(&b->stream);
 	free(b);
 }
 
-static void *bzip2_create(cst_error **error)
+static int bzip2_create(void **ret, cst_error **error)
 {
+	int r = library_load(&library, error);
+	if (r < 0)
+		return r;
 	struct bzip2_state *b = calloc(1, sizeof(*b));
-
-	if (!b) {
-		error_oom(error);
-		return NULL;
-	}
+	if (!b)
+		return error_oom(error);
 	b->first = true;
-	return b;
+	*ret = b;
+	return 0;
 }
 
 static int bzip2_begin(struct bzip2_state *b, cst_error **error)
 {
 	memset(&b->stream, 0, sizeof(b->stream));
-	if (BZ2_bzDecompressInit(&b->stream, 0, 0) != BZ_OK)
+	if (bz2.init(&b->stream, 0, 0) != BZ_OK)
 		return error_oom(error);
 	b->inside = true;
 	return 0;
@@ -71,13 +94,13 @@ static int bzip2_run(void *state, struct decode_step *step, cst_error **error)
 		b->stream.next_out = (char *)step->out;
 		b->stream.avail_out =
 		        (unsigned)MIN((size_t)(step->out_end - step->out), (size_t)1 << 30);
-		r = BZ2_bzDecompress(&b->stream);
+		r = bz2.decompress(&b->stream);
 		bool moved = (uint8_t *)b->stream.next_out != step->out ||
 		             (const uint8_t *)b->stream.next_in != step->in;
 		step->in = (const uint8_t *)b->stream.next_in;
 		step->out = (uint8_t *)b->stream.next_out;
 		if (r == BZ_STREAM_END) {
-			BZ2_bzDecompressEnd(&b->stream);
+			bz2.end(&b->stream);
 			b->inside = b->first = false;
 		} else if (r != BZ_OK) {
 			return bzip2_error(b, r, error);

@@ -2,9 +2,10 @@
 #include "archive/decompress.h"
 #include "base/mem.h"
 #include "config.h"
-#include <zlib.h>
 #if HAVE_ISAL
-#include <isa-l.h>
+#include "base/isal.h"
+#else
+#include <zlib.h>
 #endif
 
 /* Member headers are read here, as Go reads them; the library behind gets the deflate data and the
@@ -28,6 +29,7 @@ struct gzip_state {
 	uint32_t header_crc;
 	bool first; /* no member was read yet */
 #if HAVE_ISAL
+	const struct isal *isal;
 	struct inflate_state inflate;
 #else
 	z_stream inflate;
@@ -39,10 +41,17 @@ struct gzip_state {
 enum inflate_result { INFLATE_MORE, INFLATE_END, INFLATE_FAILED };
 
 #if HAVE_ISAL
-static bool inflate_create(struct gzip_state *g)
+static int inflate_create(struct gzip_state *g, cst_error **error)
 {
-	isal_inflate_init(&g->inflate);
-	return true;
+	int r = isal_load(&g->isal, error);
+	if (r == 0)
+		g->isal->inflate_init(&g->inflate);
+	return r;
+}
+
+static uint32_t header_crc(const struct gzip_state *g, uint32_t crc, unsigned char byte)
+{
+	return g->isal->crc32(crc, &byte, 1);
 }
 
 static void inflate_destroy(struct gzip_state *g)
@@ -51,7 +60,7 @@ static void inflate_destroy(struct gzip_state *g)
 
 static void inflate_begin(struct gzip_state *g)
 {
-	isal_inflate_reset(&g->inflate);
+	g->isal->inflate_reset(&g->inflate);
 	g->inflate.crc_flag = ISAL_GZIP_NO_HDR_VER;
 }
 
@@ -62,7 +71,7 @@ static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step 
 	g->inflate.avail_in = (uint32_t)MIN((size_t)(step->in_end - step->in), (size_t)1 << 30);
 	g->inflate.next_out = step->out;
 	g->inflate.avail_out = (uint32_t)MIN((size_t)(step->out_end - step->out), (size_t)1 << 30);
-	int r = isal_inflate(&g->inflate);
+	int r = g->isal->inflate(&g->inflate);
 	step->in = g->inflate.next_in;
 	step->out = g->inflate.next_out;
 	if (r == ISAL_INCORRECT_CHECKSUM) {
@@ -76,9 +85,14 @@ static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step 
 	return g->inflate.block_state == ISAL_BLOCK_FINISH ? INFLATE_END : INFLATE_MORE;
 }
 #else
-static bool inflate_create(struct gzip_state *g)
+static int inflate_create(struct gzip_state *g, cst_error **error)
 {
-	return inflateInit2(&g->inflate, 15 + 16) == Z_OK;
+	return inflateInit2(&g->inflate, 15 + 16) == Z_OK ? 0 : error_oom(error);
+}
+
+static uint32_t header_crc(const struct gzip_state *g, uint32_t crc, unsigned char byte)
+{
+	return (uint32_t)crc32(crc, &byte, 1);
 }
 
 static void inflate_destroy(struct gzip_state *g)
@@ -155,7 +169,7 @@ static bool fixed_part_valid(const struct gzip_state *g)
 static bool header_byte(struct gzip_state *g, unsigned char byte)
 {
 	if (g->part != GZIP_HEADER_CRC)
-		g->header_crc = (uint32_t)crc32(g->header_crc, &byte, 1);
+		g->header_crc = header_crc(g, g->header_crc, byte);
 	switch (g->part) {
 	case GZIP_FIXED:
 		g->fixed[g->have++] = byte;
@@ -192,7 +206,7 @@ static void begin_member(struct gzip_state *g)
 {
 	g->part = GZIP_FIXED;
 	g->have = 0;
-	g->header_crc = (uint32_t)crc32(0, NULL, 0);
+	g->header_crc = 0;
 }
 
 /* ---- the decoder ---- */
@@ -203,18 +217,19 @@ static void gzip_destroy(void *state)
 	free(state);
 }
 
-static void *gzip_create(cst_error **error)
+static int gzip_create(void **ret, cst_error **error)
 {
-	struct gzip_state *g = calloc(1, sizeof(*g));
+	_cleanup_free_ struct gzip_state *g = calloc(1, sizeof(*g));
 
-	if (!g || !inflate_create(g)) {
-		free(g);
-		error_oom(error);
-		return NULL;
-	}
+	if (!g)
+		return error_oom(error);
+	int r = inflate_create(g, error);
+	if (r < 0)
+		return r;
 	g->first = true;
 	begin_member(g);
-	return g;
+	*ret = steal_ptr(&g);
+	return 0;
 }
 
 /* At the end of the input between or inside members. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/decompress.h"
+#include "archive/zstd_library.h"
 #include "base/mem.h"
-#include <zstd.h>
-#include <zstd_errors.h>
 
 struct zstd_state {
+	const struct zstd_library *library;
 	ZSTD_DCtx *context;
 	bool inside; /* a frame has begun and is not complete */
 };
@@ -13,31 +13,35 @@ static void zstd_destroy(void *state)
 {
 	struct zstd_state *z = state;
 
-	ZSTD_freeDCtx(z->context);
+	z->library->freeDCtx(z->context);
 	free(z);
 }
 
-static void *zstd_create(cst_error **error)
+static int zstd_create(void **ret, cst_error **error)
 {
+	const struct zstd_library *library;
+	int r = zstd_load(&library, error);
+	if (r < 0)
+		return r;
 	struct zstd_state *z = calloc(1, sizeof(*z));
-
 	if (z)
-		z->context = ZSTD_createDCtx();
+		z->context = library->createDCtx();
 	if (!z || !z->context) {
 		free(z);
-		error_oom(error);
-		return NULL;
+		return error_oom(error);
 	}
+	z->library = library;
 	/* The library reserves the window that a frame asks for, but does not touch it before data
 	 * arrives. */
-	ZSTD_DCtx_setParameter(z->context, ZSTD_d_windowLogMax, DECODE_WINDOW_LOG_MAX);
-	return z;
+	library->DCtx_setParameter(z->context, ZSTD_d_windowLogMax, DECODE_WINDOW_LOG_MAX);
+	*ret = z;
+	return 0;
 }
 
 /* Go's words, where Go's decoder has some. */
-static int zstd_error(size_t result, cst_error **error)
+static int zstd_error(const struct zstd_library *library, size_t result, cst_error **error)
 {
-	switch (ZSTD_getErrorCode(result)) {
+	switch (library->getErrorCode(result)) {
 	case ZSTD_error_memory_allocation: return error_oom(error);
 	case ZSTD_error_frameParameter_windowTooLarge:
 		return error_set(error, CST_EARCHIVE, "window size exceeded");
@@ -48,7 +52,7 @@ static int zstd_error(size_t result, cst_error **error)
 		return error_set(error, CST_EARCHIVE, "invalid input: magic number mismatch");
 	default:
 		return error_set(error, CST_EARCHIVE, "invalid input: %s",
-		                 ZSTD_getErrorName(result));
+		                 library->getErrorName(result));
 	}
 }
 
@@ -64,9 +68,9 @@ static int zstd_run(void *state, struct decode_step *step, cst_error **error)
 			step->done = step->last;
 			return 0;
 		}
-		size_t left = ZSTD_decompressStream(z->context, &out, &in);
-		if (ZSTD_isError(left))
-			return zstd_error(left, error);
+		size_t left = z->library->decompressStream(z->context, &out, &in);
+		if (z->library->isError(left))
+			return zstd_error(z->library, left, error);
 		step->in += in.pos;
 		step->out += out.pos;
 		z->inside = left != 0;

@@ -11,10 +11,11 @@
 static const unsigned char gzip_header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 0, 0xff};
 
 #if HAVE_ISAL
-#include <isa-l.h>
+#include "base/isal.h"
 
 struct gzip_writer {
 	cst_sink sink;
+	const struct isal *isal;
 	struct isal_zstream stream;
 	unsigned char *level_buffer;
 	unsigned char output[OUTPUT_SIZE];
@@ -24,10 +25,13 @@ static int start_deflate(struct gzip_writer *w, bool fast, cst_error **error)
 {
 	uint32_t size = fast ? ISAL_DEF_LVL1_DEFAULT : ISAL_DEF_LVL3_DEFAULT;
 
+	int r = isal_load(&w->isal, error);
+	if (r < 0)
+		return r;
 	w->level_buffer = malloc(size);
 	if (!w->level_buffer)
 		return error_oom(error);
-	isal_deflate_init(&w->stream);
+	w->isal->deflate_init(&w->stream);
 	w->stream.level = fast ? 1 : 3;
 	w->stream.level_buf = w->level_buffer;
 	w->stream.level_buf_size = size;
@@ -50,7 +54,7 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 	do {
 		w->stream.next_out = w->output;
 		w->stream.avail_out = OUTPUT_SIZE;
-		if (isal_deflate(&w->stream) != COMP_OK)
+		if (w->isal->deflate(&w->stream) != COMP_OK)
 			return error_set(error, CST_EINVAL, "gzip: cannot compress");
 		size_t made = OUTPUT_SIZE - w->stream.avail_out;
 		int r = made ? sink_write(&w->sink, w->output, made, error) : 0;

@@ -1,56 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
+#include "base/library.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "config.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #if HAVE_ISAL
-#include <isa-l/crc64.h>
+#include "base/isal.h"
 #endif
 
 /* ---- libcrypto, loaded when the first digest is asked for ---- */
 
+LIBRARY_NOTE("digests", "required", "[\"libcrypto.so.3\",\"libcrypto.so.1.1\"]");
+
 static struct {
-	pthread_once_t once;
-	bool ready;
 	void *(*ctx_new)(void);
 	void (*ctx_free)(void *);
 	int (*init)(void *, const void *, void *);
 	int (*update)(void *, const void *, size_t);
 	int (*final)(void *, unsigned char *, unsigned *);
 	const void *(*md[3])(void);
-} evp = {.once = PTHREAD_ONCE_INIT};
+} evp;
 
 static const struct {
-	const char *name, *symbol;
+	const char *name;
 	size_t hex;
 } algorithms[] = {
-        [DIGEST_SHA256] = {"sha256", "EVP_sha256", 64},
-        [DIGEST_SHA384] = {"sha384", "EVP_sha384", 96},
-        [DIGEST_SHA512] = {"sha512", "EVP_sha512", 128},
+        [DIGEST_SHA256] = {"sha256", 64},
+        [DIGEST_SHA384] = {"sha384", 96},
+        [DIGEST_SHA512] = {"sha512", 128},
 };
 
-static void load_libcrypto(void)
-{
-	static const char *const names[] = {"libcrypto.so.3", "libcrypto.so.1.1"};
-	void *library = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !library; i++)
-		library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	if (!library)
-		return;
-	*(void **)&evp.ctx_new = dlsym(library, "EVP_MD_CTX_new");
-	*(void **)&evp.ctx_free = dlsym(library, "EVP_MD_CTX_free");
-	*(void **)&evp.init = dlsym(library, "EVP_DigestInit_ex");
-	*(void **)&evp.update = dlsym(library, "EVP_DigestUpdate");
-	*(void **)&evp.final = dlsym(library, "EVP_DigestFinal_ex");
-	evp.ready = evp.ctx_new && evp.ctx_free && evp.init && evp.update && evp.final;
-	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
-		*(void **)&evp.md[i] = dlsym(library, algorithms[i].symbol);
-		evp.ready = evp.ready && evp.md[i];
-	}
-}
+static const struct library_symbol evp_symbols[] = {
+        {"EVP_MD_CTX_new", &evp.ctx_new},
+        {"EVP_MD_CTX_free", &evp.ctx_free},
+        {"EVP_DigestInit_ex", &evp.init},
+        {"EVP_DigestUpdate", &evp.update},
+        {"EVP_DigestFinal_ex", &evp.final},
+        {"EVP_sha256", &evp.md[DIGEST_SHA256]},
+        {"EVP_sha384", &evp.md[DIGEST_SHA384]},
+        {"EVP_sha512", &evp.md[DIGEST_SHA512]},
+        {NULL, NULL},
+};
+
+static struct library libcrypto = {
+        .needed_for = "to compute digests",
+        .sonames = (const char *const[]){"libcrypto.so.3", "libcrypto.so.1.1", NULL},
+        .symbols = evp_symbols,
+};
 
 struct digester {
 	enum digest_algorithm algorithm;
@@ -60,11 +58,9 @@ struct digester {
 
 int digester_new(enum digest_algorithm algorithm, struct digester **ret, cst_error **error)
 {
-	pthread_once(&evp.once, load_libcrypto);
-	if (!evp.ready)
-		return error_set(
-		        error, CST_ENOTSUP,
-		        "cannot compute digests: OpenSSL's libcrypto.so.3 is not installed");
+	int r = library_load(&libcrypto, error);
+	if (r < 0)
+		return r;
 	_cleanup_digester_ struct digester *d = new0(struct digester, 1);
 	if (!d)
 		return error_oom(error);
@@ -171,12 +167,6 @@ bool digest_is_sha256(const char *digest)
 
 /* ---- CRC-64/ISO, docs/format/archive.md, "tar-split" ---- */
 
-#if HAVE_ISAL
-uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
-{
-	return crc64_iso_refl(crc, data, n);
-}
-#else
 static uint64_t crc64_table[256];
 static pthread_once_t crc64_once = PTHREAD_ONCE_INIT;
 
@@ -190,7 +180,7 @@ static void crc64_fill(void)
 	}
 }
 
-uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
+static uint64_t crc64_by_table(uint64_t crc, const void *data, size_t n)
 {
 	pthread_once(&crc64_once, crc64_fill);
 	const unsigned char *p = data;
@@ -199,4 +189,14 @@ uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
 		crc = crc64_table[(crc ^ *p++) & 0xff] ^ (crc >> 8);
 	return ~crc;
 }
+
+uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
+{
+#if HAVE_ISAL
+	/* A few bytes, as in an intent, are not worth loading a library for. */
+	const struct isal *isal;
+	if (n >= 1024 && isal_load(&isal, NULL) == 0)
+		return isal->crc64_iso(crc, data, n);
 #endif
+	return crc64_by_table(crc, data, n);
+}

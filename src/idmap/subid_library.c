@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libsubid, loaded at first use: it pulls in a dozen libraries which most runs never need. */
+#include "base/library.h"
 #include "base/log.h"
 #include "idmap/subid.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -11,44 +11,44 @@ struct library_range {
 	unsigned long start, count;
 };
 typedef int (*get_ranges)(const char *owner, struct library_range **ranges);
-typedef bool (*initialise)(const char *program, FILE *log);
+
+LIBRARY_NOTE("subid", "suggested", "[\"libsubid.so.5\",\"libsubid.so.4\"]");
 
 static struct {
 	pthread_once_t once;
+	bool (*init)(const char *program, FILE *log);
 	get_ranges uids, gids;
-} library = {.once = PTHREAD_ONCE_INIT};
+} subid = {.once = PTHREAD_ONCE_INIT};
 
-static void load_library(void)
+static const struct library_symbol symbols[] = {
+        {"subid_init", &subid.init},
+        {"subid_get_uid_ranges", &subid.uids},
+        {"subid_get_gid_ranges", &subid.gids},
+        {NULL, NULL},
+};
+
+/* 4 and later; before 4 the functions were named and typed differently. */
+static struct library library = {
+        .needed_for = "to ask for subordinate IDs",
+        .sonames = (const char *const[]){"libsubid.so.5", "libsubid.so.4", NULL},
+        .symbols = symbols,
+};
+
+static void initialise(void)
 {
-	/* 4 and later; before 4 the functions were named and typed differently */
-	static const char *const names[] = {"libsubid.so.5", "libsubid.so.4"};
-	void *handle = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !handle; i++)
-		handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-	if (!handle)
-		return;
-	initialise init = (initialise)dlsym(handle, "subid_init");
-	get_ranges uids = (get_ranges)dlsym(handle, "subid_get_uid_ranges");
-	get_ranges gids = (get_ranges)dlsym(handle, "subid_get_gid_ranges");
-	if (!init || !uids || !gids) {
-		dlclose(handle);
-		return;
-	}
-	init("cstorage", NULL); /* NULL: it keeps its messages to itself */
-	library.uids = uids;
-	library.gids = gids;
+	subid.init("cstorage", NULL); /* NULL: it keeps its messages to itself */
 }
 
 int subid_ask_library(const char *user, const char *uid, bool group, struct subid_ranges *ranges,
                       bool *available, cst_error **error)
 {
 	_cleanup_free_ struct library_range *found = NULL;
-	pthread_once(&library.once, load_library);
-	get_ranges get = group ? library.gids : library.uids;
-	if (!get) {
+	if (library_load(&library, NULL) < 0) {
 		*available = false;
 		return 0;
 	}
+	pthread_once(&subid.once, initialise);
+	get_ranges get = group ? subid.gids : subid.uids;
 	if (streq(user, "ALL"))
 		return error_set(error, CST_EINVAL, "username ALL not supported");
 	int n = get(user, &found);

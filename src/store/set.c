@@ -174,117 +174,109 @@ static int set_read(cst_store *store, struct store_set *set, bool keep, cst_erro
 
 /* ---- additional stores: after the store's own, in their order ---- */
 
-static struct store_set *additional_set(struct additional_store *additional, bool images)
+/* NULL: there are none of this kind, or this one keeps none. */
+static struct store_set *additional_set(struct additional_store *additional, enum cst_kind kind)
 {
-	return images ? &additional->image_set : &additional->layer_set;
-}
-
-static bool has_set(const struct additional_store *additional, bool images)
-{
-	return images || additional->layers;
-}
-
-static void additional_done(cst_store *store, bool images, size_t n)
-{
-	while (n > 0) {
-		n--;
-		if (has_set(&store->additional[n], images))
-			set_read_done(additional_set(&store->additional[n], images), false);
+	switch (kind) {
+	case CST_KIND_LAYER: return additional->layers ? &additional->layer_set : NULL;
+	case CST_KIND_IMAGE: return &additional->image_set;
+	default: return NULL;
 	}
 }
 
-static int additional_read(cst_store *store, bool images, cst_error **error)
+static void additional_done(cst_store *store, enum cst_kind kind, size_t n)
+{
+	while (n > 0) {
+		struct store_set *set = additional_set(&store->additional[--n], kind);
+		if (set)
+			set_read_done(set, false);
+	}
+}
+
+static int additional_read(cst_store *store, enum cst_kind kind, cst_error **error)
 {
 	for (size_t i = 0; i < store->n_additional; i++) {
-		struct additional_store *additional = &store->additional[i];
-		if (!has_set(additional, images))
-			continue;
-		int r = set_read(store, additional_set(additional, images), false, error);
+		struct store_set *set = additional_set(&store->additional[i], kind);
+		int r = set ? set_read(store, set, false, error) : 0;
 		if (r < 0) {
-			additional_done(store, images, i);
+			additional_done(store, kind, i);
 			return error_prefix(error, r, "loading additional %s stores",
-			                    images ? "image" : "layer");
+			                    kind == CST_KIND_IMAGE ? "image" : "layer");
 		}
 	}
 	return 0;
 }
 
+/* ---- holding a set, with those of its kind in the additional stores ---- */
+
+enum hold_mode { HOLD_READ, HOLD_READ_LOCKED, HOLD_WRITE };
+
+static struct store_set *set_of(cst_store *store, enum cst_kind kind)
+{
+	switch (kind) {
+	case CST_KIND_LAYER: return &store->layers.set;
+	case CST_KIND_IMAGE: return &store->images.set;
+	default: return &store->containers.set;
+	}
+}
+
+static void let_go(cst_store *store, enum cst_kind kind, enum hold_mode mode)
+{
+	if (mode == HOLD_WRITE)
+		set_write_done(store, set_of(store, kind));
+	else
+		set_read_done(set_of(store, kind), mode == HOLD_READ_LOCKED);
+}
+
+static int hold(cst_store *store, enum cst_kind kind, enum hold_mode mode, cst_store **held,
+                cst_error **error)
+{
+	struct store_set *set = set_of(store, kind);
+	int r = kind == CST_KIND_LAYER ? layers_need(store, error) : 0;
+	if (r == 0)
+		r = mode == HOLD_WRITE ? set_write(store, set, error)
+		                       : set_read(store, set, mode == HOLD_READ_LOCKED, error);
+	if (r < 0)
+		return r;
+	r = additional_read(store, kind, error);
+	if (r < 0) {
+		let_go(store, kind, mode);
+		return r;
+	}
+	*held = store;
+	return 0;
+}
+
+static void release(cst_store **held, enum cst_kind kind, enum hold_mode mode)
+{
+	if (*held) {
+		additional_done(*held, kind, (*held)->n_additional);
+		let_go(*held, kind, mode);
+	}
+	*held = NULL;
+}
+
+#define DEFINE_HOLD(name, kind, mode)                                   \
+	int name(cst_store *store, cst_store **held, cst_error **error) \
+	{                                                               \
+		return hold(store, kind, mode, held, error);            \
+	}                                                               \
+	void name##_done(cst_store **held)                              \
+	{                                                               \
+		release(held, kind, mode);                              \
+	}
+
+DEFINE_HOLD(layers_read, CST_KIND_LAYER, HOLD_READ)
+DEFINE_HOLD(layers_read_locked, CST_KIND_LAYER, HOLD_READ_LOCKED)
+DEFINE_HOLD(layers_write, CST_KIND_LAYER, HOLD_WRITE)
+DEFINE_HOLD(images_read, CST_KIND_IMAGE, HOLD_READ)
+DEFINE_HOLD(images_read_locked, CST_KIND_IMAGE, HOLD_READ_LOCKED)
+DEFINE_HOLD(images_write, CST_KIND_IMAGE, HOLD_WRITE)
+DEFINE_HOLD(containers_read, CST_KIND_CONTAINER, HOLD_READ)
+DEFINE_HOLD(containers_read_locked, CST_KIND_CONTAINER, HOLD_READ_LOCKED)
+DEFINE_HOLD(containers_write, CST_KIND_CONTAINER, HOLD_WRITE)
+
 /* ---- layers ---- */
-
-int layers_read(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = layers_need(store, error);
-	if (r == 0)
-		r = set_read(store, &store->layers.set, false, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, false, error);
-	if (r < 0) {
-		set_read_done(&store->layers.set, false);
-		return r;
-	}
-	*held = store;
-	return 0;
-}
-
-int layers_read_locked(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = layers_need(store, error);
-	if (r == 0)
-		r = set_read(store, &store->layers.set, true, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, false, error);
-	if (r < 0) {
-		set_read_done(&store->layers.set, true);
-		return r;
-	}
-	*held = store;
-	return 0;
-}
-
-int layers_write(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = layers_need(store, error);
-	if (r == 0)
-		r = set_write(store, &store->layers.set, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, false, error);
-	if (r < 0) {
-		set_write_done(store, &store->layers.set);
-		return r;
-	}
-	*held = store;
-	return 0;
-}
-
-void layers_read_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, false, (*held)->n_additional);
-		set_read_done(&(*held)->layers.set, false);
-	}
-	*held = NULL;
-}
-
-void layers_read_locked_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, false, (*held)->n_additional);
-		set_read_done(&(*held)->layers.set, true);
-	}
-	*held = NULL;
-}
-
-void layers_write_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, false, (*held)->n_additional);
-		set_write_done(*held, &(*held)->layers.set);
-	}
-	*held = NULL;
-}
 
 static int layers_after_load(cst_store *store, cst_error **error)
 {
@@ -373,71 +365,6 @@ const struct store_set_ops layer_set_ops = {
 
 /* ---- images ---- */
 
-static int read_images(cst_store *store, bool keep, cst_store **held, cst_error **error)
-{
-	int r = set_read(store, &store->images.set, keep, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, true, error);
-	if (r < 0) {
-		set_read_done(&store->images.set, keep);
-		return r;
-	}
-	*held = store;
-	return 0;
-}
-
-int images_read(cst_store *store, cst_store **held, cst_error **error)
-{
-	return read_images(store, false, held, error);
-}
-
-int images_read_locked(cst_store *store, cst_store **held, cst_error **error)
-{
-	return read_images(store, true, held, error);
-}
-
-int images_write(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = set_write(store, &store->images.set, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, true, error);
-	if (r < 0) {
-		set_write_done(store, &store->images.set);
-		return r;
-	}
-	*held = store;
-	return 0;
-}
-
-void images_read_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, true, (*held)->n_additional);
-		set_read_done(&(*held)->images.set, false);
-	}
-	*held = NULL;
-}
-
-void images_read_locked_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, true, (*held)->n_additional);
-		set_read_done(&(*held)->images.set, true);
-	}
-	*held = NULL;
-}
-
-void images_write_done(cst_store **held)
-{
-	if (*held) {
-		additional_done(*held, true, (*held)->n_additional);
-		set_write_done(*held, &(*held)->images.set);
-	}
-	*held = NULL;
-}
-
 static int images_repair(cst_store *store, cst_error **error)
 {
 	return image_table_save(store->images.table, store->images.set.lock, error);
@@ -451,51 +378,6 @@ const struct store_set_ops image_set_ops = {
 };
 
 /* ---- containers ---- */
-
-int containers_read(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = set_read(store, &store->containers.set, false, error);
-	if (r == 0)
-		*held = store;
-	return r;
-}
-
-int containers_read_locked(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = set_read(store, &store->containers.set, true, error);
-	if (r == 0)
-		*held = store;
-	return r;
-}
-
-int containers_write(cst_store *store, cst_store **held, cst_error **error)
-{
-	int r = set_write(store, &store->containers.set, error);
-	if (r == 0)
-		*held = store;
-	return r;
-}
-
-void containers_read_done(cst_store **held)
-{
-	if (*held)
-		set_read_done(&(*held)->containers.set, false);
-	*held = NULL;
-}
-
-void containers_read_locked_done(cst_store **held)
-{
-	if (*held)
-		set_read_done(&(*held)->containers.set, true);
-	*held = NULL;
-}
-
-void containers_write_done(cst_store **held)
-{
-	if (*held)
-		set_write_done(*held, &(*held)->containers.set);
-	*held = NULL;
-}
 
 static int containers_repair(cst_store *store, cst_error **error)
 {
