@@ -21,10 +21,10 @@ int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size
 void decompressor_free(struct decompressor *d);
 void decompressor_freep(struct decompressor **d);
 
-/* Encoder in front of a sink. Gzip has the header 1f 8b 08 00 00 09 6e 88 XX ff with XX = 4 for `fast`, else 0. Only
- * plain, gzip and zstd; else CST_ENOTSUP "unsupported compression format tar.bz2". */
+/* Encoder in front of a sink, which is called from the caller's thread only. Gzip comes out as the Go tools write it, byte for
+ * byte (deflate.h). Only plain, gzip and zstd; else CST_ENOTSUP "unsupported compression format tar.bz2". */
 struct compressor;
-int compressor_new(enum cst_compression kind, bool fast, const cst_sink *sink, struct compressor **ret, cst_error **error);
+int compressor_new(enum cst_compression kind, const cst_sink *sink, struct compressor **ret, cst_error **error);
 int compressor_write(struct compressor *c, const void *data, size_t n, cst_error **error);
 int compressor_finish(struct compressor *c, cst_error **error); /* trailer; not called after an error: no valid end then */
 void compressor_free(struct compressor *c);

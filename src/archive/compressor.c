@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compressed output: one gzip member, one zstd frame with a checksum, or plain. */
+/* Compressed output: one gzip member (the bytes that Go writes, deflate.h), one zstd frame with a
+ * checksum, or plain. */
 #include "archive/compress.h"
-#include "archive/gzip_writer.h"
+#include "archive/gzip_parallel.h"
 #include "archive/zstd_library.h"
 #include "base/mem.h"
 #include "base/types.h"
@@ -11,14 +12,14 @@
 struct compressor {
 	enum cst_compression kind;
 	cst_sink sink;
-	struct gzip_writer *gzip;
+	struct gzip_parallel *gzip;
 	const struct zstd_library *library; /* zstd only, as all below */
 	ZSTD_CCtx *zstd;
 	char *out;
 	size_t out_size;
 };
 
-static int zstd_open(struct compressor *c, bool fast, cst_error **error)
+static int zstd_open(struct compressor *c, cst_error **error)
 {
 	const struct zstd_library *library;
 	int result = zstd_load(&library, error);
@@ -31,7 +32,7 @@ static int zstd_open(struct compressor *c, bool fast, cst_error **error)
 	if (!c->zstd || !c->out)
 		return error_oom(error);
 	size_t r =
-	        library->CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, fast ? 1 : ZSTD_LEVEL);
+	        library->CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
 	if (!library->isError(r))
 		r = library->CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
 	return library->isError(r)
@@ -39,8 +40,8 @@ static int zstd_open(struct compressor *c, bool fast, cst_error **error)
 	               : 0;
 }
 
-int compressor_new(enum cst_compression kind, bool fast, const cst_sink *sink,
-                   struct compressor **ret, cst_error **error)
+int compressor_new(enum cst_compression kind, const cst_sink *sink, struct compressor **ret,
+                   cst_error **error)
 {
 	if (kind == CST_BZIP2 || kind == CST_XZ)
 		return error_set(error, CST_ENOTSUP, "unsupported compression format %s",
@@ -55,9 +56,9 @@ int compressor_new(enum cst_compression kind, bool fast, const cst_sink *sink,
 	c->sink = *sink;
 	int r = 0;
 	if (kind == CST_GZIP)
-		r = gzip_writer_new(fast, &c->sink, &c->gzip, error);
+		r = gzip_parallel_new(0, &c->sink, &c->gzip, error);
 	else if (kind == CST_ZSTD)
-		r = zstd_open(c, fast, error);
+		r = zstd_open(c, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&c);
@@ -86,7 +87,7 @@ static int zstd_run(struct compressor *c, const void *data, size_t n, ZSTD_EndDi
 int compressor_write(struct compressor *c, const void *data, size_t n, cst_error **error)
 {
 	switch (c->kind) {
-	case CST_GZIP: return gzip_writer_write(c->gzip, data, n, error);
+	case CST_GZIP: return gzip_parallel_write(c->gzip, data, n, error);
 	case CST_ZSTD: return zstd_run(c, data, n, ZSTD_e_continue, error);
 	default: return n ? sink_write(&c->sink, data, n, error) : 0;
 	}
@@ -95,7 +96,7 @@ int compressor_write(struct compressor *c, const void *data, size_t n, cst_error
 int compressor_finish(struct compressor *c, cst_error **error)
 {
 	switch (c->kind) {
-	case CST_GZIP: return gzip_writer_finish(c->gzip, error);
+	case CST_GZIP: return gzip_parallel_finish(c->gzip, error);
 	case CST_ZSTD: return zstd_run(c, NULL, 0, ZSTD_e_end, error);
 	default: return 0;
 	}
@@ -105,7 +106,7 @@ void compressor_free(struct compressor *c)
 {
 	if (!c)
 		return;
-	gzip_writer_free(c->gzip);
+	gzip_parallel_free(c->gzip);
 	if (c->library)
 		c->library->freeCCtx(c->zstd);
 	free(c->out);

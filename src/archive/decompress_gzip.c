@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/decompress.h"
+#include "base/checksum.h"
 #include "base/mem.h"
 #include "config.h"
 #if HAVE_ISAL
@@ -49,11 +50,6 @@ static int inflate_create(struct gzip_state *g, cst_error **error)
 	return r;
 }
 
-static uint32_t header_crc(const struct gzip_state *g, uint32_t crc, unsigned char byte)
-{
-	return g->isal->crc32(crc, &byte, 1);
-}
-
 static void inflate_destroy(struct gzip_state *g)
 {
 }
@@ -88,11 +84,6 @@ static enum inflate_result inflate_run(struct gzip_state *g, struct decode_step 
 static int inflate_create(struct gzip_state *g, cst_error **error)
 {
 	return inflateInit2(&g->inflate, 15 + 16) == Z_OK ? 0 : error_oom(error);
-}
-
-static uint32_t header_crc(const struct gzip_state *g, uint32_t crc, unsigned char byte)
-{
-	return (uint32_t)crc32(crc, &byte, 1);
 }
 
 static void inflate_destroy(struct gzip_state *g)
@@ -169,7 +160,7 @@ static bool fixed_part_valid(const struct gzip_state *g)
 static bool header_byte(struct gzip_state *g, unsigned char byte)
 {
 	if (g->part != GZIP_HEADER_CRC)
-		g->header_crc = header_crc(g, g->header_crc, byte);
+		g->header_crc = crc32_gzip(g->header_crc, &byte, 1);
 	switch (g->part) {
 	case GZIP_FIXED:
 		g->fixed[g->have++] = byte;

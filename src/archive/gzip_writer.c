@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/gzip_writer.h"
+#include "base/checksum.h"
 #include "base/mem.h"
 #include "base/types.h"
 #include "config.h"
@@ -8,7 +9,7 @@
 
 /* Go's zero time, cut to 32 bits, is what its writer puts into MTIME; XFL is 4 for best speed, OS
  * 255 is unknown (docs/format/archive.md, "tar-split"). */
-static const unsigned char gzip_header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 0, 0xff};
+static const unsigned char gzip_header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 4, 0xff};
 
 #if HAVE_ISAL
 #include "base/isal.h"
@@ -21,9 +22,9 @@ struct gzip_writer {
 	unsigned char output[OUTPUT_SIZE];
 };
 
-static int start_deflate(struct gzip_writer *w, bool fast, cst_error **error)
+static int start_deflate(struct gzip_writer *w, cst_error **error)
 {
-	uint32_t size = fast ? ISAL_DEF_LVL1_DEFAULT : ISAL_DEF_LVL3_DEFAULT;
+	uint32_t size = ISAL_DEF_LVL1_DEFAULT;
 
 	int r = isal_load(&w->isal, error);
 	if (r < 0)
@@ -32,7 +33,7 @@ static int start_deflate(struct gzip_writer *w, bool fast, cst_error **error)
 	if (!w->level_buffer)
 		return error_oom(error);
 	w->isal->deflate_init(&w->stream);
-	w->stream.level = fast ? 1 : 3;
+	w->stream.level = 1;
 	w->stream.level_buf = w->level_buffer;
 	w->stream.level_buf_size = size;
 	w->stream.gzip_flag = IGZIP_GZIP_NO_HDR; /* the trailer only */
@@ -74,10 +75,9 @@ struct gzip_writer {
 	unsigned char output[OUTPUT_SIZE];
 };
 
-static int start_deflate(struct gzip_writer *w, bool fast, cst_error **error)
+static int start_deflate(struct gzip_writer *w, cst_error **error)
 {
-	w->crc = (uint32_t)crc32(0, NULL, 0);
-	if (deflateInit2(&w->stream, fast ? 1 : 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		if (deflateInit2(&w->stream, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return error_oom(error);
 	return 0;
 }
@@ -103,7 +103,7 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 {
 	int z;
 
-	w->crc = (uint32_t)crc32(w->crc, data, (uInt)n);
+	w->crc = crc32_gzip(w->crc, data, n);
 	w->total += (uint32_t)n;
 	w->stream.next_in = (unsigned char *)data;
 	w->stream.avail_in = (uInt)n;
@@ -122,20 +122,17 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 }
 #endif
 
-int gzip_writer_new(bool fast, const cst_sink *sink, struct gzip_writer **ret, cst_error **error)
+int gzip_writer_new(const cst_sink *sink, struct gzip_writer **ret, cst_error **error)
 {
-	unsigned char header[sizeof(gzip_header)];
 	_cleanup_(gzip_writer_freep) struct gzip_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return error_oom(error);
 	w->sink = *sink;
-	int r = start_deflate(w, fast, error);
+	int r = start_deflate(w, error);
 	if (r < 0)
 		return r;
-	memcpy(header, gzip_header, sizeof(header));
-	header[8] = fast ? 4 : 0;
-	r = sink_write(&w->sink, header, sizeof(header), error);
+	r = sink_write(&w->sink, gzip_header, sizeof(gzip_header), error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One gzip member in front of a sink (docs/format/archive.md, "tar-split" and "Which path"). */
+/* One gzip member in front of a sink, at best speed: a tar-split file (docs/format/archive.md, "tar-split"). Layers are compressed
+ * by gzip_parallel.h. */
 #ifndef CST_ARCHIVE_GZIP_WRITER_H
 #define CST_ARCHIVE_GZIP_WRITER_H
 
@@ -7,9 +8,8 @@
 #include <cstorage/types.h>
 
 struct gzip_writer;
-/* `fast`: best speed, header 1f 8b 08 00 00 09 6e 88 04 ff; else the default level and 00 in place
- * of 04. The sink is copied; its userdata must live as long as the writer. */
-int gzip_writer_new(bool fast, const cst_sink *sink, struct gzip_writer **ret, cst_error **error);
+/* Writes the header, 1f 8b 08 00 00 09 6e 88 04 ff. The sink is copied; its userdata must live as long as the writer. */
+int gzip_writer_new(const cst_sink *sink, struct gzip_writer **ret, cst_error **error);
 int gzip_writer_write(struct gzip_writer *w, const void *data, size_t n, cst_error **error);
 /* Last block and trailer. Not called after an error, so that a failed stream has no valid end. */
 int gzip_writer_finish(struct gzip_writer *w, cst_error **error);

@@ -145,7 +145,7 @@ static int packing_sink(struct packing *packing, const cst_sink *sink, cst_error
 	if (packing->options.compression == CST_PLAIN)
 		return 0;
 	packing->sink = (cst_sink){.write = compressed_write, .userdata = packing};
-	return compressor_new((enum cst_compression)packing->options.compression, false, sink,
+	return compressor_new((enum cst_compression)packing->options.compression, sink,
 	                      &packing->compressor, error);
 }
 

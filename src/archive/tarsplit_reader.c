@@ -4,7 +4,7 @@
 #include "archive/sink_buffer.h"
 #include "archive/tar.h"
 #include "archive/tarsplit.h"
-#include "base/digest.h"
+#include "base/checksum.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include <errno.h>

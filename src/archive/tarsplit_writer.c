@@ -33,7 +33,7 @@ int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error)
 	if (!w)
 		return error_oom(error);
 	w->file = (cst_sink){.write = write_file, .userdata = (void *)(intptr_t)fd};
-	int r = gzip_writer_new(true, &w->file, &w->gzip, error);
+	int r = gzip_writer_new(&w->file, &w->gzip, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/checksum.h"
 #include "archive/unpack_internal.h"
 
 /* ---- tar-split (docs/format/archive.md, "Writing rules") ---- */

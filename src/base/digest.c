@@ -3,12 +3,7 @@
 #include "base/library.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config.h"
-#include <pthread.h>
 #include <stdio.h>
-#if HAVE_ISAL
-#include "base/isal.h"
-#endif
 
 /* ---- libcrypto, loaded when the first digest is asked for ---- */
 
@@ -163,40 +158,4 @@ int digest_validate(const char *digest, cst_error **error)
 bool digest_is_sha256(const char *digest)
 {
 	return has_prefix(digest, "sha256:") && digest_validate(digest, NULL) == 0;
-}
-
-/* ---- CRC-64/ISO, docs/format/archive.md, "tar-split" ---- */
-
-static uint64_t crc64_table[256];
-static pthread_once_t crc64_once = PTHREAD_ONCE_INIT;
-
-static void crc64_fill(void)
-{
-	for (unsigned i = 0; i < 256; i++) {
-		uint64_t crc = i;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc & 1 ? (crc >> 1) ^ 0xd800000000000000ULL : crc >> 1;
-		crc64_table[i] = crc;
-	}
-}
-
-static uint64_t crc64_by_table(uint64_t crc, const void *data, size_t n)
-{
-	pthread_once(&crc64_once, crc64_fill);
-	const unsigned char *p = data;
-	crc = ~crc;
-	while (n--)
-		crc = crc64_table[(crc ^ *p++) & 0xff] ^ (crc >> 8);
-	return ~crc;
-}
-
-uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
-{
-#if HAVE_ISAL
-	/* A few bytes, as in an intent, are not worth loading a library for. */
-	const struct isal *isal;
-	if (n >= 1024 && isal_load(&isal, NULL) == 0)
-		return isal->crc64_iso(crc, data, n);
-#endif
-	return crc64_by_table(crc, data, n);
 }

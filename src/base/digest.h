@@ -27,7 +27,4 @@ int digest_buffer(enum digest_algorithm algorithm, const void *data, size_t n, c
 int digest_validate(const char *digest, cst_error **error);
 bool digest_is_sha256(const char *digest); /* valid and of that algorithm */
 
-/* CRC-64/ISO as tar-split has it (reflected, initial and final xor all ones); start with 0. */
-uint64_t crc64_iso(uint64_t crc, const void *data, size_t n);
-
 #endif

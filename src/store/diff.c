@@ -275,7 +275,7 @@ static int write_packed(struct view *view, enum cst_compression compression, con
                         const cst_progress *progress, cst_error **error)
 {
 	_cleanup_(compressor_freep) struct compressor *compressor = NULL;
-	int r = compressor_new(compression, false, sink, &compressor, error);
+	int r = compressor_new(compression, sink, &compressor, error);
 	if (r < 0)
 		return r;
 	struct packing packing = {.compressor = compressor};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/journal.h"
-#include "base/digest.h"
+#include "base/checksum.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"

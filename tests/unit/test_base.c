@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/checksum.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fs.h"

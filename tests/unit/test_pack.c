@@ -211,7 +211,7 @@ static void round_trip(enum cst_compression kind, const void *magic, size_t magi
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
 	struct compressor *c;
-	assert_int_equal(compressor_new(kind, false, &sink, &c, NULL), 0);
+	assert_int_equal(compressor_new(kind, &sink, &c, NULL), 0);
 	for (size_t n = 1; at < size; n = n * 3 + 1) {
 		n = MIN(n, size - at);
 		assert_int_equal(compressor_write(c, data + at, n, NULL), 0);
@@ -247,13 +247,13 @@ static void test_compressors(void **state)
 	struct compressor *c;
 	cst_sink sink = {fail_write, NULL};
 	_cleanup_error_ cst_error *bzip2 = NULL, *xz = NULL;
-	assert_int_equal(compressor_new(CST_BZIP2, false, &sink, &c, &bzip2), CST_ENOTSUP);
+	assert_int_equal(compressor_new(CST_BZIP2, &sink, &c, &bzip2), CST_ENOTSUP);
 	assert_string_equal(cst_error_message(bzip2), "unsupported compression format tar.bz2");
-	assert_int_equal(compressor_new(CST_XZ, false, &sink, &c, &xz), CST_ENOTSUP);
+	assert_int_equal(compressor_new(CST_XZ, &sink, &c, &xz), CST_ENOTSUP);
 	assert_string_equal(cst_error_message(xz), "unsupported compression format tar.xz");
 	for (int kind = CST_GZIP; kind <= CST_ZSTD; kind += CST_ZSTD - CST_GZIP) {
 		c = NULL; /* gzip's header goes out at once, zstd's with the data */
-		int r = compressor_new((enum cst_compression)kind, false, &sink, &c, NULL);
+		int r = compressor_new((enum cst_compression)kind, &sink, &c, NULL);
 		r = r == 0 ? compressor_write(c, "data", 4, NULL) : r;
 		assert_int_equal(r == 0 ? compressor_finish(c, NULL) : r, CST_EIO_CALLBACK);
 		compressor_free(c);

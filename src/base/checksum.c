@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/checksum.h"
+#include "config.h"
+#include <pthread.h>
+#if HAVE_ISAL
+#include "base/isal.h"
+#endif
+
+/* A few bytes, as in a header or an intent, are not worth loading a library for. */
+#define WORTH_A_LIBRARY 1024
+
+static uint64_t tables[2][256];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+enum { CRC32, CRC64 };
+
+static void fill_tables(void)
+{
+	static const uint64_t polynomials[] = {[CRC32] = 0xedb88320, [CRC64] = 0xd800000000000000};
+	for (int kind = CRC32; kind <= CRC64; kind++) {
+		for (unsigned i = 0; i < 256; i++) {
+			uint64_t crc = i;
+			for (int bit = 0; bit < 8; bit++)
+				crc = crc & 1 ? (crc >> 1) ^ polynomials[kind] : crc >> 1;
+			tables[kind][i] = crc;
+		}
+	}
+}
+
+static uint64_t by_table(int kind, uint64_t crc, const void *data, size_t n)
+{
+	pthread_once(&once, fill_tables);
+	const uint64_t *table = tables[kind];
+	for (const unsigned char *p = data; n > 0; n--, p++)
+		crc = table[(crc ^ *p) & 0xff] ^ (crc >> 8);
+	return crc;
+}
+
+uint32_t crc32_gzip(uint32_t crc, const void *data, size_t n)
+{
+#if HAVE_ISAL
+	const struct isal *isal;
+	if (n >= WORTH_A_LIBRARY && isal_load(&isal, NULL) == 0)
+		return isal->crc32(crc, data, n);
+#endif
+	return ~(uint32_t)by_table(CRC32, ~crc, data, n);
+}
+
+uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
+{
+#if HAVE_ISAL
+	const struct isal *isal;
+	if (n >= WORTH_A_LIBRARY && isal_load(&isal, NULL) == 0)
+		return isal->crc64_iso(crc, data, n);
+#endif
+	return ~by_table(CRC64, ~crc, data, n);
+}
