@@ -111,8 +111,7 @@ static uint64_t estimate(const struct tokens *tokens, unsigned n, unsigned extra
 	add_entropy(&sum, tokens->lengths, LENGTH_CODES, share);
 	for (unsigned i = 0; i < LENGTH_CODES; i++)
 		references += tokens->lengths[i];
-	if (references > 0)
-		add_entropy(&sum, tokens->distances, DEFLATE_DISTANCES, 1.0f / (float)references);
+	add_entropy(&sum, tokens->distances, DEFLATE_DISTANCES, 1.0f / (float)references);
 	return (uint64_t)sum + extra;
 }
 
