@@ -31,8 +31,7 @@ static int zstd_open(struct compressor *c, cst_error **error)
 	c->out = malloc(c->out_size);
 	if (!c->zstd || !c->out)
 		return error_oom(error);
-	size_t r =
-	        library->CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+	size_t r = library->CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
 	if (!library->isError(r))
 		r = library->CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
 	return library->isError(r)

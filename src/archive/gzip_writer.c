@@ -77,7 +77,7 @@ struct gzip_writer {
 
 static int start_deflate(struct gzip_writer *w, cst_error **error)
 {
-		if (deflateInit2(&w->stream, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&w->stream, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return error_oom(error);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/checksum.h"
 #include "archive/unpack_internal.h"
+#include "base/checksum.h"
 
 /* ---- tar-split (docs/format/archive.md, "Writing rules") ---- */
 

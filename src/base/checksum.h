@@ -8,8 +8,8 @@
 
 /* CRC-32 as gzip has it (RFC 1952). */
 uint32_t crc32_gzip(uint32_t crc, const void *data, size_t n);
-/* CRC-64/ISO as tar-split has it: reflected, initial and final xor all ones (docs/format/archive.md,
- * "tar-split"). */
+/* CRC-64/ISO as tar-split has it: reflected, initial and final xor all ones
+ * (docs/format/archive.md, "tar-split"). */
 uint64_t crc64_iso(uint64_t crc, const void *data, size_t n);
 
 #endif

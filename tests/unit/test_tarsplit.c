@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/recipe.h"
 #include "archive/tarsplit.h"
+#include "base/checksum.h"
 #include "base/digest.h"
 #include "tree_fixture.h"
 #include <sys/mman.h>
