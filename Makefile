@@ -5,6 +5,7 @@ WERROR ?= true
 MESON ?= meson
 TESTS ?=
 ROUNDS ?=
+STORM ?=
 PREFIX ?= /usr/local
 tests_run = BUILD=$(BUILD) tests/run
 
@@ -39,10 +40,10 @@ test-powercut: deps-test all
 
 # TREES: more Debians (see test-bare), each with its own containers-storage, to try beside the installed one.
 test-peers: deps-test all
-	@ROUNDS=$(or $(ROUNDS),500) $(tests_run) interop
+	@ROUNDS=$(or $(ROUNDS),500) STORM=$(or $(STORM),600) $(tests_run) interop
 	@for tree in $(TREES); do \
 		go=$$(tests/interop/peer $$tree $(BUILD)/peers$$tree) && \
-		GO=$$go ROUNDS=$(or $(ROUNDS),500) $(tests_run) interop || exit 1; \
+		GO=$$go ROUNDS=$(or $(ROUNDS),500) STORM=$(or $(STORM),600) $(tests_run) interop || exit 1; \
 	done
 
 # make test-bare TREES="/var/tmp/deb12 /var/tmp/deb13": the folders are made if they are not there (root, network).
