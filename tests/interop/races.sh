@@ -70,6 +70,12 @@ for driver in $(drivers); do
 		pass "$driver: the parent is replaced beside our import-layer" ||
 		fail "$driver: the parent is replaced beside our import-layer" "$(cat "$WORK/said")"
 
+	# 1.43's shutdown, with which every podman and buildah of its time ends, empties a staging place.
+	halfway import-layer -i during-shutdown
+	case_ "$driver: their shutdown beside our import-layer" go shutdown
+	go_on && pass "$driver: ours succeeds all the same" || fail "$driver: ours succeeds all the same" "$(cat "$WORK/said")"
+	case_ "$driver: the layer is whole" layer_has during-shutdown big
+
 	# The other end of the pipe needs, or holds, the lock of the layers.
 	go import-layer -i large -f "$WORK/in/base.tar" >/dev/null
 	ours create-layer -i copy >/dev/null

@@ -184,23 +184,29 @@ static int recover(struct driver *d, cst_error **error)
 	return r;
 }
 
+static int list_area(const struct overlay *o, enum tempdir_layout layout, struct strv *names,
+                     cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(o->homes[0].path, overlay_area_of(layout));
+
+	if (!path)
+		return error_oom(error);
+	return fs_exists(AT_FDCWD, path) ? fs_list_dir(AT_FDCWD, path, names, NULL, error) : 0;
+}
+
 /* While somebody fills a layer the mount stays: the layer could not be renamed into place without
  * it. */
 static int cleanup(struct driver *d, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
-	_cleanup_free_ char *staging = overlay_staging_path(o, 0);
 	_cleanup_strv_ struct strv busy = {0};
-	int r;
+	int r = recover(d, error);
 
-	if (!staging)
-		return error_oom(error);
-	r = recover(d, error);
 	if (r == 0)
-		r = fs_list_dir(AT_FDCWD, staging, &busy, NULL, error);
-	if (r < 0 || busy.len)
-		return r;
-	return overlay_unmount_home(o, error);
+		r = list_area(o, TEMPDIR_STAGING, &busy, error);
+	if (r == 0 && !busy.len)
+		r = list_area(o, TEMPDIR_PAIR, &busy, error);
+	return r < 0 || busy.len ? r : overlay_unmount_home(o, error);
 }
 
 /* ---- looking ---- */

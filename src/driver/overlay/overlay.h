@@ -248,6 +248,8 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error);
 /* <home>/staging, which the caller frees. */
+/* The directory of the home that temporary directories of this layout are in. */
+const char *overlay_area_of(enum tempdir_layout layout);
 char *overlay_staging_path(const struct overlay *o, size_t home);
 /* fsyncs a home and its l/. */
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,

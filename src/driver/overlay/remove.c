@@ -10,8 +10,8 @@
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error)
 {
-	_cleanup_free_ char *to =
-	        str_printf(OVERLAY_STAGING_DIR "/%s/%u-%s", trash->name, trash->counter, name);
+	_cleanup_free_ char *to = str_printf("%s/%s/%u-%s", overlay_area_of(trash->layout),
+	                                     trash->name, trash->counter, name);
 
 	if (!to)
 		return error_oom(error);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building a layer: its directory is made whole in <home>/staging/<n>/dir, under a lock that the Go
- * tools respect from 1.54 on, and appears by one rename. The releases before remove the whole
- * staging area at their shutdown, whatever is locked there: the commit looks if its lock file is
- * still the one it holds, and gives up if not.
+ * Building a layer: its directory is made whole in a temporary directory inside the home, under a
+ * lock, and appears by one rename. Two places are the Go tools' own, and neither is safe from all
+ * releases: <home>/staging is removed, whatever is locked there, by every podman and buildah before
+ * 1.54 that ends while nothing is mounted; <home>/tempdirs only by `gc` of releases before 1.59. So
+ * it is the first unless such an old one uses the store. The commit looks if the lock file is still
+ * the one it holds, and gives up if not.
  */
 #include "archive/copy.h"
 #include "base/fs.h"
@@ -25,6 +27,11 @@ struct driver_staged {
 	char link[OVERLAY_LINK_LEN + 1];
 	char *path; /* of the staged layer, for messages */
 };
+
+const char *overlay_area_of(enum tempdir_layout layout)
+{
+	return layout == TEMPDIR_PAIR ? OVERLAY_TEMP_DIR : OVERLAY_STAGING_DIR;
+}
 
 char *overlay_staging_path(const struct overlay *o, size_t home)
 {
@@ -196,9 +203,18 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 	return r;
 }
 
+/* 1.43 makes this directory with the store. */
+static bool has_old_users(const struct overlay *o)
+{
+	_cleanup_free_ char *path = path_join(o->homes[0].path, "../mounts");
+
+	return path && fs_exists(AT_FDCWD, path);
+}
+
 /* An empty staging place in one of the homes. */
 static int stage_in(struct overlay *o, size_t home, struct driver_staged **ret, cst_error **error)
 {
+	enum tempdir_layout layout = has_old_users(o) ? TEMPDIR_PAIR : TEMPDIR_STAGING;
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_free_ char *root = NULL;
 	int r;
@@ -207,8 +223,8 @@ static int stage_in(struct overlay *o, size_t home, struct driver_staged **ret, 
 	if (!s)
 		return error_oom(error);
 	*s = (struct driver_staged){.overlay = o, .home = home, .dir_fd = -1, .diff_fd = -1};
-	root = overlay_staging_path(o, home);
-	r = root ? tempdir_new(root, TEMPDIR_STAGING, &s->temp, error) : error_oom(error);
+	root = path_join(o->homes[home].path, overlay_area_of(layout));
+	r = root ? tempdir_new(root, layout, &s->temp, error) : error_oom(error);
 	if (r < 0)
 		return r;
 	s->path = path_join3(root, s->temp->name, STAGED_DIR);
@@ -340,15 +356,21 @@ int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
 
 /* ---- committing ---- */
 
-/* <home>/staging/<n>/<name> as seen from the home as it is mounted now. */
+/* As seen from the home as it is mounted now. */
 static char *staged_name(const struct driver_staged *s, const char *name)
 {
-	return str_printf(OVERLAY_STAGING_DIR "/%s/%s", s->temp->name, name);
+	return str_printf("%s/%s/%s", overlay_area_of(s->temp->layout), s->temp->name, name);
+}
+
+static char *staged_lock(const struct driver_staged *s)
+{
+	return s->temp->layout == TEMPDIR_PAIR ? path_join(OVERLAY_TEMP_DIR, s->temp->lock_name)
+	                                       : staged_name(s, STAGING_LOCK);
 }
 
 static int check_untouched(const struct driver_staged *s, int home_fd, cst_error **error)
 {
-	_cleanup_free_ char *lock = staged_name(s, STAGING_LOCK), *dir = staged_name(s, STAGED_DIR);
+	_cleanup_free_ char *lock = staged_lock(s), *dir = staged_name(s, STAGED_DIR);
 	struct stat held, now, dir_held, dir_now;
 
 	if (!lock || !dir)
@@ -432,7 +454,8 @@ static int swap(int home_fd, const char *staged, int layer_fd, struct tempdir *t
 		return error_sys(error, errno, "rename %s diff", staged);
 	if (sys_mkdirat(temp->fd, "old", 0700) < 0 && errno != EEXIST)
 		return error_sys(error, errno, "mkdir old");
-	_cleanup_free_ char *old = str_printf(OVERLAY_STAGING_DIR "/%s/old/diff", temp->name);
+	_cleanup_free_ char *old =
+	        str_printf("%s/%s/old/diff", overlay_area_of(temp->layout), temp->name);
 	if (!old)
 		return error_oom(error);
 	r = sys_renameat(layer_fd, "diff", home_fd, old);
