@@ -365,9 +365,10 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 	if (r == 0)
 		r = open_graph_lock(store, error);
 	if (r == 0)
-		r = select_driver(store, options, error);
-	if (r == 0)
 		r = graph_token(store, &store->graph_token, error);
+	/* Somebody may shut the store down in between: the driver is known to be older then. */
+	if (r == 0)
+		r = select_driver(store, options, error);
 	if (r == 0)
 		r = open_images(store, error);
 	if (r == 0)
