@@ -201,6 +201,14 @@ void tempdir_free(struct tempdir *d)
 
 /* ---- recovery ---- */
 
+/* What cannot be removed (something is mounted on it) keeps nobody from using the store. */
+static void remove_leftover(int root_fd, const char *name, const char *lock_name, const char *shown)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (remove_content(root_fd, name, lock_name, shown, &problem) < 0)
+		log_warning("cleaning up %s/%s: %s", shown, name, cst_error_message(problem));
+}
+
 static int recover_pair(int root_fd, const char *number, const char *shown, cst_error **error)
 {
 	_cleanup_free_ char *name = str_printf(PAIR_DIR "%s", number),
@@ -213,26 +221,26 @@ static int recover_pair(int root_fd, const char *number, const char *shown, cst_
 		return error_sys(error, errno, "open %s/%s", shown, lock_name);
 	if (!lock_whole_file(fd) || !names_file(root_fd, lock_name, fd))
 		return 0; /* in use, or somebody else just cleaned it up */
-	return remove_content(root_fd, name, lock_name, shown, error);
+	remove_leftover(root_fd, name, lock_name, shown);
+	return 0;
 }
 
-static int recover_staging(int root_fd, const char *name, const char *shown, cst_error **error)
+static void recover_staging(int root_fd, const char *name, const char *shown)
 {
 	_cleanup_close_ int dir =
 	        openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
-		return 0; /* gone, or not ours */
+		return; /* gone, or not ours */
 	struct stat st;
 	if (!fs_exists(dir, STAGING_LOCK) && !has_prefix(name, OURS) &&
 	    (fstat(dir, &st) < 0 || time(NULL) - st.st_ctime < FOREIGN_AGE))
-		return 0;
+		return;
 	/* Made if it is not there: its maker, about to make it exclusively, then goes for another
 	 * name. Without holding it nothing may be removed. */
 	_cleanup_close_ int fd =
 	        sys_openat(dir, STAGING_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || !lock_whole_file(fd) || !names_file(dir, STAGING_LOCK, fd))
-		return 0;
-	return remove_content(root_fd, name, NULL, shown, error);
+	if (fd >= 0 && lock_whole_file(fd) && names_file(dir, STAGING_LOCK, fd))
+		remove_leftover(root_fd, name, NULL, shown);
 }
 
 static bool is_number(const char *s)
@@ -263,7 +271,7 @@ int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error
 		const char *name = names.items[i];
 		if (layout == TEMPDIR_STAGING) {
 			if (is_number(name))
-				r = recover_staging(root_fd, name, root_path, error);
+				recover_staging(root_fd, name, root_path);
 			continue;
 		}
 		const char *number = pair_number(name);

@@ -35,8 +35,8 @@ int tempdir_take(struct tempdir *dir, int dirfd, const char *name, cst_error **e
 void tempdir_free(struct tempdir *dir);
 DEFINE_CLEANUP(struct tempdir *, tempdir_free)
 
-/* Removes every temporary directory below <root_path> whose lock nobody holds. A missing root is
- * fine. */
+/* Removes every temporary directory below <root_path> whose lock nobody holds; one that cannot be
+ * is logged and stays. A missing root is fine. */
 int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error);
 
 #endif
