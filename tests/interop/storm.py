@@ -102,9 +102,10 @@ class Refused(Exception):
 
 
 class Answer:
-    def __init__(self, code, out, err):
+    def __init__(self, verb, code, out, err):
         self.code, self.out, self.err = code, out, err
-        self.text = (err + out).decode(errors="replace").strip()
+        said = err if verb == "diff" else err + out  # half a tar is no answer
+        self.text = said.decode(errors="replace").strip()
 
     def __bool__(self):
         return self.code == 0
@@ -152,7 +153,7 @@ class Storm:
         took = time.monotonic() - began
         with self.lock:
             self.typical[verb] += (took - self.typical[verb]) / 8
-        return Answer(process.returncode, out, err)
+        return Answer(verb, process.returncode, out, err)
 
 
 class Worker(threading.Thread):
@@ -370,9 +371,11 @@ class Worker(threading.Thread):
                 self.storm.others[kind] = {x["id"] for x in items} - set(POOL[kind]) - private - of_containers
 
     def look(self):
-        kind = self.dice.choice(list(POOL))
-        self.ask(self.dice.choice((kind, "exists")), self.item(kind))
-        if self.who == "ours":  # Go's makes the directory even if the container was deleted meanwhile
+        self.ask("exists", self.item(self.dice.choice(list(POOL))))
+        kind = self.dice.choice(("layer", "image"))
+        self.ask(kind, self.item(kind))
+        if self.who == "ours":  # Go's makes the directories even if the container was deleted meanwhile, also for the size
+            self.ask("container", self.item("container"))
             self.ask(self.dice.choice(("get-container-dir", "get-container-run-dir")), self.item("container"))
 
     def shutdown(self):
