@@ -184,14 +184,22 @@ static int recover(struct driver *d, cst_error **error)
 	return r;
 }
 
-static int list_area(const struct overlay *o, enum tempdir_layout layout, struct strv *names,
-                     cst_error **error)
+/* What is live there: recover() took the rest. Foreign files in tempdirs are nobody's place. */
+static int is_busy(const struct overlay *o, enum tempdir_layout layout, bool *ret,
+                   cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(o->homes[0].path, overlay_area_of(layout));
+	_cleanup_strv_ struct strv names = {0};
+	int r;
 
 	if (!path)
 		return error_oom(error);
-	return fs_exists(AT_FDCWD, path) ? fs_list_dir(AT_FDCWD, path, names, NULL, error) : 0;
+	if (!fs_exists(AT_FDCWD, path))
+		return 0;
+	r = fs_list_dir(AT_FDCWD, path, &names, NULL, error);
+	strv_foreach (name, &names)
+		*ret = *ret || layout == TEMPDIR_STAGING || has_prefix(name, "temp-dir-");
+	return r;
 }
 
 /* While somebody fills a layer the mount stays: the layer could not be renamed into place without
@@ -199,14 +207,14 @@ static int list_area(const struct overlay *o, enum tempdir_layout layout, struct
 static int cleanup(struct driver *d, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
-	_cleanup_strv_ struct strv busy = {0};
+	bool busy = false;
 	int r = recover(d, error);
 
 	if (r == 0)
-		r = list_area(o, TEMPDIR_STAGING, &busy, error);
-	if (r == 0 && !busy.len)
-		r = list_area(o, TEMPDIR_PAIR, &busy, error);
-	return r < 0 || busy.len ? r : overlay_unmount_home(o, error);
+		r = is_busy(o, TEMPDIR_STAGING, &busy, error);
+	if (r == 0)
+		r = is_busy(o, TEMPDIR_PAIR, &busy, error);
+	return r < 0 || busy ? r : overlay_unmount_home(o, error);
 }
 
 /* ---- looking ---- */
