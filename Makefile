@@ -38,13 +38,14 @@ test-crash: deps-test all
 test-powercut: deps-test all
 	@BUILD=$(BUILD) CRASH=powercut tests/run crash
 
-# TREES: more Debians (see test-bare), each with its own containers-storage, to try beside the installed one.
-test-peers: deps-test all
-	@ROUNDS=$(or $(ROUNDS),500) STORM=$(or $(STORM),600) $(tests_run) interop
-	@for tree in $(TREES); do \
-		go=$$(tests/interop/peer $$tree $(BUILD)/peers$$tree) && \
-		GO=$$go ROUNDS=$(or $(ROUNDS),500) STORM=$(or $(STORM),600) $(tests_run) interop || exit 1; \
-	done
+# TREES: more Debians (see test-bare), with container tools installed in them that are driven here after those of this one.
+test-peers: deps-peers all
+	@result=0; for tree in here $(TREES); do \
+		tools=; \
+		[ $$tree = here ] || tools=$$(tests/interop/peer $$tree $(BUILD)/peers/$$tree) || exit 1; \
+		env $$tools tests/interop/versions; \
+		env $$tools ROUNDS=$(or $(ROUNDS),500) STORM=$(or $(STORM),600) $(tests_run) interop || result=1; \
+	done; exit $$result
 
 # make test-bare TREES="/var/tmp/deb12 /var/tmp/deb13": the folders are made if they are not there (root, network).
 test-bare:
