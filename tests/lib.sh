@@ -20,9 +20,9 @@ if [ -z "${WORK-}" ]; then
 	work_is_ours=1
 fi
 if [ -z "${OURS-}" ]; then
-	mkdir -p "$WORK/ours"
-	ln -sf "$BUILD/cstorage" "$WORK/ours/containers-storage"
-	OURS=$WORK/ours/containers-storage
+	mkdir -p "$WORK/.ours"
+	ln -sf "$BUILD/cstorage" "$WORK/.ours/containers-storage"
+	OURS=$WORK/.ours/containers-storage
 fi
 GO=${GO-$(command -v containers-storage || true)}
 export TOP BUILD WORK OURS GO
