@@ -3,8 +3,8 @@
 # skopeo reads an image that ours made, and ours what skopeo brings in: from OCI layouts and a Docker archive, in every
 # compression.
 . "$(dirname "$0")/tools-lib.sh"
-[ -n "$SKOPEO" ] || { skip "skopeo" "no skopeo" 90; finish; }
-begin "skopeo" 90
+[ -n "$SKOPEO" ] || { skip "skopeo" "no skopeo" 103; finish; }
+begin "skopeo" 103
 
 tool_store made
 our_image localhost/ours:1 || finish
@@ -14,7 +14,6 @@ if case_ "skopeo copies it to an OCI layout" skopeo_ copy "${at}localhost/ours:1
 	same_layers "the layers in the OCI layout are ours" "$WORK"/oci/blobs/sha256/*
 	case_ "skopeo copies that in beside it" skopeo_ copy "oci:$WORK/oci:x" "${at}localhost/skopeo:1"
 	case_ "ours finds what skopeo stored" ours image localhost/skopeo:1
-	case_ "skopeo removes it" skopeo_ delete "${at}localhost/skopeo:1"
 fi
 if to_docker "skopeo copies it to a Docker archive" \
 	skopeo_ copy "${at}localhost/ours:1" "docker-archive:$WORK/docker.tar:localhost/ours:1"; then
@@ -22,7 +21,8 @@ if to_docker "skopeo copies it to a Docker archive" \
 	tar -C "$WORK/docker" -xf "$WORK/docker.tar"
 	same_layers "the layers in the Docker archive are ours" "$WORK"/docker/*.tar
 fi
-ours_deletes "our image"
+case_ "skopeo removes it, by any of its names" skopeo_ delete "${at}localhost/ours:1"
+ours_deletes "after skopeo"
 
 for name in gzip zstd mixed docker; do
 	case $name in
