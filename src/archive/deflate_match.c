@@ -73,10 +73,25 @@ static inline void note_short(struct matcher *tables, uint64_t text, int32_t at)
 	tables->shorts[hash_short(text)] = at + MATCH_WINDOW;
 }
 
+static inline int32_t pair_last(uint64_t pair)
+{
+	return (int32_t)pair;
+}
+
+static inline int32_t pair_before(uint64_t pair)
+{
+	return (int32_t)(pair >> 32);
+}
+
+static inline uint64_t pair_push(uint64_t pair, int32_t at)
+{
+	return pair << 32 | (uint32_t)(at + MATCH_WINDOW);
+}
+
 static inline void note_long(struct matcher *tables, uint64_t text, int32_t at)
 {
-	struct match_pair *pair = &tables->longs[hash_long(text)];
-	*pair = (struct match_pair){at + MATCH_WINDOW, pair->last};
+	uint64_t *pair = &tables->longs[hash_long(text)];
+	*pair = pair_push(*pair, at);
 }
 
 /* Does the entry lead to text that begins as `here`, the one at `at`, and is near enough? */
@@ -115,24 +130,25 @@ static inline int32_t length_whole(const struct search *s, int32_t at, int32_t s
 
 /* By seven bytes. The older of the two is taken only where it is longer, or the newer is not one.
  */
-static inline bool match_long(const struct search *s, struct match_pair pair, struct match *m)
+static inline bool match_long(const struct search *s, uint64_t pair, struct match *m)
 {
-	if (m->at >= pair.last)
+	int32_t last = pair_last(pair), before = pair_before(pair);
+
+	if (m->at >= last)
 		return false;
-	bool newer = leads(s, pair.last, m->at, s->here);
-	bool older = leads(s, pair.before, m->at, s->here);
+	bool newer = leads(s, last, m->at, s->here), older = leads(s, before, m->at, s->here);
 	if (!newer && !older)
 		return false;
-	m->source = (newer ? pair.last : pair.before) - MATCH_WINDOW;
+	m->source = (newer ? last : before) - MATCH_WINDOW;
 	if (!newer || !older) {
 		m->length = length_whole(s, m->at, m->source);
 		return true;
 	}
-	int32_t length = length_once(s, m->at, pair.before - MATCH_WINDOW);
+	int32_t length = length_once(s, m->at, before - MATCH_WINDOW);
 	m->length = length_once(s, m->at, m->source);
 	if (length > m->length) {
 		m->length = length;
-		m->source = pair.before - MATCH_WINDOW;
+		m->source = before - MATCH_WINDOW;
 	}
 	if (m->length == LENGTH_MAX)
 		m->length = length_whole(s, m->at, m->source);
@@ -155,13 +171,13 @@ static inline bool match_next(const struct search *s, int32_t entry, uint64_t ah
 }
 
 /* By four bytes. */
-static inline void match_short(const struct search *s, int32_t entry, struct match_pair next_pair,
+static inline void match_short(const struct search *s, int32_t entry, uint64_t next_pair,
                                uint64_t ahead, struct match *m)
 {
 	m->source = entry - MATCH_WINDOW;
 	m->length = length_once(s, m->at, m->source);
-	if (m->next < next_pair.last && !match_next(s, next_pair.last, ahead, m))
-		match_next(s, next_pair.before, ahead, m);
+	if (m->next < pair_last(next_pair) && !match_next(s, pair_last(next_pair), ahead, m))
+		match_next(s, pair_before(next_pair), ahead, m);
 	if (m->length == LENGTH_MAX)
 		m->length = length_whole(s, m->at, m->source);
 }
@@ -178,9 +194,9 @@ static inline bool find_match(struct search *s, struct match *m)
 			return false;
 		uint32_t short_hash = hash_short(s->here), long_hash = hash_long(s->here);
 		int32_t entry = tables->shorts[short_hash];
-		struct match_pair pair = tables->longs[long_hash];
+		uint64_t pair = tables->longs[long_hash];
 		tables->shorts[short_hash] = m->at + MATCH_WINDOW;
-		tables->longs[long_hash] = (struct match_pair){m->at + MATCH_WINDOW, pair.last};
+		tables->longs[long_hash] = pair_push(pair, m->at);
 		uint64_t ahead = load64(s->text + m->next);
 		bool found = match_long(s, pair, m);
 		if (!found && leads(s, entry, m->at, s->here)) {
@@ -206,7 +222,7 @@ static inline void match_across_end(const struct search *s, struct match *m)
 
 	if (m->length >= SHORT_LENGTH || after >= s->limit)
 		return;
-	int32_t entry = s->tables->longs[hash_long(load64(s->text + after))].last;
+	int32_t entry = pair_last(s->tables->longs[hash_long(load64(s->text + after))]);
 	int32_t source = entry - MATCH_WINDOW - m->length + slack, at = m->at + slack;
 	if (source < 0 || after >= entry || source >= at)
 		return;

@@ -41,10 +41,8 @@ void tokens_clear(struct tokens *tokens);
 /* Where a hash was seen last. An entry is the place from which on its text is too far away to be referred to: 0
  * is never near enough. */
 struct matcher {
-	int32_t shorts[1 << MATCH_TABLE_BITS]; /* by the next 4 bytes */
-	struct match_pair {
-		int32_t last, before;
-	} longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two */
+	int32_t shorts[1 << MATCH_TABLE_BITS];  /* by the next 4 bytes */
+	uint64_t longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two, the very last one below */
 };
 void matcher_clear(struct matcher *matcher);
 
