@@ -325,7 +325,7 @@ typedef struct cst_container_options {
 
 /* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, or one of the
- * two labels without the other). L w, I r, C w. */
+ * two labels without the other). L w, I r, C w; with maps userns.lock around them. */
 CST_PUBLIC int cst_container_create(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */

@@ -87,8 +87,10 @@ static int plan_image(cst_store *store, const char *id, struct new_container *co
 static int plan_maps(const cst_container_options *options, struct new_container *container,
                      cst_error **error)
 {
-	if (!idmap_copy(&container->maps.uids, options->uid_map, options->n_uid_map) ||
-	    !idmap_copy(&container->maps.gids, options->gid_map, options->n_gid_map))
+	size_t n_uids = options->host_uid_map ? 0 : options->n_uid_map,
+	       n_gids = options->host_gid_map ? 0 : options->n_gid_map;
+	if (!idmap_copy(&container->maps.uids, options->uid_map, n_uids) ||
+	    !idmap_copy(&container->maps.gids, options->gid_map, n_gids))
 		return error_oom(error);
 	cst_container *record = &container->record;
 	record->uid_map = (struct idranges){.items = container->maps.uids.ranges,
@@ -246,14 +248,30 @@ static int precheck(cst_store *store, const struct new_container *container, cst
 	return r == 0 ? check_new_container(store, container, error) : r;
 }
 
+/* Whoever looks for ids that no container uses holds this lock until its own are recorded. Two
+ * threads of one handle take turns at it, too. */
+static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile **held,
+                    cst_error **error)
+{
+	if (!maps->uids.len && !maps->gids.len)
+		return 0;
+	int r = lockfile_lock(store->userns_lock, LOCKFILE_WRITE, error);
+	if (r == 0)
+		*held = store->userns_lock;
+	return r;
+}
+
 static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,
                        cst_container **ret, cst_error **error)
 {
 	_cleanup_(new_container_free) struct new_container container = {0};
+	_cleanup_unlock_ struct lockfile *ids = NULL;
 	_cleanup_new_layer_ struct new_layer layer = {0};
 	int r = plan_container(store, options, &container, error);
 	if (r == 0)
 		r = precheck(store, &container, error);
+	if (r == 0)
+		r = lock_ids(store, &container.maps, &ids, error);
 	if (r < 0)
 		return r;
 	if (*container.record.image)

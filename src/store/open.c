@@ -71,19 +71,14 @@ static int make_root(const char *path, cst_error **error)
 	                                 error); /* an unreadable parent is not ours to sync */
 }
 
-static int open_graph_lock(cst_store *store, cst_error **error)
+static int open_graph_locks(cst_store *store, cst_error **error)
 {
 	_cleanup_free_ char *graph = path_join(store->graph_root, "storage.lock");
 	_cleanup_free_ char *userns = path_join(store->graph_root, "userns.lock");
 	if (!graph || !userns)
 		return error_oom(error);
 	int r = lockfile_new(graph, store->read_only, &store->graph_lock, error);
-	if (r < 0 || store->read_only)
-		return r;
-	struct lockfile *lock = NULL; /* only to make the file, which the Go tools expect */
-	r = lockfile_new(userns, false, &lock, error);
-	lockfile_free(lock);
-	return r;
+	return r == 0 ? lockfile_new(userns, store->read_only, &store->userns_lock, error) : r;
 }
 
 /* ---- driver ---- */
@@ -363,7 +358,7 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 	if (r == 0 && !store->read_only)
 		r = make_root(store->graph_root, error);
 	if (r == 0)
-		r = open_graph_lock(store, error);
+		r = open_graph_locks(store, error);
 	if (r == 0)
 		r = graph_token(store, &store->graph_token, error);
 	/* Somebody may shut the store down in between: the driver is known to be older then. */
@@ -446,6 +441,7 @@ void cst_store_close(cst_store *store)
 		store->retired_drivers[i]->ops->close(store->retired_drivers[i]);
 	free(store->retired_drivers);
 	lockfile_free(store->graph_lock);
+	lockfile_free(store->userns_lock);
 	pthread_mutex_destroy(&store->graph_mutex);
 	idmaps_free(&store->maps);
 	strv_free(&store->driver_options);

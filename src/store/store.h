@@ -97,7 +97,8 @@ struct cst_store {
 	bool disable_volatile, transient, read_only;
 
 	struct lockfile *graph_lock;
-	pthread_mutex_t graph_mutex; /* driver and lazily opened parts */
+	struct lockfile *userns_lock; /* before all others: ids are being chosen for a container */
+	pthread_mutex_t graph_mutex;  /* lazily opened parts */
 	struct lock_token graph_token;
 	struct driver *driver;
 	struct driver **retired_drivers; /* of before a shutdown by somebody else */
