@@ -93,7 +93,10 @@ static int open_driver(cst_store *store, const struct driver_ops *ops,
 			return r;
 		graph = store->graph_lock;
 	}
-	return ops->open(config, &store->driver, error);
+	struct driver *driver = NULL;
+	int r = ops->open(config, &driver, error);
+	store->driver = driver;
+	return r;
 }
 
 static void driver_config_of(const cst_store *store, struct driver_config *ret)

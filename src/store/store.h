@@ -100,7 +100,7 @@ struct cst_store {
 	struct lockfile *userns_lock; /* before all others: ids are being chosen for a container */
 	pthread_mutex_t graph_mutex;  /* lazily opened parts */
 	struct lock_token graph_token;
-	struct driver *driver;
+	struct driver *_Atomic driver; /* replaced under the graph lock; others read it meanwhile */
 	struct driver **retired_drivers; /* of before a shutdown by somebody else */
 	size_t n_retired_drivers, retired_capacity;
 	struct pool *pool; /* started with the first unpacking */
