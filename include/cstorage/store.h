@@ -382,7 +382,7 @@ enum cst_directory {
 /* Writes a file of the directory anew, whole or not at all, durably, mode 0600; `file` is a relative path without "..",
  * directories in it are made (0700). Nothing outside of the directory is ever written, whatever links are in it.
  * CST_EINVAL (the path, or a kind without directories), CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN,
- * CST_ESTORE_READ_ONLY. Locks as of the look-up only. */
+ * CST_ESTORE_READ_ONLY. w lock of the kind. */
 CST_PUBLIC int cst_directory_file_set(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
 				      const char *file, const void *data, size_t size, cst_error **error);
 /* The whole content of a regular file; the caller frees *data with cst_free, a NUL that does not count in *size follows

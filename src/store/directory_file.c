@@ -77,6 +77,21 @@ static int make_parents(int dirfd, const char *dir, const char *file, int *ret, 
 	return 0;
 }
 
+/* What a killed writer leaves is found, and used, by the next one of the same file: they take
+ * turns.
+ */
+static int replace_file(cst_store *store, enum cst_kind kind, int dirfd, const char *name,
+                        const void *data, size_t size, const char *shown, cst_error **error)
+{
+	_cleanup_images_write_ cst_store *images = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = kind == CST_KIND_IMAGE ? images_write(store, &images, error)
+	                               : containers_write(store, &containers, error);
+	return r < 0 ? r
+	             : fs_replace_file(dirfd, name, data, size, 0600, FS_DURABLE | FS_LOCKED, shown,
+	                               error);
+}
+
 int cst_directory_file_set(cst_store *store, enum cst_kind kind, const char *id,
                            enum cst_directory directory, const char *file, const void *data,
                            size_t size, cst_error **error)
@@ -91,8 +106,7 @@ int cst_directory_file_set(cst_store *store, enum cst_kind kind, const char *id,
 	if (r == 0)
 		r = make_parents(dirfd, dir, file, &parent, error);
 	return r < 0 ? r
-	             : fs_replace_file(parent, path_base(file), data, size, 0600, FS_DURABLE, shown,
-	                               error);
+	             : replace_file(store, kind, parent, path_base(file), data, size, shown, error);
 }
 
 int cst_directory_file_get(cst_store *store, enum cst_kind kind, const char *id,
@@ -104,6 +118,8 @@ int cst_directory_file_get(cst_store *store, enum cst_kind kind, const char *id,
 	struct stat st;
 	size_t len = 0;
 	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
+	if (r == CST_ESTORE_READ_ONLY) /* the directory was never made */
+		return error_prefix(error, CST_EDATA_UNKNOWN, "reading the file \"%s\"", file);
 	if (r == 0 && !(shown = path_join(dir, file)))
 		r = error_oom(error);
 	if (r < 0)

@@ -249,7 +249,8 @@ static int delete_image(cst_store *store, const cst_image *image, const struct s
 
 /* An image from before the store was split: its record is in the graph root, under a lock of its
  * own, taken last. */
-static int drop_own_record(const char *id, const struct image_source *source, cst_error **error)
+static int drop_own_record(cst_store *store, const char *id, const struct image_source *source,
+                           cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(source->dir, "images.lock");
 	struct lockfile *lock = NULL;
@@ -275,7 +276,9 @@ static int drop_own_record(const char *id, const struct image_source *source, cs
 	}
 	image_table_free(table);
 	lockfile_free(lock);
-	return r < 0 ? r : fs_remove_tree(source->fd, id, NULL, error);
+	if (r == 0)
+		r = fs_remove_tree(source->fd, id, NULL, error);
+	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
 }
 
 static int delete_own_image(cst_store *store, const cst_image *image,
@@ -286,7 +289,7 @@ static int delete_own_image(cst_store *store, const cst_image *image,
 	for (size_t i = 0; i < going->len; i++)
 		deletion_add_layer(&deletion, layer_table_get(store->layers.table, going->items[i]),
 		                   0, NULL);
-	int r = drop_own_record(image->id, source, error);
+	int r = drop_own_record(store, image->id, source, error);
 	return r == 0 && going->len ? deletion_commit(store, &deletion, trash, error) : r;
 }
 

@@ -48,9 +48,30 @@ int layer_remove_files(cst_store *store, const char *id, const char *note, struc
 	return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
 }
 
+/* <root>/<drv>-images/<id>/userdata; its directory stays if something else is in it: in a split
+ * store, the data of an image from before. */
+int image_remove_userdata(cst_store *store, const char *root, const char *id, cst_error **error)
+{
+	_cleanup_free_ char *path =
+	        str_printf("%s/%s-images/%s", root, store->driver->ops->name, id);
+	if (!path)
+		return error_oom(error);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", path);
+	int r = fs_remove_tree(fd, USERDATA, NULL, error);
+	if (r == 0 && sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR) < 0 && errno != ENOENT &&
+	    errno != ENOTEMPTY && errno != EEXIST)
+		r = error_sys(error, errno, "rmdir %s", path);
+	return r;
+}
+
 int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
 {
-	return discard(store, store->images.fd, id, trash, error);
+	int r = discard(store, store->images.fd, id, trash, error);
+	if (r == 0 && !isempty(store->image_store))
+		r = image_remove_userdata(store, store->graph_root, id, error);
+	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
 }
 
 /* The run directory is another file system: its part is small and goes at once. */

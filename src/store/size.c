@@ -76,72 +76,87 @@ int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **
 
 /* ---- private directories ---- */
 
-/* <dirfd>/<id>/userdata, made 0700 if missing. The record's lock is held: nobody deletes the item
- * meanwhile, and is left with a directory of nothing. */
-static int make_userdata(int dirfd, const char *dir, const char *id, char **ret, cst_error **error)
+/* mkdir, with the name durable. */
+static int make_durably(int dirfd, const char *parent, const char *name, const char *shown,
+                        cst_error **error)
 {
-	_cleanup_free_ char *inner = path_join(id, "userdata"),
+	if (sys_mkdirat(dirfd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : error_sys(error, errno, "mkdir %s/%s", shown, name);
+	return fs_fsync_path(dirfd, parent, shown, error);
+}
+
+/* <dirfd>/<id>/userdata, made 0700 if missing. The record's lock is held: nobody deletes the item
+ * meanwhile, and is left with a directory of nothing. A store that is only read has to have it
+ * already. */
+static int make_userdata(const cst_store *store, int dirfd, const char *dir, const char *id,
+                         char **ret, cst_error **error)
+{
+	_cleanup_free_ char *inner = path_join(id, USERDATA),
 	                    *path = inner ? path_join(dir, inner) : NULL;
 	if (!path)
 		return error_oom(error);
-	if (sys_mkdirat(dirfd, id, 0700) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "mkdir %s/%s", dir, id);
-	if (sys_mkdirat(dirfd, inner, 0700) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "mkdir %s", path);
-	*ret = steal_ptr(&path);
-	return 0;
+	int r = 0;
+	if (store->read_only && !fs_exists(AT_FDCWD, path))
+		return error_code(error, CST_ESTORE_READ_ONLY);
+	if (!store->read_only)
+		r = make_durably(dirfd, ".", id, dir, error);
+	if (r == 0 && !store->read_only)
+		r = make_durably(dirfd, id, inner, dir, error);
+	if (r == 0)
+		*ret = steal_ptr(&path);
+	return r;
 }
 
-static int make_container_userdata(cst_store *store, const char *id, int dirfd, const char *dir,
-                                   char **path, cst_error **error)
+static int container_userdata(cst_store *store, const char *id, int dirfd, const char *dir,
+                              char **path, cst_error **error)
 {
 	_cleanup_containers_read_locked_ cst_store *containers = NULL;
 	const cst_container *container;
 	int r = containers_read_locked(store, &containers, error);
 	if (r == 0)
 		r = container_must(store, id, &container, error);
-	return r == 0 ? make_userdata(dirfd, dir, container->id, path, error) : r;
+	return r == 0 ? make_userdata(store, dirfd, dir, container->id, path, error) : r;
 }
 
 int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	return make_container_userdata(store, id, store->containers.fd, store->containers.dir, path,
-	                               error);
+	return container_userdata(store, id, store->containers.fd, store->containers.dir, path,
+	                          error);
 }
 
 int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	return make_container_userdata(store, id, store->containers.run_fd,
-	                               store->containers.run_dir, path, error);
+	return container_userdata(store, id, store->containers.run_fd, store->containers.run_dir,
+	                          path, error);
 }
 
-static int make_image_userdata(cst_store *store, const char *id, int dirfd, const char *dir,
-                               char **path, cst_error **error)
+/* In the graph root even where images live in an image store (docs/format/store.md, "Split image
+ * store"). */
+static int image_userdata(cst_store *store, const char *root, const char *id, char **path,
+                          cst_error **error)
 {
 	_cleanup_images_read_locked_ cst_store *images = NULL;
+	_cleanup_free_ char *dir = str_printf("%s/%s-images", root, store->driver->ops->name);
+	_cleanup_close_ int fd = -1;
 	const cst_image *image;
-	int r = images_read_locked(store, &images, error);
+	int r = dir ? images_read_locked(store, &images, error) : error_oom(error);
 	if (r == 0)
 		r = image_must(store, id, &image, error);
-	return r == 0 ? make_userdata(dirfd, dir, image->id, path, error) : r;
+	if (r == 0 && !store->read_only)
+		r = fs_mkdir_p(dir, 0700, error);
+	if (r == 0 && !store->read_only)
+		r = fs_open_dir(dir, &fd, error);
+	return r == 0 ? make_userdata(store, fd, dir, image->id, path, error) : r;
 }
 
 int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	return make_image_userdata(store, id, store->images.fd, store->images.dir, path, error);
+	return image_userdata(store, store->graph_root, id, path, error);
 }
 
 int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
 {
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *dir =
-	        str_printf("%s/%s-images", store->run_root, store->driver->ops->name);
-	if (!dir)
-		return error_oom(error);
-	int r = fs_mkdir_p(dir, 0700, error);
-	if (r == 0)
-		r = fs_open_dir(dir, &fd, error);
-	return r == 0 ? make_image_userdata(store, id, fd, dir, path, error) : r;
+	return image_userdata(store, store->run_root, id, path, error);
 }
 
 static int add_directory(const char *path, int64_t *sum, cst_error **error)

@@ -198,6 +198,9 @@ int container_must(cst_store *store, const char *id, const cst_container **ret, 
 int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error);
 struct strings strings_of(const struct strv *v);
 
+/* The private directory of an image or container, inside of its own. */
+#define USERDATA "userdata"
+
 /* What is left of layers, images or containers that have no record: content, tar-split, data. The
  * layers must be held for writing. */
 int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash,
@@ -205,6 +208,7 @@ int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash,
 int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
                        cst_error **error);
 int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error);
+int image_remove_userdata(cst_store *store, const char *root, const char *id, cst_error **error);
 int container_remove_files(cst_store *store, const char *id, struct trash *trash,
                            cst_error **error);
 /* A staging place for files that end up in the graph root's metadata directories; made at first
