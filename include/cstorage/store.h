@@ -287,7 +287,8 @@ typedef struct cst_image_options {
 } cst_image_options;
 #define CST_IMAGE_OPTIONS_INIT { .size = sizeof(cst_image_options) }
 
-/* *image (may be NULL) is the new record. Record and data appear at once and are durable. CST_EDUPLICATE_ID,
+/* *image (may be NULL) is the new record. Record and data appear at once and are durable. What is not given comes from the
+ * image of an additional store that has this ID, if one has, and so do its data items and names. CST_EDUPLICATE_ID,
  * CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL (ID or digest), CST_EINVALID_BIG_DATA_NAME. L r, I w. */
 CST_PUBLIC int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
 /* Deletes an image and the layers nobody else uses; their IDs, top first, in *layers (may be NULL). `commit` false: only

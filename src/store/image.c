@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/image.h"
 #include "base/digest.h"
 #include "base/id.h"
 #include "store/data.h"
@@ -9,7 +10,10 @@
 
 struct new_image {
 	struct arena arena;
-	struct strv names;
+	struct strv names;   /* the caller's */
+	struct strv taken;   /* with those of `base`, which may be somebody else's */
+	struct strv history; /* of `taken` */
+	struct image_base base;
 	struct tempdir *stage;
 	struct new_data data;
 	cst_image record;
@@ -20,6 +24,9 @@ static void new_image_free(struct new_image *image)
 {
 	tempdir_free(image->stage);
 	strv_free(&image->names);
+	strv_free(&image->taken);
+	strv_free(&image->history);
+	image_base_free(&image->base);
 	arena_clear(&image->arena);
 }
 
@@ -40,8 +47,78 @@ static int resolve_top_layer(cst_store *store, const char *id, struct new_image 
 	return image->record.layer ? 0 : error_oom(error);
 }
 
-static int plan_image(cst_store *store, const cst_image_options *options, struct new_image *image,
-                      cst_error **error)
+/* The names of the image that the new one is to hide, then the caller's. */
+static int plan_taken_names(struct new_image *image, cst_error **error)
+{
+	const cst_image *base = image->base.image;
+	const struct strings given = strings_of(&image->names);
+	int r = names_unique(base->names.items, base->names.len, &image->taken, error);
+	if (r == 0)
+		r = names_unique(given.items, given.len, &image->taken, error);
+	if (r == 0)
+		r = image_history(&base->names_history, &image->taken, &image->history, error);
+	image->record.names = strings_of(&image->taken);
+	image->record.names_history = strings_of(&image->history);
+	return r;
+}
+
+static bool is_given(const cst_image_options *options, const char *key)
+{
+	for (size_t i = 0; i < options->n_data; i++) {
+		if (options->data[i].key && streq(options->data[i].key, key))
+			return true;
+	}
+	return false;
+}
+
+/* The items of the base that are not given anew, then the given ones. */
+static int plan_data(cst_store *store, const cst_image_options *options, struct new_image *image,
+                     cst_error **error)
+{
+	const struct image_base *base = &image->base;
+	_cleanup_free_ cst_data_item *items =
+	        new0(cst_data_item, base->n_items + options->n_data + 1);
+	size_t n = 0;
+	if (!items)
+		return error_oom(error);
+	for (size_t i = 0; i < base->n_items; i++) {
+		if (!is_given(options, base->items[i].key))
+			items[n++] = base->items[i];
+	}
+	for (size_t i = 0; i < options->n_data; i++)
+		items[n++] = options->data[i];
+	int r = new_data_stage(store, "image", items, n, &image->stage, &image->arena, &image->data,
+	                       error);
+	image->record.data =
+	        (struct data_items){.items = image->data.items, .len = image->data.len};
+	return r;
+}
+
+static const char *first_of(const char *given, const char *otherwise)
+{
+	return isempty(given) ? strempty(otherwise) : given;
+}
+
+static int plan_base(cst_store *store, const cst_image_options *options, bool take_names,
+                     struct new_image *image, cst_error **error)
+{
+	if (!image->has_id)
+		return 0;
+	int r = image_base_read(store, options->id, &image->base, error);
+	if (r < 0 || !image->base.image)
+		return r;
+	image->record.digest = first_of(options->digest, image->base.image->digest);
+	image->record.metadata = first_of(options->metadata, image->base.image->metadata);
+	if (!options->has_created)
+		image->record.created = image->base.image->created;
+	if (take_names)
+		return plan_taken_names(image, error);
+	image->record.names_history = image->base.image->names_history;
+	return 0;
+}
+
+static int plan_image(cst_store *store, const cst_image_options *options, bool take_names,
+                      struct new_image *image, cst_error **error)
 {
 	char id[ID_HEX_LEN + 1];
 	cst_image *record = &image->record;
@@ -69,9 +146,9 @@ static int plan_image(cst_store *store, const cst_image_options *options, struct
 		                                     .zulu = true};
 	if (!record->id)
 		return error_oom(error);
-	r = new_data_stage(store, "image", options->data, options->n_data, &image->stage,
-	                   &image->arena, &image->data, error);
-	record->data = (struct data_items){.items = image->data.items, .len = image->data.len};
+	r = plan_base(store, options, take_names, image, error);
+	if (r == 0)
+		r = plan_data(store, options, image, error);
 	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++) {
 		if (has_prefix(record->data.items[i].name,
 		               "manifest")) /* the first one written names the image */
@@ -84,16 +161,17 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 {
 	const struct image_table *table = store->images.table;
 	const cst_image *record = &image->record;
+	const struct strings names = strings_of(&image->names);
 	if (image_table_get(table, record->id))
 		return error_wrap_code(error, CST_EDUPLICATE_ID,
 		                       "an image with ID \"%s\" already exists", record->id);
-	for (size_t i = 0; i < record->names.len; i++) {
-		const cst_image *other = image_table_by_name(table, record->names.items[i]);
+	for (size_t i = 0; i < names.len; i++) {
+		const cst_image *other = image_table_by_name(table, names.items[i]);
 		if (other)
 			return error_wrap_code(
 			        error, CST_EDUPLICATE_NAME,
 			        "image name \"%s\" is already associated with image \"%s\"",
-			        record->names.items[i], other->id);
+			        names.items[i], other->id);
 	}
 	return 0;
 }
@@ -122,12 +200,12 @@ static int commit_image(cst_store *store, struct new_image *image, struct trash 
 	return r;
 }
 
-int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **ret,
-                     cst_error **error)
+int image_create(cst_store *store, const cst_image_options *options, bool take_names,
+                 cst_image **ret, cst_error **error)
 {
 	_cleanup_(new_image_free) struct new_image image = {0};
 	_cleanup_trash_ struct trash trash = {0};
-	int r = plan_image(store, options, &image, error);
+	int r = plan_image(store, options, take_names, &image, error);
 	if (r < 0)
 		return r;
 	_cleanup_layers_read_locked_ cst_store *layers =
@@ -152,6 +230,12 @@ int cst_image_create(cst_store *store, const cst_image_options *options, cst_ima
 		return error_oom(error);
 	*ret = copy;
 	return 0;
+}
+
+int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **ret,
+                     cst_error **error)
+{
+	return image_create(store, options, true, ret, error);
 }
 
 /* ---- delete ---- */

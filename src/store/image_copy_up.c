@@ -5,16 +5,13 @@
 
 DEFINE_CLEANUP(cst_image *, cst_image_free)
 
-struct copied_items {
-	cst_data_item *items;
-	size_t len;
-};
-
-static void copied_items_free(struct copied_items *copied)
+void image_base_free(struct image_base *base)
 {
-	for (size_t i = 0; i < copied->len; i++)
-		free((void *)copied->items[i].data);
-	free(copied->items);
+	for (size_t i = 0; i < base->n_items; i++)
+		free((void *)base->items[i].data);
+	free(base->items);
+	cst_image_free(base->image);
+	*base = (struct image_base){0};
 }
 
 static int find_foreign(cst_store *store, const char *id, cst_image **ret, cst_error **error)
@@ -31,11 +28,11 @@ static int find_foreign(cst_store *store, const char *id, cst_image **ret, cst_e
 	return *ret ? 0 : error_oom(error);
 }
 
-static int read_items(cst_store *store, const cst_image *image, struct copied_items *ret,
-                      cst_error **error)
+static int read_items(cst_store *store, struct image_base *base, cst_error **error)
 {
-	ret->items = new0(cst_data_item, image->data.len + 1);
-	if (!ret->items)
+	const cst_image *image = base->image;
+	base->items = new0(cst_data_item, image->data.len + 1);
+	if (!base->items)
 		return error_oom(error);
 	for (size_t i = 0; i < image->data.len; i++) {
 		const struct data_item *item = &image->data.items[i];
@@ -45,7 +42,7 @@ static int read_items(cst_store *store, const cst_image *image, struct copied_it
 		                     error);
 		if (r < 0)
 			return r;
-		ret->items[ret->len++] =
+		base->items[base->n_items++] =
 		        (cst_data_item){.key = item->name,
 		                        .data = data,
 		                        .data_size = size,
@@ -54,30 +51,34 @@ static int read_items(cst_store *store, const cst_image *image, struct copied_it
 	return 0;
 }
 
+int image_base_read(cst_store *store, const char *id, struct image_base *ret, cst_error **error)
+{
+	_cleanup_(image_base_free) struct image_base base = {0};
+	int r = store->n_additional ? find_foreign(store, id, &base.image, error) : 1;
+	if (r == 1 || (r == 0 && !streq(base.image->id, id)))
+		return 0;
+	if (r == 0)
+		r = read_items(store, &base, error);
+	if (r < 0)
+		return r;
+	*ret = base;
+	base = (struct image_base){0};
+	return 0;
+}
+
 int image_copy_up(cst_store *store, const char *id, cst_error **error)
 {
 	_cleanup_(cst_image_freep) cst_image *image = NULL;
-	_cleanup_(copied_items_free) struct copied_items copied = {0};
 	_cleanup_error_ cst_error *problem = NULL;
 	int r = find_foreign(store, id, &image, error);
 	if (r != 0)
-		return r;
-	r = read_items(store, image, &copied, error);
-	if (r < 0)
 		return r;
 	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
 	options.id = image->id;
 	options.layer = image->layer;
 	options.names = image->names.items;
 	options.n_names = image->names.len;
-	options.metadata = image->metadata;
-	options.digest = image->digest;
-	options.has_created = true;
-	options.created = image->created.sec;
-	options.created_nanoseconds = image->created.nsec;
-	options.data = copied.items;
-	options.n_data = copied.len;
-	r = cst_image_create(store, &options, NULL, &problem);
+	r = image_create(store, &options, false, NULL, &problem);
 	if (r < 0 && r != CST_EDUPLICATE_ID) /* which is another process being faster */
 		return error_propagate(error, steal_ptr(&problem));
 	return COPIED_UP;

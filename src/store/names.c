@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names and metadata of layers, images and containers, which are looked for in that order. */
 #include "store/edit.h"
+#include "store/image.h"
 
 enum names_change { NAMES_SET, NAMES_ADD, NAMES_REMOVE };
 
@@ -23,9 +24,8 @@ static int changed_names(const struct strings *old, enum names_change change,
 	return 0;
 }
 
-/* Every name of the result is pushed to the front of the history in turn. */
-static int changed_history(const struct strings *old, const struct strv *names, struct strv *ret,
-                           cst_error **error)
+int image_history(const struct strings *old, const struct strv *names, struct strv *ret,
+                  cst_error **error)
 {
 	for (size_t i = names->len; i > 0; i--) {
 		if (!strv_contains(ret, names->items[i - 1]) && !strv_add(ret, names->items[i - 1]))
@@ -62,7 +62,7 @@ static int edit_image_names(cst_image *image, void *arg, cst_error **error)
 	int r = changed_names(&image->names, edit->change, edit->names, edit->n, &edit->result,
 	                      error);
 	if (r == 0)
-		r = changed_history(&image->names_history, &edit->result, &edit->history, error);
+		r = image_history(&image->names_history, &edit->result, &edit->history, error);
 	image->names = strings_of(&edit->result);
 	image->names_history = strings_of(&edit->history);
 	return r;
