@@ -4,6 +4,7 @@ of its system calls left out each time; after each try the store must open and b
 
 import argparse
 import concurrent.futures
+import fnmatch
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import traceback
 
+import operations
 import rig
 
 # Everything that changes something, as strace knows it.
@@ -26,25 +28,25 @@ GO_POINTS = ('mkdirat,mknodat,symlinkat,linkat,unlinkat,renameat,renameat2,pwrit
 
 
 class Bench:
-    """The binaries, the archives and the prepared stores; made once, used by every worker."""
+    """The binaries, the archives and the prepared stores of one mode; made once, used by every worker."""
 
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, mode):
+        self.options, self.mode = options, mode
         self.binary = options.binary
-        self.go, self.chroot = options.go, options.chroot
+        self.go = options.go if options.go and options.go_release >= mode.since else ''
         self.where = tempfile.mkdtemp(prefix='crash-', dir=options.work)
         subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2g,mode=0755', 'tmpfs', self.where], check=True)
         self.archives = self.where + '/archives'
-        rig.make_archives(self.archives)
+        operations.make_archives(self.archives)
         self.template = self.where + '/template'
         os.mkdir(self.template)
-        store = rig.Store(self.template, options.driver)
-        rig.prepare(options.prepare or self.binary, store, self.archives, options.since >= 164)
+        store = rig.Store(self.template, mode)
+        operations.prepare(options.prepare or self.binary, store, self.archives, options.since >= 164)
         self.names = rig.link_names(store, None)
 
     def run(self, operation, store, extra=None, before=()):
-        return rig.run(self.options.operation if operation.program else self.binary, store, operation.arguments, extra,
-                       before)
+        return rig.run(self.options.operation if operation.program else self.binary, store, operation.arguments,
+                       {**operation.environment, **(extra or {})}, before)
 
     def state(self, store):
         return rig.state_of(store, self.names)
@@ -56,12 +58,17 @@ class Bench:
 
     def fresh(self, operation, name):
         """A copy of the prepared store, in which the operation's first steps have been made."""
-        store = rig.Store(f'{self.where}/{name}', self.options.driver)
-        rig.copy_store(self.template, store.where)
+        store = self.copy(name)
+        store.bare = operation.bare
         for step in operation.first:
             result = rig.run(self.binary, store, step)
             if result.code != 0:
                 raise RuntimeError(f'{operation.name}: {" ".join(step)}: {result.text()}')
+        return store
+
+    def copy(self, name):
+        store = rig.Store(f'{self.where}/{name}', self.mode)
+        rig.copy_store(self.template, store.where)
         return store
 
 
@@ -94,40 +101,38 @@ def open_twice(binary, store, first):
         if seen.setdefault(kind, found) != found:
             wrong.append(('corrupt', f'{kind}: listed differently the second time'))
     for kind in kinds:
-        there = sorted(record['id'] for record in rig.records(store, kind))
+        there = sorted(record['id'] for record in rig.records(store, kind) + rig.foreign_records(store, kind))
         if there != seen[kind]:
             wrong.append(('corrupt', f'{kind}: listed {len(seen[kind])}, on disk {len(there)}'))
     return wrong
 
 
-def go_agrees(go, binary, store):
+def release_of(go):
+    """164 if the Go command knows `check`, as releases from 1.54 on do, else 143."""
+    done = subprocess.run([go, 'check', '--help'], capture_output=True, env=rig.clean_environment(), check=False)
+    return 143 if b'unrecognized' in done.stderr + done.stdout else 164
+
+
+def go_agrees(bench, store):
+    """The Go command lists the same, and finds nothing wrong."""
     wrong = []
     for kind in rig.JSON_FILES:
-        theirs, error = listing(go, store, kind)
+        theirs, error = listing(bench.go, store, kind)
         if error:
             wrong.append(('go', f'the Go command: {error}'))
             continue
-        ours = sorted(record['id'] for record in rig.records(store, kind))
-        if theirs != ours:
+        if theirs != sorted(record['id'] for record in rig.records(store, kind) + rig.foreign_records(store, kind)):
             wrong.append(('go', f'the Go command lists other {kind}'))
-    return wrong
-
-
-def newest_check(chroot, bench, store):
-    """`check` of a newer Go release, which lives below a directory of its own."""
-    inside = store.where.replace(bench.where, '/mnt', 1)
-    script = (f'mount --rbind "{bench.where}" "{chroot}/mnt" && mount -t proc proc "{chroot}/proc" && '
-              f'exec chroot "{chroot}" containers-storage -g {inside}/g -R {inside}/r -s {store.driver} check -j')
-    done = subprocess.run(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script], capture_output=True,
-                          env=rig.clean_environment(), timeout=120, check=False)
+    if bench.options.go_release < 164 or wrong:
+        return wrong
+    result = rig.run(bench.go, store, ['check', '-j'])
     try:
-        report = json.loads(done.stdout)
+        report = json.loads(result.out)
     except ValueError:
-        return [('go', f'check: exit code {done.returncode}: {(done.stderr + done.stdout)[-300:].decode(errors="replace")}')]
-    found = [f'{kind} {identity[:8]}: {texts}' for kind, objects in report.items() for identity, texts in objects.items()]
-    if found or done.returncode:
-        return [('go', f'check: {" | ".join(found)[:300]} {done.stderr[-200:].decode(errors="replace")}')]
-    return []
+        return [('go', f'check: exit code {result.code}: {result.text()}')]
+    found = [f'{kind} {identity[:8]}: {texts}' for kind, objects in report.items() for identity, texts in objects.items()
+             if identity not in store.bare]
+    return [('go', f'check: {" | ".join(found)[:300]}')] if found else []
 
 
 def judge(bench, operation, store, result, before, after, number, with_check):
@@ -143,24 +148,26 @@ def judge(bench, operation, store, result, before, after, number, with_check):
     verdict = rig.allowed(operation, state, before, after)
     if verdict:
         wrong.append(verdict)
-    reported = result.code == operation.code or (operation.prints and result.code == -9 and rig.ID['new'].encode() in
+    reported = result.code == operation.code or (operation.prints and result.code == -9 and operations.ID['new'].encode() in
                                                  result.out)
     if reported and state != after:
         wrong.append(('lost', 'success was reported, but: ' + ' | '.join(rig.difference(after, state))[:400]))
+    if not operation.writes and state != before:
+        wrong.append(('escaped', 'something was changed: ' + ' | '.join(rig.difference(before, state))[:400]))
     if state != after and not wrong:
         again = bench.run(operation, store)
         if again.code != operation.code:
             wrong.append(('stuck', f'the same command again: exit code {again.code}: {again.text()}'))
         else:
             state_again = bench.state(store)
+            if operation.loose:  # it may have been left mounted
+                state_again['mounts'] = after['mounts']
             if state_again != after:
                 wrong.append(('stuck', 'the same command again leads to something else: ' +
                               ' | '.join(rig.difference(after, state_again))[:400]))
             wrong += rig.check_rules(store)
-    if bench.go and with_check and not operation.newest:
-        wrong += go_agrees(bench.go, bench.binary, store)
-    if with_check and bench.chroot:
-        wrong += newest_check(bench.chroot, bench, store)
+    if bench.go and with_check and (not operation.newest or bench.options.go_release >= 164):
+        wrong += go_agrees(bench, store)
     return wrong, ('after' if state == after else 'before' if state == before else 'between')
 
 
@@ -170,8 +177,10 @@ def reference(bench, operation):
     before = bench.state(store)
     count = f'{store.where}/count'
     log = f'{bench.where}/{operation.name}.log'
+    untouched = None if operation.writes else rig.fingerprint(store.where)
     result = bench.run(operation, store, {'CST_FAULT_COUNT': count, 'CST_FAULT_LOG': log,
                                           'CST_FAULT_READS': bench.options.reads})
+    touched = untouched and untouched != rig.fingerprint(store.where, {count})
     if operation.code is None:
         operation.code = result.code
     if 'not supported' in result.text():
@@ -180,6 +189,8 @@ def reference(bench, operation):
         raise RuntimeError(f'without any fault: exit code {result.code}: {result.text()}')
     after = bench.state(store)
     wrong = rig.check_rules(store)
+    if touched:
+        wrong.append(('escaped', 'it writes nothing, and something was written'))
     total = rig.read_count(count)
     rig.remove(store.where)
     calls = []
@@ -188,6 +199,8 @@ def reference(bench, operation):
             for line in file:
                 number, call, *path = line.rstrip('\n').split(' ', 2)
                 calls.append(f'{call} {path[0].replace(store.where + "/", "") if path else ""}')
+    if not operation.writes and any(call.split(' ')[0] not in READING for call in calls):
+        wrong.append(('escaped', f'it writes nothing, but calls {next(c for c in calls if c.split(" ")[0] not in READING)}'))
     return before, after, total, calls, wrong
 
 
@@ -195,6 +208,8 @@ def call_name(calls, number):
     return calls[number - 1][:140] if 0 < number <= len(calls) else '?'
 
 
+# What CST_FAULT_READS adds; sys_openat without O_CREAT and O_TRUNC is called that in the log, too.
+READING = ('sys_openat2',)
 BENCH = None
 TRY = None
 
@@ -219,13 +234,14 @@ def arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--binary', required=True, help='the command to try, built with -Dfault-injection=true')
     parser.add_argument('--operation', default='', help='operation.c, linked with the library of that build')
-    parser.add_argument('--go', default='', help='the Go command that must list the same store afterwards')
-    parser.add_argument('--chroot', default='', help='a tree with a newer Go command, whose `check` must find nothing')
-    parser.add_argument('--check-every', type=int, default=10, help='one point in so many also gets the looks of the Go commands')
+    parser.add_argument('--go', default='', help='the Go command that must list the same store afterwards, and whose '
+                        '`check`, if it has that, must find nothing')
+    parser.add_argument('--check-every', type=int, default=10, help='one point in so many also gets the looks of the Go command')
     parser.add_argument('--prepare', default='', help='the command that prepares the store (default: --binary)')
-    parser.add_argument('--driver', default='overlay')
+    parser.add_argument('--mode', default='overlay', help='how the store is laid out: names of operations.py with commas, all, or others')
     parser.add_argument('--limit', type=int, default=0, help='at most so many points of an operation (0: all)')
-    parser.add_argument('--only', default='', help='operations whose name contains this')
+    parser.add_argument('--only', default='', help='operations of this name; several with commas, shell patterns')
+    parser.add_argument('--every', type=int, default=1, help='of the operations, one in so many; others in each mode')
     parser.add_argument('--work', default=os.environ.get('WORK') or os.environ.get('TMPDIR') or '/var/tmp')
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--since', type=int, default=164, help='the command knows what release 1.43 (143) or 1.64 (164) does')
@@ -233,23 +249,21 @@ def arguments(description):
     return parser
 
 
-def main(parser, case, first=None, each=None):
-    """Runs `first(summary)`, if any, and `case(bench, summary, operation)` for every operation, or `each(bench, summary)`
-    instead."""
-    options = parser.parse_args()
-    options.reads = getattr(options, 'reads', '')
-    options.binary = os.path.abspath(options.binary)
-    rig.enter_namespace()
-    summary = rig.Summary(options.verbose)
-    if first:
-        first(summary)
-    bench = Bench(options)
+def chosen(options, mode, archives):
+    """The operations that are asked for."""
+    patterns = options.only.split(',') if options.only else ['*']
+    first = list(operations.MODES).index(mode.name) % options.every
+    return [operation for operation in operations.operations(archives, mode)[first::options.every]
+            if any(fnmatch.fnmatch(operation.name, pattern) for pattern in patterns)]
+
+
+def try_mode(options, mode, summary, case, each):
+    summary.mode = mode.name
+    bench = Bench(options, mode)
     try:
         if each:
-            each(bench, summary)
-        for operation in [] if each else rig.operations(bench.archives, options.driver):
-            if options.only not in operation.name:
-                continue
+            return each(bench, summary)
+        for operation in chosen(options, mode, bench.archives):
             if operation.since > options.since:
                 summary.skip(operation.name, 'the command does not have it')
                 continue
@@ -264,4 +278,19 @@ def main(parser, case, first=None, each=None):
                 summary.case(operation.name, [('rig', str(error))], 'not tried')
     finally:
         bench.close()
+
+
+def main(parser, case, first=None, each=None):
+    """Runs `first(summary)`, if any, and in every mode `case(bench, summary, operation)` for every operation, or
+    `each(bench, summary)` instead."""
+    options = parser.parse_args()
+    options.reads = getattr(options, 'reads', '')
+    options.binary = os.path.abspath(options.binary)
+    options.go_release = release_of(options.go) if options.go else 0
+    rig.enter_namespace()
+    summary = rig.Summary(options.verbose)
+    if first:
+        first(summary)
+    for mode in operations.modes(options.mode):
+        try_mode(options, mode, summary, case, each)
     sys.exit(summary.finish())

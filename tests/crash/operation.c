@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations that the library has and the command has not, for the crash tests:
+ * Operations that the library has and the command has not, for the crash tests; options as the
+ * command's:
  *
- *   operation -g GRAPHROOT -R RUNROOT -s DRIVER image ID NAME LAYER FILE...
- *   operation -g GRAPHROOT -R RUNROOT -s DRIVER container ID NAME IMAGE FILE...
- *
- * Makes an image or a container whose data items are the files, in one call, and prints its ID.
+ *   operation OPTION... [--read-only] image ID NAME LAYER FILE...
+ *   operation OPTION... [--read-only] container ID NAME IMAGE FILE...
+ *       makes an image or a container whose data items are the files, in one call, and prints its
+ * ID operation OPTION... volatile-layer ID NAME PARENT ARCHIVE     prints its ID operation
+ * OPTION... mount-image IMAGE operation OPTION... unmount-image IMAGE operation OPTION... file
+ * image|container ID directory|run-directory PATH FILE operation OPTION... read reads all there is:
+ * records, data items, layers operation OPTION... refuse IMAGE CONTAINER LAYER OTHER-LAYER tries
+ * every change there is; succeeds if each is refused because the store is read-only
  */
 #include <cstorage/cstorage.h>
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +24,12 @@
 static cst_data_item items[MAX_ITEMS];
 static size_t n_items;
 
+static int failed(const char *what)
+{
+	perror(what);
+	return -1;
+}
+
 static int read_item(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -25,10 +37,8 @@ static int read_item(const char *path)
 	size_t room = 1 << 20;
 	char *data = malloc(room);
 
-	if (!file || !data || n_items == MAX_ITEMS) {
-		perror(path);
-		return -1;
-	}
+	if (!file || !data || n_items == MAX_ITEMS)
+		return failed(path);
 	items[n_items].key = slash ? slash + 1 : path;
 	items[n_items].data = data;
 	items[n_items].data_size = fread(data, 1, room, file);
@@ -37,55 +47,300 @@ static int read_item(const char *path)
 	return 0;
 }
 
-static int make(cst_store *store, char **argv, cst_error **error)
+static int read_items(char **paths)
 {
-	const char *names[] = {argv[2]};
+	for (; *paths; paths++)
+		if (read_item(*paths) < 0)
+			return -1;
+	return 0;
+}
 
-	if (strcmp(argv[0], "image") == 0) {
-		cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+/* ---- verbs ---- */
 
-		options.id = argv[1];
-		options.names = names;
-		options.n_names = 1;
-		options.layer = argv[3];
-		options.data = items;
-		options.n_data = n_items;
-		return cst_image_create(store, &options, NULL, error);
-	} else {
-		cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+static int make_image(cst_store *store, char **argv, cst_error **error)
+{
+	const char *names[] = {argv[1]};
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	int r;
 
-		options.id = argv[1];
-		options.names = names;
-		options.n_names = 1;
-		options.image = argv[3];
-		options.data = items;
-		options.n_data = n_items;
-		return cst_container_create(store, &options, NULL, error);
+	if (read_items(argv + 3) < 0)
+		return -1;
+	options.id = argv[0];
+	options.names = names;
+	options.n_names = 1;
+	options.layer = argv[2];
+	options.data = items;
+	options.n_data = n_items;
+	r = cst_image_create(store, &options, NULL, error);
+	if (r == 0)
+		puts(argv[0]);
+	return r;
+}
+
+static int make_container(cst_store *store, char **argv, cst_error **error)
+{
+	const char *names[] = {argv[1]};
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	int r;
+
+	if (read_items(argv + 3) < 0)
+		return -1;
+	options.id = argv[0];
+	options.names = names;
+	options.n_names = 1;
+	options.image = argv[2];
+	options.data = items;
+	options.n_data = n_items;
+	r = cst_container_create(store, &options, NULL, error);
+	if (r == 0)
+		puts(argv[0]);
+	return r;
+}
+
+static int make_volatile_layer(cst_store *store, char **argv, cst_error **error)
+{
+	const char *names[] = {argv[1]};
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	FILE *archive = fopen(argv[3], "re");
+	int r;
+
+	if (!archive)
+		return failed(argv[3]);
+	cst_source source = cst_source_fd(fileno(archive));
+	options.id = argv[0];
+	options.names = names;
+	options.n_names = 1;
+	options.parent = argv[2];
+	options.is_volatile = true;
+	r = cst_layer_create(store, &options, &source, NULL, error);
+	fclose(archive);
+	if (r == 0)
+		puts(argv[0]);
+	return r;
+}
+
+static int mount_image(cst_store *store, char **argv, cst_error **error)
+{
+	char *path = NULL;
+	int r = cst_image_mount(store, argv[0], NULL, &path, error);
+
+	cst_free(path);
+	return r;
+}
+
+static int unmount_image(cst_store *store, char **argv, cst_error **error)
+{
+	return cst_image_unmount(store, argv[0], false, NULL, error);
+}
+
+static int write_file(cst_store *store, char **argv, cst_error **error)
+{
+	enum cst_kind kind = strcmp(argv[0], "image") == 0 ? CST_KIND_IMAGE : CST_KIND_CONTAINER;
+	enum cst_directory directory =
+	        strcmp(argv[2], "directory") == 0 ? CST_DIRECTORY : CST_RUN_DIRECTORY;
+
+	if (read_item(argv[4]) < 0)
+		return -1;
+	return cst_directory_file_set(store, kind, argv[1], directory, argv[3], items[0].data,
+	                              items[0].data_size, error);
+}
+
+/* ---- a store that is only read ---- */
+
+static int discard(void *userdata, const void *data, size_t size, cst_error **error)
+{
+	(void)userdata, (void)data, (void)size, (void)error;
+	return 0;
+}
+
+static int read_data(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
+{
+	cst_strings *names = NULL;
+	int r = cst_data_list(store, kind, id, &names, error);
+
+	for (size_t i = 0; r == 0 && i < cst_strings_size(names); i++) {
+		void *data = NULL;
+		size_t size;
+
+		r = cst_data_get(store, kind, id, cst_strings_get(names, i), &data, &size, error);
+		cst_free(data);
 	}
+	cst_strings_free(names);
+	return r;
+}
+
+static int read_layer(cst_store *store, const cst_layer *layer, cst_error **error)
+{
+	const cst_sink sink = {.write = discard};
+	int r = read_data(store, CST_KIND_LAYER, cst_layer_id(layer), error);
+
+	return r == 0 ? cst_layer_diff(store, NULL, cst_layer_id(layer), NULL, &sink, error) : r;
+}
+
+static int read_all(cst_store *store, char **argv, cst_error **error)
+{
+	cst_layer_list *layers = NULL;
+	cst_image_list *images = NULL;
+	cst_container_list *containers = NULL;
+	int r = cst_store_snapshot(store, &layers, &images, &containers, error);
+
+	(void)argv;
+	for (size_t i = 0; r == 0 && i < cst_layer_list_size(layers); i++)
+		r = read_layer(store, cst_layer_list_get(layers, i), error);
+	for (size_t i = 0; r == 0 && i < cst_image_list_size(images); i++)
+		r = read_data(store, CST_KIND_IMAGE, cst_image_id(cst_image_list_get(images, i)),
+		              error);
+	for (size_t i = 0; r == 0 && i < cst_container_list_size(containers); i++)
+		r = read_data(store, CST_KIND_CONTAINER,
+		              cst_container_id(cst_container_list_get(containers, i)), error);
+	cst_layer_list_free(layers);
+	cst_image_list_free(images);
+	cst_container_list_free(containers);
+	return r;
+}
+
+static int refused(const char *what, int r, cst_error **error)
+{
+	if (r == CST_ESTORE_READ_ONLY) {
+		cst_error_free(*error);
+		*error = NULL;
+		return 0;
+	}
+	fprintf(stderr, "%s: %s\n", what, r == 0 ? "was done" : "failed for another reason");
+	return r == 0 ? -1 : r;
+}
+
+static int refuse(cst_store *store, char **argv, cst_error **error)
+{
+	const char *image = argv[0], *container = argv[1], *layer = argv[2], *other = argv[3],
+	           *names[] = {"n"};
+	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;
+	cst_image_options image_options = CST_IMAGE_OPTIONS_INIT;
+	cst_container_options container_options = CST_CONTAINER_OPTIONS_INIT;
+	cst_memory memory = {.data = (char[1024]){0}, .size = 1024};
+	const cst_source source = cst_source_memory(&memory);
+	const cst_copy_place from = {.path = "/etc/passwd"},
+	                     to = {.layer = other, .path = "/passwd"};
+	char *path = NULL;
+	int r = 0;
+
+	image_options.layer = layer;
+	container_options.image = image;
+#define REFUSED(call) (r = r < 0 ? r : refused(#call, call, error))
+	REFUSED(cst_layer_create(store, &layer_options, NULL, NULL, error));
+	REFUSED(cst_layer_create(store, &layer_options, &source, NULL, error));
+	REFUSED(cst_storage_layer_create(store, &layer_options, NULL, error));
+	REFUSED(cst_layer_apply_diff(store, other, &source, NULL, error));
+	REFUSED(cst_copy(store, &from, 1, &to, NULL, error));
+	REFUSED(cst_layer_delete(store, other, error));
+	REFUSED(cst_image_create(store, &image_options, NULL, error));
+	REFUSED(cst_image_delete(store, image, true, NULL, error));
+	REFUSED(cst_container_create(store, &container_options, NULL, error));
+	REFUSED(cst_container_delete(store, container, error));
+	REFUSED(cst_store_delete(store, other, error));
+	REFUSED(cst_store_wipe(store, NULL, error));
+	REFUSED(cst_store_mount(store, container, NULL, &path, error));
+	REFUSED(cst_image_mount(store, image, NULL, &path, error));
+	REFUSED(cst_store_unmount(store, container, true, NULL, error));
+	REFUSED(cst_image_unmount(store, image, true, NULL, error));
+	REFUSED(cst_store_set_names(store, layer, names, 1, error));
+	REFUSED(cst_store_add_names(store, image, names, 1, error));
+	REFUSED(cst_store_remove_names(store, container, names, 1, error));
+	REFUSED(cst_store_set_metadata(store, layer, "m", error));
+	REFUSED(cst_data_set(store, CST_KIND_LAYER, layer, "k", "d", 1, error));
+	REFUSED(cst_data_set(store, CST_KIND_IMAGE, image, "k", "d", 1, error));
+	REFUSED(cst_data_set(store, CST_KIND_CONTAINER, container, "k", "d", 1, error));
+	REFUSED(cst_directory_file_set(store, CST_KIND_IMAGE, image, CST_DIRECTORY, "f", "d", 1,
+	                               error));
+	REFUSED(cst_directory_file_set(store, CST_KIND_CONTAINER, container, CST_RUN_DIRECTORY, "f",
+	                               "d", 1, error));
+	REFUSED(cst_image_directory(store, image, &path, error));
+	REFUSED(cst_image_run_directory(store, image, &path, error));
+	REFUSED(cst_container_directory(store, container, &path, error));
+	REFUSED(cst_container_run_directory(store, container, &path, error));
+	REFUSED(cst_store_shutdown(store, true, NULL, error));
+#undef REFUSED
+	cst_free(path);
+	return r;
+}
+
+/* ---- which store ---- */
+
+static const struct verb {
+	const char *name;
+	int n_arguments; /* at least */
+	int (*run)(cst_store *store, char **argv, cst_error **error);
+} verbs[] = {
+        {"image", 3, make_image},
+        {"container", 3, make_container},
+        {"volatile-layer", 4, make_volatile_layer},
+        {"mount-image", 1, mount_image},
+        {"unmount-image", 1, unmount_image},
+        {"file", 5, write_file},
+        {"read", 0, read_all},
+        {"refuse", 4, refuse},
+};
+
+static const struct option known[] = {
+        {"image-store", required_argument, NULL, 'i'},
+        {"transient-store", no_argument, NULL, 't'},
+        {"storage-opt", required_argument, NULL, 'o'},
+        {"read-only", no_argument, NULL, 'r'},
+        {0},
+};
+
+static int parse(int argc, char **argv, cst_store_options *options)
+{
+	static const char *driver_options[1];
+	int option;
+
+	while ((option = getopt_long(argc, argv, "+g:R:s:", known, NULL)) >= 0) {
+		switch (option) {
+		case 'g': options->graph_root = optarg; break;
+		case 'R': options->run_root = optarg; break;
+		case 's': options->driver = optarg; break;
+		case 'i': options->image_store = optarg; break;
+		case 't': options->transient_store = true; break;
+		case 'r': options->read_only = true; break;
+		case 'o':
+			driver_options[0] = optarg;
+			options->driver_options = driver_options;
+			options->n_driver_options = 1;
+			break;
+		default: return -1;
+		}
+	}
+	return 0;
+}
+
+static int run(const struct verb *verb, const cst_store_options *options, char **argv)
+{
+	cst_store *store = NULL;
+	cst_error *error = NULL;
+	int r = cst_store_open(options, &store, &error);
+
+	if (r == 0)
+		r = verb->run(store, argv, &error);
+	if (r < 0)
+		fprintf(stderr, "%s\n", error ? cst_error_message(error) : verb->name);
+	fflush(stdout);
+	cst_error_free(error);
+	cst_store_close(store);
+	return r < 0;
 }
 
 int main(int argc, char **argv)
 {
 	cst_store_options options = CST_STORE_OPTIONS_INIT;
-	cst_store *store = NULL;
-	cst_error *error = NULL;
 
-	if (argc < 11) {
-		fprintf(stderr, "usage: see operation.c\n");
-		return 2;
+	if (parse(argc, argv, &options) == 0 && optind < argc) {
+		const char *name = argv[optind++];
+
+		for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+			if (strcmp(name, verbs[i].name) == 0 &&
+			    argc - optind >= verbs[i].n_arguments)
+				return run(&verbs[i], &options, argv + optind);
 	}
-	options.graph_root = argv[2];
-	options.run_root = argv[4];
-	options.driver = argv[6];
-	for (int i = 11; i < argc; i++)
-		if (read_item(argv[i]) < 0)
-			return 2;
-	if (cst_store_open(&options, &store, &error) < 0 || make(store, argv + 7, &error) < 0) {
-		fprintf(stderr, "%s\n", cst_error_message(error));
-		return 1;
-	}
-	puts(argv[8]);
-	fflush(stdout);
-	cst_store_close(store);
-	return 0;
+	fprintf(stderr, "usage: see operation.c\n");
+	return 2;
 }

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the crash tests try: the ways to lay out a store (MODES), what it is filled with (prepare), every operation of the
+command and the library that changes something (operations), and a working day of one store (workload). The only table
+there is: a new operation, or a new way to open a store, is a line here."""
+
+import gzip
+import io
+import os
+import subprocess
+import tarfile
+
+import rig
+
+# Fixed IDs: equal runs, equal states.
+ID = {name: (digit * 64) for name, digit in
+      (('base', '1'), ('middle', '2'), ('empty', '3'), ('data', '4'), ('x1', '5'), ('x2', '6'), ('x3', '7'), ('mapped', '8'))}
+ID.update({'image1': 'a1' * 32, 'image2': 'a2' * 32, 'container1': 'c1' * 32, 'container2': 'c2' * 32, 'new': 'e0' * 32,
+           'foreign1': 'b1' * 32, 'foreign2': 'b2' * 32, 'foreign': 'ab' * 32})
+MAPS = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
+
+
+# ---- ways to lay out and open a store ----
+
+class Mode:
+    """`split`: an image store beside the graph root. `transient`: containers last until the machine goes down.
+    `additional`: somebody else's store is read, and must never change. `copies`: content is given to other ids by copying
+    it, where the driver could map it as it mounts. `since`: the release of the Go command that can open it."""
+
+    def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, since=143):
+        self.name, self.driver = name, driver
+        self.split, self.transient, self.additional = split, transient, additional
+        self.copies, self.since = copies or driver == 'vfs', since
+        self.environment = {'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'} if copies else {}
+
+
+MODES = {mode.name: mode for mode in (
+    Mode('overlay', 'overlay'),
+    Mode('overlay-copies', 'overlay', copies=True, since=164),
+    Mode('overlay-transient', 'overlay', transient=True, since=164),
+    Mode('overlay-split', 'overlay', split=True, since=164),
+    Mode('overlay-additional', 'overlay', additional=True, since=164),
+    Mode('vfs', 'vfs'),
+    Mode('vfs-transient', 'vfs', transient=True, since=164),
+    Mode('vfs-split', 'vfs', split=True, since=164),
+    Mode('vfs-additional', 'vfs', additional=True, since=164),
+)}
+
+
+def modes(text):
+    """`all`, `others` (all but the plain one), or names with commas."""
+    names = list(MODES)
+    chosen = names if text == 'all' else names[1:] if text == 'others' else text.split(',')
+    return [MODES[name] for name in chosen]
+
+
+# ---- what a store is filled with ----
+
+def add(tar, name, kind=tarfile.REGTYPE, data=b'', mode=0o644, link='', when=1600000000):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime, info.linkname, info.size = kind, mode, when, link, len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def make_archives(where):
+    """base.tar, small.tar (whiteout, opaque directory, links), x1.tar to x3.tar, big.tar.gz (hundreds of entries); data
+    items; and `tree`, a directory to copy from."""
+    os.makedirs(where, exist_ok=True)
+    with tarfile.open(where + '/base.tar', 'w') as tar:
+        add(tar, 'etc', tarfile.DIRTYPE, mode=0o755)
+        add(tar, 'etc/hello', data=b'hello\n' * 100)
+        add(tar, 'etc/hard', tarfile.LNKTYPE, link='etc/hello')
+        add(tar, 'dir', tarfile.DIRTYPE, mode=0o750)
+        for name in ('a', 'b', 'c'):
+            add(tar, 'dir/' + name, data=name.encode() * 5000)
+    with tarfile.open(where + '/small.tar', 'w') as tar:
+        add(tar, 'dir', tarfile.DIRTYPE, mode=0o755)
+        add(tar, 'dir/.wh.a')
+        add(tar, 'opaque', tarfile.DIRTYPE, mode=0o755)
+        add(tar, 'opaque/.wh..wh..opq')
+        add(tar, 'opaque/new', data=b'new')
+        add(tar, 'link', tarfile.SYMTYPE, mode=0o777, link='../dir/b')
+        add(tar, 'dir/large', data=bytes(range(256)) * 600)
+    with open(where + '/small.tar', 'rb') as plain, open(where + '/small.tar.gz', 'wb') as file:
+        file.write(gzip.compress(plain.read(), mtime=0))
+    for number in (1, 2, 3):
+        with tarfile.open(f'{where}/x{number}.tar', 'w') as tar:
+            for name in range(3):
+                add(tar, f'x{number}-{name}', data=f'{number} {name}'.encode() * 400)
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode='w') as tar:
+        for directory in range(15):
+            add(tar, f'd{directory}', tarfile.DIRTYPE, mode=0o755)
+            for name in range(20):
+                add(tar, f'd{directory}/f{name}', data=(b'%d %d ' % (directory, name)) * (37 * name))
+    with open(where + '/big.tar.gz', 'wb') as file:
+        file.write(gzip.compress(plain.getvalue(), mtime=0))
+    for name, data in (('one', b'one'), ('two', b'two and more'), ('manifest', b'{"schemaVersion":2}'),
+                       ('config', b'{"config":1}' * 50)):
+        with open(f'{where}/{name}', 'wb') as file:
+            file.write(data)
+    os.makedirs(where + '/tree/inner', exist_ok=True)
+    for name in ('tree/file', 'tree/inner/file', 'lonely'):
+        with open(f'{where}/{name}', 'wb') as file:
+            file.write(name.encode() * 300)
+        os.utime(f'{where}/{name}', (1600000000, 1600000000))
+
+
+def run_all(binary, store, steps):
+    for step in steps:
+        result = rig.run(binary, store, step)
+        if result.code != 0:
+            raise RuntimeError(f'preparing the store: {" ".join(step[:3])}: {result.text()}')
+
+
+def prepare_foreign(binary, store, archives):
+    """Somebody else's store, with an image of two layers."""
+    theirs = rig.Store(store.where + '/theirs', MODES[store.driver])
+    theirs.graph = store.foreign
+    os.mkdir(theirs.where)
+    run_all(binary, theirs, [
+        ['import-layer', '-i', ID['foreign1'], '-f', archives + '/base.tar'],
+        ['import-layer', '-i', ID['foreign2'], '-n', 'theirs', '-f', archives + '/small.tar', ID['foreign1']],
+        ['create-image', '-i', ID['foreign'], '-n', 'f1', '-n', 'f1also', '-m', 'their own', ID['foreign2']],
+        ['set-image-data', '-f', archives + '/manifest', ID['foreign'], 'manifest'],
+        ['set-image-data', '-f', archives + '/config', ID['foreign'], 'config'],
+    ])
+    rig.remove(theirs.where)
+
+
+def prepare(binary, store, archives, data_of_layers):
+    """The store that the operations start from."""
+    of_image = ['-r'] if store.mode.split else []  # else it goes to the graph root
+    if store.foreign:
+        prepare_foreign(binary, store, archives)
+    steps = [
+        ['import-layer', *of_image, '-i', ID['base'], '-n', 'base', '-f', archives + '/base.tar'],
+        ['import-layer', *of_image, '-i', ID['middle'], '-n', 'middle', '-f', archives + '/small.tar', ID['base']],
+        ['create-layer', '-i', ID['empty'], '-n', 'empty', ID['base']],
+        ['import-layer', '-i', ID['data'], '-n', 'data', '-f', archives + '/x1.tar'],
+        ['import-layer', *of_image, '-i', ID['x1'], '-f', archives + '/x1.tar', ID['base']],
+        ['import-layer', *of_image, '-i', ID['x2'], '-f', archives + '/x2.tar', ID['x1']],
+        ['import-layer', *of_image, '-i', ID['x3'], '-f', archives + '/x3.tar', ID['x2']],
+        ['create-image', '-i', ID['image1'], '-n', 'i1', '-n', 'i1also', '-m', 'first', ID['middle']],
+        ['set-image-data', '-f', archives + '/manifest', ID['image1'], 'manifest'],
+        ['set-image-data', '-f', archives + '/config', ID['image1'], 'config'],
+        ['create-image', '-i', ID['image2'], '-n', 'i2', ID['x3']],
+        ['set-image-data', '-f', archives + '/config', ID['image2'], 'config'],
+        ['create-container', '-i', ID['container1'], '-n', 'c1', '-m', 'meta', 'i1'],
+        ['set-container-data', '-f', archives + '/config', 'c1', 'config'],
+        ['create-container', '-i', ID['container2'], '-n', 'c2', 'i1'],
+    ]
+    if data_of_layers:
+        steps.append(['set-layer-data', '-f', archives + '/config', ID['data'], 'config'])
+    run_all(binary, store, steps)
+    rig.unmount_below(store.where)
+
+
+# ---- the operations ----
+
+def everywhere(_mode):
+    return True
+
+
+def split(mode):
+    return mode.split
+
+
+def additional(mode):
+    return mode.additional
+
+
+def mounts(mode):
+    return mode.driver != 'vfs'
+
+
+class Operation:
+    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults. `prints`: its
+    output is a report of success. `whole`: all or nothing; otherwise each object by itself. `code`: what it exits with
+    (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation.c instead
+    of the command. `newest`: makes records that release 1.43 does not see. `only`: in modes for which it holds.
+    `bare`: makes a layer without a record. `loose`: the layer, image or container (as its state is called) whose content,
+    or private directory, changes in place, and which may be left mounted: whole only when the command was repeated. `writes`: False: nothing is written, by however small a call.
+    `environment`: of the command."""
+
+    def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
+                 only=everywhere, bare=(), loose='', writes=True, environment=None):
+        self.name, self.arguments, self.first = name, arguments, first
+        self.prints, self.whole, self.code, self.since = prints, whole, code, since
+        self.program, self.newest, self.only = program, newest, only
+        self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
+
+
+def library(name, arguments, **properties):
+    return Operation(name, arguments, program='operation', since=164, **properties)
+
+
+def maps_at_mount_time(mode):
+    """Overlay does, where user namespaces can be made: not in a chroot."""
+    return not mode.copies and subprocess.run(['unshare', '--user', 'true'], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def layer_operations(archives):
+    new = ID['new']
+    taken = {'code': 1}
+    small, mount = archives + '/small.tar', (['mount', 'c1'],)
+    no_exchange = {'CST_FAULT_NO_EXCHANGE': '1'}
+    return [
+        Operation('create-layer', ['create-layer', '-i', new, '-n', 'new', 'middle'], prints=True),
+        Operation('create-layer-read-only', ['create-layer', '-r', '-i', new, '-n', 'new', 'middle'], prints=True, only=split),
+        Operation('create-layer-mapped', ['create-layer', *MAPS, '-i', new, 'middle'], prints=True),
+        Operation('create-layer-id-taken', ['create-layer', '-i', ID['data'], '-n', 'new'], **taken),
+        Operation('create-layer-name-taken', ['create-layer', '-i', new, '-n', 'base'], **taken),
+        Operation('create-layer-foreign', ['create-layer', '-i', new, 'theirs'], prints=True, only=additional),
+        library('create-layer-volatile', ['volatile-layer', new, 'new', 'middle', small], prints=True, newest=True),
+        Operation('import-layer', ['import-layer', '-i', new, '-n', 'new', '-f', small, 'base'], prints=True),
+        Operation('import-layer-gz', ['import-layer', '-i', new, '-f', small + '.gz', 'base'], prints=True),
+        Operation('import-layer-hundreds', ['import-layer', '-i', new, '-f', archives + '/big.tar.gz'], prints=True),
+        Operation('import-layer-read-only', ['import-layer', '-r', '-i', new, '-f', small, 'base'], prints=True, only=split),
+        Operation('import-layer-mapped', ['import-layer', *MAPS, '-i', new, '-f', small, 'base'], prints=True),
+        Operation('import-layer-id-taken', ['import-layer', '-i', ID['data'], '-f', small], **taken),
+        Operation('import-layer-name-taken', ['import-layer', '-i', new, '-n', 'base', '-f', small], **taken),
+        Operation('import-layer-foreign', ['import-layer', '-i', new, '-n', 'new', '-f', small, 'theirs'], prints=True,
+                  only=additional),
+        Operation('create-storage-layer', ['create-storage-layer', '-i', new, ID['base']], bare=(new,)),
+        Operation('applydiff', ['applydiff', '-f', small, 'empty']),
+        Operation('applydiff-again', ['applydiff', '-f', archives + '/x2.tar', 'data']),
+        Operation('applydiff-read-only', ['applydiff', '-f', archives + '/x2.tar', ID['x3']], only=split),
+        Operation('applydiff-mapped', ['applydiff', '-f', small, 'new'],
+                  first=(['create-layer', *MAPS, '-i', new, '-n', 'new', 'base'],)),
+        Operation('applydiff-mounted', ['applydiff', '-f', small, 'empty'], first=(['mount', ID['empty']],),
+                  loose='layer ' + ID['empty']),
+        Operation('applydiff-no-exchange', ['applydiff', '-f', small, 'empty'], environment=no_exchange),
+        Operation('applydiff-again-no-exchange', ['applydiff', '-f', archives + '/x2.tar', 'data'], environment=no_exchange),
+        Operation('copy', ['copy', archives + '/tree', 'empty:/made/here'], loose='layer ' + ID['empty'], since=164),
+        Operation('copy-file', ['copy', '-o', '1:2', archives + '/lonely', 'empty:/lonely'],
+                  loose='layer ' + ID['empty'], since=164),
+        Operation('copy-between', ['copy', 'data:/', 'empty:/'], loose='layer ' + ID['empty'], since=164),
+        Operation('copy-mapped', ['copy', archives + '/tree', 'new:/made'], loose='layer ' + new, since=164,
+                  first=(['create-layer', *MAPS, '-i', new, '-n', 'new', 'base'],)),
+        Operation('mount', ['mount', 'c1']),
+        Operation('mount-again', ['mount', 'c1'], first=mount),
+        Operation('mount-layer', ['mount', ID['middle']]),
+        Operation('unmount', ['unmount', 'c1'], first=mount),
+        Operation('unmount-one-of-two', ['unmount', 'c1'], first=(*mount, *mount)),
+        Operation('unmount-force', ['unmount', '-f', 'c1'], first=(*mount, *mount)),
+        Operation('set-layer-data', ['set-layer-data', '-f', archives + '/one', ID['base'], 'item'], since=164),
+        Operation('set-layer-data-again', ['set-layer-data', '-f', archives + '/two', ID['data'], 'config'], since=164),
+        Operation('delete-layer', ['delete-layer', 'data']),
+        Operation('delete-layer-mounted', ['delete-layer', 'data'], first=(['mount', ID['data']],)),
+        Operation('delete-layer-used', ['delete-layer', 'middle'], code=1),
+        Operation('delete-layer-read-only', ['delete-layer', new], only=split,
+                  first=(['import-layer', '-r', '-i', new, '-f', small, 'base'],)),
+        Operation('delete-layer-foreign', ['delete-layer', 'theirs'], code=1, only=additional),
+        Operation('delete-layer-on-foreign', ['delete-layer', 'new'], only=additional,
+                  first=(['import-layer', '-i', new, '-n', 'new', '-f', small, 'theirs'],)),
+    ]
+
+
+def image_operations(archives):
+    new = ID['new']
+    taken = {'code': 1}
+    on_theirs = (['import-layer', '-i', ID['mapped'], '-f', archives + '/x1.tar', 'theirs'],
+                 ['create-image', '-i', new, '-n', 'new', ID['mapped']])
+    return [
+        Operation('create-image', ['create-image', '-i', new, '-n', 'new', '-m', 'meta', 'middle'], prints=True),
+        Operation('create-image-id-taken', ['create-image', '-i', ID['image1'], 'middle'], **taken),
+        Operation('create-image-name-taken', ['create-image', '-i', new, '-n', 'i1', 'middle'], **taken),
+        library('create-image-with-data', ['image', new, 'new', 'middle', archives + '/manifest', archives + '/config',
+                                           archives + '/one'], prints=True),
+        Operation('create-image-on-foreign', ['create-image', '-i', new, '-n', 'new', 'theirs'], prints=True, only=additional),
+        Operation('create-image-over-foreign', ['create-image', '-i', ID['foreign'], '-n', 'new', 'theirs'], prints=True,
+                  only=additional),
+        Operation('set-image-data', ['set-image-data', '-f', archives + '/one', 'i1', 'item']),
+        Operation('set-image-data-again', ['set-image-data', '-f', archives + '/two', 'i1', 'config']),
+        Operation('set-image-data-manifest', ['set-image-data', '-f', archives + '/two', 'i1', 'manifest']),
+        Operation('get-image-dir', ['get-image-dir', ID['image1']]),
+        Operation('get-image-run-dir', ['get-image-run-dir', ID['image1']]),
+        library('set-image-file', ['file', 'image', 'i1', 'directory', 'a/b', archives + '/one'],
+                loose='image ' + ID['image1']),
+        library('set-image-run-file', ['file', 'image', 'i1', 'run-directory', 'file', archives + '/one'],
+                loose='image ' + ID['image1']),
+        library('mount-image', ['mount-image', 'i1'], whole=False),  # a copy for root may come first
+        library('unmount-image', ['unmount-image', 'i1'], first=(['mount', ID['middle']],)),
+        library('mount-image-foreign', ['mount-image', 'f1'], only=additional),
+        Operation('delete-image', ['delete-image', 'i2']),
+        Operation('delete-image-used', ['delete-image', 'i1'], code=1),
+        Operation('delete-image-with-directories', ['delete-image', 'i2'],
+                  first=(['get-image-dir', ID['image2']], ['get-image-run-dir', ID['image2']])),
+        Operation('delete-image-with-copies', ['delete-image', 'i2'],
+                  first=(['create-container', *MAPS, '-i', new, 'i2'], ['delete-container', new])),
+        Operation('delete-image-on-foreign', ['delete-image', 'new'], first=on_theirs, only=additional),
+        Operation('delete-image-foreign', ['delete-image', 'f1'], code=1, only=additional),
+        Operation('delete-an-image', ['delete', 'i2']),
+    ]
+
+
+def container_operations(archives, mode):
+    new = ID['new']
+    mount = (['mount', 'c1'],)
+    mapped = ['create-container', *MAPS, '-i', new, '-n', 'new', 'i1']
+    return [
+        Operation('create-container', ['create-container', '-i', new, '-n', 'new', '-m', 'meta', 'i1'], prints=True),
+        Operation('create-container-no-image', ['create-container', '-i', new, ''], prints=True, code=None, since=164),
+        Operation('create-container-id-taken', ['create-container', '-i', ID['container1'], 'i1'], code=1),
+        Operation('create-container-name-taken', ['create-container', '-i', new, '-n', 'c1', 'i1'], code=1),
+        Operation('create-container-mapped', mapped, prints=True,
+                  whole=maps_at_mount_time(mode)),  # else a copy of the image's layer comes first, and stays for the next
+        Operation('create-container-mapped-again', ['create-container', *MAPS, '-i', ID['mapped'], '-n', 'other', 'i1'],
+                  prints=True, first=(mapped,)),
+        library('create-container-with-data', ['container', new, 'new', 'i1', archives + '/config', archives + '/one'],
+                prints=True),
+        Operation('create-container-volatile', ['create-container', '--volatile', '-i', new, 'i1'], prints=True,
+                  since=164, newest=True),
+        Operation('create-container-foreign', ['create-container', '-i', new, '-n', 'new', 'f1'], prints=True,
+                  only=additional),
+        Operation('create-container-foreign-mapped', ['create-container', *MAPS, '-i', new, '-n', 'new', 'f1'], prints=True,
+                  only=additional),
+        Operation('mount-foreign', ['mount', 'new'], first=(['create-container', '-i', new, '-n', 'new', 'f1'],),
+                  only=additional),
+        Operation('mount-mapped', ['mount', 'new'], first=(mapped,), loose='layer layer-of-' + new[:8]),
+        Operation('set-container-data', ['set-container-data', '-f', archives + '/one', 'c2', 'item']),
+        Operation('set-container-data-again', ['set-container-data', '-f', archives + '/two', 'c1', 'config']),
+        Operation('get-container-dir', ['get-container-dir', 'c1']),
+        Operation('get-container-run-dir', ['get-container-run-dir', 'c1']),
+        library('set-container-file', ['file', 'container', 'c1', 'directory', 'a/b', archives + '/one'],
+                loose='container ' + ID['container1']),
+        library('set-container-run-file', ['file', 'container', 'c1', 'run-directory', 'file', archives + '/one'],
+                loose='container ' + ID['container1']),
+        Operation('delete-container', ['delete-container', 'c2']),
+        Operation('delete-container-mounted', ['delete-container', 'c1'], first=mount),
+        Operation('delete-container-mapped', ['delete-container', 'new'], first=(mapped,)),
+        Operation('delete-container-volatile', ['delete-container', new], since=164, newest=True,
+                  first=(['create-container', '--volatile', '-i', new, 'i1'],)),
+        Operation('delete-container-with-directories', ['delete-container', 'c1'],
+                  first=(['get-container-dir', 'c1'], ['get-container-run-dir', 'c1'])),
+        Operation('delete-a-container', ['delete', 'c1']),
+    ]
+
+
+def name_operations():
+    changes = []
+    for kind, holder, name, other in (('layer', ID['base'], 'base', ID['x3']), ('image', ID['image1'], 'i1', ID['image2']),
+                                      ('container', ID['container1'], 'c1', ID['container2'])):
+        changes += [
+            Operation('set-names-' + kind, ['set-names', '-n', name, '-n', 'n2', other]),
+            Operation('add-names-' + kind, ['add-names', '-n', name, '-n', 'n2', other]),
+            Operation('remove-names-' + kind, ['remove-names', '-n', name, holder], since=164),
+            Operation('set-metadata-' + kind, ['set-metadata', '-m', 'other', holder]),
+        ]
+    # These bring the record of somebody else's image into the store first, and change it there.
+    changes += [Operation(name + '-foreign', arguments, only=additional, whole=False) for name, arguments in (
+        ('set-names', ['set-names', '-n', 'n2', 'f1']), ('add-names', ['add-names', '-n', 'n2', 'f1']),
+        ('remove-names', ['remove-names', '-n', 'f1', ID['foreign']]))]
+    return changes
+
+
+def store_operations():
+    mount = (['mount', 'c1'],)
+    return [
+        Operation('delete-a-layer', ['delete', 'empty']),
+        Operation('wipe', ['wipe'], whole=False),
+        Operation('wipe-mounted', ['wipe'], first=mount, whole=False),
+        Operation('gc', ['gc'], since=164),
+        Operation('shutdown', ['shutdown']),
+        Operation('shutdown-mounted', ['shutdown', '-f'], first=mount, code=None, since=164),
+        library('read-only', ['--read-only', 'read'], writes=False),
+        library('read-only-mounted', ['--read-only', 'read'], first=mount, writes=False, only=mounts),
+        library('read-only-refuses', ['--read-only', 'refuse', 'i1', 'c1', 'base', 'empty'], writes=False),
+    ]
+
+
+def operations(archives, mode):
+    table = (layer_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
+             name_operations() + store_operations())
+    return [operation for operation in table if operation.only(mode)]
+
+
+# ---- a working day ----
+
+COPIED_INTO = 'layer ' + 'e2' * 32  # by the workload
+
+
+def workload(archives, mode, since):
+    """Commands in order; each leads from one known state to the next. For the power cuts."""
+    one, two, three = ID['new'], 'e1' * 32, 'e4' * 32
+    image, container = 'a3' * 32, 'c3' * 32
+    of_image = ['-r'] if mode.split else []
+    steps = [
+        ['import-layer', *of_image, '-i', one, '-n', 'new', '-f', archives + '/small.tar', 'base'],
+        ['create-image', '-i', image, '-n', 'i3', '-m', 'meta', 'new'],
+        ['set-image-data', '-f', archives + '/manifest', 'i3', 'manifest'],
+        ['set-image-data', '-f', archives + '/config', 'i3', 'config'],
+        ['import-layer', *of_image, '-i', two, '-f', archives + '/big.tar.gz', one],
+        ['create-container', '-i', container, '-n', 'c3', 'i3'],
+        ['set-container-data', '-f', archives + '/one', 'c3', 'item'],
+        ['get-container-dir', 'c3'],
+        ['applydiff', '-f', archives + '/small.tar', 'empty'],
+        ['delete-container', 'c2'],
+        ['set-names', '-n', 'i1', '-n', 'moved', ID['image2']],
+        ['set-metadata', '-m', 'other', 'middle'],
+        ['set-image-data', '-f', archives + '/two', 'i3', 'config'],
+        ['delete-image', ID['image2']],
+        ['add-names', '-n', 'more', 'c3'],
+        ['set-container-data', '-f', archives + '/two', 'c3', 'item'],
+        ['delete-layer', 'data'],
+        ['set-layer-data', '-f', archives + '/one', ID['base'], 'item'],
+        ['create-layer', '-i', 'e2' * 32, '-n', 'last', 'base'],
+        ['import-layer', '-i', 'e3' * 32, '-f', archives + '/x2.tar', 'base'],
+        ['import-layer', *MAPS, '-i', three, '-n', 'mapped', '-f', archives + '/x3.tar', 'base'],
+        ['create-container', *MAPS, '-i', 'c4' * 32, 'i3'],
+        ['copy', archives + '/tree', 'last:/made'],
+        ['delete-layer', two],
+        ['set-metadata', '-m', 'end', 'c3'],
+        ['delete-container', 'c4' * 32],
+        ['delete-layer', three],
+    ]
+    if mode.additional:
+        steps += [
+            ['import-layer', '-i', 'e5' * 32, '-n', 'ours', '-f', archives + '/x1.tar', 'theirs'],
+            ['create-image', '-i', 'a5' * 32, '-n', 'i5', 'ours'],
+            ['create-container', '-i', 'c5' * 32, '-n', 'c5', 'f1'],
+            ['add-names', '-n', 'known here', ID['foreign']],
+            ['delete-container', 'c5'],
+            ['delete-image', 'i5'],
+            ['delete-image', ID['foreign']],
+        ]
+    return [step for step in steps if since >= 164 or step[0] not in ('set-layer-data', 'copy')]
