@@ -63,6 +63,17 @@ static int edit_container(cst_store *store, const char *id, const struct record_
 	               : error_oom(error);
 }
 
+/* Another process that copied the image first left it to be edited like any other. */
+static int copy_up(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
+                   cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = image_copy_up(store, id, edit, arg, &problem);
+	if (r == CST_EDUPLICATE_ID)
+		return edit_image(store, id, edit, arg, error);
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : r;
+}
+
 int edit_record(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
                 int unknown, cst_error **error)
 {
@@ -70,9 +81,7 @@ int edit_record(cst_store *store, const char *id, const struct record_edit *edit
 	if (r == 1 && edit->image) {
 		r = edit_image(store, id, edit, arg, error);
 		if (r == 1 && store->n_additional && edit->copy_up)
-			r = image_copy_up(store, id, error);
-		if (r == COPIED_UP)
-			r = edit_image(store, id, edit, arg, error);
+			r = copy_up(store, id, edit, arg, error);
 	}
 	if (r == 1 && edit->container)
 		r = edit_container(store, id, edit, arg, error);

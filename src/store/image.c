@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "store/data.h"
 #include "store/delete.h"
+#include "store/edit.h"
 #include <errno.h>
 
 /* ---- create ---- */
@@ -99,8 +100,9 @@ static const char *first_of(const char *given, const char *otherwise)
 	return isempty(given) ? strempty(otherwise) : given;
 }
 
-static int plan_base(cst_store *store, const cst_image_options *options, bool take_names,
-                     struct new_image *image, cst_error **error)
+static int plan_base(cst_store *store, const cst_image_options *options,
+                     const struct record_edit *edit, void *arg, struct new_image *image,
+                     cst_error **error)
 {
 	if (!image->has_id)
 		return 0;
@@ -111,14 +113,15 @@ static int plan_base(cst_store *store, const cst_image_options *options, bool ta
 	image->record.metadata = first_of(options->metadata, image->base.image->metadata);
 	if (!options->has_created)
 		image->record.created = image->base.image->created;
-	if (take_names)
+	if (!edit)
 		return plan_taken_names(image, error);
 	image->record.names_history = image->base.image->names_history;
-	return 0;
+	return edit->image(&image->record, arg, error);
 }
 
-static int plan_image(cst_store *store, const cst_image_options *options, bool take_names,
-                      struct new_image *image, cst_error **error)
+static int plan_image(cst_store *store, const cst_image_options *options,
+                      const struct record_edit *edit, void *arg, struct new_image *image,
+                      cst_error **error)
 {
 	char id[ID_HEX_LEN + 1];
 	cst_image *record = &image->record;
@@ -146,7 +149,7 @@ static int plan_image(cst_store *store, const cst_image_options *options, bool t
 		                                     .zulu = true};
 	if (!record->id)
 		return error_oom(error);
-	r = plan_base(store, options, take_names, image, error);
+	r = plan_base(store, options, edit, arg, image, error);
 	if (r == 0)
 		r = plan_data(store, options, image, error);
 	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++) {
@@ -200,12 +203,12 @@ static int commit_image(cst_store *store, struct new_image *image, struct trash 
 	return r;
 }
 
-int image_create(cst_store *store, const cst_image_options *options, bool take_names,
-                 cst_image **ret, cst_error **error)
+int image_create(cst_store *store, const cst_image_options *options, const struct record_edit *edit,
+                 void *arg, cst_image **ret, cst_error **error)
 {
 	_cleanup_(new_image_free) struct new_image image = {0};
 	_cleanup_trash_ struct trash trash = {0};
-	int r = plan_image(store, options, take_names, &image, error);
+	int r = plan_image(store, options, edit, arg, &image, error);
 	if (r < 0)
 		return r;
 	_cleanup_layers_read_locked_ cst_store *layers =
@@ -235,7 +238,7 @@ int image_create(cst_store *store, const cst_image_options *options, bool take_n
 int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **ret,
                      cst_error **error)
 {
-	return image_create(store, options, true, ret, error);
+	return image_create(store, options, NULL, NULL, ret, error);
 }
 
 /* ---- delete ---- */

@@ -66,10 +66,10 @@ int image_base_read(cst_store *store, const char *id, struct image_base *ret, cs
 	return 0;
 }
 
-int image_copy_up(cst_store *store, const char *id, cst_error **error)
+int image_copy_up(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
+                  cst_error **error)
 {
 	_cleanup_(cst_image_freep) cst_image *image = NULL;
-	_cleanup_error_ cst_error *problem = NULL;
 	int r = find_foreign(store, id, &image, error);
 	if (r != 0)
 		return r;
@@ -78,8 +78,5 @@ int image_copy_up(cst_store *store, const char *id, cst_error **error)
 	options.layer = image->layer;
 	options.names = image->names.items;
 	options.n_names = image->names.len;
-	r = image_create(store, &options, false, NULL, &problem);
-	if (r < 0 && r != CST_EDUPLICATE_ID) /* which is another process being faster */
-		return error_propagate(error, steal_ptr(&problem));
-	return COPIED_UP;
+	return image_create(store, &options, edit, arg, NULL, error);
 }

@@ -59,6 +59,7 @@ static int edit_layer_names(cst_layer *layer, void *arg, cst_error **error)
 static int edit_image_names(cst_image *image, void *arg, cst_error **error)
 {
 	struct names_edit *edit = arg;
+	names_edit_free(edit); /* of an attempt that came too late */
 	int r = changed_names(&image->names, edit->change, edit->names, edit->n, &edit->result,
 	                      error);
 	if (r == 0)

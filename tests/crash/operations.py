@@ -347,8 +347,8 @@ def name_operations():
             Operation('remove-names-' + kind, ['remove-names', '-n', name, holder], since=164),
             Operation('set-metadata-' + kind, ['set-metadata', '-m', 'other', holder]),
         ]
-    # These bring the record of somebody else's image into the store first, and change it there.
-    changes += [Operation(name + '-foreign', arguments, only=additional, whole=False) for name, arguments in (
+    # These bring the record of somebody else's image into the store, changed.
+    changes += [Operation(name + '-foreign', arguments, only=additional) for name, arguments in (
         ('set-names', ['set-names', '-n', 'n2', 'f1']), ('add-names', ['add-names', '-n', 'n2', 'f1']),
         ('remove-names', ['remove-names', '-n', 'f1', ID['foreign']]))]
     return changes
