@@ -177,9 +177,7 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	        .diff_digest = "",
 	        .toc_digest = "",
 	        .mount_point = "",
-	        .file = options->is_volatile || (store->transient && options->writable)
-	                        ? LAYER_VOLATILE
-	                        : LAYER_STABLE,
+	        .file = options->is_volatile ? LAYER_VOLATILE : LAYER_STABLE,
 	};
 	if (!isempty(store->image_store) && !options->writable &&
 	    layer->record.file == LAYER_STABLE)
