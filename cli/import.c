@@ -3,6 +3,21 @@
 #include "command.h"
 #include "create.h"
 #include <stdio.h>
+#include <string.h>
+
+/* The Go command's drivers without a way of their own to unpack log the failure, too. */
+static int fail_to_unpack(const struct invocation *in, const cst_error *error)
+{
+	const char *message = cst_error_message(error);
+	if (in->personality == GO_STYLE && !interrupted_by() &&
+	    strncmp(message, "ApplyLayer ", strlen("ApplyLayer ")) == 0) {
+		_cleanup_text_ char *line = NULL;
+		if (asprintf(&line, "While applying layer: %s", message) < 0)
+			line = NULL;
+		log_text(CST_LOG_ERROR, line ? line : message);
+	}
+	return fail(in, error);
+}
 
 int run_import_layer(struct invocation *in)
 {
@@ -22,7 +37,7 @@ int run_import_layer(struct invocation *in)
 	int result = cst_layer_create(in->store, &options, &input.source, &layer, &error);
 	progress_end(&progress);
 	if (result < 0)
-		return fail(in, error);
+		return fail_to_unpack(in, error);
 	code = print_new_layer(in, layer);
 	cst_layer_free(layer);
 	return code;
@@ -54,6 +69,6 @@ int run_apply_diff(struct invocation *in)
 	int result = cst_layer_apply_diff(in->store, id, &input.source, &progress.hook, &error);
 	progress_end(&progress);
 	if (result < 0)
-		return fail(in, error);
+		return fail_to_unpack(in, error);
 	return is_on(in, OPT_JSON) ? print_changed_layer(in, id) : 0;
 }

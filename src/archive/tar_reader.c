@@ -153,7 +153,7 @@ static int finish_header(struct tar_reader *r, enum tar_event *event, cst_error 
 	if (h->type == 'S')
 		return tar_sparse_begin_old(r, block, event, error);
 	if (h->type != '0' && h->type != 'V' && !is_header_only(h->type))
-		return error_set(error, CST_EARCHIVE, "unhandled tar header type %d",
+		return error_set(error, CST_ENOTSUP, "unhandled tar header type %d",
 		                 (unsigned char)h->type);
 	return tar_sparse_finish_file(r, event, error);
 }

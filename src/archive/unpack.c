@@ -136,7 +136,25 @@ struct stream {
 	struct digester *input_digest;
 	struct input inputs[INPUT_COUNT];
 	unsigned next_input;
+
+	enum unpack_fault fault; /* of the failure at this entry */
+	uint64_t fault_at;
 };
+
+/* A failure of the stream, not of what is made out of it. */
+static void stream_failed(struct stream *s, enum unpack_fault fault, uint64_t number,
+                          cst_error *error)
+{
+	s->fault = fault;
+	s->fault_at = number;
+	unpack_fail(s->unpacker, number, error);
+}
+
+static void parse_failed(struct stream *s, cst_error *error)
+{
+	stream_failed(s, s->parser.damaged ? UNPACK_BAD_TAR : UNPACK_TARGET, s->parser.entries,
+	              error);
+}
 
 static int report_progress(struct stream *s, cst_error **error)
 {
@@ -230,7 +248,7 @@ static void parse_chunk(struct stream *s, struct chunk *chunk)
 	s->ops.arena = &chunk->arena;
 	if (!unpack_failed(u, UINT64_MAX - 1) &&
 	    unpack_parse(&s->parser, chunk->data, chunk->len, &s->ops, &error) < 0)
-		unpack_fail(u, s->parser.entries, error);
+		parse_failed(s, error);
 	submit_chunk(s, chunk);
 }
 
@@ -378,7 +396,7 @@ static void finish_stream(struct stream *s)
 	s->filling = chunk;
 	s->ops.arena = &chunk->arena;
 	if (unpack_parse_end(&s->parser, &s->ops, &error) < 0)
-		unpack_fail(u, s->parser.entries, error);
+		parse_failed(s, error);
 	submit_chunk(s, chunk);
 }
 
@@ -477,13 +495,24 @@ static void drain(struct stream *s)
 	}
 }
 
+static void input_failed(struct stream *s, int r, cst_error *error)
+{
+	if (r == CST_ECANCELED)
+		unpack_fail(s->unpacker, 0, error);
+	else
+		stream_failed(s,
+		              tar_reader_end(s->parser.reader, NULL) == 0 ? UNPACK_INPUT_AT_ENTRY
+		                                                          : UNPACK_INPUT_CUT,
+		              s->parser.entries + 1, error);
+}
+
 static int run_stream(struct stream *s)
 {
 	cst_error *error = NULL;
 	int r = s->decompressor ? run_compressed(s, &error) : run_plain(s, &error);
 
 	if (r < 0)
-		unpack_fail(s->unpacker, r == CST_ECANCELED ? 0 : s->parser.entries + 1, error);
+		input_failed(s, r, error);
 	else
 		finish_stream(s);
 	drain(s);
@@ -552,15 +581,20 @@ static int unpack_with_pool(int root_fd, const cst_source *source,
                             struct unpack_result *ret, cst_error **error)
 {
 	_cleanup_(unpacker_free) struct unpacker u = {0};
-	_cleanup_(stream_free) struct stream s = {0};
+	_cleanup_(stream_free) struct stream s = {.fault_at = UINT64_MAX};
 
+	ret->fault = UNPACK_NO_INPUT;
 	int r = unpacker_init(&u, root_fd, options, pool, error);
 	if (r == 0)
 		r = stream_init(&s, &u, source, error);
 	if (r < 0)
 		return r;
-	if (run_stream(&s) < 0)
+	ret->fault = UNPACK_TARGET;
+	if (run_stream(&s) < 0) {
+		if (atomic_load(&u.failed_at) == s.fault_at)
+			ret->fault = s.fault;
 		return error_propagate(error, steal_ptr(&u.error));
+	}
 	r = finish_tree(&u, error);
 	return r < 0 ? r : fill_result(&s, ret, error);
 }

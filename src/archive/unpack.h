@@ -33,7 +33,17 @@ struct unpack_options {
 	const cst_progress *progress;
 };
 
+/* What a failure is to be blamed on. */
+enum unpack_fault {
+	UNPACK_NO_INPUT,       /* the source failed before the first byte of it */
+	UNPACK_TARGET,         /* the file system, or what an entry asks for */
+	UNPACK_BAD_TAR,        /* the tar is damaged, or ends inside of an entry */
+	UNPACK_INPUT_CUT,      /* the source or its compression failed inside of an entry */
+	UNPACK_INPUT_AT_ENTRY, /* they failed where the tar could have ended */
+};
+
 struct unpack_result {
+	enum unpack_fault fault; /* after a failure; the rest is for success */
 	enum cst_compression compression;
 	char compressed_digest[DIGEST_TEXT_MAX], diff_digest[DIGEST_TEXT_MAX];
 	int64_t compressed_size, diff_size; /* bytes of input, bytes of plain tar with trailing junk */

@@ -97,6 +97,7 @@ struct unpack_parser {
 	struct idset uids, gids;
 	uint32_t last_uid, last_gid;
 	bool ids_seen;
+	bool damaged; /* the tar itself, not what an entry asks for */
 };
 int unpack_parser_init(struct unpack_parser *parser, const struct unpack_options *options,
                        cst_error **error);

@@ -244,6 +244,7 @@ int unpack_parse(struct unpack_parser *parser, const void *data, size_t n, struc
 		if (r < 0) {
 			parser->entries++; /* the entry that could not be read is the one that
 			                      failed */
+			parser->damaged = r == CST_EARCHIVE;
 			return r;
 		}
 		switch (event) {
@@ -268,6 +269,7 @@ int unpack_parse_end(struct unpack_parser *parser, struct op_sink *sink, cst_err
 
 	if (r < 0) {
 		parser->entries++;
+		parser->damaged = r == CST_EARCHIVE;
 		return r;
 	}
 	return give_raw(parser, sink, error);

@@ -1,26 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
+#include "base/str.h"
 #include "store/create.h"
 #include <errno.h>
 
+/* The Go command unpacks in a second process and tells of both: of that one, which sees no more of
+ * a failing input than that it ends, and of the input. */
+static int wrap_overlay_error(enum unpack_fault fault, int code, cst_error **error)
+{
+	const char *cause = cst_error_message(*error);
+	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
+	const char *output = fault == UNPACK_INPUT_AT_ENTRY ? ""
+	                     : fault == UNPACK_INPUT_CUT    ? "unexpected EOF"
+	                                                    : cause;
+	_cleanup_free_ char *message =
+	        str_printf("unpacking failed (error: %s; output: %s)%s%s%s", status, output,
+	                   fault == UNPACK_TARGET ? "" : "\nexhausting input failed (error: ",
+	                   fault == UNPACK_TARGET ? "" : cause, fault == UNPACK_TARGET ? "" : ")");
+	int problem = cst_error_errno(*error);
+	if (!message)
+		return error_oom(error);
+	cst_error_free(steal_ptr(error));
+	return cst_error_set(error, code, problem, message);
+}
+
+static int wrap_plain_error(enum unpack_fault fault, int code, cst_error **error)
+{
+	if (fault == UNPACK_INPUT_AT_ENTRY)
+		return error_prefix(error, code, "ApplyLayer stdout: {\"layerSize\":0}\n stderr: ");
+	error_prefix(error, code, "ApplyLayer stdout:  stderr");
+	return error_suffix(error, code, " exit status 1");
+}
+
 /* Error texts around the cause are the Go command's (docs/format/archive.md, "Error texts"). */
-static int wrap_unpack_error(cst_store *store, int code, cst_error **error)
+static int wrap_unpack_error(cst_store *store, enum unpack_fault fault, int code, cst_error **error)
 {
 	if (!error || !*error)
 		return code;
-	if (code == CST_ECANCELED || code == CST_ENOMEM)
+	if (code == CST_ECANCELED || code == CST_ENOMEM || fault == UNPACK_NO_INPUT)
 		return code;
 	if (cst_error_errno(*error) ==
 	    ENOSPC) { /* whatever was being written: exactly these words */
 		cst_error_free(steal_ptr(error));
 		return error_errno(error, ENOSPC);
 	}
-	if (streq(store->driver->ops->name, "overlay")) {
-		error_prefix(error, code, "unpacking failed (error: exit status 1; output");
-		return error_suffix(error, code, ")");
-	}
-	error_prefix(error, code, "ApplyLayer stdout:  stderr");
-	return error_suffix(error, code, " exit status 1");
+	return streq(store->driver->ops->name, "overlay") ? wrap_overlay_error(fault, code, error)
+	                                                  : wrap_plain_error(fault, code, error);
 }
 
 static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
@@ -76,7 +101,7 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
 	unpack.progress = options->progress;
 	r = unpack_layer(target_fd, diff, &unpack, &result, error);
 	if (r < 0)
-		return wrap_unpack_error(store, r, error);
+		return wrap_unpack_error(store, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	unpack_result_free(&result);
 	if (r == 0 && sys_fsync(tarsplit) < 0)
