@@ -220,6 +220,8 @@ void go_help_command(const struct invocation *in, const struct option_value *ini
 void gnu_help_program(void);
 void gnu_help_command(const struct command *command);
 int print_completions(const char *const *words, size_t n);
+/* Names of what the next operand of in->command may be, out of the store. */
+void print_operand_candidates(struct invocation *in);
 
 /* ---- opening ---- */
 
@@ -248,8 +250,8 @@ int fail(const struct invocation *in, const cst_error *error);
 int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
 const char *errno_words(int errnum);
 
-/* A line that says what to do about the error that was just told, if anything helps. cstorage only; the
- * same line is not said twice in a row. */
+/* A line that says what to do about the error that was just told, if anything helps. cstorage only;
+ * the same line is not said twice in a row. */
 void hint(const struct invocation *in, const cst_error *error);
 
 /* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
@@ -263,7 +265,8 @@ int finish_output(const struct invocation *in, int code);
 const char *size_text(char text[SIZE_TEXT_MAX], double bytes);
 /* An ID as short as people write it: 12 digits of a full one. */
 #define SHORT_ID 12
-/* Names joined by ", ", control characters shown as '?'. The caller frees it; NULL: out of memory. */
+/* Names joined by ", ", control characters shown as '?'. The caller frees it; NULL: out of memory.
+ */
 char *joined_names(const char *const *names, size_t n);
 bool is_utf8_locale(void);
 size_t text_columns(const char *text); /* of UTF-8, one a character */
@@ -430,6 +433,7 @@ int run_status(struct invocation *in);
 int run_unshare(struct invocation *in);
 int run_version(struct invocation *in);
 int run_wipe(struct invocation *in);
+int run_dedup(struct invocation *in);
 int run_unsupported(struct invocation *in);
 
 #endif

@@ -30,12 +30,15 @@ int run_create_storage_layer(struct invocation *in)
 	cst_layer_options options;
 	layer_options_from(in, &maps, &options);
 	char *id = NULL;
-	if (cst_storage_layer_create(in->store, &options, &id, &error) < 0)
+	int result = cst_storage_layer_create(in->store, &options, &id, &error);
+	/* containers-storage takes one that is there for the one asked for. */
+	if (result < 0 && !(result == CST_EDUPLICATE_ID && in->personality == GO_STYLE))
 		return fail(in, error);
+	const char *shown = id ? id : options.id;
 	if (is_on(in, OPT_JSON))
-		json_print_string(id);
+		json_print_string(shown);
 	else
-		fputs(id, stdout);
+		fputs(shown, stdout);
 	putchar('\n');
 	cst_free(id);
 	return 0;

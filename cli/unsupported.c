@@ -58,3 +58,14 @@ int run_check(struct invocation *in)
 	int code = age[0] ? check_duration(in, age) : 0;
 	return code ? code : run_unsupported(in);
 }
+
+int run_dedup(struct invocation *in)
+{
+	static const char *const methods[] = {"crc", "size", "sha256"};
+	const char *method = text_of(in, OPT_HASH_METHOD);
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(method, methods[i]) == 0)
+			return run_unsupported(in);
+	complain(in, "invalid hash method: %s", method);
+	return 1;
+}

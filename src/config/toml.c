@@ -168,6 +168,8 @@ static bool read_key(struct toml_reader *r, char end, struct toml_key **ret)
 			*ret = first;
 			return true;
 		}
+		if (end == '=' && r->pos == r->end)
+			return toml_fail(r, "unexpected EOF; expected key separator '='");
 		char seen[TOML_SEEN_MAX];
 		toml_seen(r, seen);
 		if (end == ']' && toml_at(r, '\n'))

@@ -172,12 +172,12 @@ int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const cha
 {
 	_cleanup_(owner_free) struct owner owner = {0};
 	int r = check_kind(kind, error);
-	if (r == 0 && isempty(key))
-		return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME,
-		                       "can't retrieve %s big data with empty name",
-		                       kind_names[kind]);
 	if (r == 0)
 		r = find_owner(store, kind, id, &owner, error);
+	if (r == 0 && isempty(key))
+		return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME,
+		                       "can't retrieve %s big data value for empty name",
+		                       kind_names[kind]);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *file = data_file_name(key), *path = NULL, *content = NULL;
@@ -207,6 +207,9 @@ int cst_data_size(cst_store *store, enum cst_kind kind, const char *id, const ch
 	int r = find_owner(store, kind, id, &owner, error);
 	if (r < 0)
 		return r;
+	if (kind == CST_KIND_CONTAINER && isempty(key))
+		return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME,
+		                       "can't retrieve size of container big data with empty name");
 	const struct data_item *item = find_item(owner.items, key);
 	if (!item || item->size < 0)
 		return error_code(error, CST_ESIZE_UNKNOWN);
@@ -221,6 +224,10 @@ int cst_data_digest(cst_store *store, enum cst_kind kind, const char *id, const 
 	int r = find_owner(store, kind, id, &owner, error);
 	if (r < 0)
 		return r;
+	if (kind == CST_KIND_CONTAINER && isempty(key))
+		return error_wrap_code(
+		        error, CST_EINVALID_BIG_DATA_NAME,
+		        "can't retrieve digest of container big data value with empty name");
 	const struct data_item *item = find_item(owner.items, key);
 	if (!item || isempty(item->digest))
 		return error_code(error, CST_EDIGEST_UNKNOWN);

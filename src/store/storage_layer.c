@@ -2,6 +2,7 @@
 /* Layers as the driver knows them, which may have no record. */
 #include "base/id.h"
 #include "store/store.h"
+#include <errno.h>
 
 struct storage_layer {
 	const struct driver_ops *ops;
@@ -74,6 +75,14 @@ static int commit(cst_store *store, struct storage_layer *layer, const char *id,
 	return r;
 }
 
+/* As the Go drivers word it: a missing directory. */
+static int no_parent(const struct driver *driver, const char *parent, cst_error **error)
+{
+	if (streq(driver->ops->name, "overlay"))
+		return error_sys(error, ENOENT, "Stat %s/%s/diff", driver->home, parent);
+	return error_sys(error, ENOENT, "Stat %s/dir/%s", driver->home, parent);
+}
+
 int cst_storage_layer_create(cst_store *store, const cst_layer_options *options, char **ret,
                              cst_error **error)
 {
@@ -86,6 +95,9 @@ int cst_storage_layer_create(cst_store *store, const cst_layer_options *options,
 	if (r == 0 && !isempty(options->parent) && !path_is_component(options->parent))
 		r = error_set(error, CST_EINVAL, "\"%s\" is not the ID of a storage layer",
 		              options->parent);
+	if (r == 0 && !isempty(options->parent) &&
+	    !store->driver->ops->exists(store->driver, options->parent))
+		r = no_parent(store->driver, options->parent, error);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *id = strdup(chosen ? options->id : random);
