@@ -111,6 +111,7 @@ static int copy_places(struct invocation *in, const struct places *places,
 	struct progress progress;
 	progress_start(in, &progress);
 	options->progress = &progress.hook;
+	options->measure = progress.form != PROGRESS_NONE;
 	int result = cst_copy(in->store, places->items, places->n - 1, target, options, &error);
 	progress_end(&progress);
 	return result < 0 ? fail(in, error) : 0;

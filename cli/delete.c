@@ -16,29 +16,19 @@ static void outcome_done(struct outcome *outcome)
 }
 #define _cleanup_outcome_ __attribute__((cleanup(outcome_done)))
 
-typedef void (*delete_function)(const struct invocation *in, const char *operand,
-                                struct outcome *outcome);
-
-static void delete_any(const struct invocation *in, const char *operand, struct outcome *outcome)
+/* What a verb deletes: 0 is anything, without safety checks. */
+static void delete_one(const struct invocation *in, int kind, const char *operand,
+                       struct outcome *outcome)
 {
-	(void)cst_store_delete(in->store, operand, &outcome->error);
-}
-
-static void delete_layer(const struct invocation *in, const char *operand, struct outcome *outcome)
-{
-	(void)cst_layer_delete(in->store, operand, &outcome->error);
-}
-
-static void delete_container(const struct invocation *in, const char *operand,
-                             struct outcome *outcome)
-{
-	(void)cst_container_delete(in->store, operand, &outcome->error);
-}
-
-static void delete_image(const struct invocation *in, const char *operand, struct outcome *outcome)
-{
-	(void)cst_image_delete(in->store, operand, !is_on(in, OPT_TEST), &outcome->layers,
-	                       &outcome->error);
+	cst_delete_options options = CST_DELETE_OPTIONS_INIT;
+	struct progress progress;
+	progress_start(in, &progress);
+	options.kind = kind;
+	options.dry_run = kind == CST_KIND_IMAGE && is_on(in, OPT_TEST);
+	/* Without anybody to look at it, counting the files would be in vain. */
+	options.progress = progress.form == PROGRESS_NONE ? NULL : &progress.hook;
+	(void)cst_delete(in->store, operand, &options, &outcome->layers, &outcome->error);
+	progress_end(&progress);
 }
 
 /* {"error":"...","deleted-layers":[...]}, each only if there is something to say. */
@@ -75,14 +65,18 @@ static void print_gnu_outcome(const struct invocation *in, const char *operand,
 		printf("%s: %s\n", operand, cst_strings_get(outcome->layers, i));
 }
 
-static int delete_for_text(const struct invocation *in, delete_function delete_one)
+static int delete_for_text(const struct invocation *in, int kind)
 {
 	int code = 0;
 	for (size_t i = 0; i < in->n_operands; i++) {
 		_cleanup_outcome_ struct outcome outcome = {0};
 		if (is_repeated_operand(in, i))
 			continue;
-		delete_one(in, in->operands[i], &outcome);
+		if (interrupted_by())
+			break;
+		delete_one(in, kind, in->operands[i], &outcome);
+		if (outcome.error && cst_error_code(outcome.error) == CST_ECANCELED)
+			break;
 		if (in->personality == GO_STYLE)
 			print_text_outcome(in->operands[i], &outcome);
 		else
@@ -104,7 +98,7 @@ static int by_operand(const void *a, const void *b)
 }
 
 /* Things are deleted in the order given (a layer after its children), and shown in byte order. */
-static int delete_for_json(const struct invocation *in, delete_function delete_one, bool images)
+static int delete_for_json(const struct invocation *in, int kind)
 {
 	struct keyed *done = calloc(in->n_operands + 1, sizeof(*done));
 	size_t n = 0;
@@ -116,8 +110,10 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 	for (size_t i = 0; i < in->n_operands; i++) {
 		if (is_repeated_operand(in, i))
 			continue;
+		if (interrupted_by())
+			break;
 		done[n].operand = in->operands[i];
-		delete_one(in, in->operands[i], &done[n].outcome);
+		delete_one(in, kind, in->operands[i], &done[n].outcome);
 		code = done[n++].outcome.error ? 1 : code;
 	}
 	qsort(done, n, sizeof(*done), by_operand);
@@ -127,7 +123,7 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 			putchar(',');
 		json_print_string(done[i].operand);
 		putchar(':');
-		if (images)
+		if (kind == CST_KIND_IMAGE)
 			print_image_outcome(&done[i].outcome);
 		else
 			json_print_string(done[i].outcome.error
@@ -140,28 +136,30 @@ static int delete_for_json(const struct invocation *in, delete_function delete_o
 	return code;
 }
 
-static int delete_all(const struct invocation *in, delete_function delete_one, bool images)
+/* Interrupted, what was begun is finished and told, the rest stays. */
+static int delete_all(const struct invocation *in, int kind)
 {
-	return is_on(in, OPT_JSON) ? delete_for_json(in, delete_one, images)
-	                           : delete_for_text(in, delete_one);
+	catch_interrupts();
+	int code = is_on(in, OPT_JSON) ? delete_for_json(in, kind) : delete_for_text(in, kind);
+	return interrupted_by() ? 128 + interrupted_by() : code;
 }
 
 int run_delete(struct invocation *in)
 {
-	return delete_all(in, delete_any, false);
+	return delete_all(in, 0);
 }
 
 int run_delete_layer(struct invocation *in)
 {
-	return delete_all(in, delete_layer, false);
+	return delete_all(in, CST_KIND_LAYER);
 }
 
 int run_delete_container(struct invocation *in)
 {
-	return delete_all(in, delete_container, false);
+	return delete_all(in, CST_KIND_CONTAINER);
 }
 
 int run_delete_image(struct invocation *in)
 {
-	return delete_all(in, delete_image, true);
+	return delete_all(in, CST_KIND_IMAGE);
 }

@@ -144,8 +144,8 @@ static void show_bar(struct progress *progress, const cst_progress_state *state,
 		dprintf(progress->fd, "\r%s: %s  %s/s%s\033[K", what, size_text(done, (double)n),
 		        size_text(rate, seconds > 0 ? (double)n / seconds : 0), rest);
 	else
-		dprintf(progress->fd, "\r%s: %" PRIu64 " of %" PRIu64 "%s\033[K", what, n, total,
-		        rest);
+		dprintf(progress->fd, "\r%s: %" PRIu64 " of %" PRIu64 "  %.0f/s%s\033[K", what, n,
+		        total, seconds > 0 ? (double)n / seconds : 0, rest);
 }
 
 static void show_json(struct progress *progress, const cst_progress_state *state, uint64_t total,
@@ -232,6 +232,6 @@ void progress_end(struct progress *progress)
 {
 	if (progress->shown && progress->form == PROGRESS_BAR)
 		dprintf(progress->fd, "\r\033[K");
-	else if (progress->shown)
+	else if (progress->shown && !interrupted_by()) /* nobody may be reading any more */
 		show(progress, now());
 }

@@ -92,7 +92,9 @@ int run_wipe(struct invocation *in)
 	_cleanup_error_ cst_error *error = NULL;
 	struct progress progress;
 	progress_start(in, &progress);
-	int result = cst_store_wipe(in->store, &progress.hook, &error);
+	const cst_progress *shown = progress.form == PROGRESS_NONE ? NULL : &progress.hook;
+	int result = cst_store_wipe(in->store, shown, &error);
 	progress_end(&progress);
-	return report(in, result, error);
+	int code = report(in, result, error);
+	return interrupted_by() ? 128 + interrupted_by() : code;
 }

@@ -82,8 +82,8 @@ CST_PUBLIC int cst_store_version(cst_store *store, cst_strings **pairs, cst_erro
  * their IDs in *mounted (may be NULL, is set also on that failure), unless `force`, which unmounts them first; then
  * *mounted are those that were. Locks L r; L w and M w for each; G w. */
 CST_PUBLIC int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_error **error);
-/* Deletes every container, image and layer, mounted ones too. `progress` (may be NULL, what: "delete") can cancel with
- * its first call, before anything is deleted; later it only stops being called. CST_ECANCELED. Locks L w, I w, C w. */
+/* Deletes every container, image and layer, mounted ones too. `progress` (may be NULL, what: "delete", counts
+ * names as they are removed) can cancel with its first call, before anything is deleted; later it only stops being called. CST_ECANCELED. Locks L w, I w, C w. */
 CST_PUBLIC int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error);
 
 /* ---- lists and look-up: locks r of the kind, given back before anything is parsed ---- */
@@ -223,9 +223,10 @@ typedef struct cst_copy_place {
 
 typedef struct cst_copy_options {
 	size_t size;
-	bool chown; /* all copies belong to uid and gid, ids of the target's container */
+	bool chown;   /* all copies belong to uid and gid, ids of the target's container */
+	bool measure; /* `progress` has bytes_total, for which each source is looked through first */
 	uint32_t uid, gid;
-	const cst_progress *progress;
+	const cst_progress *progress; /* what: "copy"; counts anew for each source */
 } cst_copy_options;
 #define CST_COPY_OPTIONS_INIT { .size = sizeof(cst_copy_options) }
 
@@ -339,6 +340,21 @@ CST_PUBLIC int cst_container_run_directory(cst_store *store, const char *id, cha
 
 /* A container with its layer, else an image without its layers, else a layer; no safety checks. CST_ELAYER_UNKNOWN. */
 CST_PUBLIC int cst_store_delete(cst_store *store, const char *id, cst_error **error);
+
+typedef struct cst_delete_options {
+	size_t size;
+	int kind;     /* enum cst_kind: that kind only, with its safety checks; 0: any kind, without */
+	bool dry_run; /* images only: report what would go */
+	const cst_progress *progress; /* what: "delete"; counts names as they are removed */
+} cst_delete_options;
+#define CST_DELETE_OPTIONS_INIT { .size = sizeof(cst_delete_options) }
+
+/* What the functions above do, with progress: the first call of it, before anything is deleted, can cancel; later it only
+ * stops being called. With a progress the files are counted before they are removed. *layers (may be NULL) is as of
+ * cst_image_delete, and untouched for other kinds. `options` may be NULL: as cst_store_delete. Errors and locks are those
+ * of the function for the kind, CST_ECANCELED, CST_EINVAL (not a kind; a dry run of anything but an image). */
+CST_PUBLIC int cst_delete(cst_store *store, const char *id, const cst_delete_options *options, cst_strings **layers,
+			  cst_error **error);
 
 /* ---- names and metadata of layers, images and containers, looked for in that order ---- */
 

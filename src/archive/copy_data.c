@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define BLOCK ((size_t)256 << 10)
-#define RANGE ((size_t)64 << 20) /* of one copy_file_range, so that signals get through */
+#define RANGE ((size_t)16 << 20) /* of one copy_file_range, so that signals get through */
 
 static int shrunk(const char *shown, cst_error **error)
 {
@@ -21,8 +21,13 @@ static bool is_unsupported(int problem)
 	       problem == ETXTBSY;
 }
 
-static int copy_by_reading(int from, int to, off_t start, off_t end, const char *shown,
-                           cst_error **error)
+static int note_copied(const struct copy_ways *ways, off_t bytes, cst_error **error)
+{
+	return ways->copied ? ways->copied(ways->userdata, (uint64_t)bytes, error) : 0;
+}
+
+static int copy_by_reading(int from, int to, off_t start, off_t end, struct copy_ways *ways,
+                           const char *shown, cst_error **error)
 {
 	_cleanup_free_ char *block = malloc(BLOCK);
 	if (!block)
@@ -38,6 +43,9 @@ static int copy_by_reading(int from, int to, off_t start, off_t end, const char 
 		if (sys_pwrite_all(to, block, (size_t)n, start) < 0)
 			return error_sys(error, errno, "write %s", shown);
 		start += n;
+		int r = note_copied(ways, start, error);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -59,8 +67,11 @@ static int copy_extent(int from, int to, off_t start, off_t end, struct copy_way
 		if (n <= 0)
 			break;
 		start += n;
+		int r = note_copied(ways, start, error);
+		if (r < 0)
+			return r;
 	}
-	return start < end ? copy_by_reading(from, to, start, end, shown, error) : 0;
+	return start < end ? copy_by_reading(from, to, start, end, ways, shown, error) : 0;
 }
 
 int copy_data(int from, int to, off_t size, struct copy_ways *ways, const char *shown,

@@ -29,7 +29,8 @@ static void copying_free(struct copying *copying)
 	inode_map_free(&copying->links);
 }
 
-static int report_progress(const struct copying *copying, cst_error **error)
+/* `part`: bytes of the file at hand. */
+static int report_part(const struct copying *copying, uint64_t part, cst_error **error)
 {
 	const cst_progress *progress = copying->options->progress;
 	if (!progress || !progress->callback)
@@ -37,11 +38,22 @@ static int report_progress(const struct copying *copying, cst_error **error)
 	cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "copy",
-	        .bytes_done = copying->bytes,
+	        .bytes_done = copying->bytes + part,
+	        .bytes_total = copying->options->total,
 	        .entries_done = copying->entries,
 	};
 	return progress->callback(&state, progress->userdata) ? error_code(error, CST_ECANCELED)
 	                                                      : 0;
+}
+
+static int report_progress(const struct copying *copying, cst_error **error)
+{
+	return report_part(copying, 0, error);
+}
+
+static int note_copied(void *userdata, uint64_t bytes, cst_error **error)
+{
+	return report_part(userdata, bytes, error);
 }
 
 /* ---- owners ---- */
@@ -214,6 +226,8 @@ static int make_regular(struct copying *copying, int from, off_t size, const str
 	                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return error_sys(error, errno, "open %s", shown);
+	copying->ways.copied = note_copied;
+	copying->ways.userdata = copying;
 	int r = size > 0 ? copy_data(from, to, size, &copying->ways, shown, error) : 0;
 	if (r < 0)
 		return r;
@@ -293,6 +307,8 @@ static int make_entry(struct copying *copying, const struct tree_entry *entry,
 	r = S_ISREG(st.st_mode)
 	            ? make_regular_entry(copying, entry, &st, spot, error)
 	            : make_special(entry->dirfd, entry->name, &st, spot, entry->path, error);
+	if (r == 0 && !S_ISREG(st.st_mode))
+		copying->bytes += (uint64_t)st.st_size; /* as usage_tree() counts symlinks */
 	if (r == 0)
 		r = xattrs_read(entry->dirfd, entry->name, xattr_is_exported, &xattrs, entry->path,
 		                error);

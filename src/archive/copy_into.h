@@ -15,6 +15,7 @@ struct copy_into_options {
 	uint32_t uid, gid;
 	bool skip_devices; /* in a user namespace no device can be made */
 	const cst_progress *progress;
+	uint64_t total; /* bytes, for the progress; 0: not known */
 };
 
 /* Everything below from_fd into to_fd, whose own attributes stay. Directories are merged and get

@@ -72,6 +72,13 @@ int fs_fsync_path(int dirfd, const char *path, const char *shown,
  * on), clears immutable flags on EPERM. Depth is bounded by memory, not by the stack or PATH_MAX.
  */
 int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **error);
+/* The same; `removed` is called after each name that went. */
+struct fs_watch {
+	void (*removed)(void *userdata);
+	void *userdata;
+};
+int fs_remove_tree_watched(int dirfd, const char *name, const char *shown,
+                           const struct fs_watch *watch, cst_error **error);
 
 /* Everything inside the directory, keeping the directory itself. */
 int fs_empty_dir(int dirfd, const char *shown, cst_error **error);

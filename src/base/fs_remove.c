@@ -28,7 +28,14 @@ struct remover {
 	size_t len, capacity;
 	size_t open_from; /* levels[open_from..len) are open */
 	const char *shown;
+	const struct fs_watch *watch; /* may be NULL */
 };
+
+static void note_removed(const struct fs_watch *watch)
+{
+	if (watch)
+		watch->removed(watch->userdata);
+}
 
 static void level_close(struct level *level)
 {
@@ -218,6 +225,8 @@ static int empty_top(struct remover *r)
 		int left = try_unlink(fd, entry->d_name, entry->d_type == DT_DIR);
 		if (left < 0)
 			return -1;
+		if (left == 0)
+			note_removed(r->watch);
 		if (left > 0 && remover_push(r, fd, entry->d_name) == 0)
 			return 0;
 		if (left > 0 && errno != ENOENT) /* somebody else removes it, too */
@@ -244,13 +253,15 @@ static int empty_all(struct remover *r)
 		free(done->name);
 		if (left < 0)
 			return -1;
+		note_removed(r->watch);
 	}
 	return 0;
 }
 
-static int remove_below(int dirfd, const char *name, const char *shown, cst_error **error)
+static int remove_below(int dirfd, const char *name, const char *shown,
+                        const struct fs_watch *watch, cst_error **error)
 {
-	struct remover r = {.shown = shown};
+	struct remover r = {.shown = shown, .watch = watch};
 	int result = remover_push(&r, dirfd, name);
 	if (result == 0)
 		result = empty_all(&r);
@@ -261,19 +272,22 @@ static int remove_below(int dirfd, const char *name, const char *shown, cst_erro
 
 int fs_empty_dir(int dirfd, const char *shown, cst_error **error)
 {
-	return remove_below(dirfd, ".", shown, error);
+	return remove_below(dirfd, ".", shown, NULL, error);
 }
 
-static int remove_entry(int dirfd, const char *name, const char *shown, cst_error **error)
+static int remove_entry(int dirfd, const char *name, const char *shown,
+                        const struct fs_watch *watch, cst_error **error)
 {
 	for (int attempt = 0; attempt < 16; attempt++) { /* others may put something in meanwhile */
 		int left = try_unlink(dirfd, name, true);
-		if (left == 0)
+		if (left == 0) {
+			note_removed(watch);
 			return 0;
+		}
 		if (left < 0)
 			return error_sys(error, errno, "remove %s", shown);
 		cst_error *problem = NULL;
-		int r = remove_below(dirfd, name, shown, &problem);
+		int r = remove_below(dirfd, name, shown, watch, &problem);
 		if (r < 0 &&
 		    cst_error_errno(problem) != ENOENT) /* ENOENT: somebody else removes it, too */
 			return error_propagate(error, problem);
@@ -284,11 +298,17 @@ static int remove_entry(int dirfd, const char *name, const char *shown, cst_erro
 
 int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **error)
 {
+	return fs_remove_tree_watched(dirfd, name, shown, NULL, error);
+}
+
+int fs_remove_tree_watched(int dirfd, const char *name, const char *shown,
+                           const struct fs_watch *watch, cst_error **error)
+{
 	const char *base = path_base(name);
 	if (!shown)
 		shown = name;
 	if (base == name)
-		return remove_entry(dirfd, name, shown, error);
+		return remove_entry(dirfd, name, shown, watch, error);
 	/* The way to the entry may cross mounts; only what is inside of it may not. */
 	_cleanup_free_ char *above = strndup(name, (size_t)(base - name));
 	if (!above)
@@ -296,5 +316,5 @@ int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **e
 	_cleanup_close_ int parent = openat(dirfd, above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "remove %s", shown);
-	return remove_entry(parent, base, shown, error);
+	return remove_entry(parent, base, shown, watch, error);
 }

@@ -326,15 +326,18 @@ int cst_container_create(cst_store *store, const cst_container_options *options,
 
 /* ---- delete ---- */
 
-int cst_container_delete(cst_store *store, const char *id, cst_error **error)
+int container_delete(cst_store *store, const char *id, const cst_progress *progress,
+                     cst_error **error)
 {
 	_cleanup_deletion_ struct deletion deletion = {.containers = true, .layers = true};
-	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_containers_write_ cst_store *containers = NULL;
 	int r = layers_write(store, &layers, error);
 	if (r == 0)
 		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = trash_announce(&trash, error);
 	if (r < 0)
 		return r;
 	const cst_container *container = container_table_find(store->containers.table, id);
@@ -345,4 +348,9 @@ int cst_container_delete(cst_store *store, const char *id, cst_error **error)
 	if (layer)
 		deletion_add_layer(&deletion, layer, CST_KIND_CONTAINER, container->id);
 	return deletion_commit(store, &deletion, &trash, error);
+}
+
+int cst_container_delete(cst_store *store, const char *id, cst_error **error)
+{
+	return container_delete(store, id, NULL, error);
 }

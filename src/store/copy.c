@@ -5,6 +5,7 @@
  * (docs/format/archive.md, "CLI copy").
  */
 #include "archive/copy_into.h"
+#include "archive/pack.h"
 #include "base/log.h"
 #include "driver/rootless.h"
 #include "store/store.h"
@@ -205,6 +206,7 @@ static int need_directory(const struct place *place, const char *path,
 struct copy_job {
 	const cst_copy_options *given;
 	const struct place *source, *target;
+	bool measure;
 	struct copy_into_options options;
 };
 
@@ -293,13 +295,25 @@ static int copy_file(const struct copy_job *job, int source, cst_error **error)
 	              : r;
 }
 
-static int copy_source(const struct copy_job *job, cst_error **error)
+/* For the progress alone: what cannot be read is not counted. */
+static uint64_t measure(int source, const struct stat *st)
+{
+	if (!S_ISDIR(st->st_mode))
+		return (uint64_t)st->st_size;
+	int64_t bytes = 0, inodes = 0;
+	_cleanup_close_ int fd = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && usage_tree(fd, &bytes, &inodes, NULL) == 0 ? (uint64_t)bytes : 0;
+}
+
+static int copy_source(struct copy_job *job, cst_error **error)
 {
 	const struct place *source = job->source;
 	struct stat st;
 	_cleanup_close_ int fd = open_at(source, source->path, O_PATH), link = -1;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat %s", source->shown);
+	if (job->measure)
+		job->options.total = measure(fd, &st);
 	if (!S_ISDIR(st.st_mode))
 		return copy_file(job, fd, error);
 	link = open_at(source, source->path, O_PATH | O_NOFOLLOW);
@@ -321,6 +335,7 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	struct copy_job job = {
 	        .source = &source,
 	        .target = target,
+	        .measure = options->measure && options->progress,
 	        .options =
 	                {
 	                        .from_maps = maps_of(&source),

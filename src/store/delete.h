@@ -19,7 +19,15 @@ void deletion_free(struct deletion *d);
 /* Takes a layer that has no record any more off every image's list of mapped copies. I w. */
 int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error);
 
+/* One each of the public functions, with progress (may be NULL). */
+int layer_delete(cst_store *store, const char *id, const cst_progress *progress, cst_error **error);
+int image_delete(cst_store *store, const char *id, bool commit, const cst_progress *progress,
+                 cst_strings **layers, cst_error **error);
+int container_delete(cst_store *store, const char *id, const cst_progress *progress,
+                     cst_error **error);
+
 /* The image alone, its layers stay. CST_ENOT_AN_IMAGE. I w. */
-int image_delete_record(cst_store *store, const char *id, cst_error **error);
+int image_delete_record(cst_store *store, const char *id, const cst_progress *progress,
+                        cst_error **error);
 
 #endif

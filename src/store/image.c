@@ -243,12 +243,15 @@ int cst_image_create(cst_store *store, const cst_image_options *options, cst_ima
 
 /* ---- delete ---- */
 
-int image_delete_record(cst_store *store, const char *id, cst_error **error)
+int image_delete_record(cst_store *store, const char *id, const cst_progress *progress,
+                        cst_error **error)
 {
 	_cleanup_deletion_ struct deletion deletion = {.images = true};
-	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
 	_cleanup_images_write_ cst_store *images = NULL;
 	int r = images_write(store, &images, error);
+	if (r == 0)
+		r = trash_announce(&trash, error);
 	if (r < 0)
 		return r;
 	const cst_image *image = image_table_find(store->images.table, id);
@@ -380,11 +383,11 @@ static int delete_own_image(cst_store *store, const cst_image *image,
 	return r == 0 && going->len ? deletion_commit(store, &deletion, trash, error) : r;
 }
 
-int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **ret,
-                     cst_error **error)
+int image_delete(cst_store *store, const char *id, bool commit, const cst_progress *progress,
+                 cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv going = {0};
-	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_images_write_ cst_store *images = NULL;
 	_cleanup_containers_read_ cst_store *containers = NULL;
@@ -401,6 +404,8 @@ int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings 
 		return error_code(error, CST_ENOT_AN_IMAGE);
 	r = check_no_container(store, image, error);
 	if (r == 0)
+		r = trash_announce(&trash, error);
+	if (r == 0)
 		r = layers_of_image(store, image, &going, error);
 	if (r == 0 && commit)
 		r = source.own ? delete_own_image(store, image, &source, &going, &trash, error)
@@ -412,4 +417,10 @@ int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings 
 		return error_oom(error);
 	*ret = list;
 	return 0;
+}
+
+int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **ret,
+                     cst_error **error)
+{
+	return image_delete(store, id, commit, NULL, ret, error);
 }

@@ -167,9 +167,9 @@ static int delete_layer(cst_store *store, const cst_layer *layer, struct trash *
 	return deletion_commit(store, &deletion, trash, error);
 }
 
-int cst_layer_delete(cst_store *store, const char *id, cst_error **error)
+int layer_delete(cst_store *store, const char *id, const cst_progress *progress, cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_images_write_ cst_store *images = NULL;
 	_cleanup_containers_read_ cst_store *containers = NULL;
@@ -184,14 +184,22 @@ int cst_layer_delete(cst_store *store, const char *id, cst_error **error)
 	if (!layer)
 		return error_code(error, CST_ENOT_A_LAYER);
 	r = check_unused(store, layer, error);
+	if (r == 0)
+		r = trash_announce(&trash, error);
 	return r == 0 ? delete_layer(store, layer, &trash, error) : r;
+}
+
+int cst_layer_delete(cst_store *store, const char *id, cst_error **error)
+{
+	return layer_delete(store, id, NULL, error);
 }
 
 /* ---- anything, without checks ---- */
 
-static int delete_any_layer(cst_store *store, const char *id, cst_error **error)
+static int delete_any_layer(cst_store *store, const char *id, const cst_progress *progress,
+                            cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_images_write_ cst_store *images = NULL;
 	const cst_layer *layer;
@@ -200,22 +208,49 @@ static int delete_any_layer(cst_store *store, const char *id, cst_error **error)
 		r = images_write(store, &images, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
+	if (r == 0)
+		r = trash_announce(&trash, error);
 	return r == 0 ? delete_layer(store, layer, &trash, error) : r;
 }
 
-int cst_store_delete(cst_store *store, const char *id, cst_error **error)
+static int delete_any(cst_store *store, const char *id, const cst_progress *progress,
+                      cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	int r = cst_container_delete(store, id, &problem);
+	int r = container_delete(store, id, progress, &problem);
 	if (r == CST_ENOT_A_CONTAINER) {
 		error_freep(&problem);
 		problem = NULL;
-		r = image_delete_record(store, id, &problem);
+		r = image_delete_record(store, id, progress, &problem);
 	}
 	if (r == CST_ENOT_AN_IMAGE) {
 		error_freep(&problem);
 		problem = NULL;
-		r = delete_any_layer(store, id, &problem);
+		r = delete_any_layer(store, id, progress, &problem);
 	}
 	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+}
+
+int cst_store_delete(cst_store *store, const char *id, cst_error **error)
+{
+	return delete_any(store, id, NULL, error);
+}
+
+int cst_delete(cst_store *store, const char *id, const cst_delete_options *options,
+               cst_strings **layers, cst_error **error)
+{
+	static const cst_delete_options defaults = CST_DELETE_OPTIONS_INIT;
+	if (!options)
+		options = &defaults;
+	const cst_progress *progress = options->progress;
+	if (options->dry_run && options->kind != CST_KIND_IMAGE)
+		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
+	switch (options->kind) {
+	case 0: return delete_any(store, id, progress, error);
+	case CST_KIND_LAYER: return layer_delete(store, id, progress, error);
+	case CST_KIND_CONTAINER: return container_delete(store, id, progress, error);
+	case CST_KIND_IMAGE:
+		return image_delete(store, id, !options->dry_run, progress, layers, error);
+	}
+	return error_set(error, CST_EINVAL, "%d is not a kind of object", (int)options->kind);
 }

@@ -120,18 +120,8 @@ static int remove_strays(cst_store *store, struct trash *trash, cst_error **erro
 	return r;
 }
 
-static int tell(const cst_progress *progress, size_t done, size_t total)
-{
-	const cst_progress_state state = {.size = sizeof(state),
-	                                  .what = "delete",
-	                                  .entries_done = done,
-	                                  .entries_total = total};
-	return progress ? progress->callback(&state, progress->userdata) : 0;
-}
-
 /* All that is done under the locks: afterwards nothing is in the store any more. */
-static int wipe_records(cst_store *store, const cst_progress *progress, struct trash *trash,
-                        cst_error **error)
+static int wipe_records(cst_store *store, struct trash *trash, cst_error **error)
 {
 	_cleanup_deletion_ struct deletion all = {
 	        .layers = true, .images = true, .containers = true};
@@ -143,52 +133,18 @@ static int wipe_records(cst_store *store, const cst_progress *progress, struct t
 		r = images_write(store, &images, error);
 	if (r == 0)
 		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = trash_announce(trash, error);
 	if (r < 0)
 		return r;
 	add_everything(store, &all);
-	if (tell(progress, 0, all.intents.len))
-		return error_code(error, CST_ECANCELED);
 	if (all.intents.len)
 		r = deletion_commit(store, &all, trash, error);
 	return r == 0 ? remove_strays(store, trash, error) : r;
 }
 
-/* A staging directory holds its own lock. */
-static bool is_trash(const char *name)
-{
-	return !streq(name, "staging.lock");
-}
-
-/* Removes what was moved into the trash piece by piece. What this leaves, being told to stop or
- * failing, trash_free() takes: it is deleted for good in any case. */
-static void empty_trash(const struct trash *trash, const cst_progress *progress)
-{
-	const struct tempdir *dirs[] = {trash->driver, trash->metadata};
-	struct strv names[2] = {0};
-	size_t total = 0, done = 0;
-	bool stopped = false;
-	for (size_t i = 0; i < 2; i++) {
-		if (dirs[i])
-			(void)fs_list_dir(dirs[i]->fd, ".", &names[i], dirs[i]->shown, NULL);
-		for (size_t k = 0; k < names[i].len; k++)
-			total += is_trash(names[i].items[k]);
-	}
-	for (size_t i = 0; i < 2; i++) {
-		for (size_t k = 0; k < names[i].len && !stopped; k++) {
-			if (!is_trash(names[i].items[k]))
-				continue;
-			(void)fs_remove_tree(dirs[i]->fd, names[i].items[k], dirs[i]->shown, NULL);
-			stopped = tell(progress, ++done, total) != 0;
-		}
-		strv_free(&names[i]);
-	}
-}
-
 int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
-	int r = wipe_records(store, progress, &trash, error);
-	if (r == 0 && progress)
-		empty_trash(&trash, progress);
-	return r;
+	_cleanup_trash_ struct trash trash = {.progress = progress};
+	return wipe_records(store, &trash, error);
 }

@@ -86,9 +86,12 @@ struct container_set {
 /* What is slow to delete, collected under the locks and freed after them. */
 struct trash {
 	struct tempdir *driver, *metadata;
+	const cst_progress *progress; /* of the removal; may be NULL */
 };
 void trash_free(struct trash *trash);
 #define _cleanup_trash_ _cleanup_(trash_free)
+/* The first call of a deletion's progress, while it can still be given up: CST_ECANCELED. */
+int trash_announce(const struct trash *trash, cst_error **error);
 
 struct cst_store {
 	char *graph_root, *run_root, *image_store;
