@@ -85,9 +85,12 @@ static int set_roots(struct invocation *in, const char *graph_root, const char *
 	return 0;
 }
 
-static void log_store_options(const struct invocation *in)
+/* As containers-storage begins its log: what was asked for, the files read for it, the driver. */
+static void log_store_options(const struct invocation *in, bool configured)
 {
 	const cst_store_options *options = &in->store_options;
+	const struct option_value *values = in->options.values;
+	bool as_given = in->personality == GO_STYLE;
 	_cleanup_text_ char *list = NULL;
 	size_t size = 0;
 	FILE *to = open_memstream(&list, &size);
@@ -96,10 +99,17 @@ static void log_store_options(const struct invocation *in)
 	for (size_t i = 0; i < options->n_driver_options; i++)
 		fprintf(to, "%s%s", i ? " " : "", options->driver_options[i]);
 	fclose(to);
-	debug_line("Root: %s", options->graph_root);
-	debug_line("Run Root: %s", options->run_root);
+	debug_line("Root: %s", as_given && !values[OPT_GRAPH].text[0] ? "" : options->graph_root);
+	debug_line("Run Root: %s", as_given && !values[OPT_RUN].text[0] ? "" : options->run_root);
 	debug_line("Driver Name: %s", or_empty(options->driver));
 	debug_line("Driver Options: [%s]", list ? list : "");
+	const char *const files[] = {getenv("CONTAINERS_STORAGE_CONF"),
+	                             getenv("CONTAINERS_STORAGE_CONF_OVERRIDE")};
+	for (size_t i = 0; i < 2 && as_given && !configured; i++)
+		if (files[i] && files[i][0])
+			debug_line("Read config file \"%s\"", files[i]);
+	if (as_given && options->driver && options->driver[0])
+		debug_line("[graphdriver] trying provided driver \"%s\"", options->driver);
 }
 
 /* In containers-storage `before` holds the options in front of the verb, and the current values
@@ -110,6 +120,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 {
 	const struct option_value *values = in->options.values;
 	/* The configuration is read whatever was given: a broken one is an error. */
+	bool configured_before = in->config != NULL;
 	if (!in->config) {
 		int result = cst_config_load(NULL, &in->config, error);
 		if (result < 0)
@@ -137,8 +148,9 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		in->store_options.n_driver_options = values[OPT_STORAGE_OPT].n_items;
 	}
 	if (is_on(in, OPT_DEBUG)) {
-		set_log_level(CST_LOG_DEBUG);
-		log_store_options(in);
+		/* The library's own debug lines are not those of containers-storage. */
+		set_log_level(in->personality == GO_STYLE ? CST_LOG_WARNING : CST_LOG_DEBUG);
+		log_store_options(in, configured_before);
 	}
 	return 0;
 }
