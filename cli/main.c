@@ -301,6 +301,24 @@ static int gnu_parse_front(struct invocation *in, const char **words, size_t n, 
 	return gnu_usage_error(in);
 }
 
+/* The words in front of an operand that is being typed: what is wrong with them is not told here.
+ */
+static int complete_operand(struct invocation *in, const char **words, size_t n)
+{
+	size_t verb = find_verb(&in->options, words, n), n_operands = 0;
+	in->command = verb < n ? command_find(words[verb]) : NULL;
+	if (!in->command)
+		return 0;
+	add_verb_options(in);
+	if (gnu_parse(&in->options, words, verb, false, &n_operands) != PARSE_DONE ||
+	    gnu_parse(&in->options, words + verb + 1, n - verb - 1, false, &in->n_operands) !=
+	            PARSE_DONE)
+		return 0;
+	set_log_level(CST_LOG_ERROR);
+	print_operand_candidates(in);
+	return 0;
+}
+
 static int gnu_main(struct invocation *in, const char **words, size_t n)
 {
 	option_set_add(&in->options, global_options, n_global_options);
@@ -308,6 +326,8 @@ static int gnu_main(struct invocation *in, const char **words, size_t n)
 	set_log_level(CST_LOG_WARNING);
 	if (n > 0 && strcmp(words[0], "__complete") == 0)
 		return print_completions(words + 1, n - 1);
+	if (n > 0 && strcmp(words[0], "__complete_operand") == 0)
+		return complete_operand(in, words + 1, n - 1);
 	size_t verb = 0;
 	int code = gnu_parse_front(in, words, n, &verb);
 	if (code < 0)

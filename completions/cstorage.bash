@@ -16,7 +16,18 @@ _cstorage() {
 		return
 		;;
 	esac
-	candidates=$(cstorage __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null | cut -f 1)
-	mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$current")
-}
+	# A name may hold colons, at which bash breaks words.
+	local words=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
+	if declare -F _get_comp_words_by_ref >/dev/null; then
+		local cword
+		_get_comp_words_by_ref -n : -c current -w words -i cword
+		words=("${words[@]:1:cword-1}")
+	fi
+	candidates=$(
+		cstorage __complete "${words[@]}"
+		case $current in -*) ;; *) cstorage __complete_operand "${words[@]}" ;; esac
+	)
+	mapfile -t COMPREPLY < <(compgen -W "$(cut -f 1 <<<"$candidates")" -- "$current")
+	! declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions "$current"
+} 2>/dev/null
 complete -o default -F _cstorage cstorage

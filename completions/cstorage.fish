@@ -3,6 +3,7 @@
 function __cstorage_candidates
     set -l words (commandline -opc)
     cstorage __complete $words[2..-1] 2>/dev/null
+    cstorage __complete_operand $words[2..-1] 2>/dev/null
 end
 complete -c cstorage -f -a '(__cstorage_candidates)'
 complete -c cstorage -s f -l file -r -F -d 'File to read or write'
