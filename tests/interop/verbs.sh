@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every verb with its options and operands, right and wrong, by both commands on the same store: they print the same, exit
+# the same and leave the same (verbs.py). By itself a part of the table on vfs; with ROUNDS=n the whole table on every
+# driver and n lines made at random (SEED=n: those of an earlier run).
+. "$(dirname "$0")/lib.sh"
+lacking=$(lacks_root)
+[ -n "$lacking" ] || lacking=$(lacks_command python3 bash)
+[ -n "$lacking" ] || lacking=$(lacks_go)
+if [ -z "$lacking" ]; then
+	# Older ones have other verbs, options and messages: tests/cli/README.md.
+	new_store version vfs
+	version=$(go version 2>&1 | sed -n 's/^Version: //p')
+	[ "$(printf '%s\n' 1.64 "${version:-0}" | sort -V | head -n 1)" = 1.64 ] ||
+		lacking="no containers-storage of 1.64 or later, this is ${version:-an older one}"
+fi
+if [ -n "$lacking" ]; then
+	skip "both commands, every verb" "$lacking"
+	finish
+fi
+verbs() { "$TOP/tests/interop/verbs.py" "$@" "$WORK/verbs" "$OURS" "$GO"; }
+if [ -z "${ROUNDS-}" ]; then
+	counted "verbs on vfs" verbs -d vfs
+	finish
+fi
+for driver in $(drivers); do
+	counted "all verbs on $driver" verbs -d "$driver" -a
+	counted "$ROUNDS lines at random on $driver" verbs -d "$driver" -r "$ROUNDS" ${SEED:+-s "$SEED"}
+done
+finish
