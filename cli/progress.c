@@ -179,7 +179,7 @@ static int on_progress(const cst_progress_state *state, void *userdata)
 	int64_t time = now();
 	if (!progress->shown || time - progress->last_shown >= SHOW_EVERY)
 		show(progress, time);
-	return 0;
+	return interrupted_by() != 0; /* it may have waited in there */
 }
 
 static const char *const forms[] = {"none", "auto", "json"};
