@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One gzip member in front of a sink, compressed on all processors: the bytes that containers-storage writes
- * (deflate.h). The stream is cut into pieces; each is compressed by whichever thread is free, and they leave in order, from the thread
- * that calls. Threads are started with the second piece only. At most so many pieces are held that each thread has one
- * to work on and one to go on with.
+ * One gzip member in front of a sink, compressed on all processors: the bytes that
+ * containers-storage writes (deflate.h). The stream is cut into pieces; each is compressed by
+ * whichever thread is free, and they leave in order, from the thread that calls. Threads are
+ * started with the second piece only. At most two pieces for each thread and the one being filled
+ * are held.
  */
 #ifndef CST_ARCHIVE_GZIP_PARALLEL_H
 #define CST_ARCHIVE_GZIP_PARALLEL_H
@@ -12,8 +13,8 @@
 #include <cstorage/types.h>
 
 struct gzip_parallel;
-/* Writes the header. The sink is copied; its userdata must live as long as the writer. `threads` 0: as many as there are
- * processors. */
+/* Writes the header. The sink is copied; its userdata must live as long as the writer. `threads` 0:
+ * as many as there are processors. */
 int gzip_parallel_new(unsigned threads, const cst_sink *sink, struct gzip_parallel **ret,
                       cst_error **error);
 int gzip_parallel_write(struct gzip_parallel *w, const void *data, size_t n, cst_error **error);
