@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 if [ -z "$GO" ]; then
-	skip "stores" "no containers-storage" 5
+	skip "stores" "no containers-storage" 7
 	finish
 fi
 
@@ -56,6 +56,20 @@ else
 	skip "private directories of a split store" "containers-storage knows no split stores" 2
 fi
 
+# ---- a transient store after a reboot ----
+
+new_store transient vfs
+ours --transient-store create-layer -i L1 >/dev/null
+ours --transient-store create-image -i I1 L1 >/dev/null
+ours --transient-store create-container -i C1 I1 >/dev/null
+R=$WORK/transient/run-after
+said=$(ours --transient-store layers 2>&1; ours --transient-store containers 2>&1)
+if [[ $said == L1* && $said != *C1* ]]; then
+	pass "containers are gone after a reboot, layers are not"
+else
+	fail "containers are gone after a reboot, layers are not" "$said"
+fi
+
 # ---- ids that another process is choosing ----
 
 new_store ids vfs
@@ -68,8 +82,7 @@ choosing() { # holds the lock, as one that looks for free ids, until its input e
 }
 coproc choosing
 read -r _ <&"${COPROC[0]}"
-ours create-container -i plain I1 >/dev/null && pass "a container without maps does not wait for it" ||
-	fail "a container without maps does not wait for it"
+case_ "a container without maps does not wait for it" ours create-container -i plain I1
 ours create-container -i mapped --uidmap 0:100000:65536 --gidmap 0:100000:65536 I1 >/dev/null &
 maker=$!
 until waits || ! kill -0 "$maker" 2>/dev/null; do sleep 0.05; done
