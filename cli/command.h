@@ -30,6 +30,7 @@ enum option_id {
 	OPT_STORAGE_OPT,
 	OPT_DEBUG,
 	OPT_UNSHARE,
+	OPT_READ_ONLY_STORE,
 	OPT_HELP,
 	OPT_VERSION,
 	/* of verbs */

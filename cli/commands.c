@@ -56,6 +56,9 @@ const size_t n_global_options = COUNT(global_options);
 const struct option help_option = FLAG(OPT_HELP, "Print usage", "--help");
 
 const struct option gnu_options[] = {
+        FLAG(OPT_READ_ONLY_STORE,
+             "Only read the store, as is done by itself where it cannot be written",
+             "--read-only-store"),
         FLAG(OPT_HELP, "Print help and exit", "--help", "-h"),
         FLAG(OPT_VERSION, "Print the version and exit", "--version"),
 };

@@ -67,6 +67,13 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 	case CST_EINVALID_MAPPINGS:
 	case CST_ENO_AVAILABLE_IDS: return "/etc/subuid and /etc/subgid say which ids there are";
 	case CST_EINCOMPLETE_OPTIONS: return "-g and -R say where the store is, or storage.conf(5)";
+	case CST_ESTORE_READ_ONLY:
+		if (is_on(in, OPT_READ_ONLY_STORE))
+			return "without --read-only-store it can be changed";
+		return in->store_options.read_only
+		               ? "the graph root cannot be written by this user, so "
+		                 "the store is only read"
+		               : NULL;
 	case CST_EBUSY: return "'cstorage locks' shows who holds the lock";
 	case CST_ESYS: return of_errno(cst_error_errno(error));
 	default: return NULL;

@@ -20,16 +20,37 @@ static void remember_values(const struct option_set *set, struct option_value *c
 	memcpy(copy, set->values, sizeof(set->values));
 }
 
+/* On stdout as upstream, unless a program is reading JSON there. */
+static int cannot_open(struct invocation *in, const cst_error *error)
+{
+	bool to_stdout = in->personality == GO_STYLE && !is_on(in, OPT_JSON);
+	fprintf(to_stdout ? stdout : stderr, "%s%s%s\n",
+	        in->personality == GNU_STYLE ? "cstorage: " : "",
+	        "error initializing: ", cst_error_message(error));
+	hint(in, error);
+	return 1;
+}
+
+/* Root may ask for a namespace; anybody else needs one, but where it is not root already, or for
+ * what is only read. */
+static bool wants_namespace(const struct invocation *in)
+{
+	const struct option_value *unshare_option = value_of(in, OPT_UNSHARE);
+	bool wanted = unshare_option->given ? unshare_option->on
+	                                    : geteuid() != 0 && !in->store_options.read_only;
+	return wanted && !(geteuid() == 0 && is_rootless());
+}
+
 /* Opens the store and runs the verb: the part that both personalities share. */
 static int run_command(struct invocation *in, const struct option_value *before)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	bool wants_store = in->personality == GO_STYLE || !(in->command->flags & COMMAND_NO_STORE);
-	/* Root may ask for a namespace; anybody else needs one, but where it is not root already.
-	 */
-	const struct option_value *unshare_option = value_of(in, OPT_UNSHARE);
-	bool wanted = unshare_option->given ? unshare_option->on : geteuid() != 0;
-	if (wants_store && wanted && !(geteuid() == 0 && is_rootless())) {
+	/* Whether a user needs a namespace depends on the store. */
+	bool ask_first = wants_store && in->personality == GNU_STYLE && geteuid() != 0;
+	if (ask_first && prepare_store_options(in, before, &error) < 0)
+		return cannot_open(in, error);
+	if (wants_store && wants_namespace(in)) {
 		int code = enter_user_namespace(in);
 		if (code)
 			return code;
@@ -38,20 +59,10 @@ static int run_command(struct invocation *in, const struct option_value *before)
 	 * come from. */
 	bool debug = is_on(in, OPT_DEBUG) && in->personality == GNU_STYLE;
 	set_log_level(debug ? CST_LOG_DEBUG : CST_LOG_ERROR);
-	if (wants_store) {
-		int result = prepare_store_options(in, before, &error);
-		if (result == 0)
-			result = cst_store_open(&in->store_options, &in->store, &error);
-		if (result < 0) {
-			/* On stdout as upstream, unless a program is reading JSON there. */
-			bool to_stdout = in->personality == GO_STYLE && !is_on(in, OPT_JSON);
-			fprintf(to_stdout ? stdout : stderr, "%s%s%s\n",
-			        in->personality == GNU_STYLE ? "cstorage: " : "",
-			        "error initializing: ", cst_error_message(error));
-			hint(in, error);
-			return 1;
-		}
-	}
+	if (wants_store && !ask_first && prepare_store_options(in, before, &error) < 0)
+		return cannot_open(in, error);
+	if (wants_store && cst_store_open(&in->store_options, &in->store, &error) < 0)
+		return cannot_open(in, error);
 	return in->command->run(in);
 }
 

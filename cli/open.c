@@ -2,6 +2,7 @@
 /* Which store to open: the options, the configuration, and what each of them decides
  * (docs/format/config.md, "CLI"). */
 #include "command.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,16 @@ static void log_store_options(const struct invocation *in, bool configured)
 			debug_line("Read config file \"%s\"", files[i]);
 	if (as_given && options->driver && options->driver[0])
 		debug_line("[graphdriver] trying provided driver \"%s\"", options->driver);
+	if (options->read_only)
+		debug_line("The store is only read");
+}
+
+/* It is there but cannot be written: on a medium for reading, or another user's. */
+static bool only_readable(const char *root)
+{
+	return faccessat(AT_FDCWD, root, R_OK | X_OK, AT_EACCESS) == 0 &&
+	       faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) < 0 &&
+	       (errno == EROFS || errno == EACCES);
 }
 
 /* In containers-storage `before` holds the options in front of the verb, and the current values
@@ -147,6 +158,9 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		in->store_options.driver_options = values[OPT_STORAGE_OPT].items;
 		in->store_options.n_driver_options = values[OPT_STORAGE_OPT].n_items;
 	}
+	if (in->personality == GNU_STYLE)
+		in->store_options.read_only =
+		        is_on(in, OPT_READ_ONLY_STORE) || only_readable(in->graph_root);
 	if (is_on(in, OPT_DEBUG)) {
 		/* The library's own debug lines are not those of containers-storage. */
 		set_log_level(in->personality == GO_STYLE ? CST_LOG_WARNING : CST_LOG_DEBUG);

@@ -42,7 +42,7 @@ CST_PUBLIC size_t cst_layer_gid_map(const cst_layer *layer, const cst_idmap **ma
 CST_PUBLIC size_t cst_layer_uids(const cst_layer *layer, const uint32_t **uids); /* in the tar, sorted */
 CST_PUBLIC size_t cst_layer_gids(const cst_layer *layer, const uint32_t **gids);
 CST_PUBLIC size_t cst_layer_data_names(const cst_layer *layer, const char *const **names);
-CST_PUBLIC bool cst_layer_read_only(const cst_layer *layer);            /* lives in a read-only store */
+CST_PUBLIC bool cst_layer_read_only(const cst_layer *layer);            /* lives in an additional image store */
 CST_PUBLIC void cst_layer_free(cst_layer *layer);
 
 /* ---- images ---- */

@@ -44,7 +44,9 @@ typedef struct cst_store_options {
 	size_t n_pull_options;
 	bool has_pull_options;             /* the configuration had a pull_options table */
 	bool disable_volatile, transient_store;
-	bool read_only; /* never write: no file is created, only shared locks, no write permission needed */
+	/* Never write: nothing is made, only shared locks, no write permission needed. The graph root must be there; lock files
+	 * need not. The run root is left alone (but in a transient store, which has records in it): nothing counts as mounted. */
+	bool read_only;
 } cst_store_options;
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 

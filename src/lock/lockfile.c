@@ -46,8 +46,9 @@ static int lockfile_open(const struct lockfile *lock, int *ret_fd, cst_error **e
 			fd = sys_openat(AT_FDCWD, lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		}
 	}
+	/* Go's words, which scripts know. */
 	if (fd < 0 && !(lock->read_only && errno == ENOENT))
-		return error_sys(error, errno, "open %s", lock->path);
+		return error_sys(error, errno, "open %s: open %s", lock->path, lock->path);
 	*ret_fd = fd;
 	return 0;
 }

@@ -71,6 +71,13 @@ static int make_root(const char *path, cst_error **error)
 	                                 error); /* an unreadable parent is not ours to sync */
 }
 
+/* What is only read has to be there. */
+static int need_root(const char *path, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	return fs_open_dir(path, &fd, error);
+}
+
 static int open_graph_locks(cst_store *store, cst_error **error)
 {
 	_cleanup_free_ char *graph = path_join(store->graph_root, "storage.lock");
@@ -212,9 +219,16 @@ static int open_images(cst_store *store, cst_error **error)
 		r = open_lock(images->dir, "images.lock", store->read_only, &images->set.lock,
 		              error);
 	if (r == 0)
-		r = image_table_new(images->dir, store->read_only, &images->table, error);
+		r = image_table_new(images->dir, false, &images->table, error);
 	images->set.table = images->table;
 	return r;
+}
+
+/* What may only be read tells nothing of this boot: its run directory is left alone, whoever it
+ * belongs to. A transient store keeps records there. */
+static bool needs_run_directory(const cst_store *store)
+{
+	return !store->read_only || store->transient;
 }
 
 static int open_containers(cst_store *store, cst_error **error)
@@ -226,7 +240,7 @@ static int open_containers(cst_store *store, cst_error **error)
 	if (!containers->dir || !containers->run_dir)
 		return error_oom(error);
 	int r = open_metadata_dir(store, containers->dir, &containers->fd, &made, error);
-	if (r == 0)
+	if (r == 0 && needs_run_directory(store))
 		r = open_metadata_dir(store, containers->run_dir, &containers->run_fd, &run_made,
 		                      error);
 	if (r == 0)
@@ -236,8 +250,7 @@ static int open_containers(cst_store *store, cst_error **error)
 		r = open_lock(home, "containers.lock", store->read_only, &containers->set.lock,
 		              error);
 	if (r == 0)
-		r = container_table_new(containers->dir, home, store->read_only, &containers->table,
-		                        error);
+		r = container_table_new(containers->dir, home, false, &containers->table, error);
 	containers->set.table = containers->table;
 	return r;
 }
@@ -274,7 +287,7 @@ static int open_layers(cst_store *store, cst_error **error)
 	if (!layers->dir || !layers->run_dir || !layers->tmp_dir)
 		return error_oom(error);
 	int r = open_metadata_dir(store, layers->dir, &layers->fd, &made, error);
-	if (r == 0)
+	if (r == 0 && needs_run_directory(store))
 		r = open_metadata_dir(store, layers->run_dir, &run_fd, &run_made, error);
 	if (r == 0)
 		r = sync_root_if(made, store->graph_root, error);
@@ -283,9 +296,9 @@ static int open_layers(cst_store *store, cst_error **error)
 		              error);
 	if (r == 0 && !isempty(store->image_store))
 		r = open_image_store_layers(store, error);
-	if (r == 0)
-		r = open_lock(layers->run_dir, "mountpoints.lock", store->read_only,
-		              &layers->mounts_lock, error);
+	if (r == 0 && !store->read_only)
+		r = open_lock(layers->run_dir, "mountpoints.lock", false, &layers->mounts_lock,
+		              error);
 	if (r == 0 && !store->read_only)
 		r = tempdir_recover(layers->tmp_dir, TEMPDIR_PAIR, error);
 	if (r < 0)
@@ -295,7 +308,6 @@ static int open_layers(cst_store *store, cst_error **error)
 	        .image_dir = layers->image_dir,
 	        .volatile_dir = store->transient ? layers->run_dir : layers->dir,
 	        .run_dir = layers->run_dir,
-	        .read_only = store->read_only,
 	};
 	r = layer_table_new(&paths, &layers->table, error);
 	layers->set.table = layers->table;
@@ -358,8 +370,9 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 		r = default_roots(options, store, error);
 	if (r == 0 && !store->read_only)
 		r = make_root(store->run_root, error);
-	if (r == 0 && !store->read_only)
-		r = make_root(store->graph_root, error);
+	if (r == 0)
+		r = store->read_only ? need_root(store->graph_root, error)
+		                     : make_root(store->graph_root, error);
 	if (r == 0)
 		r = open_graph_locks(store, error);
 	if (r == 0)

@@ -97,7 +97,7 @@ static int make_userdata(const cst_store *store, int dirfd, const char *dir, con
 		return error_oom(error);
 	int r = 0;
 	if (store->read_only && !fs_exists(AT_FDCWD, path))
-		return error_code(error, CST_ESTORE_READ_ONLY);
+		return error_wrap_code(error, CST_ESTORE_READ_ONLY, "making %s", path);
 	if (!store->read_only)
 		r = make_durably(dirfd, ".", id, dir, error);
 	if (r == 0 && !store->read_only)
@@ -159,33 +159,37 @@ int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_e
 	return image_userdata(store, store->run_root, id, path, error);
 }
 
-static int add_directory(const char *path, int64_t *sum, cst_error **error)
+typedef int (*directory_function)(cst_store *store, const char *id, char **path, cst_error **error);
+
+static int add_directory(cst_store *store, directory_function directory_of, const char *id,
+                         int64_t *sum, cst_error **error)
 {
+	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
+	_cleanup_error_ cst_error *problem = NULL;
 	int64_t bytes = 0, inodes = 0;
-	int r = fs_open_dir(path, &fd, error);
+	int r = directory_of(store, id, &path, &problem);
+	if (r == CST_ESTORE_READ_ONLY) /* never made: nothing in it */
+		return 0;
 	if (r == 0)
-		r = usage_tree(fd, &bytes, &inodes, error);
+		r = fs_open_dir(path, &fd, &problem);
+	if (r == 0)
+		r = usage_tree(fd, &bytes, &inodes, &problem);
 	*sum += bytes;
-	return r;
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 
 int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
 {
 	_cleanup_(cst_container_freep) cst_container *container = NULL;
-	_cleanup_free_ char *dir = NULL, *run_dir = NULL;
 	int64_t sum = 0;
 	int r = cst_store_container(store, id, &container, error);
 	if (r == 0)
 		r = cst_layer_diff_size(store, NULL, container->layer, &sum, error);
 	if (r == 0)
-		r = cst_container_directory(store, container->id, &dir, error);
+		r = add_directory(store, cst_container_directory, container->id, &sum, error);
 	if (r == 0)
-		r = cst_container_run_directory(store, container->id, &run_dir, error);
-	if (r == 0)
-		r = add_directory(dir, &sum, error);
-	if (r == 0)
-		r = add_directory(run_dir, &sum, error);
+		r = add_directory(store, cst_container_run_directory, container->id, &sum, error);
 	if (r < 0)
 		return r;
 	*size = sum + data_size(&container->data);

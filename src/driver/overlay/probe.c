@@ -601,7 +601,7 @@ int overlay_check_native(struct overlay *o, cst_error **error)
 	bool program = false;
 	int r;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 && !o->read_only)
 		return error_wrap_code(error, CST_EBACKINGFS,
 		                       "native overlay not supported and fuse-overlayfs not found");
 	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
@@ -617,6 +617,8 @@ int overlay_check_native(struct overlay *o, cst_error **error)
 
 int overlay_check_backing(const struct overlay *o, cst_error **error)
 {
+	if (o->read_only) /* what is never mounted can be read from any file system */
+		return 0;
 	if (o->magic == BACKING_AUFS || o->magic == BACKING_OVERLAY || o->magic == BACKING_ECRYPTFS)
 		return error_wrap_code(
 		        error, CST_EBACKINGFS,
