@@ -186,6 +186,8 @@ int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_erro
 	int r = cst_store_container(store, id, &container, error);
 	if (r == 0)
 		r = cst_layer_diff_size(store, NULL, container->layer, &sum, error);
+	if (r == CST_ELAYER_UNKNOWN)
+		r = error_prefix(error, r, "locating layer with ID \"%s\"", container->layer);
 	if (r == 0)
 		r = add_directory(store, cst_container_directory, container->id, &sum, error);
 	if (r == 0)

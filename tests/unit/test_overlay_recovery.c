@@ -91,9 +91,9 @@ static void test_disagreement(void **state)
 	error_freep(&error);
 	error = NULL;
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ESYS);
-	_cleanup_free_ char *text =
-	        str_printf("can't stat (or find?) lower layer \"%s\": no such file or directory",
-	                   in_home(&f, "A/diff"));
+	_cleanup_free_ char *text = str_printf(
+	        "can't stat (or find?) lower layer \"%s\": stat %s: no such file or directory",
+	        in_home(&f, "A/diff"), in_home(&f, "A/diff"));
 	assert_string_equal(cst_error_message(error), text);
 }
 

@@ -378,8 +378,10 @@ static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs,
 	int r;
 
 	if (home < 0)
-		return error_sys(error, ENOENT, "can't stat (or find?) lower layer \"%s/%s/diff\"",
-		                 o->base.home, id);
+		return error_sys(
+		        error, ENOENT,
+		        "can't stat (or find?) lower layer \"%s/%s/diff\": stat %s/%s/diff",
+		        o->base.home, id, o->base.home, id);
 	r = overlay_layer_link(o, dirs, (size_t)home, id, link, error);
 	if (r == 0)
 		strbuf_addf(links, "%s" OVERLAY_LINK_DIR "/%s", links->len ? ":" : "", link);
@@ -520,8 +522,9 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 
 		if (at < 0)
 			return error_sys(error, ENOENT,
-			                 "can't stat (or find?) lower layer \"%s/%s/diff\"",
-			                 o->base.home, parent);
+			                 "can't stat (or find?) lower layer \"%s/%s/diff\": stat "
+			                 "%s/%s/diff",
+			                 o->base.home, parent, o->base.home, parent);
 		r = add_generations(dirs, (size_t)at, parent, true, &lowers, error);
 	}
 	if (r < 0)

@@ -130,7 +130,8 @@ static int lower_error(const struct overlay *o, const struct overlay_mount *m, s
 		                 "not supported yet "
 		                 "by this build",
 		                 strempty(path));
-	return error_sys(error, errnum, "can't stat (or find?) lower layer \"%s\"", strempty(path));
+	return error_sys(error, errnum, "can't stat (or find?) lower layer \"%s\": stat %s",
+	                 strempty(path), strempty(path));
 }
 
 static int set_directory(int fs_fd, const char *key, int fd, enum overlay_mount_interface interface)
