@@ -64,6 +64,22 @@ for medium in bind squashfs erofs; do
 	fi
 	row $medium "$both" "an image store on $medium without lock files"
 	expect ours <<'X'
+B
+	name: im
+	data: item
+A
+data
+C
+	box
+one
+box mountpoint unmounted
+Add "/two"
+two
+im: identifier is not an image
+rc 1
+A: identifier is not a layer
+rc 1
+A
 X
 	# containers-storage finds no image there.
 done
@@ -146,7 +162,7 @@ C
 emptied:
 D
 ID
-can't stat (or find?) lower layer "W/root/DRV/A/diff": no such file or directory while mounting
+can't stat (or find?) lower layer "W/root/DRV/A/diff": stat W/root/DRV/A/diff: no such file or directory while mounting
 
 rc
 	other

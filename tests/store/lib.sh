@@ -43,7 +43,8 @@ write_records() { # KIND TEXT
 # Places, long IDs, times and the driver's name, which differ from run to run.
 tidy() {
 	sed -E "s|$WORK/row[a-z0-9._-]*/|W/|g; s/\\b$DRIVER\\b/DRV/g; $short_ids"'s/"created":"202[0-9T:.-]*Z"/"created":NOW/g
-		s/temp-dir-[0-9]+/temp-dir-N/g'
+		s/temp-dir-[0-9]+/temp-dir-N/g
+		$a\'
 }
 number='' about='' row_drivers=''
 row() { number=$1 row_drivers=$2 about=$3; }

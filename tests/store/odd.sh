@@ -182,11 +182,6 @@ A
 D
 X
 
-rc 1
-A
-D
-X
-
 row_no_image() {
 	make_container
 	write_records images '[]'

@@ -560,7 +560,7 @@ expect ours <<'X'
 X
 
 row_22() {
-	local i who
+	local i who said me
 	quiet create-layer
 	quiet create-image ""
 	python3 - "$(records layers)" "$(records images)" <<-'P' &
@@ -572,10 +572,10 @@ row_22() {
 	P
 	for who in "$OURS" "$CS"; do
 		for i in 1 2 3 4 5 6; do
-			CS=$who
-			quiet create-layer -n "layer-$BASHPID-$i" && quiet create-image -n "image-$BASHPID-$i" "layer-$BASHPID-$i" &&
-				quiet delete-image "image-$BASHPID-$i" && quiet create-container -n "box-$BASHPID-$i" "" &&
-				quiet delete-container "box-$BASHPID-$i" || echo "round $i failed"
+			CS=$who me=$BASHPID-$i
+			said=$(cs create-layer -n "layer-$me" 2>&1 && cs create-image -n "image-$me" "layer-$me" 2>&1 &&
+				cs delete-image "image-$me" 2>&1 && cs create-container -n "box-$me" "" 2>&1 &&
+				cs delete-container "box-$me" 2>&1) || echo "round $i: ${said##*$'\n'}"
 		done &
 	done
 	wait -n
