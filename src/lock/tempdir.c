@@ -14,10 +14,11 @@
 #define PAIR_LOCK    "lock-"
 #define STAGING_LOCK "staging.lock"
 #define MAX_ATTEMPTS 1000
-/* A staging directory of ours starts with a zero, which none of the Go tools' numbers does: without
- * a lock file it is a dead one. Theirs may be a moment old, its lock file still to come. */
+/* A number of ours starts with a zero, which none of the Go tools' does: what is half made and not
+ * locked is dead. Theirs may be a moment old: a staging directory before its lock file is made, a
+ * lock file before it is locked. */
 #define OURS        "0"
-#define FOREIGN_AGE 60 /* seconds after which a foreign one without a lock file counts as dead */
+#define FOREIGN_AGE 60 /* seconds after which a foreign one that is half made counts as dead */
 
 static bool lock_whole_file(int fd)
 {
@@ -104,8 +105,7 @@ static int tempdir_make(struct tempdir *d, cst_error **error)
 		int r = random_bytes(&random, sizeof(random), error);
 		if (r < 0)
 			return r;
-		_cleanup_free_ char *number =
-		        str_printf(d->layout == TEMPDIR_PAIR ? "%u" : OURS "%u", random);
+		_cleanup_free_ char *number = str_printf(OURS "%u", random);
 		if (!number)
 			return error_oom(error);
 		r = d->layout == TEMPDIR_PAIR ? make_pair(d, number, error)
@@ -209,12 +209,21 @@ static void remove_leftover(int root_fd, const char *name, const char *lock_name
 		log_warning("cleaning up %s/%s: %s", shown, name, cst_error_message(problem));
 }
 
+static bool is_young(const struct stat *st)
+{
+	return time(NULL) - st->st_ctime < FOREIGN_AGE;
+}
+
 static int recover_pair(int root_fd, const char *number, const char *shown, cst_error **error)
 {
 	_cleanup_free_ char *name = str_printf(PAIR_DIR "%s", number),
 	                    *lock_name = str_printf(PAIR_LOCK "%s", number);
 	if (!name || !lock_name)
 		return error_oom(error);
+	struct stat st;
+	if (!has_prefix(number, OURS) && !fs_exists(root_fd, name) &&
+	    fstatat(root_fd, lock_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_young(&st))
+		return 0;
 	_cleanup_close_ int fd =
 	        sys_openat(root_fd, lock_name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -233,7 +242,7 @@ static void recover_staging(int root_fd, const char *name, const char *shown)
 		return; /* gone, or not ours */
 	struct stat st;
 	if (!fs_exists(dir, STAGING_LOCK) && !has_prefix(name, OURS) &&
-	    (fstat(dir, &st) < 0 || time(NULL) - st.st_ctime < FOREIGN_AGE))
+	    (fstat(dir, &st) < 0 || is_young(&st)))
 		return;
 	/* Made if it is not there: its maker, about to make it exclusively, then goes for another
 	 * name. Without holding it nothing may be removed. */

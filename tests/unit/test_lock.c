@@ -135,14 +135,26 @@ static void check_tempdir(enum tempdir_layout layout)
 	_cleanup_free_ char *inner = path_join(dead, "file");
 	assert_int_equal(fs_write_file(t.fd, inner, "x", 1, 0600, NULL, NULL), 0);
 	assert_int_equal(mkdirat(t.fd, "tmp/other", 0700), 0);
+	/* One of ours that came no further, and one of a Go tool that is about to be locked. */
+	const char *half = layout == TEMPDIR_PAIR ? "tmp/lock-08" : "tmp/08";
+	const char *fresh = layout == TEMPDIR_PAIR ? "tmp/lock-9" : "tmp/9";
+	for (int i = 0; i < 2; i++) {
+		const char *path = i ? fresh : half;
+		if (layout == TEMPDIR_PAIR)
+			assert_int_equal(fs_write_file(t.fd, path, "", 0, 0600, NULL, NULL), 0);
+		else
+			assert_int_equal(mkdirat(t.fd, path, 0700), 0);
+	}
 	assert_int_equal(tempdir_recover(root, layout, NULL), 0);
+	assert_false(fs_exists(t.fd, half));
+	assert_true(fs_exists(t.fd, fresh));
 	assert_false(fs_exists(t.fd, dead));
 	assert_true(fs_exists(t.fd, "tmp/other"));
 	assert_true(fs_exists(live->fd, "0-item")); /* held: left alone */
 	tempdir_free(live);
 	_cleanup_strv_ struct strv names = {0};
 	assert_int_equal(fs_list_dir(t.fd, "tmp", &names, NULL, NULL), 0);
-	assert_int_equal(names.len, 1);
+	assert_int_equal(names.len, 2); /* "other" and the fresh one */
 }
 
 static void test_tempdir_pair(void **state)
