@@ -205,7 +205,11 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 	};
 	const struct driver_ops *ops = store->driver->ops;
 	int r = ops->stage(store->driver, &stage, &layer->staged, error);
-	if (r == 0 && diff) {
+	if (r < 0)
+		return error_prefix(error, r, "creating %s layer with ID \"%s\"",
+		                    options->writable ? "read-write" : "read-only",
+		                    layer->record.id);
+	if (diff) {
 		r = metadata_stage(store, &layer->metadata, error);
 		if (r == 0)
 			r = layer_unpack(store, &stage, ops->staged_fd(layer->staged), stage.maps,

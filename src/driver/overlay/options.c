@@ -12,7 +12,7 @@
 struct parser { /* what is checked only when all options are known */
 	struct overlay_options *options;
 	const char *graph_root;
-	bool quota, force_mask, composefs, layer_store;
+	bool quota, composefs, layer_store;
 	char *mount_program;
 };
 
@@ -235,12 +235,14 @@ static int option_inodes(struct parser *p, const char *value, cst_error **error)
 
 static int option_force_mask(struct parser *p, const char *value, cst_error **error)
 {
-	uint64_t mask;
+	uint64_t mask = streq(value, "shared") ? 0755 : 0700;
+	int r = 0;
 
-	p->force_mask = true;
-	if (streq(value, "shared") || streq(value, "private"))
-		return 0;
-	return parse_number("ParseInt", value, 8, UINT32_MAX, &mask, error);
+	if (!streq(value, "shared") && !streq(value, "private"))
+		r = parse_number("ParseInt", value, 8, UINT32_MAX, &mask, error);
+	if (r == 0)
+		p->options->force_mask = (int)(mask & 07777);
+	return r;
 }
 
 static int option_sync(struct parser *p, const char *value, cst_error **error)
@@ -320,8 +322,6 @@ static int check_supported(const struct parser *p, cst_error **error)
 		return not_yet("additionallayerstore", error);
 	if (p->composefs)
 		return not_yet("use_composefs", error);
-	if (p->force_mask)
-		return not_yet("force_mask", error);
 	if (!p->quota)
 		return 0;
 	r = backing_magic(p->graph_root, &magic, error);
@@ -339,7 +339,7 @@ static int check_supported(const struct parser *p, cst_error **error)
 int overlay_options_parse(const struct driver_config *config, const char *name,
                           struct overlay_options *ret, cst_error **error)
 {
-	_cleanup_(overlay_options_free) struct overlay_options options = {0};
+	_cleanup_(overlay_options_free) struct overlay_options options = {.force_mask = -1};
 	struct parser parser = {.options = &options, .graph_root = config->graph_root};
 	int r = 0;
 

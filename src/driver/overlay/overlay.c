@@ -307,7 +307,7 @@ static void unpack_options(struct driver *d, const struct driver_stage_options *
 	ret->maps = options->maps;
 	ret->userns = o->rootless;
 	ret->ignore_chown_errors = o->options.ignore_chown_errors;
-	ret->force_mask = -1;
+	ret->force_mask = o->options.force_mask;
 	ret->sync = o->base.sync_content;
 }
 

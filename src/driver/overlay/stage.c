@@ -243,6 +243,10 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	int r;
 
 	r = check_storage_options(options, error);
+	if (r == 0 && options->writable && o->options.force_mask >= 0)
+		r = error_set(error, CST_ENOTSUP,
+		              "overlay: force_mask option for writeable layers is only supported "
+		              "with a mount_program");
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
