@@ -41,6 +41,22 @@ static bool wants_namespace(const struct invocation *in)
 	return wanted && !(geteuid() == 0 && is_rootless());
 }
 
+/* containers-storage loads images and containers with the store, whatever the verb: damaged records
+ * are an error of opening it. */
+static int open_store(struct invocation *in, cst_error **error)
+{
+	cst_image_list *images = NULL;
+	cst_container_list *containers = NULL;
+	int r = cst_store_open(&in->store_options, &in->store, error);
+	if (r == 0 && in->personality == GO_STYLE)
+		r = cst_store_images(in->store, &images, error);
+	if (r == 0 && in->personality == GO_STYLE)
+		r = cst_store_containers(in->store, &containers, error);
+	cst_image_list_free(images);
+	cst_container_list_free(containers);
+	return r;
+}
+
 /* Opens the store and runs the verb: the part that both personalities share. */
 static int run_command(struct invocation *in, const struct option_value *before)
 {
@@ -61,7 +77,7 @@ static int run_command(struct invocation *in, const struct option_value *before)
 	set_log_level(debug ? CST_LOG_DEBUG : CST_LOG_ERROR);
 	if (wants_store && !ask_first && prepare_store_options(in, before, &error) < 0)
 		return cannot_open(in, error);
-	if (wants_store && cst_store_open(&in->store_options, &in->store, &error) < 0)
+	if (wants_store && open_store(in, &error) < 0)
 		return cannot_open(in, error);
 	return in->command->run(in);
 }

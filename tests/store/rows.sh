@@ -125,7 +125,7 @@ row_06() {
 }
 row 06 "$both" "a file cut short is an error and stays as it is"
 expect ours <<'X'
-loading "W/root/DRV-images/images.json": unexpected end of JSON input at byte N
+error initializing: loading "W/root/DRV-images/images.json": unexpected end of JSON input at byte N
 rc 1
 X
 expect 1.64 <<'X'
