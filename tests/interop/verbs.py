@@ -118,12 +118,13 @@ DELIBERATE = [
     (r"\bshutdown\b", "fixed-shutdown-*"),
     (r"\bexists\b.*(-[lic]\b|--layer|--image|--container)", "fixed-exists-kind-text"),
     (r"\bdelete\S*( .*)? (\S+) (.* )?\2( |$)", "fixed-delete-same-twice"),
-    (r"\bdiff\b.*(-c\b|--gzip)", "the same tar, compressed by another program"),
     (r"-j|--json", "fixed-init-error-json", r"error initializing"),
     (r"json; cs (layers -q|images)$", "a broken record file is told of in other words, when it is needed"),
     (r"^-s=|--storage-driver=?\s?nosuch", "no directory is made for a driver that there is not"),
     (r"set-?layer-?data .*src", "a data item is read before its place is looked at"),
-    (r"copy L4:/d new", "a relative target of copy is one of the caller's"),
+    (r"\bcopy\b.* L\d:\S* (new|none|out)\b", "a relative target of copy is one of the caller's"),
+    (r"^(diff|diffsize|diff-size|changes)\b.* L2 (nosuch|I1)$", "fixed-unknown-reference: upstream takes the parent instead"),
+    (r"create-container .*0:1000:10:5:2000:10", "maps that overlap fail before a mapped copy is made, not after"),
     (r"-j=\w+=|-(qj|jq)=", "fixed-sub-group-equals"),
 ]
 
@@ -594,7 +595,7 @@ class Names:
         text = re.sub(r"(?<![0-9a-z:])[0-9a-f]{64}(?![0-9a-f])", self.number, text)
         text = re.sub(r"\b[A-Z0-9]{26}\b", self.number, text)
         if sort:
-            text = "\n".join(sorted(re.split(r"\n|(?<=[}])[],]|[[](?=[{])", text)))
+            text = "\n".join(sorted(re.split(r"\n|(?<=\})[\],]|\[(?=\{)", text)))
         return text
 
 
