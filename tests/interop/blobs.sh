@@ -5,13 +5,7 @@
 lacking=$(lacks_go)
 [ -n "$lacking" ] || lacking=$(lacks_command tar gzip)
 [ -n "$lacking" ] || lacking=$(lacks_root)
-if [ -z "$lacking" ]; then
-	new_store version vfs
-	version=$(go version 2>&1 | sed -n 's/.*Version: //p')
-	# 1.43 and 1.57 are built with an older compressor, which writes longer headers of blocks.
-	[ "$(printf '%s\n' 1.64 "$version" | sort -V | head -n 1)" = 1.64 ] ||
-		lacking="containers-storage 1.64, whose compressor ours equals (here: ${version:-one that does not tell its version})"
-fi
+[ -n "$lacking" ] || lacking=$(lacks_equal_compressor)
 if [ -n "$lacking" ]; then
 	skip "the same compressed layer by both commands" "$lacking" 32
 	finish
