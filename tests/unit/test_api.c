@@ -4,146 +4,16 @@
  * where it can be mounted, overlay. What each error is called (docs/format/store.md, "Error
  * values"), that out-parameters stay as they were on failure, and many threads on one handle.
  */
-#include "tar_build.h"
-#include "test.h"
-#include <cstorage/cstorage.h>
+#include "api_fixture.h"
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
-DEFINE_CLEANUP(cst_store *, cst_store_close)
-DEFINE_CLEANUP(cst_layer *, cst_layer_free)
-DEFINE_CLEANUP(cst_image *, cst_image_free)
-DEFINE_CLEANUP(cst_container *, cst_container_free)
-DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
-DEFINE_CLEANUP(cst_image_list *, cst_image_list_free)
-DEFINE_CLEANUP(cst_container_list *, cst_container_list_free)
+DEFINE_CLEANUP(cst_lock *, cst_lock_free)
 DEFINE_CLEANUP(cst_strings *, cst_strings_free)
 DEFINE_CLEANUP(cst_changes *, cst_changes_free)
-DEFINE_CLEANUP(cst_lock *, cst_lock_free)
 
 #define DIGEST "sha256:2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
-
-/* ---- a store with something in it ---- */
-
-struct api {
-	struct test_dir dir;
-	char root[96], run[96];
-	const char *driver;
-	cst_store *store;
-	struct strbuf tar;
-};
-
-static int open_store(const struct api *api, bool read_only, cst_store **store, cst_error **error)
-{
-	cst_store_options options = CST_STORE_OPTIONS_INIT;
-	options.graph_root = api->root;
-	options.run_root = api->run;
-	options.driver = api->driver;
-	options.read_only = read_only;
-	return cst_store_open(&options, store, error);
-}
-
-static int create_layer(const struct api *api, const char *id, const char *parent, const char *name,
-                        cst_layer **layer)
-{
-	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
-	cst_source source = cst_source_memory(&memory);
-	options.id = id;
-	options.parent = parent;
-	options.names = &name;
-	options.n_names = name ? 1 : 0;
-	return cst_layer_create(api->store, &options, parent ? NULL : &source, layer, NULL);
-}
-
-static int create_image(const struct api *api, const char *id, const char *layer, const char *name)
-{
-	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
-	cst_data_item data = {.key = "config", .data = "{}", .data_size = 2};
-	options.id = id;
-	options.layer = layer;
-	options.names = &name;
-	options.n_names = name ? 1 : 0;
-	options.data = &data;
-	options.n_data = 1;
-	return cst_image_create(api->store, &options, NULL, NULL);
-}
-
-static int create_container(const struct api *api, const char *id, const char *image,
-                            const char *name)
-{
-	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
-	options.id = id;
-	options.image = image;
-	options.layer = "box-layer";
-	options.names = &name;
-	options.n_names = name ? 1 : 0;
-	return cst_container_create(api->store, &options, NULL, NULL);
-}
-
-/* base <- top; image `image` on top; container `box` of it with the layer `box-layer`. */
-static void fill(const struct api *api)
-{
-	assert_int_equal(create_layer(api, "base", NULL, "base-name", NULL), 0);
-	assert_int_equal(create_layer(api, "top", "base", NULL, NULL), 0);
-	assert_int_equal(create_image(api, "image", "top", "image-name"), 0);
-	assert_int_equal(create_container(api, "box", "image", "box-name"), 0);
-}
-
-static int set_up(void **state, const char *driver)
-{
-	struct api *api = calloc(1, sizeof(*api));
-	cst_error *error = NULL;
-	*state = api;
-	api->driver = driver;
-	api->dir = test_dir_make();
-	snprintf(api->root, sizeof(api->root), "%s/root", api->dir.path);
-	snprintf(api->run, sizeof(api->run), "%s/run", api->dir.path);
-	TAR_ADD(&api->tar, .name = "etc/", .type = '5', .mode = 0755, .uid = getuid(),
-	        .gid = getgid());
-	TAR_ADD(&api->tar, .name = "etc/hostname", .data = "box\n", .len = 4, .uid = getuid(),
-	        .gid = getgid());
-	tar_add_end(&api->tar);
-	if (open_store(api, false, &api->store, &error) < 0)
-		print_message("%s: %s\n", driver, cst_error_message(error));
-	cst_error_free(error);
-	return 0;
-}
-
-static int set_up_vfs(void **state)
-{
-	return set_up(state, "vfs");
-}
-
-static int set_up_overlay(void **state)
-{
-	return set_up(state, "overlay");
-}
-
-static int tear_down(void **state)
-{
-	struct api *api = *state;
-	if (api->store)
-		(void)cst_store_shutdown(api->store, true, NULL, NULL);
-	cst_store_close(api->store);
-	strbuf_free(&api->tar);
-	test_dir_remove(&api->dir);
-	free(api);
-	return 0;
-}
-
-/* The store of this test; what cannot be mounted is not tested. */
-static struct api *api_of(void **state)
-{
-	struct api *api = *state;
-	if (!api->store && streq(api->driver, "overlay"))
-		skip_because("no overlay store can be opened here");
-	assert_non_null(api->store);
-	return api;
-}
 
 /* ---- errors ---- */
 
@@ -529,13 +399,38 @@ static void test_snapshot(void **state)
 
 static void test_settings(void **state)
 {
-	cst_store *store = api_of(state)->store;
+	const struct api *api = api_of(state);
+	cst_store *store = api->store;
 	_cleanup_(cst_strings_freep) cst_strings *options = NULL;
 	const cst_idmap *map;
+	assert_string_equal(cst_store_graph_root(store), api->root);
+	assert_string_equal(cst_store_run_root(store), api->run);
+	assert_string_equal(cst_store_image_store(store), "");
+	assert_string_equal(cst_store_driver(store), api->driver);
+	assert_false(cst_store_transient(store));
 	assert_int_equal(cst_store_driver_options(store, &options, NULL), 0);
 	assert_int_equal(cst_strings_size(options), 0);
 	assert_int_equal(cst_store_uid_map(store, &map), 0);
 	assert_int_equal(cst_store_gid_map(store, &map), 0);
+}
+
+static void test_other_settings(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_store_closep) cst_store *store = NULL;
+	_cleanup_free_ char *images = path_join(api->dir.path, "images"),
+	                    *root = path_join(api->dir.path, "root2"),
+	                    *run = path_join(api->dir.path, "run2");
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	options.graph_root = root;
+	options.run_root = run;
+	options.image_store = images;
+	options.driver = api->driver;
+	options.transient_store = true;
+	assert_int_equal(cst_store_open(&options, &store, NULL), 0);
+	assert_string_equal(cst_store_image_store(store), images);
+	assert_true(cst_store_transient(store));
+	assert_int_equal(cst_store_shutdown(store, true, NULL, NULL), 0);
 }
 
 static void test_digest_lock(void **state)
@@ -744,12 +639,6 @@ static void test_threads(void **state)
 
 /* ---- both drivers ---- */
 
-static bool own_mounts(void)
-{
-	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-}
-
 #define EACH(X)                             \
 	X(test_open_errors)                 \
 	X(test_unknown)                     \
@@ -765,12 +654,11 @@ static bool own_mounts(void)
 	X(test_callbacks)                   \
 	X(test_snapshot)                    \
 	X(test_settings)                    \
+	X(test_other_settings)              \
 	X(test_digest_lock)                 \
 	X(test_directory_files)             \
 	X(test_directory_files_stay_inside) \
 	X(test_threads)
-#define ON_VFS(f)     cmocka_unit_test_setup_teardown(f, set_up_vfs, tear_down),
-#define ON_OVERLAY(f) {#f " on overlay", f, set_up_overlay, tear_down, NULL},
 
 int main(void)
 {
