@@ -22,6 +22,11 @@ typedef struct cst_container_list cst_container_list;
 
 enum cst_compression { CST_PLAIN = 0, CST_BZIP2 = 1, CST_GZIP = 2, CST_XZ = 3, CST_ZSTD = 4 };
 
+/* A flag to be remembered with a new record: its value is JSON text. */
+typedef struct cst_flag {
+	const char *key, *json;
+} cst_flag;
+
 /* ---- layers ---- */
 CST_PUBLIC const char *cst_layer_id(const cst_layer *layer);
 CST_PUBLIC size_t cst_layer_names(const cst_layer *layer, const char *const **names); /* returns how many */

@@ -133,6 +133,14 @@ CST_PUBLIC int cst_idmap_subids(const char *owner, bool group, cst_idmap **map, 
 
 /* ---- layers ---- */
 
+/* A data item of a new layer, image or container; `data_size` in bytes. */
+typedef struct cst_data_item {
+	const char *key;
+	const void *data;
+	size_t data_size;
+	const char *digest; /* NULL: computed; not recorded for a layer */
+} cst_data_item;
+
 typedef struct cst_layer_options {
 	size_t size;
 	const char *id;     /* NULL or "": a random one */
@@ -145,16 +153,26 @@ typedef struct cst_layer_options {
 	const cst_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	const char *original_digest;     /* of the compressed stream, trusted if sha256 */
-	int64_t original_size;           /* -1 unknown */
+	int64_t original_size;           /* bytes that it is of, trusted if there is one; -1 unknown */
 	const char *uncompressed_digest; /* trusted if sha256 */
 	bool is_volatile;
 	const cst_progress *progress;
+	/* The new layer starts as a copy of this one: its content, metadata, digests, sizes, compression and ids; not names,
+	 * flags and data items. ID, name or prefix of a layer of this store (CST_ELAYER_UNKNOWN) that nobody writes to, best a
+	 * child of `parent`, which is what the record names all the same; NULL or "": none. A copy by overlay reads its
+	 * template's files: the template must stay, which nothing enforces. */
+	const char *template_layer;
+	const cst_data_item *data;
+	size_t n_data;
+	const cst_flag *flags; /* any but "incomplete" */
+	size_t n_flags;
 } cst_layer_options;
 #define CST_LAYER_OPTIONS_INIT { .size = sizeof(cst_layer_options), .original_size = -1 }
 
-/* A new empty layer (diff NULL), or one filled from a layer tar, plain or compressed. *layer (may be NULL) is the new
- * record. The layer is durable when this returns. Errors: CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN
- * (parent), CST_EPARENT_IS_CONTAINER, CST_EINVAL, CST_EARCHIVE, CST_ECANCELED. Nothing is left on failure. L w, C r. */
+/* A new layer, empty or a copy of its template (diff NULL), or filled from a layer tar, plain or compressed, on top of
+ * that. *layer (may be NULL) is the new record. Layer, data items and record appear together, durable, or not at all. Errors:
+ * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN (parent, template), CST_EPARENT_IS_CONTAINER,
+ * CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item, flag), CST_EARCHIVE, CST_ECANCELED. L w, C r. */
 CST_PUBLIC int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
 				cst_layer **layer, cst_error **error);
 
@@ -209,9 +227,9 @@ CST_PUBLIC int cst_container_parent_owners(cst_store *store, const char *id, uin
 
 /* Layers of the storage driver, with or without a record; sorted. */
 CST_PUBLIC int cst_storage_layers(cst_store *store, cst_strings **ids, cst_error **error);
-/* A layer of the storage driver alone, without a record: `options` counts but for names, digests, sizes and is_volatile,
- * and its parent is the ID of such a layer. *id (may be NULL) is freed with cst_free. Anything that cleans up what has
- * no record may delete it. CST_EDUPLICATE_ID, CST_EINVAL. L w. */
+/* A layer of the storage driver alone, without a record: of `options` the ID, the parent, the maps, mount_label and
+ * writable count, and its parent is the ID of such a layer. *id (may be NULL) is freed with cst_free. Anything that cleans
+ * up what has no record may delete it. CST_EDUPLICATE_ID, CST_EINVAL. L w. */
 CST_PUBLIC int cst_storage_layer_create(cst_store *store, const cst_layer_options *options, char **id,
 					cst_error **error);
 
@@ -266,13 +284,6 @@ CST_PUBLIC int cst_image_unmount(cst_store *store, const char *id, bool force, b
 CST_PUBLIC int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error);
 
 /* ---- images ---- */
-
-typedef struct cst_data_item {
-	const char *key;
-	const void *data;
-	size_t data_size;
-	const char *digest; /* NULL: computed */
-} cst_data_item;
 
 typedef struct cst_image_options {
 	size_t size;

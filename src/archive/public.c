@@ -3,26 +3,12 @@
 #include "archive/compress.h"
 #include "archive/pack.h"
 #include "archive/unpack.h"
+#include "base/types.h"
 #include <cstorage/archive.h>
 #include <errno.h>
 #include <sys/stat.h>
 
 _Static_assert(sizeof(((cst_apply_result *)0)->diff_digest) == DIGEST_TEXT_MAX, "digests fit");
-
-/* The options that a caller knew when it was compiled, over the defaults for those it did not
- * know. */
-static int take_options(void *to, size_t size, const void *given, cst_error **error)
-{
-	size_t theirs;
-	if (!given)
-		return 0;
-	memcpy(&theirs, given, sizeof(theirs));
-	if (theirs < sizeof(theirs))
-		return error_set(error, CST_EINVAL,
-		                 "an options struct was not initialised with its _INIT macro");
-	memcpy(to, given, MIN(size, theirs));
-	return 0;
-}
 
 static int copy_maps(const cst_idmap *uid_map, size_t n_uid_map, const cst_idmap *gid_map,
                      size_t n_gid_map, struct idmaps *maps, cst_error **error)
@@ -77,7 +63,7 @@ int cst_archive_apply(int dirfd, const cst_source *source, const cst_apply_optio
 	_cleanup_(unpack_result_free) struct unpack_result unpacked = {0};
 	_cleanup_pool_ struct pool *pool = NULL;
 	struct unpack_options unpack = {.maps = &maps, .force_mask = -1, .tarsplit_fd = -1};
-	int r = take_options(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, error);
 	if (r == 0)
 		r = check_directory(dirfd, error);
 	if (r == 0)
@@ -122,7 +108,7 @@ static int packing_options(struct packing *packing, const cst_pack_options *give
 {
 	packing->options = (cst_pack_options)CST_PACK_OPTIONS_INIT;
 	const cst_pack_options *options = &packing->options;
-	int r = take_options(&packing->options, sizeof(*options), given, error);
+	int r = options_take(&packing->options, sizeof(*options), given, error);
 	if (r == 0)
 		r = copy_maps(options->uid_map, options->n_uid_map, options->gid_map,
 		              options->n_gid_map, &packing->maps, error);

@@ -140,3 +140,18 @@ void cst_free(void *memory)
 {
 	free(memory);
 }
+
+/* ---- options ---- */
+
+int options_take(void *to, size_t size, const void *given, cst_error **error)
+{
+	size_t theirs;
+	if (!given)
+		return 0;
+	memcpy(&theirs, given, sizeof(theirs));
+	if (theirs < sizeof(theirs))
+		return error_set(error, CST_EINVAL,
+		                 "an options struct was not initialised with its _INIT macro");
+	memcpy(to, given, MIN(size, theirs));
+	return 0;
+}

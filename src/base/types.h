@@ -14,4 +14,8 @@ cst_strings *strings_from_strv(struct strv *v);
 int64_t source_read(const cst_source *source, void *buffer, size_t size, cst_error **error);
 int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **error);
 
+/* Copies the options that a caller knew when it was compiled over the defaults for those it did not know. NULL: only the
+ * defaults. CST_EINVAL: not initialised. */
+int options_take(void *to, size_t size, const void *given, cst_error **error);
+
 #endif

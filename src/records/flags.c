@@ -10,6 +10,11 @@ static const struct raw_member *find_flag(const struct raw_members *flags, const
 	return NULL;
 }
 
+bool flags_has(const struct raw_members *flags, const char *key)
+{
+	return find_flag(flags, key) != NULL;
+}
+
 bool flags_get_bool(const struct raw_members *flags, const char *key)
 {
 	const struct raw_member *flag = find_flag(flags, key);
@@ -47,4 +52,37 @@ bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, 
 		return false;
 	*flags = (struct raw_members){.items = items, .len = n};
 	return true;
+}
+
+static int normal_json(struct arena *arena, const cst_flag *flag, struct strbuf *text,
+                       cst_error **error)
+{
+	struct json_reader r;
+	struct json_writer w;
+	bool fits = true;
+	if (!flag->key || !flag->json)
+		return error_set(error, CST_EINVAL, "a flag without key or value");
+	json_reader_init(&r, flag->json, strlen(flag->json), arena);
+	json_writer_init(&w, text, JSON_STORE);
+	bool ok = json_copy_normal(&r, &w, &fits) && json_finish(&r);
+	if (text->failed || arena->failed)
+		return error_oom(error);
+	if (!ok || !fits)
+		return error_set(error, CST_EINVAL, "the value of the flag \"%s\": %s", flag->key,
+		                 ok ? "a number out of range" : r.problem);
+	return 0;
+}
+
+int flags_set_all(struct arena *arena, struct raw_members *flags, const cst_flag *given, size_t n,
+                  cst_error **error)
+{
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_strbuf_ struct strbuf text = {0};
+		int r = normal_json(arena, &given[i], &text, error);
+		if (r < 0)
+			return r;
+		if (!flags_set(arena, flags, given[i].key, strbuf_str(&text)))
+			return error_oom(error);
+	}
+	return 0;
 }

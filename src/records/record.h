@@ -127,9 +127,13 @@ cst_container_list *container_list_new(const cst_container *const *items, size_t
 
 /* Flags: a boolean true, a string value or NULL; set makes a new list in the arena (json NULL
  * removes). */
+bool flags_has(const struct raw_members *flags, const char *key);
 bool flags_get_bool(const struct raw_members *flags, const char *key);
 const char *flags_get_string(struct arena *arena, const struct raw_members *flags, const char *key);
 bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, const char *json);
+/* Sets the flags of a caller, in the form Go gives them. CST_EINVAL: a value is not JSON. */
+int flags_set_all(struct arena *arena, struct raw_members *flags, const cst_flag *given, size_t n,
+                  cst_error **error);
 
 /* File name of a data item (docs/format/store.md, "Big data file names"). Caller frees; NULL: out
  * of memory. */

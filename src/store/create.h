@@ -6,7 +6,7 @@
 #ifndef CST_STORE_CREATE_H
 #define CST_STORE_CREATE_H
 
-#include "store/store.h"
+#include "store/data.h"
 
 struct new_layer {
 	struct arena arena;
@@ -14,28 +14,30 @@ struct new_layer {
 	                       caller */
 	struct idmaps maps; /* of the content; empty: unmapped */
 	struct idmaps parent_maps;
-	const char *template; /* the layer whose content it starts with; NULL: its parent */
+	const cst_layer *template;      /* whose content it starts with; NULL: its parent's */
+	struct strings storage_options; /* for the driver */
 	struct driver_staged *staged;
-	struct tempdir *metadata; /* holds "tar-split" if there is one */
+	struct tempdir *metadata; /* holds TARSPLIT_STAGED if there is one, and the data items */
 	bool has_tarsplit;
+	struct new_data data;
 	struct timestamp parent_created; /* another layer may come to have its ID */
-	bool parent_gone;                /* seen too late: what was staged is worth nothing */
+	bool parent_gone; /* or the template, seen too late: what was staged is worth nothing */
 	struct driver *driver;
 };
 void new_layer_free(struct new_layer *layer); /* what was not committed goes */
 #define _cleanup_new_layer_ _cleanup_(new_layer_free)
 
-/* Checks what can be checked early, resolves the parent and the maps. Locks L r, C r, given back.
- */
+/* Checks what can be checked early, resolves the parent, the template and the maps. Locks L r, C r,
+ * given back. */
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                    cst_error **error);
-/* The content of an existing layer is what the new one starts with: notes whose ids it belongs to.
- * new_layer_plan() does that with the parent. L held. */
-int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_layer *layer,
-                         cst_error **error);
-/* Stages an empty layer, or one unpacked from `diff` (NULL: empty). No lock; all of it is on disk
- * afterwards. Fails with CST_ELAYER_UNKNOWN, whatever became of it, if the parent was deleted
- * meanwhile. */
+/* With a template, of these two: the record becomes like the template's, L held; so does the
+ * tar-split. */
+int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error);
+int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error **error);
+/* Stages a layer like its parent or template, or one unpacked from `diff` (NULL: none) onto that,
+ * and the data items. No lock; all of it is on disk afterwards. Fails with CST_ELAYER_UNKNOWN,
+ * whatever became of it, if the parent or the template was deleted meanwhile. */
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                    struct new_layer *layer, cst_error **error);
 /* L w held: checks again what may have changed meanwhile. */

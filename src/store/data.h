@@ -4,7 +4,7 @@
 
 #include "store/store.h"
 
-/* Items that come with a new image or container: checked and measured, their files staged and on
+/* Items that come with a new layer, image or container: checked and measured, their files staged and on
  * disk. */
 struct new_data {
 	struct data_item *items;

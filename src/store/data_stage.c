@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data items that are given with a new image or container. */
+/* Data items that are given with a new layer, image or container. */
 #include "base/digest.h"
 #include "store/data.h"
 #include <errno.h>
@@ -8,7 +8,7 @@ static int stage_item(int dirfd, const char *kind, const cst_data_item *item, st
                       struct data_item *ret, cst_error **error)
 {
 	char digest[DIGEST_TEXT_MAX];
-	int r = data_check_key(kind, item->key, error);
+	int r = data_check_key(kind, strempty(item->key), error);
 	if (r == 0 && item->digest)
 		r = digest_validate(item->digest, error);
 	else if (r == 0)

@@ -91,10 +91,10 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 	return 0;
 }
 
-/* Whose ids the content of an existing layer belongs to. A record's maps say nothing where the
- * driver maps at mount time. */
-int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_layer *layer,
-                         cst_error **error)
+/* Whose ids the content that the layer starts with belongs to. A record's maps say nothing where
+ * the driver maps at mount time. */
+static int plan_parent_maps(cst_store *store, const cst_layer *from, struct new_layer *layer,
+                            cst_error **error)
 {
 	_cleanup_(idmaps_free) struct idmaps maps = {0};
 	if (!from->uid_map.len && !from->gid_map.len)
@@ -106,23 +106,39 @@ int new_layer_start_from(cst_store *store, const cst_layer *from, struct new_lay
 	int r = store->driver->ops->supports_shifting(store->driver, &maps, &shifting, error);
 	if (r < 0 || shifting)
 		return r;
-	idmaps_free(&layer->parent_maps);
 	layer->parent_maps = maps;
 	maps = (struct idmaps){0};
 	return 0;
 }
 
-/* Is the parent the very layer that it was? What was staged has copied it, or refers to it. */
-static int check_parent(cst_store *store, struct new_layer *layer, cst_error **error)
+static int check_template(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	const cst_layer *template = layer->template;
+	if (!template)
+		return 0;
+	const cst_layer *now = layer_table_get(store->layers.table, template->id);
+	layer->parent_gone = !now || !timestamp_equal(&now->created, &template->created) ||
+	                     !streq(now->diff_digest, template->diff_digest);
+	return layer->parent_gone
+	               ? error_wrap_code(error, CST_ELAYER_UNKNOWN,
+	                                 "the layer \"%s\" was deleted or changed meanwhile",
+	                                 template->id)
+	               : 0;
+}
+
+/* Are the parent and the template the very layers that they were? What was staged has copied them,
+ * or refers to them. */
+static int check_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
 	if (!*layer->record.parent)
-		return 0;
+		return check_template(store, layer, error);
 	const cst_layer *parent = layer_get(store, layer->record.parent, NULL);
 	layer->parent_gone = !parent || !timestamp_equal(&parent->created, &layer->parent_created);
-	return layer->parent_gone ? error_wrap_code(error, CST_ELAYER_UNKNOWN,
-	                                            "the parent layer \"%s\" was deleted meanwhile",
-	                                            layer->record.parent)
-	                          : 0;
+	if (layer->parent_gone)
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+		                       "the parent layer \"%s\" was deleted meanwhile",
+		                       layer->record.parent);
+	return check_template(store, layer, error);
 }
 
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error)
@@ -135,10 +151,20 @@ int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error
 		if (layer_table_by_name(table, record->names.items[i]))
 			return error_code(error, CST_EDUPLICATE_NAME);
 	}
-	return check_parent(store, layer, error);
+	return check_origin(store, layer, error);
 }
 
-static int plan_parent(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+static int plan_template(cst_store *store, const char *id, struct new_layer *layer,
+                         cst_error **error)
+{
+	if (isempty(id))
+		return 0;
+	const cst_layer *template = layer_table_find(store->layers.table, id);
+	return template ? new_layer_inherit(template, layer, error)
+	                : error_code(error, CST_ELAYER_UNKNOWN);
+}
+
+static int plan_origin(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                        cst_error **error)
 {
 	const cst_layer *parent = NULL;
@@ -160,9 +186,22 @@ static int plan_parent(cst_store *store, const cst_layer_options *options, struc
 	if (parent)
 		layer->parent_created = parent->created;
 	r = plan_maps(store, options, parent, layer, error);
-	if (r == 0 && parent)
-		r = new_layer_start_from(store, parent, layer, error);
+	if (r == 0)
+		r = plan_template(store, options->template_layer, layer, error);
+	const cst_layer *from = r == 0 && layer->template ? layer->template : parent;
+	if (r == 0 && from)
+		r = plan_parent_maps(store, from, layer, error);
 	return r == 0 ? new_layer_check(store, layer, error) : r;
+}
+
+/* Whoever reads the record next would take it for half made. */
+static int plan_flags(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
+{
+	int r = flags_set_all(&layer->arena, &layer->record.flags, options->flags, options->n_flags,
+	                      error);
+	if (r == 0 && flags_has(&layer->record.flags, "incomplete"))
+		r = error_set(error, CST_EINVAL, "the flag \"incomplete\" cannot be given");
+	return r;
 }
 
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
@@ -186,30 +225,55 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	                         : plan_id(options, layer, error);
 	if (r == 0)
 		r = plan_names(options, layer, error);
-	return r == 0 ? plan_parent(store, options, layer, error) : r;
+	if (r == 0)
+		r = plan_flags(options, layer, error);
+	return r == 0 ? plan_origin(store, options, layer, error) : r;
 }
 
 /* ---- fill ---- */
+
+static int fill_data(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                     cst_error **error)
+{
+	int r = new_data_stage(store, "layer", options->data, options->n_data, &layer->metadata,
+	                       &layer->arena, &layer->data, error);
+	if (r < 0 || !layer->data.len)
+		return r;
+	const char **names = arena_alloc(&layer->arena, layer->data.len * sizeof(*names));
+	if (!names)
+		return error_oom(error);
+	for (size_t i = 0; i < layer->data.len; i++)
+		names[i] = layer->data.items[i].name;
+	layer->record.data_names = (struct strings){.items = names, .len = layer->data.len};
+	return 0;
+}
 
 static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                 struct new_layer *layer, cst_error **error)
 {
 	struct driver_stage_options stage = {
-	        .parent = layer->template         ? layer->template
+	        .parent = layer->template         ? layer->template->id
 	                  : *layer->record.parent ? layer->record.parent
 	                                          : NULL,
 	        .parent_maps = &layer->parent_maps,
 	        .mount_label = *layer->record.mount_label ? layer->record.mount_label : NULL,
 	        .maps = layer->maps.uids.len || layer->maps.gids.len ? &layer->maps : NULL,
 	        .writable = options->writable,
+	        .storage_options = layer->storage_options.items,
+	        .n_storage_options = layer->storage_options.len,
 	};
 	const struct driver_ops *ops = store->driver->ops;
-	int r = ops->stage(store->driver, &stage, &layer->staged, error);
+	int r = fill_data(store, options, layer, error);
+	if (r < 0)
+		return r;
+	r = ops->stage(store->driver, &stage, &layer->staged, error);
 	if (r < 0)
 		return error_prefix(error, r, "creating %s layer with ID \"%s\"",
 		                    options->writable ? "read-write" : "read-only",
 		                    layer->record.id);
-	if (diff) {
+	if (layer->template && !diff)
+		r = new_layer_copy_tarsplit(store, layer, error);
+	if (r == 0 && diff) {
 		r = metadata_stage(store, &layer->metadata, error);
 		if (r == 0)
 			r = layer_unpack(store, &stage, ops->staged_fd(layer->staged), stage.maps,
@@ -220,11 +284,11 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 	return r == 0 ? ops->stage_sync(layer->staged, error) : r;
 }
 
-static int look_for_parent(cst_store *store, struct new_layer *layer, cst_error **error)
+static int look_for_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	int r = layers_read(store, &layers, error);
-	return r == 0 ? check_parent(store, layer, error) : r;
+	return r == 0 ? check_origin(store, layer, error) : r;
 }
 
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
@@ -234,8 +298,9 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 	int r = fill(store, options, diff, layer, &problem);
 	if (r == 0)
 		return 0;
-	/* A parent that was being deleted explains anything that was said about its files. */
-	int gone = look_for_parent(store, layer, error);
+	/* A parent or template that was being deleted explains anything that was said about its
+	 * files. */
+	int gone = look_for_origin(store, layer, error);
 	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
 }
 
@@ -278,6 +343,9 @@ int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *tr
 		                      error);
 	if (r == 0 && layer->has_tarsplit)
 		r = commit_tarsplit(store, layer, error);
+	if (r == 0)
+		r = new_data_commit(&layer->data, layer->metadata, store->layers.fd,
+		                    layer->record.id, error);
 	if (r == 0 && !layer_table_add(table, &layer->record))
 		r = error_oom(error);
 	return r == 0 ? layers_save(store, error) : r;
@@ -327,13 +395,17 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
 
 /* Where the parent's ID or name was given to another layer meanwhile, that one is the parent; but
  * an archive is read only once. */
-int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+int cst_layer_create(cst_store *store, const cst_layer_options *given, const cst_source *diff,
                      cst_layer **ret, cst_error **error)
 {
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	if (r < 0)
+		return r;
 	for (;;) {
 		_cleanup_error_ cst_error *problem = NULL;
 		bool parent_gone = false;
-		int r = create_once(store, options, diff, &parent_gone, ret, &problem);
+		r = create_once(store, &options, diff, &parent_gone, ret, &problem);
 		if (r == 0)
 			return 0;
 		if (!parent_gone || diff)

@@ -103,6 +103,8 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
 	if (r < 0)
 		return wrap_unpack_error(store, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
+	if (!isempty(options->original_digest) && options->original_size >= 0)
+		record->compressed_size = options->original_size;
 	unpack_result_free(&result);
 	if (r == 0 && sys_fsync(tarsplit) < 0)
 		r = error_sys(error, errno, "fsync %s/%s/%s", metadata->shown, metadata->name,

@@ -6,9 +6,7 @@
  * which map").
  */
 #include "store/mapped_layer.h"
-#include "archive/copy_data.h"
 #include "store/create.h"
-#include <errno.h>
 
 struct choice {
 	const cst_layer *layer; /* NULL: the image has none */
@@ -60,55 +58,6 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 
 /* ---- making one ---- */
 
-static int copy_tarsplit(cst_store *store, const char *from, struct new_layer *layer,
-                         cst_error **error)
-{
-	struct copy_ways ways = {0};
-	struct stat st;
-	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", from);
-	if (!name)
-		return error_oom(error);
-	_cleanup_close_ int in = openat(store->layers.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
-	                    out = -1;
-	if (in < 0 && errno == ENOENT)
-		return 0;
-	if (in < 0 || fstat(in, &st) < 0)
-		return error_sys(error, errno, "open %s/%s", store->layers.dir, name);
-	int r = metadata_stage(store, &layer->metadata, error);
-	if (r < 0)
-		return r;
-	out = sys_openat(layer->metadata->fd, TARSPLIT_STAGED,
-	                 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (out < 0)
-		return error_sys(error, errno, "open %s/%s/%s", layer->metadata->shown,
-		                 layer->metadata->name, TARSPLIT_STAGED);
-	r = copy_data(in, out, st.st_size, &ways, name, error);
-	if (r == 0 && sys_fsync(out) < 0)
-		r = error_sys(error, errno, "fsync %s/%s/%s", layer->metadata->shown,
-		              layer->metadata->name, TARSPLIT_STAGED);
-	layer->has_tarsplit = r == 0;
-	return r;
-}
-
-/* Not names, flags and data items. */
-static int copy_record(const cst_layer *template, struct new_layer *layer, cst_error **error)
-{
-	cst_layer from, *record = &layer->record;
-	if (!layer_copy(&layer->arena, template, &from))
-		return error_oom(error);
-	layer->template = from.id;
-	record->metadata = from.metadata;
-	record->compressed_digest = from.compressed_digest;
-	record->compressed_size = from.compressed_size;
-	record->diff_digest = from.diff_digest;
-	record->diff_size = from.diff_size;
-	record->toc_digest = from.toc_digest;
-	record->compression = from.compression;
-	record->uids = from.uids;
-	record->gids = from.gids;
-	return 0;
-}
-
 static int stage_copy(cst_store *store, const cst_layer *template, const struct idmaps *maps,
                       struct new_layer *layer, cst_error **error)
 {
@@ -121,15 +70,9 @@ static int stage_copy(cst_store *store, const cst_layer *template, const struct 
 	options.n_gid_map = maps->gids.len;
 	options.host_uid_map = !maps->uids.len; /* nothing is inherited */
 	options.host_gid_map = !maps->gids.len;
+	options.template_layer = template->id;
 	int r = new_layer_plan(store, &options, layer, error);
-	if (r == 0)
-		r = copy_record(template, layer, error);
-	idmaps_free(&layer->parent_maps);
-	if (r == 0)
-		r = new_layer_start_from(store, template, layer, error);
-	if (r == 0)
-		r = new_layer_fill(store, &options, NULL, layer, error);
-	return r == 0 ? copy_tarsplit(store, template->id, layer, error) : r;
+	return r == 0 ? new_layer_fill(store, &options, NULL, layer, error) : r;
 }
 
 /* ---- commit ---- */
@@ -176,8 +119,8 @@ static int commit_copy(cst_store *store, const char *image, struct new_layer *la
 
 /* Somebody else may have made the same one meanwhile: theirs is as good. */
 static int commit_or_share(cst_store *store, const char *image, const struct idmaps *maps,
-                           const cst_layer *template, struct new_layer *layer, struct arena *arena,
-                           const char **ret, cst_error **error)
+                           struct new_layer *layer, struct arena *arena, const char **ret,
+                           cst_error **error)
 {
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	_cleanup_images_write_ cst_store *images = NULL;
@@ -193,10 +136,6 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 		*ret = arena_strdup(arena, choice.layer->id);
 		return *ret ? 0 : error_oom(error);
 	}
-	const cst_layer *now = layer_table_get(store->layers.table, template->id);
-	if (!now || !timestamp_equal(&now->created, &template->created))
-		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
-		                       "the layer \"%s\" was deleted meanwhile", template->id);
 	const char *id = arena_strdup(arena, layer->record.id);
 	r = id ? new_layer_check(store, layer, error) : error_oom(error);
 	if (r == 0)
@@ -244,5 +183,5 @@ int mapped_layer_for(cst_store *store, const char *image, const struct idmaps *m
 	if (r < 0)
 		return error_prefix(error, r, "creating an ID-mapped copy of layer \"%s\"",
 		                    template->id);
-	return commit_or_share(store, image, maps, template, &layer, arena, ret, error);
+	return commit_or_share(store, image, maps, &layer, arena, ret, error);
 }

@@ -83,8 +83,7 @@ static int no_parent(const struct driver *driver, const char *parent, cst_error 
 	return error_sys(error, ENOENT, "Stat %s/dir/%s", driver->home, parent);
 }
 
-int cst_storage_layer_create(cst_store *store, const cst_layer_options *options, char **ret,
-                             cst_error **error)
+static int create(cst_store *store, const cst_layer_options *options, char **ret, cst_error **error)
 {
 	_cleanup_(storage_layer_free) struct storage_layer layer = {0};
 	char random[ID_HEX_LEN + 1];
@@ -109,4 +108,12 @@ int cst_storage_layer_create(cst_store *store, const cst_layer_options *options,
 	if (r == 0 && ret)
 		*ret = steal_ptr(&id);
 	return r;
+}
+
+int cst_storage_layer_create(cst_store *store, const cst_layer_options *given, char **ret,
+                             cst_error **error)
+{
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	return r == 0 ? create(store, &options, ret, error) : r;
 }
