@@ -298,12 +298,17 @@ typedef struct cst_image_options {
 	int32_t created_nanoseconds;
 	const cst_data_item *data;
 	size_t n_data;
+	const char *const *names_history; /* names it had before, newest first */
+	size_t n_names_history;
+	const cst_flag *flags;
+	size_t n_flags;
 } cst_image_options;
 #define CST_IMAGE_OPTIONS_INIT { .size = sizeof(cst_image_options) }
 
 /* *image (may be NULL) is the new record. Record and data appear at once and are durable. What is not given comes from the
- * image of an additional store that has this ID, if one has, and so do its data items and names. CST_EDUPLICATE_ID,
- * CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL (ID or digest), CST_EINVALID_BIG_DATA_NAME. L r, I w. */
+ * image of an additional store that has this ID, if one has, and so do its data items, names and history. CST_EDUPLICATE_ID,
+ * CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL (ID, digest, data item, flag), CST_EINVALID_BIG_DATA_NAME. L r,
+ * I w. */
 CST_PUBLIC int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
 /* Deletes an image and the layers nobody else uses; their IDs, top first, in *layers (may be NULL). `commit` false: only
  * tells. CST_ENOT_AN_IMAGE, CST_EIMAGE_USED_BY_CONTAINER. L w, I w, C r. */

@@ -48,16 +48,25 @@ static int resolve_top_layer(cst_store *store, const char *id, struct new_image 
 	return image->record.layer ? 0 : error_oom(error);
 }
 
-/* The names of the image that the new one is to hide, then the caller's. */
+static struct strings joined(struct arena *arena, const struct strings *a, const struct strings *b)
+{
+	const char **items = arena_alloc(arena, (a->len + b->len + 1) * sizeof(*items));
+	for (size_t i = 0; items && i < a->len + b->len; i++)
+		items[i] = i < a->len ? a->items[i] : b->items[i - a->len];
+	return (struct strings){.items = items, .len = items ? a->len + b->len : 0};
+}
+
+/* The names of the image that the new one is to hide, then the caller's. `record.names_history` is
+ * of both. */
 static int plan_taken_names(struct new_image *image, cst_error **error)
 {
 	const cst_image *base = image->base.image;
-	const struct strings given = strings_of(&image->names);
+	const struct strings given = strings_of(&image->names), old = image->record.names_history;
 	int r = names_unique(base->names.items, base->names.len, &image->taken, error);
 	if (r == 0)
 		r = names_unique(given.items, given.len, &image->taken, error);
 	if (r == 0)
-		r = image_history(&base->names_history, &image->taken, &image->history, error);
+		r = image_history(&old, &image->taken, &image->history, error);
 	image->record.names = strings_of(&image->taken);
 	image->record.names_history = strings_of(&image->history);
 	return r;
@@ -113,9 +122,12 @@ static int plan_base(cst_store *store, const cst_image_options *options,
 	image->record.metadata = first_of(options->metadata, image->base.image->metadata);
 	if (!options->has_created)
 		image->record.created = image->base.image->created;
+	image->record.names_history = joined(&image->arena, &image->base.image->names_history,
+	                                     &image->record.names_history);
+	if (image->arena.failed)
+		return error_oom(error);
 	if (!edit)
 		return plan_taken_names(image, error);
-	image->record.names_history = image->base.image->names_history;
 	return edit->image(&image->record, arg, error);
 }
 
@@ -141,6 +153,8 @@ static int plan_image(cst_store *store, const cst_image_options *options,
 	record->id = arena_strdup(&image->arena, image->has_id ? options->id : id);
 	record->digest = strempty(options->digest);
 	record->names = strings_of(&image->names);
+	record->names_history =
+	        (struct strings){.items = options->names_history, .len = options->n_names_history};
 	record->metadata = strempty(options->metadata);
 	record->created = timestamp_now();
 	if (options->has_created)
@@ -149,7 +163,9 @@ static int plan_image(cst_store *store, const cst_image_options *options,
 		                                     .zulu = true};
 	if (!record->id)
 		return error_oom(error);
-	r = plan_base(store, options, edit, arg, image, error);
+	r = flags_set_all(&image->arena, &record->flags, options->flags, options->n_flags, error);
+	if (r == 0)
+		r = plan_base(store, options, edit, arg, image, error);
 	if (r == 0)
 		r = plan_data(store, options, image, error);
 	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++) {
@@ -235,10 +251,12 @@ int image_create(cst_store *store, const cst_image_options *options, const struc
 	return 0;
 }
 
-int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **ret,
+int cst_image_create(cst_store *store, const cst_image_options *given, cst_image **ret,
                      cst_error **error)
 {
-	return image_create(store, options, NULL, NULL, ret, error);
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	return r == 0 ? image_create(store, &options, NULL, NULL, ret, error) : r;
 }
 
 /* ---- delete ---- */

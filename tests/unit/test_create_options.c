@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be given to a new layer, and what the record says of it afterwards,
+/* What can be given to a new layer, image or container, and what the record says of it afterwards,
  * in this handle and for whoever opens the store next. */
 #include "api_fixture.h"
 
@@ -285,6 +285,95 @@ static void test_bad_data_and_flags(void **state)
 		assert_refused(api, NULL, 0, &bad[i], CST_EINVAL);
 }
 
+/* ---- images ---- */
+
+static void test_image(void **state)
+{
+	static const char *const history[] = {"older", "oldest"};
+	static const cst_flag flag = {"kind", "\"index\""};
+	static const cst_data_item items[] = {
+	        {.key = "manifest", .data = "m", .data_size = 1, .digest = DIGEST},
+	        {.key = "config", .data = "{}", .data_size = 2}};
+	const struct api *api = api_of(state);
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	const char *name = "name", *const * names;
+	int32_t nanoseconds = 0;
+	char *json = NULL;
+	options.id = "new";
+	options.names = &name;
+	options.n_names = 1;
+	options.names_history = history;
+	options.n_names_history = ARRAY_SIZE(history);
+	options.flags = &flag;
+	options.n_flags = 1;
+	options.has_created = true;
+	options.created = 1600000000;
+	options.created_nanoseconds = 123456789;
+	options.digest = OTHER;
+	options.data = items;
+	options.n_data = ARRAY_SIZE(items);
+	assert_int_equal(cst_image_create(api->store, &options, NULL, NULL), 0);
+	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
+	assert_int_equal(cst_store_image(store, "name", &image, NULL), 0);
+	assert_int_equal(cst_image_created(image, &nanoseconds), 1600000000);
+	assert_int_equal(nanoseconds, 123456789);
+	size_t n = cst_image_names_history(image, &names);
+	assert_strings(n, names, "older oldest");
+	n = cst_image_digests(image, &names);
+	assert_strings(n, names, OTHER " " DIGEST);
+	assert_string_equal(cst_image_digest(image), OTHER);
+	assert_data(store, CST_KIND_IMAGE, "new", "config", "{}");
+	assert_int_equal(cst_image_json(image, &json, NULL, NULL), 0);
+	assert_text_in(json, "\"flags\":{\"kind\":\"index\"}");
+	cst_free(json);
+
+	static const cst_flag bad = {"kind", "index"};
+	options.id = "bad";
+	options.n_names = 0;
+	options.flags = &bad;
+	assert_int_equal(cst_image_create(store, &options, NULL, NULL), CST_EINVAL);
+	assert_false(cst_store_exists(store, "bad"));
+}
+
+/* An image takes the ID of one of an additional store: first its history, then what is given, and
+ * before them the names, as each becomes the image's. */
+static void test_image_over_another(void **state)
+{
+	const struct api *api = api_of(state);
+	const char *was = "was", *given = "given", *name = "new-name", *const * names;
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	struct api over = *api;
+	options.id = "image";
+	options.names_history = &was;
+	options.n_names_history = 1;
+	options.names = &(const char *){"image-name"};
+	options.n_names = 1;
+	assert_int_equal(cst_image_create(api->store, &options, NULL, NULL), 0);
+
+	_cleanup_free_ char *option = str_printf("%s.imagestore=%s", api->driver, api->root);
+	const char *driver_option = option;
+	_cleanup_(cst_store_closep) cst_store *store = NULL;
+	cst_store_options where = CST_STORE_OPTIONS_INIT;
+	snprintf(over.root, sizeof(over.root), "%s/root2", api->dir.path);
+	where.graph_root = over.root;
+	where.run_root = over.run;
+	where.driver = api->driver;
+	where.driver_options = &driver_option;
+	where.n_driver_options = 1;
+	assert_int_equal(cst_store_open(&where, &store, NULL), 0);
+	options.names_history = &given;
+	options.names = &name;
+	assert_int_equal(cst_image_create(store, &options, &image, NULL), 0);
+	size_t n = cst_image_names(image, &names);
+	assert_strings(n, names, "image-name new-name");
+	n = cst_image_names_history(image, &names);
+	assert_strings(n, names, "new-name image-name was given");
+	assert_false(cst_image_read_only(image));
+	cst_store_shutdown(store, true, NULL, NULL);
+}
+
 /* ---- callers of another age ---- */
 
 /* One that was compiled before a struct grew: what lies behind its end is not looked at. */
@@ -292,13 +381,18 @@ static void test_older_callers(void **state)
 {
 	const struct api *api = api_of(state);
 	cst_layer_options layer = CST_LAYER_OPTIONS_INIT;
+	cst_image_options image = CST_IMAGE_OPTIONS_INIT;
 	layer.size = offsetof(cst_layer_options, template_layer);
 	memset(&layer.template_layer, 0xff, sizeof(layer) - layer.size);
+	image.size = offsetof(cst_image_options, names_history);
+	memset(&image.names_history, 0xff, sizeof(image) - image.size);
 	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), 0);
 	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), 0);
-	layer.size = 0;
+	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), 0);
+	layer.size = image.size = 0;
 	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), CST_EINVAL);
 	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), CST_EINVAL);
 }
 
 #define EACH(X)                      \
@@ -308,6 +402,8 @@ static void test_older_callers(void **state)
 	X(test_given_digests)        \
 	X(test_layer_data_and_flags) \
 	X(test_bad_data_and_flags)   \
+	X(test_image)                \
+	X(test_image_over_another)   \
 	X(test_older_callers)
 
 int main(void)
