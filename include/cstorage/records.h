@@ -81,6 +81,7 @@ CST_PUBLIC size_t cst_container_gid_map(const cst_container *container, const cs
 CST_PUBLIC bool cst_container_volatile(const cst_container *container);
 CST_PUBLIC const char *cst_container_mount_label(const cst_container *container);
 CST_PUBLIC const char *cst_container_process_label(const cst_container *container);
+CST_PUBLIC size_t cst_container_mount_options(const cst_container *container, const char *const **options);
 CST_PUBLIC void cst_container_free(cst_container *container);
 
 /* The record as one JSON object, member for member what the containers-storage command prints with --json; unknown

@@ -340,12 +340,17 @@ typedef struct cst_container_options {
 	size_t n_mount_options;
 	const cst_data_item *data;
 	size_t n_data;
+	const cst_flag *flags; /* "MountLabel", "ProcessLabel", "MountOpts", "Volatile" give way to the members for them */
+	size_t n_flags;
+	const char *const *storage_options; /* "size=1g", "inodes=1000" of its own layer; no driver has quotas yet */
+	size_t n_storage_options;
 } cst_container_options;
 #define CST_CONTAINER_OPTIONS_INIT { .size = sizeof(cst_container_options) }
 
 /* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
- * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, or one of the
- * two labels without the other). L w, I r, C w; with maps userns.lock around them. */
+ * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item,
+ * flag, storage option, or one of the two labels without the other), CST_ENOTSUP (a quota). L w, I r, C w; with maps
+ * userns.lock around them. */
 CST_PUBLIC int cst_container_create(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */

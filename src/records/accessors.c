@@ -300,6 +300,11 @@ const char *cst_container_process_label(const cst_container *container)
 	return strempty(container->process_label);
 }
 
+size_t cst_container_mount_options(const cst_container *container, const char *const **options)
+{
+	return give_strings(&container->mount_options, options);
+}
+
 /* ---- JSON ---- */
 
 /* Hands over what a writer made. */

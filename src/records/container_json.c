@@ -40,6 +40,7 @@ void container_read(struct record_reader *r, cst_container *ret)
 	*ret = fields.container;
 	ret->mount_label = strempty(flags_get_string(r->arena, &ret->flags, "MountLabel"));
 	ret->process_label = strempty(flags_get_string(r->arena, &ret->flags, "ProcessLabel"));
+	ret->mount_options = flags_get_strings(r->arena, &ret->flags, "MountOpts");
 }
 
 void container_write(struct json_writer *w, const cst_container *container)

@@ -54,6 +54,29 @@ bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, 
 	return true;
 }
 
+struct strings flags_get_strings(struct arena *arena, const struct raw_members *flags,
+                                 const char *key)
+{
+	const struct raw_member *flag = find_flag(flags, key);
+	struct json_reader r;
+	size_t n = 0;
+	if (!flag)
+		return (struct strings){0};
+	json_reader_init(&r, flag->json, flag->len, arena);
+	if (json_peek(&r) != JSON_ARRAY)
+		return (struct strings){0};
+	const char **items = arena_alloc(arena, flag->len * sizeof(*items)); /* more than it has */
+	if (!items || !json_array_begin(&r))
+		return (struct strings){0};
+	while (json_array_next(&r)) {
+		if (json_peek(&r) != JSON_STRING)
+			json_skip(&r);
+		else if (json_string(&r, &items[n]))
+			n++;
+	}
+	return (struct strings){.items = items, .len = n};
+}
+
 static int normal_json(struct arena *arena, const cst_flag *flag, struct strbuf *text,
                        cst_error **error)
 {

@@ -104,6 +104,7 @@ struct cst_container {
 	/* not in the record */
 	const char *mount_label,
 	        *process_label; /* decoded from the flags by whoever reads or copies the record */
+	struct strings mount_options; /* the same */
 	enum container_file file;
 };
 
@@ -131,6 +132,9 @@ bool flags_has(const struct raw_members *flags, const char *key);
 bool flags_get_bool(const struct raw_members *flags, const char *key);
 const char *flags_get_string(struct arena *arena, const struct raw_members *flags, const char *key);
 bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, const char *json);
+/* The strings of an array. */
+struct strings flags_get_strings(struct arena *arena, const struct raw_members *flags,
+                                 const char *key);
 /* Sets the flags of a caller, in the form Go gives them. CST_EINVAL: a value is not JSON. */
 int flags_set_all(struct arena *arena, struct raw_members *flags, const cst_flag *given, size_t n,
                   cst_error **error);

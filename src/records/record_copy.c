@@ -125,6 +125,7 @@ bool container_copy(struct arena *arena, const cst_container *from, cst_containe
 	copy.unknown = copy_members(arena, &from->unknown);
 	copy.mount_label = strempty(flags_get_string(arena, &from->flags, "MountLabel"));
 	copy.process_label = strempty(flags_get_string(arena, &from->flags, "ProcessLabel"));
+	copy.mount_options = flags_get_strings(arena, &from->flags, "MountOpts");
 	if (arena->failed)
 		return false;
 	*to = copy;

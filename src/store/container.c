@@ -48,20 +48,32 @@ static void put_mount_options(struct json_writer *w, const void *value)
 	json_put_strings(w, options->mount_options, options->n_mount_options);
 }
 
+static const char *label_of(const char *given, struct arena *arena, const struct raw_members *flags,
+                            const char *key)
+{
+	return isempty(given) ? strempty(flags_get_string(arena, flags, key)) : given;
+}
+
 /* docs/format/store.md, "Container": MountLabel and ProcessLabel always. */
 static int plan_flags(const cst_container_options *options, bool is_volatile,
                       struct new_container *container, cst_error **error)
 {
 	struct raw_members *flags = &container->record.flags;
 	struct arena *arena = &container->arena;
-	if (isempty(options->mount_label) != isempty(options->process_label))
+	int r = flags_set_all(arena, flags, options->flags, options->n_flags, error);
+	if (r < 0)
+		return r;
+	container->record.mount_label = label_of(options->mount_label, arena, flags, "MountLabel");
+	container->record.process_label =
+	        label_of(options->process_label, arena, flags, "ProcessLabel");
+	if (isempty(container->record.mount_label) != isempty(container->record.process_label))
 		return error_set(error, CST_EINVAL,
 		                 "ProcessLabel and Mountlabel must either not be specified or both "
 		                 "specified");
-	put_flag(arena, flags, "MountLabel", put_string, strempty(options->mount_label));
+	put_flag(arena, flags, "MountLabel", put_string, container->record.mount_label);
 	if (options->n_mount_options)
 		put_flag(arena, flags, "MountOpts", put_mount_options, options);
-	put_flag(arena, flags, "ProcessLabel", put_string, strempty(options->process_label));
+	put_flag(arena, flags, "ProcessLabel", put_string, container->record.process_label);
 	if (is_volatile && !flags_set(arena, flags, "Volatile", "true"))
 		arena->failed = true;
 	return arena->failed ? error_oom(error) : 0;
@@ -282,7 +294,7 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;
 	layer_options.id = options->layer;
 	layer_options.parent = container.parent;
-	layer_options.mount_label = options->mount_label;
+	layer_options.mount_label = container.record.mount_label;
 	layer_options.writable = true;
 	layer_options.is_volatile = options->is_volatile || store->transient;
 	layer_options.host_uid_map = options->host_uid_map;
@@ -295,6 +307,8 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	if (r < 0)
 		return r;
 	container.record.layer = layer.record.id;
+	layer.storage_options = (struct strings){.items = options->storage_options,
+	                                         .len = options->n_storage_options};
 	/* Since 1.64 the layer's record has the maps also where the driver keeps the content
 	 * unmapped. */
 	if (!layer.record.uid_map.len && !layer.record.gid_map.len) {
@@ -310,13 +324,17 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 
 /* The image may have been deleted, and another one made under its name, while the layer was staged:
  * it is the image that is known, or not known, now. */
-int cst_container_create(cst_store *store, const cst_container_options *options,
-                         cst_container **ret, cst_error **error)
+int cst_container_create(cst_store *store, const cst_container_options *given, cst_container **ret,
+                         cst_error **error)
 {
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	if (r < 0)
+		return r;
 	for (;;) {
 		_cleanup_error_ cst_error *problem = NULL;
 		bool parent_gone = false;
-		int r = create_once(store, options, &parent_gone, ret, &problem);
+		r = create_once(store, &options, &parent_gone, ret, &problem);
 		if (r == 0)
 			return 0;
 		if (!parent_gone)

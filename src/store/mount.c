@@ -22,38 +22,6 @@ static void target_free(struct target *target)
 	arena_clear(&target->arena);
 }
 
-static int parse_mount_options(struct target *target, const struct raw_members *flags,
-                               cst_error **error)
-{
-	for (size_t i = 0; i < flags->len; i++) {
-		if (!streq(flags->items[i].key, "MountOpts"))
-			continue;
-		struct json_reader r;
-		size_t capacity = 0, n = 0;
-		_cleanup_free_ const char **items = NULL;
-		json_reader_init(&r, flags->items[i].json, flags->items[i].len, &target->arena);
-		if (json_array_begin(&r)) {
-			while (json_array_next(&r)) {
-				const char *option = "";
-				const char **grown =
-				        grow_array(items, &capacity, n + 1, sizeof(char *));
-				if (!grown)
-					return error_oom(error);
-				items = grown;
-				if (json_string(&r, &option))
-					items[n++] = option;
-			}
-		}
-		const char **kept = arena_alloc(&target->arena, (n + 1) * sizeof(char *));
-		if (!kept)
-			return error_oom(error);
-		if (n)
-			memcpy(kept, items, n * sizeof(char *));
-		target->options = (struct strings){.items = kept, .len = n};
-	}
-	return 0;
-}
-
 static int target_from_container(cst_store *store, const cst_container *container,
                                  struct target *target, cst_error **error)
 {
@@ -67,7 +35,8 @@ static int target_from_container(cst_store *store, const cst_container *containe
 		return error_oom(error);
 	if (target->own_maps.uids.len || target->own_maps.gids.len)
 		target->maps = &target->own_maps;
-	return parse_mount_options(target, &container->flags, error);
+	target->options = flags_get_strings(&target->arena, &container->flags, "MountOpts");
+	return target->arena.failed ? error_oom(error) : 0;
 }
 
 /* A container first, then a layer, as every implementation does. */

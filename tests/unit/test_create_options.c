@@ -374,6 +374,105 @@ static void test_image_over_another(void **state)
 	cst_store_shutdown(store, true, NULL, NULL);
 }
 
+/* ---- containers ---- */
+
+static void test_container(void **state)
+{
+	static const char *const mount_options[] = {"ro", "nodev"};
+	static const cst_flag flags[] = {{"n", "1"}, {"MountOpts", "[\"lost\"]"}};
+	static const cst_data_item item = {.key = "artifact", .data = "{}", .data_size = 2};
+	const struct api *api = api_of(state);
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	_cleanup_(cst_container_freep) cst_container *box = NULL;
+	const char *const *strings;
+	const cst_idmap *map;
+	int32_t nanoseconds = -1;
+	char *json = NULL;
+	fill(api);
+	options.id = "new";
+	options.image = "image";
+	options.metadata = "meta";
+	options.flags = flags;
+	options.n_flags = ARRAY_SIZE(flags);
+	options.mount_options = mount_options;
+	options.n_mount_options = ARRAY_SIZE(mount_options);
+	options.data = &item;
+	options.n_data = 1;
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), 0);
+	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
+	assert_int_equal(cst_store_container(store, "new", &box, NULL), 0);
+	size_t n = cst_container_mount_options(box, &strings);
+	assert_strings(n, strings, "ro nodev");
+	assert_string_equal(cst_container_metadata(box), "meta");
+	assert_true(cst_container_created(box, &nanoseconds) > 1600000000);
+	assert_in_range(nanoseconds, 0, 999999999);
+	assert_int_equal(cst_container_uid_map(box, &map), 0);
+	assert_int_equal(cst_container_gid_map(box, &map), 0);
+	assert_string_equal(
+	        cst_container_data_digest(box, "artifact"),
+	        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+	assert_string_equal(cst_container_data_digest(box, "none"), "");
+	assert_data(store, CST_KIND_CONTAINER, "new", "artifact", "{}");
+	assert_int_equal(cst_container_json(box, &json, NULL, NULL), 0);
+	assert_text_in(json, "\"flags\":{\"MountLabel\":\"\",\"MountOpts\":[\"ro\",\"nodev\"],"
+	                     "\"ProcessLabel\":\"\",\"n\":1}");
+	cst_free(json);
+}
+
+/* As Go callers give them: all of it in the flags. */
+static void test_container_by_flags(void **state)
+{
+	static const cst_flag flags[] = {{"MountLabel", "\"m:label\""},
+	                                 {"ProcessLabel", "\"p:label\""},
+	                                 {"MountOpts", "[\"nosuid\",7,\"ro\"]"},
+	                                 {"Volatile", "true"}};
+	const struct api *api = api_of(state);
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	_cleanup_(cst_container_freep) cst_container *box = NULL, *other = NULL;
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	const char *const *strings;
+	options.id = "new";
+	options.flags = flags;
+	options.n_flags = ARRAY_SIZE(flags);
+	assert_int_equal(cst_container_create(api->store, &options, &box, NULL), 0);
+	assert_string_equal(cst_container_mount_label(box), "m:label");
+	assert_string_equal(cst_container_process_label(box), "p:label");
+	assert_true(cst_container_volatile(box));
+	size_t n = cst_container_mount_options(box, &strings);
+	assert_strings(n, strings, "nosuid ro");
+	assert_int_equal(cst_store_layer(api->store, cst_container_layer(box), &layer, NULL), 0);
+	assert_string_equal(cst_layer_mount_label(layer), "m:label");
+
+	options.id = "other";
+	options.process_label = "mine"; /* has the last word */
+	options.n_flags = 2;
+	assert_int_equal(cst_container_create(api->store, &options, &other, NULL), 0);
+	assert_string_equal(cst_container_process_label(other), "mine");
+	assert_int_equal(cst_container_mount_options(other, NULL), 0);
+	options.id = "half";
+	options.process_label = NULL;
+	options.n_flags = 1;
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_EINVAL);
+}
+
+/* No driver has quotas yet: that is said, and nothing is made. */
+static void test_storage_options(void **state)
+{
+	static const char *const size = "size=1g", *const unknown = "colour=red";
+	const struct api *api = api_of(state);
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	options.id = "new";
+	options.layer = "new-layer";
+	options.storage_options = &size;
+	options.n_storage_options = 1;
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_ENOTSUP);
+	options.storage_options = &unknown;
+	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL),
+	                 streq(api->driver, "vfs") ? CST_ENOTSUP : CST_EINVAL);
+	assert_false(cst_store_exists(api->store, "new"));
+	assert_no_layer(api, "new-layer");
+}
+
 /* ---- callers of another age ---- */
 
 /* One that was compiled before a struct grew: what lies behind its end is not looked at. */
@@ -382,17 +481,22 @@ static void test_older_callers(void **state)
 	const struct api *api = api_of(state);
 	cst_layer_options layer = CST_LAYER_OPTIONS_INIT;
 	cst_image_options image = CST_IMAGE_OPTIONS_INIT;
+	cst_container_options container = CST_CONTAINER_OPTIONS_INIT;
 	layer.size = offsetof(cst_layer_options, template_layer);
 	memset(&layer.template_layer, 0xff, sizeof(layer) - layer.size);
 	image.size = offsetof(cst_image_options, names_history);
 	memset(&image.names_history, 0xff, sizeof(image) - image.size);
+	container.size = offsetof(cst_container_options, flags);
+	memset(&container.flags, 0xff, sizeof(container) - container.size);
 	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), 0);
 	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), 0);
 	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), 0);
-	layer.size = image.size = 0;
+	assert_int_equal(cst_container_create(api->store, &container, NULL, NULL), 0);
+	layer.size = image.size = container.size = 0;
 	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), CST_EINVAL);
 	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), CST_EINVAL);
 	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_container_create(api->store, &container, NULL, NULL), CST_EINVAL);
 }
 
 #define EACH(X)                      \
@@ -404,6 +508,9 @@ static void test_older_callers(void **state)
 	X(test_bad_data_and_flags)   \
 	X(test_image)                \
 	X(test_image_over_another)   \
+	X(test_container)            \
+	X(test_container_by_flags)   \
+	X(test_storage_options)      \
 	X(test_older_callers)
 
 int main(void)
