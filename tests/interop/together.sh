@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Both commands at work at the same time on one store, ROUNDS of everything each (60; `make test-peers`: 500). Nobody sees an
+# Both commands at work at the same time on one store, ROUNDS of everything each (30; `make test-peers`: 500). Nobody sees an
 # error that two Go commands would not also give each other, and what is on disk afterwards is whole.
 . "$(dirname "$0")/lib.sh"
-rounds=${ROUNDS:-60}
+rounds=${ROUNDS:-30}
 [ -z "${SLICE-}" ] || rounds=5
 lacking=$(lacks_go)
 [ -n "$lacking" ] || lacking=$(lacks_command python3)
