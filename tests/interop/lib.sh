@@ -19,12 +19,16 @@ drivers() { # those this machine can run
 	[ -n "$(lacks_overlay)" ] || echo overlay
 	echo vfs
 }
+# The Go command's version, as 1.64; 1.43 does not tell its own.
+go_version() {
+	local version
+	version=$("$GO" -g "$WORK/version/root" -R "$WORK/version/run" -s vfs version 2>&1 | sed -n 's/.*Version: \([0-9]*\.[0-9]*\).*/\1/p')
+	echo "${version:-1.43}"
+}
 # Ours writes the gzip that 1.64 writes; 1.43 and 1.57 are built with an older compressor, which has longer headers of blocks.
 lacks_equal_compressor() {
-	local version
-	version=$("$GO" -g "$WORK/version/root" -R "$WORK/version/run" -s vfs version 2>&1 | sed -n 's/.*Version: //p')
-	[ "$(printf '%s\n' 1.64 "$version" | sort -V | head -n 1)" = 1.64 ] ||
-		echo "containers-storage 1.64, whose compressor ours equals (here: ${version:-one that does not tell its version})"
+	[ "$(printf '%s\n' 1.64 "$(go_version)" | sort -V | head -n 1)" = 1.64 ] ||
+		echo "containers-storage 1.64, whose compressor ours equals (here: $(go_version))"
 }
 # Where the driver keeps what the layer $1 holds.
 layer_root() {

@@ -19,8 +19,7 @@ for letter in A B C D M W; do
 done
 have_drivers=$(drivers)
 go_version=
-[ -z "$GO" ] || go_version=$("$GO" -g "$WORK/version/root" -R "$WORK/version/run" -s vfs version 2>&1 | sed -n 's/.*Version: \([0-9]*\.[0-9]*\).*/\1/p')
-[ -z "$GO" ] || go_version=${go_version:-1.43} # which does not say
+[ -z "$GO" ] || go_version=$(go_version)
 
 # The command that is tried, on the store in use.
 cs() { timeout -k 5 60 "$CS" -g "$G" -R "$R" -s "$DRIVER" "$@"; }

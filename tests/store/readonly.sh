@@ -151,7 +151,7 @@ for driver in $(drivers); do
 			go layers >"$WORK/go.said" 2>&1
 			echo "rc $?" >>"$WORK/go.said"
 			# 1.43 stumbles one step earlier, over a directory that later versions do not make.
-			[ "$go_version" != 1.43 ] || sed -i 's/initializing: .*: read-only/initializing: read-only/' "$WORK"/{go,ours}.said
+			[ "$(go_version)" != 1.43 ] || sed -i 's/initializing: .*: read-only/initializing: read-only/' "$WORK"/{go,ours}.said
 			same "$driver on $medium: containers-storage fails as ever" "$WORK/go.said" "$WORK/ours.said"
 		else
 			skip "$driver on $medium: containers-storage fails as ever" "$(lacks_go)"
