@@ -353,15 +353,40 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	             : 0;
 }
 
+static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_sources,
+                    const cst_copy_place *target, const cst_copy_options *options, struct place *to,
+                    cst_error **error)
+{
+	int r = place_open(store, target, to, error);
+	for (size_t i = 0; r == 0 && i < n_sources; i++)
+		r = copy_from(store, &sources[i], to, options, error);
+	if (r == 0 && to->root >= 0 && store->driver->sync_content && sys_syncfs(to->root) < 0)
+		return error_sys(error, errno, "syncfs %s", to->mount);
+	return r;
+}
+
+/* Nobody is kept from deleting a layer that is copied into: that then is the error, whatever was
+ * missed of its files. */
+static int check_still_there(cst_store *store, const struct place *place, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, place->layer, &layer, error);
+	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", place->layer) : 0;
+}
+
 int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,
              const cst_copy_place *target, const cst_copy_options *options, cst_error **error)
 {
 	static const cst_copy_options defaults = CST_COPY_OPTIONS_INIT;
 	_cleanup_place_ struct place to = PLACE_INIT;
-	int r = place_open(store, target, &to, error);
-	for (size_t i = 0; r == 0 && i < n_sources; i++)
-		r = copy_from(store, &sources[i], &to, options ? options : &defaults, error);
-	if (r == 0 && to.root >= 0 && store->driver->sync_content && sys_syncfs(to.root) < 0)
-		return error_sys(error, errno, "syncfs %s", to.mount);
-	return r;
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = copy_all(store, sources, n_sources, target, options ? options : &defaults, &to,
+	                 &problem);
+	if (r == 0)
+		return 0;
+	int gone = to.layer && r != CST_ECANCELED ? check_still_there(store, &to, error) : 0;
+	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
 }
