@@ -200,22 +200,13 @@ static int commit_container(cst_store *store, struct new_container *container,
 }
 
 /* An image may have been deleted and made again with another layer. */
-static bool is_layer_of(const cst_image *image, const char *layer)
-{
-	for (size_t i = 0; i < image->mapped_layers.len; i++) {
-		if (streq(image->mapped_layers.items[i], layer))
-			return true;
-	}
-	return streq(image->layer, layer);
-}
-
 static int check_image(cst_store *store, const struct new_container *container,
                        struct new_layer *layer, cst_error **error)
 {
 	if (!*container->record.image)
 		return 0;
 	const cst_image *image = image_find(store, container->record.image, NULL);
-	layer->parent_gone = image && !is_layer_of(image, layer->record.parent);
+	layer->parent_gone = image && !image_has_top_layer(image, layer->record.parent);
 	return image && !layer->parent_gone
 	               ? 0
 	               : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",

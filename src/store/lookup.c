@@ -148,7 +148,7 @@ static bool has_digest(const cst_image *image, const char *digest)
 	return strings_contain(&image->digests, digest);
 }
 
-static bool has_top_layer(const cst_image *image, const char *layer)
+bool image_has_top_layer(const cst_image *image, const char *layer)
 {
 	return streq(image->layer, layer) || strings_contain(&image->mapped_layers, layer);
 }
@@ -222,7 +222,7 @@ int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_li
 			return r;
 		layer_id = strdup(layer->id);
 	}
-	return layer_id ? list_images(store, has_top_layer, layer_id, list, error)
+	return layer_id ? list_images(store, image_has_top_layer, layer_id, list, error)
 	                : error_oom(error);
 }
 

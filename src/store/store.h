@@ -197,6 +197,9 @@ int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_erro
 int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error);
 int container_must(cst_store *store, const char *id, const cst_container **ret, cst_error **error);
 
+/* Is it the image's top layer, or a mapped copy of that? */
+bool image_has_top_layer(const cst_image *image, const char *layer);
+
 /* A strings array of an options struct, without repetitions. */
 int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error);
 struct strings strings_of(const struct strv *v);
