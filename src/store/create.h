@@ -56,4 +56,8 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
                  cst_layer *record, cst_error **error);
 #define TARSPLIT_STAGED "0-addition"
 
+/* What a diff that was unpacked says of a layer: digests, sizes, owners. The strings stay those of
+ * `from`. */
+void layer_take_digests(const cst_layer *from, cst_layer *to);
+
 #endif

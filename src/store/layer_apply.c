@@ -112,17 +112,6 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	return 0;
 }
 
-static void take_digests(const cst_layer *from, cst_layer *to)
-{
-	to->compressed_digest = from->compressed_digest;
-	to->compressed_size = from->compressed_size;
-	to->diff_digest = from->diff_digest;
-	to->diff_size = from->diff_size;
-	to->compression = from->compression;
-	to->uids = from->uids;
-	to->gids = from->gids;
-}
-
 /* The tar-split takes its place and the record is saved. L w held. */
 static int finish_apply(cst_store *store, const cst_layer *described, uint64_t content_inode,
                         cst_error **error)
@@ -143,7 +132,7 @@ static int finish_apply(cst_store *store, const cst_layer *described, uint64_t c
 	if (r < 0)
 		return r;
 	cst_layer edited = *layer_table_get(table, described->id);
-	take_digests(described, &edited);
+	layer_take_digests(described, &edited);
 	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 

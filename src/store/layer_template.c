@@ -5,6 +5,17 @@
 #include "store/create.h"
 #include <errno.h>
 
+void layer_take_digests(const cst_layer *from, cst_layer *to)
+{
+	to->compressed_digest = from->compressed_digest;
+	to->compressed_size = from->compressed_size;
+	to->diff_digest = from->diff_digest;
+	to->diff_size = from->diff_size;
+	to->compression = from->compression;
+	to->uids = from->uids;
+	to->gids = from->gids;
+}
+
 /* Not names, flags and data items. */
 int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error)
 {
@@ -13,14 +24,8 @@ int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_er
 		return error_oom(error);
 	layer->template = from;
 	record->metadata = from->metadata;
-	record->compressed_digest = from->compressed_digest;
-	record->compressed_size = from->compressed_size;
-	record->diff_digest = from->diff_digest;
-	record->diff_size = from->diff_size;
 	record->toc_digest = from->toc_digest;
-	record->compression = from->compression;
-	record->uids = from->uids;
-	record->gids = from->gids;
+	layer_take_digests(from, record);
 	return 0;
 }
 
