@@ -3,6 +3,7 @@
 #include "command.h"
 #include "config.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -366,8 +367,12 @@ static int gnu_main(struct invocation *in, const char **words, size_t n)
  * and writing there fails as on a closed one. */
 static void occupy_standard_descriptors(void)
 {
+	struct pollfd standard[] = {
+	        {.fd = STDIN_FILENO}, {.fd = STDOUT_FILENO}, {.fd = STDERR_FILENO}};
+	if (poll(standard, 3, 0) <= 0)
+		return;
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 &&
+		if (standard[fd].revents & POLLNVAL &&
 		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
 			_exit(1);
 }

@@ -12,19 +12,19 @@
 /* The path made absolute and cleaned by name alone, as Go does: "" stays "". */
 static char *absolute_path(const char *path)
 {
-	_cleanup_text_ char *joined = NULL;
 	if (!path || !path[0])
 		return strdup("");
-	_cleanup_text_ char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
-	if (path[0] != '/' && !here)
+	_cleanup_text_ char *here = path[0] == '/' ? strdup("") : getcwd(NULL, 0);
+	if (!here)
 		return NULL;
-	if (asprintf(&joined, "%s/%s", here ? here : "", path) < 0) {
-		joined = NULL;
+	size_t room = strlen(here) + 1 + strlen(path) + 1;
+	_cleanup_text_ char *joined = malloc(room);
+	char *clean = malloc(room), *end = clean;
+	if (!joined || !clean) {
+		free(clean);
 		return NULL;
 	}
-	char *clean = malloc(strlen(joined) + 2), *end = clean;
-	if (!clean)
-		return NULL;
+	stpcpy(stpcpy(stpcpy(joined, here), "/"), path);
 	for (char *next = joined, *part; (part = strsep(&next, "/"));) {
 		if (!part[0] || strcmp(part, ".") == 0)
 			continue;

@@ -3,14 +3,17 @@
 #include "base/id.h"
 #include <dirent.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <unistd.h>
 
 int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
 {
 	struct stat st;
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
 	if (sys_mkdirat(AT_FDCWD, path, mode) == 0)
 		return 0;
-	if (errno == EEXIST && stat(path, &st) == 0)
+	if (errno == EEXIST && stat(path, &st) == 0) /* somebody was faster */
 		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
 	if (errno != ENOENT &&
 	    errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */
@@ -69,21 +72,25 @@ int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_
 	if (fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat %s", shown);
 	size_t size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
+	if (size > limit)
+		return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown, limit);
 	_cleanup_free_ char *data = NULL;
 	size_t capacity = 0, len = 0;
 	for (;;) {
 		if (len > limit)
 			return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown,
 			                 limit);
-		char *grown = grow_array(data, &capacity, MAX(len + 4096, size + 2), 1);
+		char *grown = grow_array(data, &capacity, size ? size + 1 : len + 4096, 1);
 		if (!grown)
 			return error_oom(error);
 		data = grown;
-		ssize_t got = fs_read_full(fd, data + len, capacity - len - 1);
+		/* A regular file ends where it says; one of /proc says nothing. */
+		size_t wanted = size ? size : capacity - len - 1;
+		ssize_t got = fs_read_full(fd, data + len, wanted);
 		if (got < 0)
 			return error_sys(error, errno, "read %s", shown);
 		len += (size_t)got;
-		if (len < capacity - 1)
+		if (size || (size_t)got < wanted)
 			break;
 	}
 	if (len > limit)
@@ -143,6 +150,12 @@ static char *temporary_name(const char *name, uint32_t number)
 	return str_printf(".tmp-%s%u", name, number);
 }
 
+/* The one that writers under a lock use. */
+static char *locked_temporary_name(const char *name)
+{
+	return str_join(".tmp-", name, "0");
+}
+
 /* Content under the temporary name, complete, then the rename. */
 static int write_and_rename(int dirfd, const char *name, const char *temporary, const void *data,
                             size_t n, mode_t mode, unsigned flags, const char *shown,
@@ -172,22 +185,24 @@ int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mod
 	int r = flags & FS_LOCKED ? 0 : random_bytes(&number, sizeof(number), error);
 	if (r < 0)
 		return r;
-	_cleanup_free_ char *temporary = temporary_name(name, number);
+	_cleanup_free_ char *temporary =
+	        flags & FS_LOCKED ? locked_temporary_name(name) : temporary_name(name, number);
 	if (!temporary)
 		return error_oom(error);
 	r = write_and_rename(dirfd, name, temporary, data, n, mode, flags, shown, error);
 	return r == 0 && flags & FS_DURABLE ? fs_fsync_dir(dirfd, shown, error) : r;
 }
 
-bool fs_has_temporary(int dirfd, const char *name)
+bool fs_has_temporary(const char *dir, const char *name)
 {
-	_cleanup_free_ char *temporary = temporary_name(name, 0);
-	return temporary && fs_exists(dirfd, temporary);
+	_cleanup_free_ char *temporary = locked_temporary_name(name);
+	_cleanup_free_ char *path = temporary ? path_join(dir, temporary) : NULL;
+	return path && fs_exists(AT_FDCWD, path);
 }
 
 void fs_sweep_temporary(int dirfd, const char *name)
 {
-	_cleanup_free_ char *temporary = temporary_name(name, 0);
+	_cleanup_free_ char *temporary = locked_temporary_name(name);
 	if (temporary)
 		(void)sys_unlinkat(dirfd, temporary, 0);
 }
@@ -233,30 +248,20 @@ int fs_list_dir(int dirfd, const char *name, struct strv *ret, const char *shown
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", shown);
-	DIR *dir = fdopendir(fd);
-	if (!dir)
-		return error_sys(error, errno, "open %s", shown);
-	(void)steal_fd(&fd);
 	_cleanup_strv_ struct strv names = {0};
-	int r = 0;
-	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(dir);
-		if (!entry) {
-			if (errno)
-				r = error_sys(error, errno, "readdir %s", shown);
-			break;
-		}
-		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-			continue;
-		if (!strv_add(&names, entry->d_name)) {
-			r = error_oom(error);
-			break;
+	alignas(struct dirent64) char entries[2048];
+	ssize_t n;
+	while ((n = getdents64(fd, entries, sizeof(entries))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+			const char *found = entry->d_name;
+			if (!streq(found, ".") && !streq(found, "..") && !strv_add(&names, found))
+				return error_oom(error);
+			at += entry->d_reclen;
 		}
 	}
-	closedir(dir);
-	if (r < 0)
-		return r;
+	if (n < 0)
+		return error_sys(error, errno, "readdir %s", shown);
 	strv_sort(&names);
 	strv_free(ret);
 	*ret = names;

@@ -56,7 +56,7 @@ int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mod
 
 /* Is the temporary file of a killed FS_LOCKED writer there? Then the caller takes the lock and
  * removes it. */
-bool fs_has_temporary(int dirfd, const char *name);
+bool fs_has_temporary(const char *dir, const char *name);
 void fs_sweep_temporary(int dirfd, const char *name);
 
 /* A plain new or truncated file, not durable: for small driver files inside a staging directory. */

@@ -31,8 +31,8 @@ void *grow_array(void *array, size_t *capacity, size_t needed, size_t element)
 	return grown;
 }
 
-/* Blocks double from 4 KiB to 1 MiB; what is larger gets a block of its own. */
-#define ARENA_FIRST   4096
+/* Blocks double from 1 KiB to 1 MiB; what is larger gets a block of its own. */
+#define ARENA_FIRST   1024
 #define ARENA_LARGEST (1024 * 1024)
 
 struct arena_block {
@@ -52,18 +52,17 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (!block || block->size - block->used < rounded) {
 		size_t next = block ? MIN(block->size * 2, (size_t)ARENA_LARGEST) : ARENA_FIRST;
 		next = MAX(next, rounded);
-		struct arena_block *fresh = calloc(1, sizeof(*fresh) + next);
+		struct arena_block *fresh = malloc(sizeof(*fresh) + next);
 		if (!fresh) {
 			arena->failed = true;
 			return NULL;
 		}
-		fresh->size = next;
-		fresh->next = block;
+		*fresh = (struct arena_block){.next = block, .size = next};
 		arena->blocks = block = fresh;
 	}
 	void *result = block->data + block->used;
 	block->used += rounded;
-	return result;
+	return memset(result, 0, rounded); /* memory that nobody uses is never touched */
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)

@@ -6,7 +6,7 @@
 char *path_join(const char *a, const char *b)
 {
 	size_t n = strlen(a);
-	return str_printf("%s%s%s", a, n && a[n - 1] == '/' ? "" : "/", b);
+	return str_join(a, n && a[n - 1] == '/' ? "" : "/", b);
 }
 
 char *path_join3(const char *a, const char *b, const char *c)

@@ -110,6 +110,17 @@ char *str_printf(const char *format, ...)
 	return strbuf_steal(&buf);
 }
 
+char *str_join_strings(const char *first, ...)
+{
+	struct strbuf buf = {0};
+	va_list args;
+	va_start(args, first);
+	for (const char *s = first; s; s = va_arg(args, const char *))
+		strbuf_adds(&buf, s);
+	va_end(args);
+	return strbuf_steal(&buf);
+}
+
 bool strv_take(struct strv *v, char *s)
 {
 	char **grown = s ? grow_array(v->items, &v->capacity, v->len + 2, sizeof(char *)) : NULL;

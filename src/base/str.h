@@ -42,6 +42,11 @@ void strbuf_free(struct strbuf *buf);
 /* asprintf that returns the string (caller frees), NULL when out of memory. */
 char *str_printf(const char *format, ...) CST_PRINTF(1, 2);
 
+/* The strings one after the other (caller frees), NULL when out of memory: for names that every start makes, which need
+ * no formatting. */
+#define str_join(...) str_join_strings(__VA_ARGS__, (const char *)NULL)
+char *str_join_strings(const char *first, ...) __attribute__((sentinel));
+
 /* A list of owned strings. Zero-initialised is empty. `items` is NULL-terminated once non-empty. */
 struct strv {
 	char **items;

@@ -121,7 +121,7 @@ static int set_driver(cst_config *config, const struct settings *settings, cst_e
 
 static bool add_option(struct strv *options, const char *name, const char *value)
 {
-	return strv_take(options, str_printf("%s=%s", name, value));
+	return strv_take(options, str_join(name, "=", value));
 }
 
 static bool add_list(struct strv *options, const char *name, const struct strv *values, uid_t user)

@@ -215,7 +215,7 @@ static int set_pull_option(struct strv *options, const struct toml_node *node, c
 		return code;
 	if (memchr(node->key, '=', node->key_len) || memchr(node->key, '\0', node->key_len))
 		return toml_error(node, error, "the key contains a \"=\" or NUL character");
-	_cleanup_free_ char *pair = str_printf("%s=%s", node->key, value);
+	_cleanup_free_ char *pair = str_join(node->key, "=", value);
 	if (!pair)
 		return error_oom(error);
 	for (size_t i = 0; i < options->len; i++) {

@@ -69,8 +69,7 @@ static int named_driver(const char *name, const char *graph_root, const struct d
 static const char *removed_driver(const char *graph_root)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(removed_drivers); i++) {
-		_cleanup_free_ char *layers =
-		        str_printf("%s-layers/layers.json", removed_drivers[i]);
+		_cleanup_free_ char *layers = str_join(removed_drivers[i], "-layers/layers.json");
 
 		if (exists_in(graph_root, removed_drivers[i]) ||
 		    (layers && exists_in(graph_root, layers)))

@@ -52,14 +52,14 @@ struct driver_ops {
 	const char *name;
 	bool reowns_parent; /* stage() can give the parent's content to other ids */
 
-	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w if driver_needs_setup() said so.
+	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w unless it only reads.
 	 * CST_ENOTSUP, CST_EPREREQ, CST_EBACKINGFS make detection try the next driver. */
 	int (*open)(const struct driver_config *config, struct driver **ret, cst_error **error);
 	/* All of open() that two processes may do at the same time: directories, probes. No lock. The same errors; what it
 	 * made is gone if it fails. NULL: always works. */
 	int (*probe)(const struct driver_config *config, cst_error **error);
-	/* True if open() would create or mount something: then the store takes G w first. Reads only. */
-	bool (*needs_setup)(const struct driver_config *config);
+	/* The same where nothing has to be made or mounted first, which is the rule: no lock. 0 and *ret NULL: take G w, and open(). */
+	int (*open_ready)(const struct driver_config *config, struct driver **ret, cst_error **error);
 	void (*close)(struct driver *d); /* frees the handle; mounts stay */
 	/* At shutdown, G w held: stale staging and the home mount go. */
 	int (*cleanup)(struct driver *d, cst_error **error);

@@ -64,7 +64,9 @@ int lockfile_new(const char *path, bool read_only, struct lockfile **ret, cst_er
 	lock->read_only = read_only;
 	lock->path = strdup(path);
 	_cleanup_close_ int fd = -1;
-	int r = lock->path ? lockfile_open(lock, &fd, error) : error_oom(error);
+	int r = lock->path ? 0 : error_oom(error);
+	if (r == 0 && !fs_exists(AT_FDCWD, lock->path)) /* other tools expect to find it */
+		r = lockfile_open(lock, &fd, error);
 	if (r < 0) {
 		lockfile_free(lock);
 		return r;

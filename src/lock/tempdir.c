@@ -270,11 +270,13 @@ static const char *pair_number(const char *name)
 
 int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error)
 {
+	_cleanup_strv_ struct strv names = {0};
+	int r = fs_list_dir(AT_FDCWD, root_path, &names, NULL, error);
+	if (r < 0 || names.len == 0)
+		return r;
 	_cleanup_close_ int root_fd = open(root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", root_path);
-	_cleanup_strv_ struct strv names = {0};
-	int r = fs_list_dir(root_fd, ".", &names, root_path, error);
 	_cleanup_strv_ struct strv done = {0};
 	for (size_t i = 0; r == 0 && i < names.len; i++) {
 		const char *name = names.items[i];

@@ -78,7 +78,7 @@ static int load_text(struct layer_table *t, const char *text, size_t len, cst_er
 	record_reader_free(&r);
 	if (ok)
 		return 0;
-	_cleanup_free_ char *shown = str_printf("loading \"%s\"", t->mounts.path);
+	_cleanup_free_ char *shown = str_join("loading \"", t->mounts.path, "\"");
 	return shown ? json_error(&json, shown, error) : error_oom(error);
 }
 

@@ -123,7 +123,7 @@ static int load_file(struct record_set *set, unsigned f, const char *text, size_
 	if (ok && !set->loaded_memory.failed)
 		return 0;
 	set->damaged = !set->loaded_memory.failed;
-	_cleanup_free_ char *shown = str_printf("loading \"%s\"", set->files[f].path);
+	_cleanup_free_ char *shown = str_join("loading \"", set->files[f].path, "\"");
 	return shown ? json_error(&json, shown, error) : error_oom(error);
 }
 

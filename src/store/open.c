@@ -8,7 +8,7 @@
 
 static char *kind_path(const char *root, const cst_store *store, const char *kind)
 {
-	return str_printf("%s/%s-%s", root, store->driver->ops->name, kind);
+	return str_join(root, "/", store->driver->ops->name, "-", kind);
 }
 
 /* ---- roots ---- */
@@ -94,13 +94,17 @@ static int open_driver(cst_store *store, const struct driver_ops *ops,
                        const struct driver_config *config, cst_error **error)
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
-	if (!config->read_only && ops->needs_setup(config)) {
-		int r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
+	struct driver *driver = NULL;
+	if (!config->read_only) {
+		int r = ops->open_ready(config, &driver, error);
+		store->driver = driver;
+		if (r < 0 || driver)
+			return r;
+		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
 		if (r < 0)
 			return r;
 		graph = store->graph_lock;
 	}
-	struct driver *driver = NULL;
 	int r = ops->open(config, &driver, error);
 	store->driver = driver;
 	return r;
@@ -277,8 +281,7 @@ static int open_image_store_layers(cst_store *store, cst_error **error)
 static int open_layers(cst_store *store, cst_error **error)
 {
 	struct layer_set *layers = &store->layers;
-	bool made = false, run_made = false;
-	_cleanup_close_ int run_fd = -1;
+	bool made = false;
 	if (!layers->dir) {
 		layers->dir = kind_path(store->graph_root, store, "layers");
 		layers->run_dir = kind_path(store->run_root, store, "layers");
@@ -287,8 +290,8 @@ static int open_layers(cst_store *store, cst_error **error)
 	if (!layers->dir || !layers->run_dir || !layers->tmp_dir)
 		return error_oom(error);
 	int r = open_metadata_dir(store, layers->dir, &layers->fd, &made, error);
-	if (r == 0 && needs_run_directory(store))
-		r = open_metadata_dir(store, layers->run_dir, &run_fd, &run_made, error);
+	if (r == 0 && !store->read_only)
+		r = fs_mkdir_p(layers->run_dir, 0700, error);
 	if (r == 0)
 		r = sync_root_if(made, store->graph_root, error);
 	if (r == 0)

@@ -186,17 +186,11 @@ void journal_settle(cst_store *store, struct journal *journal, const struct inte
 
 /* ---- temporary files of writers that were killed ---- */
 
-static bool has_temporary(const char *dir, const char *name)
-{
-	_cleanup_close_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 && fs_has_temporary(fd, name);
-}
-
 static int sweep(struct lockfile *lock, const char *dir, const char *name, cst_error **error)
 {
 	_cleanup_unlock_ struct lockfile *held = NULL;
 	_cleanup_close_ int fd = -1;
-	if (!has_temporary(dir, name))
+	if (!fs_has_temporary(dir, name))
 		return 0;
 	int r = lockfile_lock(lock, LOCKFILE_WRITE, error);
 	if (r < 0)
@@ -211,15 +205,15 @@ static int sweep(struct lockfile *lock, const char *dir, const char *name, cst_e
 static int sweep_layers(cst_store *store, cst_error **error)
 {
 	_cleanup_free_ char *dir =
-	        str_printf("%s/%s-layers", store->graph_root, store->driver->ops->name);
+	        str_join(store->graph_root, "/", store->driver->ops->name, "-layers");
 	_cleanup_free_ char *run_dir =
-	        str_printf("%s/%s-layers", store->run_root, store->driver->ops->name);
+	        str_join(store->run_root, "/", store->driver->ops->name, "-layers");
 	if (!dir || !run_dir)
 		return error_oom(error);
 	const char *volatile_dir = store->transient ? run_dir : dir;
-	if (!has_temporary(dir, "layers.json") &&
-	    !has_temporary(volatile_dir, "volatile-layers.json") &&
-	    !has_temporary(run_dir, "mountpoints.json"))
+	if (!fs_has_temporary(dir, "layers.json") &&
+	    !fs_has_temporary(volatile_dir, "volatile-layers.json") &&
+	    !fs_has_temporary(run_dir, "mountpoints.json"))
 		return 0;
 	int r = layers_need(store, error);
 	if (r == 0)

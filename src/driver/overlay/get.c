@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
+#include "driver/rootless.h"
 #include <errno.h>
 #include <linux/fs.h>
 #include <sys/mount.h>
@@ -97,7 +98,7 @@ static int collect_options(struct getting *g, cst_error **error)
 	g->read_only = (to->flags & MS_RDONLY) || g->home != 0;
 	if (g->read_only)
 		to->flags |= MS_RDONLY;
-	if (r == 0 && g->o->rootless)
+	if (r == 0 && driver_is_rootless())
 		r = overlay_mount_options_add(to, "userxattr", error);
 	if (r == 0 && g->options->is_volatile && !g->read_only &&
 	    !strv_contains(&to->data, "volatile") && overlay_supports_volatile(g->o))

@@ -107,7 +107,7 @@ bool overlay_home_ready(const struct overlay *o)
 	_cleanup_close_ int fd = open(o->base.home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bool below = false;
 
-	if (fd < 0 || !fs_exists(AT_FDCWD, o->base.run_home))
+	if (fd < 0)
 		return false;
 	for (size_t i = 0; i < o->n_homes; i++) {
 		_cleanup_free_ char *links = path_join(o->homes[i].path, OVERLAY_LINK_DIR);

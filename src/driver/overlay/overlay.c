@@ -68,7 +68,6 @@ int overlay_new(const struct driver_config *config, const char *name, struct ove
 	pthread_mutex_init(&o->lock, NULL);
 	o->base.ops = streq(name, overlay2_driver.name) ? &overlay2_driver : &overlay_driver;
 	o->read_only = config->read_only;
-	o->rootless = driver_is_rootless();
 	r = overlay_options_parse(config, name, &o->options, error);
 	if (r == 0)
 		r = set_homes(o, config, name, error);
@@ -145,14 +144,23 @@ static int probe_as(const char *name, const struct driver_config *config, cst_er
 	return r < 0 ? r : prepare(o, error);
 }
 
-static bool needs_setup_as(const char *name, const struct driver_config *config)
+static int open_ready_as(const char *name, const struct driver_config *config, struct driver **ret,
+                         cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
-	_cleanup_error_ cst_error *ignored = NULL;
+	int r;
 
-	if (overlay_new(config, name, &o, &ignored) < 0 || o->read_only)
-		return false; /* open() says why, and makes nothing */
-	return !overlay_home_ready(o) || !overlay_probe_cached(o);
+	r = overlay_new(config, name, &o, error);
+	if (r == 0)
+		r = overlay_check_backing(o, error);
+	if (r < 0 || !overlay_home_ready(o) || !overlay_probe_cached(o))
+		return r;
+	r = overlay_check_native(o, error);
+	if (r < 0)
+		return r;
+	*ret = &o->base;
+	o = NULL;
+	return 0;
 }
 
 static void close_driver(struct driver *d)
@@ -305,7 +313,7 @@ static void unpack_options(struct driver *d, const struct driver_stage_options *
 
 	ret->whiteouts = UNPACK_WHITEOUT_OVERLAY;
 	ret->maps = options->maps;
-	ret->userns = o->rootless;
+	ret->userns = driver_is_rootless();
 	ret->ignore_chown_errors = o->options.ignore_chown_errors;
 	ret->force_mask = o->options.force_mask;
 	ret->sync = o->base.sync_content;
@@ -323,9 +331,10 @@ static int probe_overlay(const struct driver_config *config, cst_error **error)
 	return probe_as("overlay", config, error);
 }
 
-static bool needs_setup_overlay(const struct driver_config *config)
+static int open_ready_overlay(const struct driver_config *config, struct driver **ret,
+                              cst_error **error)
 {
-	return needs_setup_as("overlay", config);
+	return open_ready_as("overlay", config, ret, error);
 }
 
 static int open_overlay2(const struct driver_config *config, struct driver **ret, cst_error **error)
@@ -338,9 +347,10 @@ static int probe_overlay2(const struct driver_config *config, cst_error **error)
 	return probe_as("overlay2", config, error);
 }
 
-static bool needs_setup_overlay2(const struct driver_config *config)
+static int open_ready_overlay2(const struct driver_config *config, struct driver **ret,
+                               cst_error **error)
 {
-	return needs_setup_as("overlay2", config);
+	return open_ready_as("overlay2", config, ret, error);
 }
 
 #define COMMON_OPERATIONS                                                                         \
@@ -361,7 +371,7 @@ const struct driver_ops overlay_driver = {
         .name = "overlay",
         .open = open_overlay,
         .probe = probe_overlay,
-        .needs_setup = needs_setup_overlay,
+        .open_ready = open_ready_overlay,
         COMMON_OPERATIONS,
 };
 
@@ -369,6 +379,6 @@ const struct driver_ops overlay2_driver = {
         .name = "overlay2",
         .open = open_overlay2,
         .probe = probe_overlay2,
-        .needs_setup = needs_setup_overlay2,
+        .open_ready = open_ready_overlay2,
         COMMON_OPERATIONS,
 };

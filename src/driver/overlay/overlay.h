@@ -69,7 +69,7 @@ struct overlay {
 	size_t n_homes;
 	size_t read_only_home; /* where layers that are not of containers go: 0, or 1 with an image
 	                          store */
-	bool read_only, rootless, metacopy, native_diff;
+	bool read_only, metacopy, native_diff;
 	uint32_t magic; /* of the backing filesystem */
 	enum overlay_mount_interface interface;
 
@@ -98,7 +98,8 @@ DEFINE_CLEANUP(struct overlay *, overlay_free)
 int overlay_make_home(struct overlay *o, bool *created, cst_error **error);
 int overlay_mount_home(struct overlay *o, cst_error **error);
 int overlay_unmount_home(struct overlay *o, cst_error **error);
-bool overlay_home_ready(const struct overlay *o); /* reads only */
+/* All of it but the run home is there already. Reads only. */
+bool overlay_home_ready(const struct overlay *o);
 
 /* The homes, opened for one operation; -1 where one does not exist. */
 struct overlay_dirs {
@@ -215,8 +216,9 @@ void overlay_idmapped_detach(int layer_fd, const char *layer_path);
 /* Fills in metacopy and native_diff; from the cache in the run home, else by trying. CST_EBACKINGFS
  * if this kernel or filesystem cannot do it. */
 int overlay_probe(struct overlay *o, cst_error **error);
-bool overlay_probe_cached(const struct overlay *o); /* reads only */
-bool overlay_supports_volatile(struct overlay *o);  /* lazily, cached */
+/* The same if the cache, and with it the run home, is there. */
+bool overlay_probe_cached(struct overlay *o);
+bool overlay_supports_volatile(struct overlay *o); /* lazily, cached */
 /* The same, but what only says that something ran out is no answer: that is an error. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);
 /* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */

@@ -25,7 +25,7 @@
 
 static char *cache_name(const char *feature, bool yes)
 {
-	_cleanup_free_ char *name = str_printf("%s-%s", feature, yes ? "true" : "false");
+	_cleanup_free_ char *name = str_join(feature, yes ? "-true" : "-false");
 
 	if (!name || strchr(name, '/') || strlen(name) > NAME_MAX) {
 		errno = name ? ENAMETOOLONG : ENOMEM;
@@ -78,7 +78,7 @@ static bool is_lasting(const cst_error *error)
 
 static char *feature_with_options(const struct overlay *o, const char *feature)
 {
-	return str_printf("%s(%s)", feature, strempty(o->options.mount_options));
+	return str_join(feature, "(", strempty(o->options.mount_options), ")");
 }
 
 /* ---- a place to try things in ---- */
@@ -146,7 +146,7 @@ static int scratch_options(const struct overlay *o, const char *list,
 {
 	int r = overlay_mount_options_add(ret, strempty(list), error);
 
-	if (r == 0 && o->rootless)
+	if (r == 0 && driver_is_rootless())
 		r = overlay_mount_options_add(ret, "userxattr", error);
 	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, whatever mountopt says */
 	return r;
@@ -180,7 +180,7 @@ static int mount_scratch(const struct overlay *o, const struct scratch *s, const
 
 static const char *xattr_name(const struct overlay *o, const char *trusted, const char *user)
 {
-	return o->rootless ? user : trusted;
+	return driver_is_rootless() ? user : trusted;
 }
 
 static bool has_xattr(int dirfd, const char *path, const char *name, const char *value)
@@ -356,7 +356,7 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 		why = "kernel has CONFIG_OVERLAY_FS_REDIRECT_DIR enabled";
 	*yes = !why;
 	if (why) {
-		*reason = str_printf("%s%s", prefix, why);
+		*reason = str_join(prefix, why);
 		return *reason ? 0 : error_oom(error);
 	}
 	return 0;
@@ -401,19 +401,23 @@ int overlay_probe(struct overlay *o, cst_error **error)
 	return 0;
 }
 
-bool overlay_probe_cached(const struct overlay *o)
+bool overlay_probe_cached(struct overlay *o)
 {
 	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
 	_cleanup_free_ char *native_diff = feature_with_options(o, "native-diff");
 	_cleanup_free_ char *longest = native_diff ? cache_name(native_diff, false) : NULL;
+	enum overlay_known copies, diffs;
 
 	if (cache_read(o, "overlay") != OVERLAY_YES)
 		return false;
 	if (!longest &&
 	    errno == ENAMETOOLONG) /* can never be cached, and scratch space needs no lock */
-		return true;
-	return metacopy && native_diff && cache_read(o, metacopy) != OVERLAY_UNKNOWN &&
-	       cache_read(o, native_diff) != OVERLAY_UNKNOWN;
+		return overlay_probe(o, NULL) == 0;
+	copies = metacopy ? cache_read(o, metacopy) : OVERLAY_UNKNOWN;
+	diffs = native_diff ? cache_read(o, native_diff) : OVERLAY_UNKNOWN;
+	o->metacopy = copies == OVERLAY_YES;
+	o->native_diff = diffs == OVERLAY_YES;
+	return copies != OVERLAY_UNKNOWN && diffs != OVERLAY_UNKNOWN;
 }
 
 /* ---- asked for later ---- */
@@ -572,22 +576,23 @@ static int sample_layers(int home_fd, const char *shown, bool *found, cst_error 
 static int has_mount_program(const struct overlay *o, bool *ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *flag = path_join(o->base.home, FLAG_FILE);
 	_cleanup_close_ int fd = -1;
 	bool found = false;
 	size_t len;
 	int r;
 
-	r = fs_open_dir(o->base.home, &fd, error);
-	if (r < 0)
-		return r;
-	if (fs_read_file(fd, FLAG_FILE, OVERLAY_SHORT_FILE, &text, &len, &problem) == 0) {
+	if (!flag)
+		return error_oom(error);
+	if (fs_read_file(AT_FDCWD, flag, OVERLAY_SHORT_FILE, &text, &len, &problem) == 0) {
 		text[strcspn(text, "\n")] = '\0';
 		*ret = streq(text, "true");
 		if (*ret || streq(text, "false"))
 			return 0;
 	}
-	r = sample_layers(fd, o->base.home, &found, error);
+	r = fs_open_dir(o->base.home, &fd, error);
+	if (r == 0)
+		r = sample_layers(fd, o->base.home, &found, error);
 	if (r == 0 && !o->read_only)
 		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0,
 		                    NULL, error);
@@ -624,7 +629,7 @@ int overlay_check_backing(const struct overlay *o, cst_error **error)
 		        error, CST_EBACKINGFS,
 		        "'overlay' is not supported over %s, a mount_program is required",
 		        backing_name(o->magic));
-	if (o->rootless && backing_is_network(o->magic))
+	if (backing_is_network(o->magic) && driver_is_rootless())
 		return error_wrap_code(error, CST_EBACKINGFS,
 		                       "a network file system with user namespaces is not "
 		                       "supported.  Please use a "

@@ -8,6 +8,7 @@
 #include "archive/rechown.h"
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
+#include "driver/rootless.h"
 #include <errno.h>
 
 #define GENERATION "diff1"
@@ -17,7 +18,7 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
                          const char *shown, cst_error **error)
 {
 	_cleanup_detached_ struct overlay_detached parent = {.mount_fd = -1, .root_fd = -1};
-	const struct copy_options copy = {.skip_devices = o->rootless};
+	const struct copy_options copy = {.skip_devices = driver_is_rootless()};
 	_cleanup_close_ int fd = -1;
 	int r;
 

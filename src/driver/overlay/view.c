@@ -6,6 +6,7 @@
  */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
+#include "driver/rootless.h"
 #include <errno.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -61,7 +62,7 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	_cleanup_mount_options_ struct overlay_mount_options options = {.flags = MS_RDONLY};
 	const struct overlay_mount mount = {
 	        .dirs = dirs, .lowers = lowers, .upper_fd = -1, .work_fd = -1, .options = &options};
-	int r = o->rootless ? overlay_mount_options_add(&options, "userxattr", error) : 0;
+	int r = driver_is_rootless() ? overlay_mount_options_add(&options, "userxattr", error) : 0;
 
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
 		r = error_set(error, CST_EINVAL, "max depth exceeded");
@@ -189,7 +190,7 @@ static struct pack_options pack_options(const struct driver_view *v, const cst_p
 {
 	return (struct pack_options){.maps = &v->maps,
 	                             .old_maps = &v->from_maps,
-	                             .userns = v->overlay->rootless,
+	                             .userns = driver_is_rootless(),
 	                             .lowers = v->lowers,
 	                             .n_lowers = v->n_lowers,
 	                             .progress = progress};

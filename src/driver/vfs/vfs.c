@@ -129,12 +129,6 @@ static bool home_is_missing(const char *root)
 	return !path || !fs_exists(AT_FDCWD, path);
 }
 
-static bool vfs_needs_setup(const struct driver_config *config)
-{
-	return home_is_missing(config->graph_root) ||
-	       (config->image_store && home_is_missing(config->image_store));
-}
-
 static int make_home(const struct vfs_home *home, cst_error **error)
 {
 	if (fs_exists(AT_FDCWD, home->dir_path))
@@ -184,6 +178,15 @@ static int vfs_open(const struct driver_config *config, struct driver **ret, cst
 		return r;
 	*ret = &steal_ptr(&vfs)->base;
 	return 0;
+}
+
+static int vfs_open_ready(const struct driver_config *config, struct driver **ret,
+                          cst_error **error)
+{
+	if (home_is_missing(config->graph_root) ||
+	    (config->image_store && home_is_missing(config->image_store)))
+		return 0;
+	return vfs_open(config, ret, error);
 }
 
 static int vfs_cleanup(struct driver *d, cst_error **error)
@@ -590,7 +593,7 @@ const struct driver_ops vfs_driver = {
         .name = "vfs",
         .reowns_parent = true,
         .open = vfs_open,
-        .needs_setup = vfs_needs_setup,
+        .open_ready = vfs_open_ready,
         .close = vfs_close,
         .cleanup = vfs_cleanup,
         .recover = vfs_recover,
