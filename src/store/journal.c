@@ -137,6 +137,8 @@ static void write_intent(struct json_writer *w, const struct intent *intent)
 	if (intent->content_inode) {
 		json_put_key(w, "content-inode");
 		json_put_int64(w, (int64_t)intent->content_inode);
+		json_put_key(w, "tarsplit-inode");
+		json_put_int64(w, (int64_t)intent->tarsplit_inode);
 		put_member(w, "record", intent->record);
 	}
 	json_object_close(w);
@@ -165,7 +167,7 @@ bool journal_pending(struct journal *journal)
 static bool read_intent(struct json_reader *r, struct intent *ret)
 {
 	struct intent intent = {.id = "", .note = "", .data_key = "", .owner_id = "", .record = ""};
-	int64_t inode = 0;
+	int64_t content_inode = 0, tarsplit_inode = 0;
 	const char *key, *kind = "", *owner_kind = "", *created = "";
 	if (!json_object_begin(r))
 		return false;
@@ -179,15 +181,17 @@ static bool read_intent(struct json_reader *r, struct intent *ret)
 		                  : streq(key, "created")    ? &created
 		                  : streq(key, "record")     ? &intent.record
 		                                             : NULL;
-		bool read = to                            ? json_string(r, to)
-		            : streq(key, "content-inode") ? json_int64(r, &inode)
-		                                          : json_skip(r);
+		bool read = to                             ? json_string(r, to)
+		            : streq(key, "content-inode")  ? json_int64(r, &content_inode)
+		            : streq(key, "tarsplit-inode") ? json_int64(r, &tarsplit_inode)
+		                                           : json_skip(r);
 		if (!read)
 			return false;
 	}
 	intent.kind = kind_of(kind);
 	intent.owner_kind = kind_of(owner_kind);
-	intent.content_inode = (uint64_t)inode;
+	intent.content_inode = (uint64_t)content_inode;
+	intent.tarsplit_inode = (uint64_t)tarsplit_inode;
 	if (*created)
 		(void)timestamp_parse(created, strlen(created), &intent.created);
 	*ret = intent;
@@ -229,7 +233,8 @@ static bool same_intent(const struct intent *a, const struct intent *b)
 	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
 	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
 	       streq(a->owner_id, b->owner_id) && timestamp_equal(&a->created, &b->created) &&
-	       a->content_inode == b->content_inode && streq(a->record, b->record);
+	       a->content_inode == b->content_inode && a->tarsplit_inode == b->tarsplit_inode &&
+	       streq(a->record, b->record);
 }
 
 static bool lists_intent(const struct intents *intents, const struct intent *intent)

@@ -34,6 +34,7 @@ struct intent {
 	                             is not meant */
 	uint64_t content_inode;   /* not 0: the layer gets new content, this directory, and `record`
 	                             says of what */
+	uint64_t tarsplit_inode;  /* with it: the new tar-split */
 	const char
 	        *record; /* a layer record as JSON, of which the digests, sizes and id sets count */
 };

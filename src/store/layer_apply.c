@@ -2,8 +2,8 @@
 /*
  * Applying a layer tar to a layer that exists. The new content is built beside the old one, from a
  * copy of it, and takes its place by one exchange of names. What must follow, the tar-split and the
- * record, is announced with the inode of the new content: an opener that finds that inode in place
- * finishes, one that does not undoes.
+ * record, is announced with the inodes of the new content and the new tar-split: an opener that
+ * finds the one in place and the other waiting or in place finishes, one that does not undoes.
  *
  * From the copy to the exchange the layers are locked, as with the Go tools: what somebody else
  * applied, or wrote through a mount, in between would be lost. The archive may come from a pipe
@@ -141,16 +141,18 @@ static int announce(cst_store *store, struct applied *applied, struct intents *i
 {
 	_cleanup_strbuf_ struct strbuf record = {0};
 	struct json_writer w;
-	struct stat st;
+	struct stat st, tarsplit;
 	json_writer_init(&w, &record, JSON_STORE);
 	layer_write(&w, &applied->record);
-	if (fstat(applied->content_fd, &st) < 0)
+	if (fstat(applied->content_fd, &st) < 0 ||
+	    fstatat(applied->metadata->fd, TARSPLIT_STAGED, &tarsplit, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(error, errno, "stat the new content of %s", applied->record.id);
 	applied->content_inode = st.st_ino;
 	struct intent intent = {
 	        .kind = CST_KIND_LAYER,
 	        .id = applied->record.id,
 	        .content_inode = st.st_ino,
+	        .tarsplit_inode = tarsplit.st_ino,
 	        .record = strbuf_str(&record),
 	};
 	intents_add(intents, &intent);
@@ -213,25 +215,50 @@ static int remove_waiting(cst_store *store, const struct intent *intent, cst_err
 	return 0;
 }
 
+static bool is_inode(int dirfd, const char *path, uint64_t inode)
+{
+	struct stat st;
+	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode;
+}
+
+/* The content of a mounted layer is in place from the beginning: the tar-split tells that the
+ * archive was unpacked to its end. */
+static int has_new_tarsplit(cst_store *store, const struct intent *intent, bool *ret,
+                            cst_error **error)
+{
+	_cleanup_free_ char *waiting = waiting_tarsplit(intent->id, intent->content_inode);
+	_cleanup_free_ char *from = waiting ? path_join(store->graph_root, waiting) : NULL;
+	_cleanup_free_ char *to = str_join(intent->id, ".tar-split.gz");
+	if (!from || !to)
+		return error_oom(error);
+	*ret = is_inode(AT_FDCWD, from, intent->tarsplit_inode) ||
+	       is_inode(store->layers.fd, to, intent->tarsplit_inode);
+	return 0;
+}
+
+static bool has_new_content(cst_store *store, const struct intent *intent)
+{
+	_cleanup_close_ int content = -1;
+	struct stat st;
+	return store->driver->ops->content_open(store->driver, intent->id, &content, NULL) == 0 &&
+	       fstat(content, &st) == 0 && st.st_ino == intent->content_inode;
+}
+
 int apply_recover(cst_store *store, const struct intent *intent, cst_error **error)
 {
 	_cleanup_arena_ struct arena arena = {0};
-	_cleanup_close_ int content = -1;
-	struct stat st;
 	cst_layer described;
-	const cst_layer *layer = layer_table_get(store->layers.table, intent->id);
-	if (layer &&
-	    store->driver->ops->content_open(store->driver, intent->id, &content, NULL) == 0 &&
-	    fstat(content, &st) == 0 && st.st_ino == intent->content_inode) {
-		if (!parse_record(intent, &arena, &described))
-			return error_set(error, CST_ECORRUPT,
-			                 "the announced record of layer %s cannot be understood",
-			                 intent->id);
-		int r = finish_apply(store, &described, intent->content_inode, error);
-		if (r < 0)
-			return r;
-	}
-	return remove_waiting(store, intent, error);
+	bool done = false;
+	int r = 0;
+	if (layer_table_get(store->layers.table, intent->id) && has_new_content(store, intent))
+		r = has_new_tarsplit(store, intent, &done, error);
+	if (r == 0 && done && !parse_record(intent, &arena, &described))
+		return error_set(error, CST_ECORRUPT,
+		                 "the announced record of layer %s cannot be understood",
+		                 intent->id);
+	if (r == 0 && done)
+		r = finish_apply(store, &described, intent->content_inode, error);
+	return r < 0 ? r : remove_waiting(store, intent, error);
 }
 
 static int open_target(cst_store *store, struct applied *applied, cst_error **error)
