@@ -280,12 +280,19 @@ def try_mode(options, mode, summary, case, each):
         bench.close()
 
 
+def takes_faults(binary):
+    with open(binary, 'rb') as file:
+        return b'CST_FAULT_KILL_AT' in file.read()
+
+
 def main(parser, case, first=None, each=None):
     """Runs `first(summary)`, if any, and in every mode `case(bench, summary, operation)` for every operation, or
     `each(bench, summary)` instead."""
     options = parser.parse_args()
     options.reads = getattr(options, 'reads', '')
     options.binary = os.path.abspath(options.binary)
+    if not getattr(options, 'strace', False) and not takes_faults(options.binary):
+        parser.error(options.binary + ': built without -Dfault-injection=true')
     options.go_release = release_of(options.go) if options.go else 0
     rig.enter_namespace()
     summary = rig.Summary(options.verbose)

@@ -38,6 +38,22 @@ static inline int open_store(const struct api *api, bool read_only, cst_store **
 	return cst_store_open(&options, store, error);
 }
 
+/* A second store that reads the first one. */
+static inline int open_store_over(const struct api *api, cst_store **store, cst_error **error)
+{
+	_cleanup_free_ char *option = str_printf("%s.imagestore=%s", api->driver, api->root);
+	const char *driver_option = option;
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	char root[112];
+	snprintf(root, sizeof(root), "%s/root2", api->dir.path);
+	options.graph_root = root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.driver_options = &driver_option;
+	options.n_driver_options = 1;
+	return cst_store_open(&options, store, error);
+}
+
 static inline int create_layer(const struct api *api, const char *id, const char *parent,
                                const char *name, cst_layer **layer)
 {

@@ -264,6 +264,29 @@ static void test_mounting(void **state)
 	assert_int_equal(count, 0);
 }
 
+/* An image's layer, read-only, be it here or in an additional store. */
+static void test_mounting_images(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_store_closep) cst_store *over = NULL;
+	fill(api);
+	assert_int_equal(open_store_over(api, &over, NULL), 0);
+	cst_store *const stores[] = {api->store, over};
+	for (size_t i = 0; i < ARRAY_SIZE(stores); i++) {
+		char *path = NULL;
+		bool still = true;
+		assert_int_equal(cst_image_mount(stores[i], "none", NULL, &path, NULL),
+		                 CST_EIMAGE_UNKNOWN);
+		assert_int_equal(cst_image_mount(stores[i], "image-name", NULL, &path, NULL), 0);
+		_cleanup_free_ char *file = path_join(path, "etc/hostname");
+		assert_int_equal(access(file, F_OK), 0);
+		cst_free(path);
+		assert_int_equal(cst_image_unmount(stores[i], "image", false, &still, NULL), 0);
+		assert_false(still);
+	}
+	assert_int_equal(cst_store_shutdown(over, true, NULL, NULL), 0);
+}
+
 /* ---- reading back ---- */
 
 static void test_lookup(void **state)
@@ -649,6 +672,7 @@ static void test_threads(void **state)
 	X(test_read_only)                   \
 	X(test_parent_owners)               \
 	X(test_mounting)                    \
+	X(test_mounting_images)             \
 	X(test_lookup)                      \
 	X(test_diff)                        \
 	X(test_callbacks)                   \

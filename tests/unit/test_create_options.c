@@ -344,7 +344,6 @@ static void test_image_over_another(void **state)
 	const char *was = "was", *given = "given", *name = "new-name", *const * names;
 	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
 	_cleanup_(cst_image_freep) cst_image *image = NULL;
-	struct api over = *api;
 	options.id = "image";
 	options.names_history = &was;
 	options.n_names_history = 1;
@@ -352,17 +351,8 @@ static void test_image_over_another(void **state)
 	options.n_names = 1;
 	assert_int_equal(cst_image_create(api->store, &options, NULL, NULL), 0);
 
-	_cleanup_free_ char *option = str_printf("%s.imagestore=%s", api->driver, api->root);
-	const char *driver_option = option;
 	_cleanup_(cst_store_closep) cst_store *store = NULL;
-	cst_store_options where = CST_STORE_OPTIONS_INIT;
-	snprintf(over.root, sizeof(over.root), "%s/root2", api->dir.path);
-	where.graph_root = over.root;
-	where.run_root = over.run;
-	where.driver = api->driver;
-	where.driver_options = &driver_option;
-	where.n_driver_options = 1;
-	assert_int_equal(cst_store_open(&where, &store, NULL), 0);
+	assert_int_equal(open_store_over(api, &store, NULL), 0);
 	options.names_history = &given;
 	options.names = &name;
 	assert_int_equal(cst_image_create(store, &options, &image, NULL), 0);

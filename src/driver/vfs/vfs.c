@@ -270,15 +270,25 @@ static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
 	return 0;
 }
 
+/* Where a layer is: here, in an additional store, or, if nowhere, where it would be here. */
+static char *path_of(const struct vfs *vfs, const char *id)
+{
+	char *own = path_join(home_of(vfs, id)->dir_path, id);
+	if (!own || fs_exists(AT_FDCWD, own))
+		return own;
+	for (size_t i = 0; i < vfs->image_stores.len; i++) {
+		_cleanup_free_ char *path = path_join3(vfs->image_stores.items[i], "vfs/dir", id);
+		if (path && fs_exists(AT_FDCWD, path)) {
+			free(own);
+			return steal_ptr(&path);
+		}
+	}
+	return own;
+}
+
 static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
-	struct vfs *vfs = vfs_of(d);
-	_cleanup_free_ char *path = path_join(home_of(vfs, id)->dir_path, id);
-	for (size_t i = 0; path && !fs_exists(AT_FDCWD, path) && i < vfs->image_stores.len; i++) {
-		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]);
-		free(path);
-		path = dir ? path_join(dir, id) : NULL;
-	}
+	_cleanup_free_ char *path = path_of(vfs_of(d), id);
 	if (!path)
 		return error_oom(error);
 	if (!fs_exists(AT_FDCWD, path))
@@ -485,14 +495,13 @@ static int vfs_remove(struct driver *d, const char *id, const char *note, struct
 static int vfs_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                    char **ret_path, cst_error **error)
 {
-	struct vfs *vfs = vfs_of(d);
 	struct stat st;
 	for (size_t i = 0; i < options->n_options; i++) {
 		if (!streq(options->options[i], "ro"))
 			return error_set(error, CST_ENOTSUP,
 			                 "vfs driver does not support mount options");
 	}
-	_cleanup_free_ char *path = path_join(home_of(vfs, id)->dir_path, id);
+	_cleanup_free_ char *path = path_of(vfs_of(d), id);
 	if (!path)
 		return error_oom(error);
 	if (stat(path, &st) < 0)
