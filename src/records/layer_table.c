@@ -135,8 +135,11 @@ static int add_file(struct layer_table *t, enum layer_file file, const char *dir
 static int add_files(struct layer_table *t, const struct layer_paths *paths, cst_error **error)
 {
 	int r = add_file(t, LAYER_STABLE, paths->dir, "layers.json", error);
-	if (r == 0 && paths->image_dir)
+	if (r == 0 && paths->image_dir) {
 		r = add_file(t, LAYER_IMAGE_STORE, paths->image_dir, "layers.json", error);
+		t->set.order[0] = t->file_of[LAYER_IMAGE_STORE];
+		t->set.order[1] = t->file_of[LAYER_STABLE];
+	}
 	if (r == 0 && paths->volatile_dir)
 		r = add_file(t, LAYER_VOLATILE, paths->volatile_dir, "volatile-layers.json", error);
 	if (r == 0 && paths->run_dir) {

@@ -173,7 +173,7 @@ bool record_set_remove(struct record_set *set, const char *id)
 	prefix_index_remove(&set->prefixes, slot->id);
 	record_slots_remove(&set->visible, slot);
 	record_slots_remove(&set->content[slot->file], slot);
-	mark(set, slot->file, EDITED);
+	mark(set, slot->file, LOST_RECORDS);
 	retire(set, &slot->memory);
 	free(slot);
 	return true;

@@ -130,8 +130,8 @@ int record_file_write(struct record_file *file, const void *data, size_t n, cst_
 	if (!file->swept)
 		sweep(dirfd, file);
 	file->swept = true;
-	r = fs_replace_file(dirfd, file->name, data, n, 0600, FS_LOCKED | (file->is_volatile ? 0 : FS_DURABLE),
-	                    file->path, error);
+	r = fs_replace_file(dirfd, file->name, data, n, 0600,
+	                    FS_LOCKED | (file->is_volatile ? 0 : FS_DURABLE), file->path, error);
 	if (r < 0)
 		return r;
 	if (fstatat(dirfd, file->name, &st, 0) < 0)

@@ -29,22 +29,30 @@ static void encoded_free(struct encoded *encoded)
 		strbuf_free(&encoded->text[f]);
 }
 
+static int write_file(struct record_set *set, unsigned f, enum dirt dirt,
+                      const struct encoded *encoded, cst_error **error)
+{
+	if (set->dirty[f] != dirt)
+		return 0;
+	int r = record_file_write(&set->files[f], encoded->text[f].data, encoded->text[f].len,
+	                          error);
+	if (r == 0)
+		set->dirty[f] = CLEAN;
+	return r;
+}
+
 /* Who got a name is saved before who lost it: a crash in between leaves it with both, which the
- * next load mends. */
+ * next load mends. Likewise a record comes after what it builds on, and goes before it. */
 static int write_files(struct record_set *set, const struct encoded *encoded, cst_error **error)
 {
-	for (enum dirt dirt = EDITED; dirt > CLEAN; dirt--) {
-		for (unsigned f = 0; f < set->n_files; f++) {
-			if (set->dirty[f] != dirt)
-				continue;
-			int r = record_file_write(&set->files[f], encoded->text[f].data,
-			                          encoded->text[f].len, error);
-			if (r < 0)
-				return r;
-			set->dirty[f] = CLEAN;
-		}
+	int r = 0;
+	for (unsigned i = 0; r == 0 && i < set->n_files; i++)
+		r = write_file(set, set->order[i], EDITED, encoded, error);
+	for (enum dirt dirt = LOST_RECORDS; dirt > CLEAN; dirt--) {
+		for (unsigned i = set->n_files; r == 0 && i > 0; i--)
+			r = write_file(set, set->order[i - 1], dirt, encoded, error);
 	}
-	return 0;
+	return r;
 }
 
 static int check_savable(const struct record_set *set, cst_error **error)

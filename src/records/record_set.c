@@ -13,9 +13,11 @@ int record_set_add_file(struct record_set *set, const char *dir, const char *nam
                         cst_error **error)
 {
 	int r = record_file_init(&set->files[set->n_files], dir, name, is_volatile, error);
-	if (r == 0)
-		set->n_files++;
-	return r;
+	if (r < 0)
+		return r;
+	set->order[set->n_files] = set->n_files;
+	set->n_files++;
+	return 0;
 }
 
 static void slot_free(struct slot *slot)

@@ -60,13 +60,14 @@ struct record_kind {
 	void (*clear)(struct record_set *set); /* everything goes */
 };
 
-enum dirt { CLEAN, LOST_NAMES, EDITED };
+enum dirt { CLEAN, LOST_NAMES, LOST_RECORDS, EDITED };
 
 struct record_set {
 	const struct record_kind *kind;
 	struct record_file files[RECORD_FILES];
 	enum dirt dirty[RECORD_FILES];
 	unsigned n_files;
+	unsigned order[RECORD_FILES]; /* of saving: what the records of a file build on is in those before */
 	bool read_only;
 
 	struct lock_token token;

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-static char *kind_path(const char *root, const cst_store *store, const char *kind)
+char *kind_path(const char *root, const cst_store *store, const char *kind)
 {
 	return str_join(root, "/", store->driver->ops->name, "-", kind);
 }

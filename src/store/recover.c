@@ -202,24 +202,28 @@ static int sweep(struct lockfile *lock, const char *dir, const char *name, cst_e
 	return r;
 }
 
+/* Layers may not have been opened yet, and are not for this unless there is something to sweep. */
 static int sweep_layers(cst_store *store, cst_error **error)
 {
-	_cleanup_free_ char *dir =
-	        str_join(store->graph_root, "/", store->driver->ops->name, "-layers");
-	_cleanup_free_ char *run_dir =
-	        str_join(store->run_root, "/", store->driver->ops->name, "-layers");
-	if (!dir || !run_dir)
+	_cleanup_free_ char *dir = kind_path(store->graph_root, store, "layers");
+	_cleanup_free_ char *run_dir = kind_path(store->run_root, store, "layers");
+	_cleanup_free_ char *image_dir =
+	        isempty(store->image_store) ? NULL : kind_path(store->image_store, store, "layers");
+	if (!dir || !run_dir || (!image_dir && !isempty(store->image_store)))
 		return error_oom(error);
 	const char *volatile_dir = store->transient ? run_dir : dir;
 	if (!fs_has_temporary(dir, "layers.json") &&
 	    !fs_has_temporary(volatile_dir, "volatile-layers.json") &&
-	    !fs_has_temporary(run_dir, "mountpoints.json"))
+	    !fs_has_temporary(run_dir, "mountpoints.json") &&
+	    (!image_dir || !fs_has_temporary(image_dir, "layers.json")))
 		return 0;
 	int r = layers_need(store, error);
 	if (r == 0)
 		r = sweep(store->layers.set.lock, dir, "layers.json", error);
 	if (r == 0)
 		r = sweep(store->layers.set.lock, volatile_dir, "volatile-layers.json", error);
+	if (r == 0 && image_dir)
+		r = sweep(store->layers.set.second, image_dir, "layers.json", error);
 	return r == 0 ? sweep(store->layers.mounts_lock, run_dir, "mountpoints.json", error) : r;
 }
 

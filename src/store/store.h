@@ -179,6 +179,8 @@ void containers_write_done(cst_store **held);
 
 /* Saves the layers' records; both tokens are written where two lock files guard them. */
 int layers_save(cst_store *store, cst_error **error);
+/* <root>/<driver>-<kind>, the caller's; NULL when out of memory. */
+char *kind_path(const char *root, const cst_store *store, const char *kind);
 /* Opens <drv>-layers with its locks and table, if that was not done yet. */
 int layers_need(cst_store *store, cst_error **error);
 /* All records, those of additional stores too, of a set that is held. */

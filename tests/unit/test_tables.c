@@ -491,6 +491,63 @@ static void test_image_store_file(void **state)
 	assert_int_equal(layer_table_at(t, 2)->file, LAYER_VOLATILE);
 }
 
+/* A write of this file fails as long as the directory in its place is there. */
+static void block(const struct fixture *f, const char *temporary)
+{
+	_cleanup_free_ char *path = path_join(f->dir.path, temporary);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void unblock(const struct fixture *f, const char *temporary)
+{
+	_cleanup_free_ char *path = path_join(f->dir.path, temporary);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* i <- s <- v, each in a file of its own: whatever a crash leaves, nothing builds on what is not
+ * there. */
+static void test_order_of_saving(void **state)
+{
+	static const char image[] = "i/overlay-layers/layers.json",
+	                  image_temporary[] = "i/overlay-layers/.tmp-layers.json0",
+	                  volatile_temporary[] = ".tmp-volatile-layers.json0";
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	_cleanup_free_ char *images = str_printf("%s/i/overlay-layers", f.dir.path);
+	struct layer_paths paths = {
+	        .dir = f.dir.path, .image_dir = images, .volatile_dir = f.dir.path};
+	_cleanup_layers_ struct layer_table *t = NULL;
+	bool repair;
+	assert_int_equal(fs_mkdir_p(images, 0700, NULL), 0);
+	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
+	for (int blocked = 1; blocked >= 0; blocked--) {
+		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
+		assert_int_equal(layer_table_size(t), 0);
+		if (blocked)
+			block(&f, image_temporary);
+		add_layer(t, "v", "s", LAYER_VOLATILE, NULL, 0);
+		add_layer(t, "s", "i", LAYER_STABLE, NULL, 0);
+		add_layer(t, "i", "", LAYER_IMAGE_STORE, NULL, 0);
+		int r = layer_table_save(t, f.lock, NULL);
+		assert_int_equal(r < 0, blocked);
+		if (blocked)
+			unblock(&f, image_temporary);
+	}
+	for (int blocked = 1; blocked >= 0; blocked--) {
+		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
+		assert_int_equal(layer_table_size(t), 3);
+		if (blocked)
+			block(&f, volatile_temporary);
+		assert_true(layer_table_remove(t, "i"));
+		assert_true(layer_table_remove(t, "s"));
+		assert_true(layer_table_remove(t, "v"));
+		int r = layer_table_save(t, f.lock, NULL);
+		assert_int_equal(r < 0, blocked);
+		if (blocked)
+			unblock(&f, volatile_temporary);
+	}
+	assert_file(&f, image, "[]");
+}
+
 static void add_with_digests(struct layer_table *t, const char *id, const char *parent,
                              const char *compressed, const char *diff)
 {
@@ -933,6 +990,7 @@ int main(void)
 	        cmocka_unit_test(test_find_container),
 	        cmocka_unit_test(test_list_order),
 	        cmocka_unit_test(test_image_store_file),
+	        cmocka_unit_test(test_order_of_saving),
 	        cmocka_unit_test(test_chains),
 	        cmocka_unit_test(test_stale),
 	        cmocka_unit_test(test_stale_by_change_time),
