@@ -463,6 +463,22 @@ static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 	return r < 0 ? r : overlay_unmount(s.temp->fd, "merged", target, error);
 }
 
+/* No lock is held: somebody's shutdown may take the home mount away, and the place to try things in
+ * with it. There is another one below. */
+static int try_idmapped_again(struct overlay *o, bool *yes, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+
+	for (int attempt = 0; attempt < 10; attempt++) {
+		cst_error_free(steal_ptr(&problem));
+		if (try_idmapped(o, yes, &problem) == 0)
+			return 0;
+		if (cst_error_errno(problem) != ENOENT)
+			break;
+	}
+	return error_propagate(error, steal_ptr(&problem));
+}
+
 static enum overlay_known recall(struct overlay *o, const enum overlay_known *known)
 {
 	enum overlay_known answer;
@@ -516,7 +532,7 @@ int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **e
 		*ret = answer == OVERLAY_YES;
 		return 0;
 	}
-	if (try_idmapped(o, &yes, &problem) == 0) {
+	if (try_idmapped_again(o, &yes, &problem) == 0) {
 		cache_write(o, feature, yes, "");
 	} else if (is_refusal(problem)) {
 		log_debug("finding out about %s: %s", feature, cst_error_message(problem));
