@@ -77,24 +77,35 @@ static bool split_operands(const struct invocation *in, struct places *places)
 	return true;
 }
 
-/* ":/path": to the library that would be the caller's file system. */
-static bool names_nothing(const struct places *places)
+static bool is_layer(const struct invocation *in, const char *name)
 {
-	for (size_t i = 0; i < places->n; i++)
-		if (places->layers[i] && !places->layers[i][0])
+	cst_layer *layer = NULL;
+	int result = cst_store_layer(in->store, name, &layer, NULL);
+	cst_layer_free(layer);
+	return result == 0;
+}
+
+/* ":/path": to the library that would be the caller's file system. The target is looked for first,
+ * and a layer that is not there is told of before what comes after it. */
+static bool names_nothing(const struct invocation *in, const struct places *places)
+{
+	for (size_t i = 0; i < places->n; i++) {
+		const char *layer = places->layers[i ? i - 1 : places->n - 1];
+		if (layer && !layer[0])
 			return true;
+		if (layer && !is_layer(in, layer))
+			return false;
+	}
 	return false;
 }
 
 /* Whoever forgot the colon gets a file of the layer's name. */
 static void warn_of_layer(const struct invocation *in, const char *operand)
 {
-	cst_layer *layer = NULL;
-	if (cst_store_layer(in->store, operand, &layer, NULL) < 0)
-		return;
-	complain(in, "warning: \"%s\" is a layer, but without \":/PATH\" behind it a file here",
-	         operand);
-	cst_layer_free(layer);
+	if (is_layer(in, operand))
+		complain(in,
+		         "warning: \"%s\" is a layer, but without \":/PATH\" behind it a file here",
+		         operand);
 }
 
 static int copy_places(struct invocation *in, const struct places *places,
@@ -102,7 +113,7 @@ static int copy_places(struct invocation *in, const struct places *places,
 {
 	_cleanup_error_ cst_error *error = NULL;
 	const cst_copy_place *target = &places->items[places->n - 1];
-	if (names_nothing(places)) {
+	if (names_nothing(in, places)) {
 		complain(in, "error finding layer \"\": %s", cst_strerror(CST_ELAYER_UNKNOWN));
 		return 1;
 	}
