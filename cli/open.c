@@ -162,8 +162,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		in->store_options.read_only =
 		        is_on(in, OPT_READ_ONLY_STORE) || only_readable(in->graph_root);
 	if (is_on(in, OPT_DEBUG)) {
-		/* The library's own debug lines are not those of containers-storage. */
-		set_log_level(in->personality == GO_STYLE ? CST_LOG_WARNING : CST_LOG_DEBUG);
+		set_log_level(CST_LOG_DEBUG);
 		log_store_options(in, configured_before);
 	}
 	return 0;

@@ -204,7 +204,10 @@ static int mount_layer(struct getting *g, cst_error **error)
 		mount.upper_fd = upper_fd;
 		mount.work_fd = work_fd;
 	}
-	return r < 0 ? r : attach(g, &mount, error);
+	if (r < 0)
+		return r;
+	overlay_mount_tell(g->o, &mount);
+	return attach(g, &mount, error);
 }
 
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,

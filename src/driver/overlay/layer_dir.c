@@ -35,8 +35,8 @@ int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs,
 	int fd;
 
 	if (home < 0)
-		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
-		                       "no directory of layer \"%s\" in %s", id, o->base.home);
+		return error_set(error, CST_ELAYER_UNKNOWN,
+		                 "faccessat %s/%s: no such file or directory", o->base.home, id);
 	fd = openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", o->homes[home].path, id);

@@ -71,6 +71,15 @@ static char *describe(const struct overlay *o, const struct overlay_mount *m)
 	return strbuf_steal(&text);
 }
 
+void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *m)
+{
+	_cleanup_free_ char *data = log_enabled(CST_LOG_DEBUG) ? describe(o, m) : NULL;
+
+	if (data)
+		log_debug("overlay: mount_data=%s%s", data,
+		          m->options->flags & MS_RDONLY ? ",ro" : "");
+}
+
 static int mount_error(const struct overlay *o, const struct overlay_mount *m, const char *target,
                        int errnum, const char *kernel, cst_error **error)
 {

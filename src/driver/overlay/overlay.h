@@ -184,6 +184,8 @@ struct overlay_mount {
 	const char *label; /* SELinux context, NULL or "": none */
 	bool mapped;       /* dirs are clones: no path leads there */
 };
+/* A debug line, worded as the Go tools do. */
+void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *mount);
 /* Attached at `target`, of which target_fd is an O_PATH descriptor. Message as Go's with the
  * kernel's own words. */
 int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,

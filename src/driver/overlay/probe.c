@@ -81,6 +81,39 @@ static char *feature_with_options(const struct overlay *o, const char *feature)
 	return str_join(feature, "(", strempty(o->options.mount_options), ")");
 }
 
+/* ---- what was found, in the words of the Go tools' debug lines ---- */
+
+struct feature {
+	const char *yes, *no;
+};
+static const struct feature overlay_feature = {"overlay is supported", "overlay is not supported"},
+                            metacopy_feature = {"metacopy is being used",
+                                                "metacopy is not being used"},
+                            native_diff_feature = {"native-diff is usable",
+                                                   "native-diff is not being used"},
+                            volatile_feature = {"volatile is being used",
+                                                "volatile is not being used"},
+                            idmapped_feature = {"idmapped mounts for overlay are supported",
+                                                "idmapped mounts for overlay are not supported"};
+
+static void tell_cached(const struct feature *feature, enum overlay_known known)
+{
+	log_debug("Cached value indicated that %s",
+	          known == OVERLAY_YES ? feature->yes : feature->no);
+}
+
+static void tell_tested(const struct feature *feature, bool yes)
+{
+	log_debug("overlay: test mount indicated that %s", yes ? feature->yes : feature->no);
+}
+
+static void tell_probed(const struct overlay *o)
+{
+	log_debug("backingFs=%s, projectQuotaSupported=false, useNativeDiff=%s, usingMetacopy=%s",
+	          backing_name(o->magic), o->native_diff ? "true" : "false",
+	          o->metacopy ? "true" : "false");
+}
+
 /* ---- a place to try things in ---- */
 
 /* <home>/staging/<n>, which is cleaned up like any other if this process dies. */
@@ -252,12 +285,17 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 	_cleanup_error_ cst_error *problem = NULL;
 	int r;
 
-	if (cache_read(o, "overlay") == OVERLAY_YES || o->read_only)
+	if (cache_read(o, "overlay") == OVERLAY_YES) {
+		tell_cached(&overlay_feature, OVERLAY_YES);
+		return 0;
+	}
+	if (o->read_only)
 		return 0;
 	/* A recorded "no" is tried again: a Go tool records one for a path that only its mount
 	 * string cannot hold. */
 	r = try_overlay(o, &problem);
 	if (r == 0) {
+		log_debug("overlay: test mount with multiple lowers succeeded");
 		cache_write(o, "overlay", true, "");
 		return 0;
 	}
@@ -294,6 +332,7 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 		log_warning("mount options \"%s\": %s", strempty(o->options.mount_options),
 		            cst_error_message(problem));
 		*yes = false;
+		tell_tested(&metacopy_feature, *yes);
 		return 0;
 	}
 	if (r < 0)
@@ -302,6 +341,7 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 		return error_sys(error, errno, "chmod %s/merged/file", s.path);
 	*yes = has_xattr(s.upper_fd, "file",
 	                 xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"), NULL);
+	tell_tested(&metacopy_feature, *yes);
 	return 0;
 }
 
@@ -363,14 +403,16 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 }
 
 /* The cached answer or a fresh one; `otherwise` when none can be had. */
-static bool probe_feature(struct overlay *o, const char *feature, probe_function try,
-                          bool otherwise)
+static bool probe_feature(struct overlay *o, const char *feature, const struct feature *words,
+                          probe_function try, bool otherwise)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_free_ char *reason = NULL;
 	enum overlay_known known = cache_read(o, feature);
 	bool yes = otherwise;
 
+	if (known != OVERLAY_UNKNOWN)
+		tell_cached(words, known);
 	if (known != OVERLAY_UNKNOWN || o->read_only)
 		return known == OVERLAY_UNKNOWN ? otherwise : known == OVERLAY_YES;
 	if (try(o, &yes, &reason, &problem) < 0) {
@@ -396,8 +438,10 @@ int overlay_probe(struct overlay *o, cst_error **error)
 	r = probe_overlay(o, error);
 	if (r < 0)
 		return r;
-	o->metacopy = probe_feature(o, metacopy, try_metacopy, false);
-	o->native_diff = probe_feature(o, native_diff, try_native_diff, o->read_only);
+	o->metacopy = probe_feature(o, metacopy, &metacopy_feature, try_metacopy, false);
+	o->native_diff =
+	        probe_feature(o, native_diff, &native_diff_feature, try_native_diff, o->read_only);
+	tell_probed(o);
 	return 0;
 }
 
@@ -417,7 +461,13 @@ bool overlay_probe_cached(struct overlay *o)
 	diffs = native_diff ? cache_read(o, native_diff) : OVERLAY_UNKNOWN;
 	o->metacopy = copies == OVERLAY_YES;
 	o->native_diff = diffs == OVERLAY_YES;
-	return copies != OVERLAY_UNKNOWN && diffs != OVERLAY_UNKNOWN;
+	if (copies == OVERLAY_UNKNOWN || diffs == OVERLAY_UNKNOWN)
+		return false;
+	tell_cached(&overlay_feature, OVERLAY_YES);
+	tell_cached(&metacopy_feature, copies);
+	tell_cached(&native_diff_feature, diffs);
+	tell_probed(o);
+	return true;
 }
 
 /* ---- asked for later ---- */
@@ -432,6 +482,8 @@ static int try_volatile(struct overlay *o, bool *yes, char **reason, cst_error *
 	if (r == 0)
 		r = mount_scratch(o, &s, "volatile", &mount, error);
 	*yes = r == 0;
+	if (r == 0)
+		tell_tested(&volatile_feature, *yes);
 	return r;
 }
 
@@ -501,7 +553,7 @@ bool overlay_supports_volatile(struct overlay *o)
 	enum overlay_known answer = recall(o, &o->supports_volatile);
 
 	if (answer == OVERLAY_UNKNOWN) {
-		bool yes = probe_feature(o, "volatile", try_volatile, false);
+		bool yes = probe_feature(o, "volatile", &volatile_feature, try_volatile, false);
 
 		remember(o, &o->supports_volatile, yes);
 		return yes;
@@ -526,8 +578,11 @@ int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **e
 	enum overlay_known answer = recall(o, &o->idmapped_lowers);
 	bool yes = false;
 
-	if (answer == OVERLAY_UNKNOWN && geteuid() == 0)
+	if (answer == OVERLAY_UNKNOWN && geteuid() == 0) {
 		answer = cache_read(o, feature);
+		if (answer != OVERLAY_UNKNOWN)
+			tell_cached(&idmapped_feature, answer);
+	}
 	if (answer != OVERLAY_UNKNOWN || geteuid() != 0 || o->read_only) {
 		*ret = answer == OVERLAY_YES;
 		return 0;
