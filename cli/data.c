@@ -21,6 +21,12 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 	return 0;
 }
 
+static bool object_exists(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
+{
+	_cleanup_strings_ cst_strings *names = NULL;
+	return cst_data_list(store, kind, id, &names, error) == 0;
+}
+
 /* The item as one JSON object: content is bytes, hence base64. */
 static void print_json_data(const struct invocation *in, const void *data, size_t size)
 {
@@ -50,6 +56,8 @@ static int get_data(const struct invocation *in, enum cst_kind kind)
 	_cleanup_output_ struct output output = {.fd = -1};
 	void *data = NULL;
 	size_t size = 0;
+	if (!object_exists(in->store, kind, in->operands[0], &error))
+		return fail(in, error);
 	int code = output_open(in, text_of(in, OPT_FILE), &output);
 	if (code)
 		return code;
@@ -59,12 +67,6 @@ static int get_data(const struct invocation *in, enum cst_kind kind)
 	code = write_data(in, &output, data, size);
 	cst_free(data);
 	return code;
-}
-
-static bool object_exists(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
-{
-	_cleanup_strings_ cst_strings *names = NULL;
-	return cst_data_list(store, kind, id, &names, error) == 0;
 }
 
 /* The object is looked for before stdin is read: a missing one is told at once. */

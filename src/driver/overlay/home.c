@@ -25,9 +25,13 @@ int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
 
 	*created = !fs_exists(AT_FDCWD, o->base.home);
 	r = fs_mkdir_p(o->base.home, 0755, error);
-	for (size_t i = 0; r == 0 && i < o->n_homes; i++)
-		if (o->homes[i].writable)
+	for (size_t i = 0; r == 0 && i < o->n_homes; i++) {
+		if (!o->homes[i].writable)
+			continue;
+		r = fs_mkdir_p(o->homes[i].path, 0700, error); /* of an image store */
+		if (r == 0)
 			r = make_links_dir(o->homes[i].path, error);
+	}
 	return r < 0 ? r : fs_mkdir_p(o->base.run_home, 0700, error);
 }
 

@@ -2,6 +2,7 @@
 /* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md,
  * "Options"). */
 #include "base/fs.h"
+#include "base/log.h"
 #include "driver/backing.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
@@ -280,21 +281,29 @@ static int option_ignored(struct parser *p, const char *value, cst_error **error
 static const struct {
 	const char *key;
 	int (*parse)(struct parser *p, const char *value, cst_error **error);
+	const char *told; /* what debug lines call it; NULL: none */
 } known[] = {
-        {"additionalimagestore", option_image_store},
-        {"additionallayerstore", option_layer_store},
-        {"force_mask", option_force_mask},
-        {"ignore_chown_errors", option_ignore_chown_errors},
-        {"imagestore", option_image_store},
-        {"inodes", option_inodes},
-        {"mount_program", option_mount_program},
-        {"mountopt", option_mountopt},
-        {"override_kernel_check", option_ignored},
-        {"size", option_size},
-        {"skip_mount_home", option_skip_mount_home},
-        {"sync", option_sync},
-        {"use_composefs", option_use_composefs},
+        {"additionalimagestore", option_image_store, "imagestore"},
+        {"additionallayerstore", option_layer_store, "additionallayerstore"},
+        {"force_mask", option_force_mask, "force_mask"},
+        {"ignore_chown_errors", option_ignore_chown_errors, "ignore_chown_errors"},
+        {"imagestore", option_image_store, "imagestore"},
+        {"inodes", option_inodes, "inodes"},
+        {"mount_program", option_mount_program, "mount_program"},
+        {"mountopt", option_mountopt, NULL},
+        {"override_kernel_check", option_ignored, NULL},
+        {"size", option_size, "size"},
+        {"skip_mount_home", option_skip_mount_home, "skip_mount_home"},
+        {"sync", option_sync, "sync"},
+        {"use_composefs", option_use_composefs, "use_composefs"},
 };
+
+static int note_told(struct parser *p, const char *key, const char *value, cst_error **error)
+{
+	_cleanup_free_ char *text = str_join(key, "=", value);
+
+	return text && strv_add(&p->options->told, text) ? 0 : error_oom(error);
+}
 
 static int parse_option(struct parser *p, const char *name, const char *option, cst_error **error)
 {
@@ -305,9 +314,12 @@ static int parse_option(struct parser *p, const char *name, const char *option, 
 	r = driver_parse_option(name, option, &key, &value, &skip, error);
 	if (r < 0 || skip)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (streq(known[i].key, key))
-			return known[i].parse(p, value, error);
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (!streq(known[i].key, key))
+			continue;
+		r = known[i].parse(p, value, error);
+		return r < 0 || !known[i].told ? r : note_told(p, known[i].told, value, error);
+	}
 	return error_set(error, CST_EINVAL, "unknown option \"%s\" (\"%s\")", key, option);
 }
 
@@ -359,4 +371,5 @@ void overlay_options_free(struct overlay_options *options)
 {
 	free(steal_ptr(&options->mount_options));
 	strv_free(&options->image_stores);
+	strv_free(&options->told);
 }

@@ -31,6 +31,7 @@
 struct overlay_options {
 	char *mount_options;      /* mountopt; NULL: none */
 	struct strv image_stores; /* additional read-only stores, absolute */
+	struct strv told;         /* "key=value" for debug lines */
 	int force_mask;           /* mode of everything in a read-only layer; -1: none */
 	bool skip_mount_home, ignore_chown_errors, no_sync;
 };

@@ -107,6 +107,12 @@ static void tell_tested(const struct feature *feature, bool yes)
 	log_debug("overlay: test mount indicated that %s", yes ? feature->yes : feature->no);
 }
 
+static void tell_options(const struct overlay *o)
+{
+	strv_foreach (option, &o->options.told)
+		log_debug("overlay: %s", option);
+}
+
 static void tell_probed(const struct overlay *o)
 {
 	log_debug("backingFs=%s, projectQuotaSupported=false, useNativeDiff=%s, usingMetacopy=%s",
@@ -435,6 +441,7 @@ int overlay_probe(struct overlay *o, cst_error **error)
 
 	if (!metacopy || !native_diff)
 		return error_oom(error);
+	tell_options(o);
 	r = probe_overlay(o, error);
 	if (r < 0)
 		return r;
@@ -463,6 +470,7 @@ bool overlay_probe_cached(struct overlay *o)
 	o->native_diff = diffs == OVERLAY_YES;
 	if (copies == OVERLAY_UNKNOWN || diffs == OVERLAY_UNKNOWN)
 		return false;
+	tell_options(o);
 	tell_cached(&overlay_feature, OVERLAY_YES);
 	tell_cached(&metacopy_feature, copies);
 	tell_cached(&native_diff_feature, diffs);
