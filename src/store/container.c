@@ -133,7 +133,7 @@ static int plan_container(cst_store *store, const cst_container_options *options
 	record->metadata = strempty(options->metadata);
 	record->created = timestamp_now();
 	record->file = is_volatile ? CONTAINER_VOLATILE : CONTAINER_STABLE;
-	r = plan_flags(options, options->is_volatile, container, error);
+	r = plan_flags(options, is_volatile, container, error);
 	if (r == 0)
 		r = new_data_stage(store, "container", options->data, options->n_data,
 		                   &container->stage, &container->arena, &container->data, error);
