@@ -174,10 +174,11 @@ int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const cha
 	int r = check_kind(kind, error);
 	if (r == 0)
 		r = find_owner(store, kind, id, &owner, error);
+	if (r == 0 && isempty(key) && kind != CST_KIND_CONTAINER)
+		return item_missing(store, kind, owner.id, key, "", error);
 	if (r == 0 && isempty(key))
 		return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME,
-		                       "can't retrieve %s big data value for empty name",
-		                       kind_names[kind]);
+		                       "can't retrieve container big data value for empty name");
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *file = data_file_name(key), *path = NULL, *content = NULL;

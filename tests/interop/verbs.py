@@ -170,7 +170,7 @@ DELIBERATE = [
     Meant(r"get-?image-?(run-?)?dir\b", "fixed-get-image-dir-missing", free="exit stdout stderr store",
           ours=("stderr", "image not known")),
     Meant(r"(^|cs )config \w", "fixed-config-file: the file is read", free="exit stdout stderr"),
-    Meant(r"\bunshare /bin/true", "fixed-usr-unshare-*: once, and with the exit status of the command", free="exit stdout stderr"),
+    Meant(r"(^|cs )unshare( [^-]|$)", "fixed-usr-unshare-*: once, and with the exit status of the command", free="exit stdout stderr"),
     Meant(r"(^| )(-U|--unshare)(=true|)( |$)", "fixed-usr-unshare-*: for root upstream's starts itself without end",
           free="exit stdout stderr store"),
     Meant(r"--image-store[ =]i\b", "fixed-ovl-image-store-relative: one of the caller's", ask=image_store_to_absolute,
