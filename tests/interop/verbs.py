@@ -692,6 +692,13 @@ class Names:
 
 def without_whiteout_times(data):
     """A whiteout in a diff that is made by comparing has the time of the comparison, by either command."""
+    if data[:2] == b"\x1f\x8b":
+        try:
+            plain = gzip.decompress(data)
+        except (OSError, EOFError):
+            return data
+        leveled = without_whiteout_times(plain)
+        return data if leveled == plain else leveled
     if data[257:262] != b"ustar":
         return data
     blocks, at = bytearray(data), 0
