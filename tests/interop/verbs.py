@@ -174,7 +174,7 @@ DELIBERATE = [
     Meant(r"(^| )(-U|--unshare)(=true|)( |$)", "fixed-usr-unshare-*: for root upstream's starts itself without end",
           free="exit stdout stderr store"),
     Meant(r"--image-store[ =]i\b", "fixed-ovl-image-store-relative: one of the caller's", ask=image_store_to_absolute,
-          cut=[("store", r"(?m)^i/(l|vfs/dir)/ .*\n?")]),
+          cut=[("store", r"(?m)^i/(l|overlay/l|vfs/dir) .*\n?")]),
     Meant(r"create.*-i='\"N 1\"'", "fixed-bad-id", free="exit stdout stderr store"),
     Meant(r"get-?\w+-?data\b.* (-f|--file)", "fixed-get-data-leaves-no-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
     Meant(r"(^| )diff .*(-f|--file)", "fixed-diff-leaves-old-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
