@@ -17,6 +17,7 @@ struct place {
 	char *layer; /* ID; NULL: the caller's file system */
 	char *mount; /* where it is mounted, NULL until it is */
 	char *label;
+	struct timestamp created; /* of the layer: another one may get its ID */
 	struct idmaps maps;
 	int root;    /* of the layer, -1: the caller's file system */
 	char *path;  /* below root, absolute and clean; or as the caller gave it */
@@ -79,6 +80,7 @@ static int find_layer(cst_store *store, const char *id, struct place *place, cst
 		return error_prefix(error, r, "error finding layer \"%s\"", id);
 	place->layer = strdup(layer->id);
 	place->label = strdup(layer->mount_label);
+	place->created = layer->created;
 	if (!place->layer || !place->label)
 		return error_oom(error);
 	return place_maps(store, layer, place, error);
@@ -374,6 +376,8 @@ static int check_still_there(cst_store *store, const struct place *place, cst_er
 	int r = layers_read(store, &layers, error);
 	if (r == 0)
 		r = layer_must(store, place->layer, &layer, error);
+	if (r == 0 && !timestamp_equal(&layer->created, &place->created))
+		r = error_code(error, CST_ELAYER_UNKNOWN); /* deleted, and made again */
 	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", place->layer) : 0;
 }
 
