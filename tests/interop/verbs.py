@@ -190,7 +190,7 @@ DELIBERATE = [
     Meant(r"(^| )-[a-z]*j|--json", "fixed-init-error-json", free="stdout stderr", ours=("stderr", "error initializing")),
     Meant(r"json; cs (layers -q|images)$", "fixed-broken-records: told of in other words, when it is needed", free="exit stdout stderr"),
     Meant(r"set-?layer-?data .*\bsrc\b", "fixed-set-layer-data-reads-first",
-          cut=[("stderr", "copying bigdata for the layer: (?=read src)"), ("store", r"(?m)^g/\w+-layers/L\w+/.*\n?")]),
+          cut=[("stderr", "copying bigdata for the layer: (?=read src)"), ("store", r"(?m)^g/\w+-layers/L\w+[/ ].*\n?")]),
     Meant(r"\bcopy\b.* (new|none|out)\b", "fixed-copy-relative-target: one of the caller's", ask=copy_to_absolute),
     Meant(r"\bcopy\b.* L4:/?\S* L4:/", "fixed-copy-into-itself", free="exit stderr store", ours=("stderr", "cannot copy a directory into itself")),
     Meant(r"(^| )(diff|diffsize|diff-size|changes)\b.* (L2|L3) (nosuch|I1|L)$", "fixed-unknown-reference: upstream takes the parent",
