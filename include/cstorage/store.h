@@ -399,7 +399,7 @@ enum cst_kind { CST_KIND_LAYER = 1, CST_KIND_IMAGE = 2, CST_KIND_CONTAINER = 3 }
 /* Names of the items in order of creation. */
 CST_PUBLIC int cst_data_list(cst_store *store, enum cst_kind kind, const char *id, cst_strings **names, cst_error **error);
 /* Whole content; caller frees *data with cst_free. CST_EDATA_UNKNOWN, CST_E..._UNKNOWN of the kind,
- * CST_EINVALID_BIG_DATA_NAME (an empty key), CST_EINVAL (not a kind). */
+ * CST_EINVALID_BIG_DATA_NAME (an empty key of a container), CST_EINVAL (not a kind). */
 CST_PUBLIC int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
 			    size_t *size, cst_error **error);
 /* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash, not a kind),
