@@ -299,6 +299,9 @@ void json_print_base64(const void *data, size_t size);
 /* A string as Go's %q: what is not printable becomes an escape. The caller frees it; NULL: out of
  * memory. */
 char *go_quote(const char *text);
+/* A message to people. The names in it may be a stranger's: what would move the cursor, or worse, is
+ * written as go_quote() does. `only_in_quotes`: only where upstream does so. */
+void write_message(FILE *to, const char *text, bool only_in_quotes);
 /* The UTF-8 character at `text`: its length, 0 if it is not valid. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret);
 

@@ -47,8 +47,11 @@ static void print_image_outcome(const struct outcome *outcome)
 
 static void print_text_outcome(const char *operand, const struct outcome *outcome)
 {
-	if (outcome->error)
-		fprintf(stderr, "%s: %s\n", operand, cst_error_message(outcome->error));
+	if (outcome->error) {
+		fprintf(stderr, "%s: ", operand);
+		write_message(stderr, cst_error_message(outcome->error), true);
+		fputc('\n', stderr);
+	}
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
 		fprintf(stderr, "%s: %s\n", operand, cst_strings_get(outcome->layers, i));
 }

@@ -25,9 +25,12 @@ static void remember_values(const struct option_set *set, struct option_value *c
 static int cannot_open(struct invocation *in, const cst_error *error)
 {
 	bool to_stdout = in->personality == GO_STYLE && !is_on(in, OPT_JSON);
-	fprintf(to_stdout ? stdout : stderr, "%s%s%s\n",
-	        in->personality == GNU_STYLE ? "cstorage: " : "",
-	        "error initializing: ", cst_error_message(error));
+	FILE *to = to_stdout ? stdout : stderr;
+	fputs(in->personality == GNU_STYLE ? "cstorage: error initializing: "
+	                                   : "error initializing: ",
+	      to);
+	write_message(to, cst_error_message(error), in->personality == GO_STYLE);
+	fputc('\n', to);
 	hint(in, error);
 	return 1;
 }

@@ -38,13 +38,16 @@ const char *errno_words(int errnum)
 void complain(const struct invocation *in, const char *format, ...)
 {
 	va_list args;
+	_cleanup_text_ char *text = NULL;
 	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
 	fflush(stdout); /* keeps the order where both streams are one */
 	if (in->personality == GNU_STYLE)
 		fputs("cstorage: ", stderr);
-	vfprintf(stderr, format, args);
+	write_message(stderr, text ? text : "out of memory", in->personality == GO_STYLE);
 	fputc('\n', stderr);
-	va_end(args);
 }
 
 int fail(const struct invocation *in, const cst_error *error)

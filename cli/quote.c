@@ -79,6 +79,19 @@ static void quote_character(FILE *to, uint32_t point, const char *text, size_t l
 		fprintf(to, "\\U%08x", point);
 }
 
+/* The character at `at`, quoted; its length. */
+static size_t quote_next(FILE *to, const char *at)
+{
+	uint32_t point = 0;
+	size_t length = utf8_decode(at, strnlen(at, 4), &point);
+	if (length == 0) {
+		fprintf(to, "\\x%02x", (unsigned char)*at);
+		return 1;
+	}
+	quote_character(to, point, at, length);
+	return length;
+}
+
 char *go_quote(const char *text)
 {
 	char *quoted = NULL;
@@ -87,19 +100,30 @@ char *go_quote(const char *text)
 	if (!to)
 		return NULL;
 	fputc('"', to);
-	for (const char *at = text; *at;) {
-		uint32_t point = 0;
-		size_t length = utf8_decode(at, strnlen(at, 4), &point);
-		if (length == 0)
-			fprintf(to, "\\x%02x", (unsigned char)*at);
-		else
-			quote_character(to, point, at, length);
-		at += length ? length : 1;
-	}
+	for (const char *at = text; *at;)
+		at += quote_next(to, at);
 	fputc('"', to);
 	if (fclose(to) != 0) {
 		free(quoted);
 		return NULL;
 	}
 	return quoted;
+}
+
+/* Quotes and backslashes stay: the text may have been quoted in part. */
+static bool stays(char c, bool in_quotes, bool only_in_quotes)
+{
+	return c == '"' || c == '\\' || (!in_quotes && (only_in_quotes || c == '\n'));
+}
+
+void write_message(FILE *to, const char *text, bool only_in_quotes)
+{
+	bool in_quotes = false;
+	for (const char *at = text; *at;) {
+		in_quotes ^= *at == '"';
+		if (stays(*at, in_quotes, only_in_quotes))
+			fputc(*at++, to);
+		else
+			at += quote_next(to, at);
+	}
 }
