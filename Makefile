@@ -54,7 +54,7 @@ test-bare:
 fuzz: deps-fuzz
 	@tests/fuzz/fuzz
 
-bench: deps-test all
+bench: deps-bench all
 	@bench/run
 
 # A built tree is installed as it is: `sudo make install` neither looks for packages nor builds as root what is up to date.
