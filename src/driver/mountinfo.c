@@ -245,21 +245,34 @@ int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *user
 struct find_below {
 	const char *path;
 	size_t len;
+	const char *const *except;
 	bool found;
 };
+
+static bool is_in_any(const char *below, const char *const *names)
+{
+	for (; names && *names; names++) {
+		size_t len = strlen(*names);
+
+		if (strncmp(below, *names, len) == 0 && (below[len] == '/' || !below[len]))
+			return true;
+	}
+	return false;
+}
 
 static bool match_below(const struct mountinfo_entry *entry, void *userdata)
 {
 	struct find_below *find = userdata;
 
 	find->found = strncmp(entry->mount_point, find->path, find->len) == 0 &&
-	              entry->mount_point[find->len] == '/';
+	              entry->mount_point[find->len] == '/' &&
+	              !is_in_any(entry->mount_point + find->len + 1, find->except);
 	return !find->found;
 }
 
-int mountinfo_any_below(const char *path, bool *ret, cst_error **error)
+int mountinfo_any_below(const char *path, const char *const *except, bool *ret, cst_error **error)
 {
-	struct find_below find = {.path = path, .len = strlen(path)};
+	struct find_below find = {.path = path, .len = strlen(path), .except = except};
 	int r;
 
 	r = mountinfo_scan(match_below, &find, error);

@@ -29,7 +29,8 @@ bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret);
 int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata),
                    void *userdata, cst_error **error);
 
-/* Is anything mounted strictly below `path` (absolute, clean)? */
-int mountinfo_any_below(const char *path, bool *ret, cst_error **error);
+/* Is anything mounted strictly below `path` (absolute, clean)? What is in the directories `except`
+ * of it (names, ended by NULL; NULL: none) does not count. */
+int mountinfo_any_below(const char *path, const char *const *except, bool *ret, cst_error **error);
 
 #endif

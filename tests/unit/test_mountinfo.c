@@ -75,9 +75,17 @@ static void test_own_mount(void **state)
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(mountinfo_is_mount_point(fd, ""), 1);
 	assert_int_equal(mountinfo_is_private(fd), 1);
-	assert_int_equal(mountinfo_any_below(dir, &below, NULL), 0);
+	assert_int_equal(mountinfo_any_below(dir, NULL, &below, NULL), 0);
 	assert_false(below); /* not itself */
-	assert_int_equal(mountinfo_any_below(t.path, &below, NULL), 0);
+	assert_int_equal(mountinfo_any_below(t.path, NULL, &below, NULL), 0);
+	assert_true(below);
+	assert_int_equal(mountinfo_any_below(t.path, (const char *const[]){"x", "a b\tc", NULL},
+	                                     &below, NULL),
+	                 0);
+	assert_false(below);
+	assert_int_equal(
+	        mountinfo_any_below(t.path, (const char *const[]){"a", "a b", NULL}, &below, NULL),
+	        0);
 	assert_true(below);
 	assert_int_equal(mount("", dir, NULL, MS_SHARED, NULL), 0);
 	assert_int_equal(mountinfo_is_private(fd), 0);

@@ -64,6 +64,24 @@ static void test_open(void **state)
 	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 1);
 }
 
+/* What another process tries out while the home is not mounted does not keep it from being mounted.
+ */
+static void test_open_beside_probe(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+
+	fixture_open(&f);
+	assert_int_equal(overlay_driver.cleanup(f.driver, NULL), 0);
+	_cleanup_free_ char *tried = path_join(f.driver->home, "staging/01/merged");
+	assert_int_equal(fs_mkdir_p(tried, 0700, NULL), 0);
+	assert_int_equal(mount(tried, tried, "none", MS_BIND, NULL), 0);
+	overlay_driver.close(f.driver);
+	fixture_open(&f);
+	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 1);
+	assert_int_equal(umount2(f.driver->home, MNT_DETACH), 0);
+	assert_int_equal(umount2(tried, MNT_DETACH), 0);
+}
+
 /* Row 2 of the drivers page's test vectors. */
 static void test_layout(void **state)
 {
@@ -354,13 +372,10 @@ static void test_special_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_open),
-	        cmocka_unit_test(test_layout),
-	        cmocka_unit_test(test_mount_and_changes),
-	        cmocka_unit_test(test_mount_options),
-	        cmocka_unit_test(test_volatile),
-	        cmocka_unit_test(test_depth),
-	        cmocka_unit_test(test_idmapped),
+	        cmocka_unit_test(test_open),          cmocka_unit_test(test_open_beside_probe),
+	        cmocka_unit_test(test_layout),        cmocka_unit_test(test_mount_and_changes),
+	        cmocka_unit_test(test_mount_options), cmocka_unit_test(test_volatile),
+	        cmocka_unit_test(test_depth),         cmocka_unit_test(test_idmapped),
 	        cmocka_unit_test(test_special_paths),
 	};
 

@@ -48,6 +48,16 @@ static int make_private(const struct overlay *o, cst_error **error)
 	return 0;
 }
 
+/* Is a layer mounted there? What a process tries out in a place of its own, maybe without a lock
+ * and while somebody takes the home mount away, is no reason to leave the home without one: layers
+ * would be mounted below the mount that the next opener makes. */
+static int any_layer_mounted(const struct overlay *o, bool *ret, cst_error **error)
+{
+	static const char *const tried[] = {OVERLAY_STAGING_DIR, OVERLAY_TEMP_DIR, NULL};
+
+	return mountinfo_any_below(o->base.home, tried, ret, error);
+}
+
 int overlay_mount_home(struct overlay *o, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
@@ -64,7 +74,7 @@ int overlay_mount_home(struct overlay *o, cst_error **error)
 		return error_sys(error, errno, "statx %s", o->base.home);
 	if (r > 0)
 		return make_private(o, error);
-	r = mountinfo_any_below(o->base.home, &below, error);
+	r = any_layer_mounted(o, &below, error);
 	if (r < 0)
 		return r;
 	if (below) {
@@ -123,7 +133,7 @@ bool overlay_home_ready(const struct overlay *o)
 		return true;
 	if (mountinfo_is_mount_point(fd, "") == 1)
 		return mountinfo_is_private(fd) == 1;
-	return mountinfo_any_below(o->base.home, &below, NULL) == 0 && below;
+	return any_layer_mounted(o, &below, NULL) == 0 && below;
 }
 
 int overlay_dirs_open(const struct overlay *o, struct overlay_dirs *ret, cst_error **error)

@@ -472,10 +472,22 @@ void overlay_detached_close(struct overlay_detached *detached)
 	*detached = (struct overlay_detached){.mount_fd = -1, .root_fd = -1};
 }
 
+/* By the descriptor, since the path may lead above the mount by now: somebody mounted the home. The
+ * path is for those without /proc. */
+static int unmount_in(int dirfd, const char *name, const char *path)
+{
+	_cleanup_free_ char *reached = str_printf("/proc/self/fd/%d/%s", dirfd, name);
+	int flags = MNT_DETACH | UMOUNT_NOFOLLOW;
+
+	if (reached && sys_umount2(reached, flags) == 0)
+		return 0;
+	return sys_umount2(path, flags);
+}
+
 int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **error)
 {
 	for (int i = 0; i < MAX_STACKED && mountinfo_is_mount_point(dirfd, name) == 1; i++) {
-		if (sys_umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		if (unmount_in(dirfd, name, path) == 0)
 			continue;
 		if (errno == EINVAL || errno == ENOENT) /* of another namespace, or gone by now */
 			return 0;
