@@ -9,11 +9,10 @@
 int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
 {
 	struct stat st;
-	if (stat(path, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
-	if (sys_mkdirat(AT_FDCWD, path, mode) == 0)
+	bool there = stat(path, &st) == 0;
+	if (!there && sys_mkdirat(AT_FDCWD, path, mode) == 0)
 		return 0;
-	if (errno == EEXIST && stat(path, &st) == 0) /* somebody was faster */
+	if (there || (errno == EEXIST && stat(path, &st) == 0)) /* somebody was faster */
 		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
 	if (errno != ENOENT &&
 	    errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */

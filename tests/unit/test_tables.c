@@ -469,15 +469,23 @@ static void test_list_order(void **state)
 	assert_int_equal(layer_table_size(t), 4);
 }
 
+/* With an image store below `i`. */
+static struct layer_table *split_layers_new(const struct fixture *f)
+{
+	_cleanup_free_ char *images = path_join(f->dir.path, "i/overlay-layers");
+	struct layer_paths paths = {
+	        .dir = f->dir.path, .image_dir = images, .volatile_dir = f->dir.path};
+	struct layer_table *t = NULL;
+	assert_int_equal(fs_mkdir_p(images, 0700, NULL), 0);
+	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
+	return t;
+}
+
 static void test_image_store_file(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_free_ char *images = str_printf("%s/i/overlay-layers", f.dir.path);
-	struct layer_paths paths = {
-	        .dir = f.dir.path, .image_dir = images, .volatile_dir = f.dir.path};
-	_cleanup_layers_ struct layer_table *t = NULL;
+	_cleanup_layers_ struct layer_table *t = split_layers_new(&f);
 	bool repair;
-	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 	add_layer(t, "v", "", LAYER_VOLATILE, NULL, 0);
 	add_layer(t, "i", "", LAYER_IMAGE_STORE, NULL, 0);
@@ -512,13 +520,8 @@ static void test_order_of_saving(void **state)
 	                  image_temporary[] = "i/overlay-layers/.tmp-layers.json0",
 	                  volatile_temporary[] = ".tmp-volatile-layers.json0";
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_free_ char *images = str_printf("%s/i/overlay-layers", f.dir.path);
-	struct layer_paths paths = {
-	        .dir = f.dir.path, .image_dir = images, .volatile_dir = f.dir.path};
-	_cleanup_layers_ struct layer_table *t = NULL;
+	_cleanup_layers_ struct layer_table *t = split_layers_new(&f);
 	bool repair;
-	assert_int_equal(fs_mkdir_p(images, 0700, NULL), 0);
-	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
 	for (int blocked = 1; blocked >= 0; blocked--) {
 		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 		assert_int_equal(layer_table_size(t), 0);
