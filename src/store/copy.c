@@ -69,15 +69,26 @@ static int place_maps(cst_store *store, const cst_layer *layer, struct place *pl
 	return 0;
 }
 
+/* `made`: only the one made then, not another that got its ID; NULL: any. *held keeps the record.
+ */
+static int find_record(cst_store *store, const char *id, const struct timestamp *made,
+                       cst_store **held, const cst_layer **ret, cst_error **error)
+{
+	int r = layers_read(store, held, error);
+	if (r == 0)
+		r = layer_must(store, id, ret, error);
+	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
+		r = error_code(error, CST_ELAYER_UNKNOWN);
+	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", id) : 0;
+}
+
 static int find_layer(cst_store *store, const char *id, struct place *place, cst_error **error)
 {
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	const cst_layer *layer;
-	int r = layers_read(store, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = find_record(store, id, NULL, &layers, &layer, error);
 	if (r < 0)
-		return error_prefix(error, r, "error finding layer \"%s\"", id);
+		return r;
 	place->layer = strdup(layer->id);
 	place->label = strdup(layer->mount_label);
 	place->created = layer->created;
@@ -373,12 +384,7 @@ static int check_still_there(cst_store *store, const struct place *place, cst_er
 {
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	const cst_layer *layer;
-	int r = layers_read(store, &layers, error);
-	if (r == 0)
-		r = layer_must(store, place->layer, &layer, error);
-	if (r == 0 && !timestamp_equal(&layer->created, &place->created))
-		r = error_code(error, CST_ELAYER_UNKNOWN); /* deleted, and made again */
-	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", place->layer) : 0;
+	return find_record(store, place->layer, &place->created, &layers, &layer, error);
 }
 
 int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,

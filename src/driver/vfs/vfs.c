@@ -277,7 +277,8 @@ static char *path_of(const struct vfs *vfs, const char *id)
 	if (!own || fs_exists(AT_FDCWD, own))
 		return own;
 	for (size_t i = 0; i < vfs->image_stores.len; i++) {
-		_cleanup_free_ char *path = path_join3(vfs->image_stores.items[i], "vfs/dir", id);
+		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]);
+		_cleanup_free_ char *path = dir ? path_join(dir, id) : NULL;
 		if (path && fs_exists(AT_FDCWD, path)) {
 			free(own);
 			return steal_ptr(&path);
