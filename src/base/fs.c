@@ -71,12 +71,10 @@ int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_
 	if (fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat %s", shown);
 	size_t size = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
-	if (size > limit)
-		return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown, limit);
 	_cleanup_free_ char *data = NULL;
 	size_t capacity = 0, len = 0;
 	for (;;) {
-		if (len > limit)
+		if (MAX(size, len) > limit)
 			return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", shown,
 			                 limit);
 		char *grown = grow_array(data, &capacity, size ? size + 1 : len + 4096, 1);
