@@ -94,7 +94,8 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	fputc('\n', to);
 	for (size_t i = 0; i < n; i++) {
 		const char *label = labels[i] ? labels[i] : "";
-		fprintf(to, "%s%*s %s", label, (int)(width - text_columns(label)), "", sorted[i]->help);
+		fprintf(to, "%s%*s %s", label, (int)(width - text_columns(label)), "",
+		        sorted[i]->help);
 		if (sorted[i]->id == OPT_UNSHARE)
 			fprintf(to, " (default %s)", is_rootless() ? "true" : "false");
 		fputc('\n', to);

@@ -78,7 +78,8 @@ static int list_images(struct run *run, cst_error **error)
 static int use_container(struct run *run, cst_error **error)
 {
 	char name[4096];
-	int r = cst_store_mount(run->store, cst_container_id(run->container), NULL, &run->path, error);
+	int r = cst_store_mount(run->store, cst_container_id(run->container), NULL, &run->path,
+	                        error);
 	if (r < 0)
 		return r;
 	printf("mounted at %s\n", run->path);
@@ -89,7 +90,8 @@ static int use_container(struct run *run, cst_error **error)
 	if (file)
 		fclose(file);
 	/* Also after a failure: else the mount would stay. */
-	int unmounted = cst_store_unmount(run->store, cst_container_id(run->container), false, NULL, r < 0 ? NULL : error);
+	int unmounted = cst_store_unmount(run->store, cst_container_id(run->container), false, NULL,
+	                                  r < 0 ? NULL : error);
 	return r < 0 ? r : unmounted;
 }
 
@@ -102,7 +104,8 @@ static int write_changes(struct run *run, cst_error **error)
 	int r = cst_layer_changes(run->store, NULL, id, &changes, error);
 	for (size_t i = 0; i < cst_changes_size(changes); i++) {
 		static const char *const kinds[] = {"modified", "added", "deleted"};
-		printf("%-10s %s\n", kinds[cst_changes_kind(changes, i)], cst_changes_path(changes, i));
+		printf("%-10s %s\n", kinds[cst_changes_kind(changes, i)],
+		       cst_changes_path(changes, i));
 	}
 	cst_changes_free(changes);
 	options.compression = CST_PLAIN;

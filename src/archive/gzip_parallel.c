@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/gzip_parallel.h"
 #include "archive/deflate.h"
+#include "archive/gzip_frame.h"
 #include "base/checksum.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -213,17 +214,6 @@ int gzip_parallel_write(struct gzip_parallel *w, const void *data, size_t n, cst
 	return r;
 }
 
-static int write_trailer(struct gzip_parallel *w, cst_error **error)
-{
-	unsigned char trailer[8];
-
-	for (int i = 0; i < 4; i++) {
-		trailer[i] = (unsigned char)(w->crc >> (8 * i));
-		trailer[4 + i] = (unsigned char)(w->total >> (8 * i));
-	}
-	return sink_write(&w->sink, trailer, sizeof(trailer), error);
-}
-
 int gzip_parallel_finish(struct gzip_parallel *w, cst_error **error)
 {
 	int r = check_whole(w, error);
@@ -231,7 +221,7 @@ int gzip_parallel_finish(struct gzip_parallel *w, cst_error **error)
 	if (r == 0)
 		r = submit(w, true, error);
 	if (r == 0)
-		r = write_trailer(w, error);
+		r = gzip_write_trailer(&w->sink, w->crc, w->total, error);
 	w->broken = true;
 	return r;
 }
@@ -239,8 +229,6 @@ int gzip_parallel_finish(struct gzip_parallel *w, cst_error **error)
 int gzip_parallel_new(unsigned threads, const cst_sink *sink, struct gzip_parallel **ret,
                       cst_error **error)
 {
-	/* Go's zero time, cut to 32 bits, is MTIME; OS 255 is unknown. */
-	static const unsigned char header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 0, 0xff};
 	_cleanup_(gzip_parallel_freep) struct gzip_parallel *w = new0(struct gzip_parallel, 1);
 
 	if (!w)
@@ -251,7 +239,7 @@ int gzip_parallel_new(unsigned threads, const cst_sink *sink, struct gzip_parall
 	w->n_pieces = 2 * w->threads + 1;
 	if (!fresh_piece(w))
 		return error_oom(error);
-	int r = sink_write(&w->sink, header, sizeof(header), error);
+	int r = gzip_write_header(&w->sink, GZIP_DEFAULT, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/gzip_writer.h"
+#include "archive/gzip_frame.h"
 #include "base/checksum.h"
 #include "base/mem.h"
 #include "base/types.h"
 #include "config.h"
 
 #define OUTPUT_SIZE (64 * 1024)
-
-/* Go's zero time, cut to 32 bits, is what its writer puts into MTIME; XFL is 4 for best speed, OS
- * 255 is unknown (docs/format/archive.md, "tar-split"). */
-static const unsigned char gzip_header[10] = {0x1f, 0x8b, 8, 0, 0, 9, 0x6e, 0x88, 4, 0xff};
 
 #if HAVE_ISAL
 #include "base/isal.h"
@@ -87,17 +84,6 @@ static void stop_deflate(struct gzip_writer *w)
 	deflateEnd(&w->stream);
 }
 
-static int write_trailer(struct gzip_writer *w, cst_error **error)
-{
-	unsigned char trailer[8];
-
-	for (int i = 0; i < 4; i++) {
-		trailer[i] = (unsigned char)(w->crc >> (8 * i));
-		trailer[4 + i] = (unsigned char)(w->total >> (8 * i));
-	}
-	return sink_write(&w->sink, trailer, sizeof(trailer), error);
-}
-
 static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool last,
                        cst_error **error)
 {
@@ -118,7 +104,7 @@ static int run_deflate(struct gzip_writer *w, const void *data, size_t n, bool l
 		if (r < 0)
 			return r;
 	} while (last ? z != Z_STREAM_END : w->stream.avail_out == 0);
-	return last ? write_trailer(w, error) : 0;
+	return last ? gzip_write_trailer(&w->sink, w->crc, w->total, error) : 0;
 }
 #endif
 
@@ -132,7 +118,7 @@ int gzip_writer_new(const cst_sink *sink, struct gzip_writer **ret, cst_error **
 	int r = start_deflate(w, error);
 	if (r < 0)
 		return r;
-	r = sink_write(&w->sink, gzip_header, sizeof(gzip_header), error);
+	r = gzip_write_header(&w->sink, GZIP_BEST_SPEED, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);

@@ -133,10 +133,10 @@ static int gate_enter(struct lockfile *lock, enum lock_mode mode, bool wait, cst
 	int r;
 	if (wait)
 		r = mode == LOCKFILE_WRITE ? pthread_rwlock_wrlock(&lock->gate)
-		                       : pthread_rwlock_rdlock(&lock->gate);
+		                           : pthread_rwlock_rdlock(&lock->gate);
 	else
 		r = mode == LOCKFILE_WRITE ? pthread_rwlock_trywrlock(&lock->gate)
-		                       : pthread_rwlock_tryrdlock(&lock->gate);
+		                           : pthread_rwlock_tryrdlock(&lock->gate);
 	if (r == EBUSY)
 		return error_set(error, CST_EBUSY, "%s is locked by another thread", lock->path);
 	return r ? error_sys(error, r, "lock %s", lock->path) : 0;

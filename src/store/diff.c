@@ -62,14 +62,6 @@ static struct idmaps maps_of(const cst_layer *layer)
 	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
 }
 
-/* The Go drivers do not ask for a record of the reference: they miss the directory of that name. */
-static int no_directory(const struct driver *driver, const char *name, cst_error **error)
-{
-	if (streq(driver->ops->name, "overlay"))
-		return error_sys(error, ENOENT, "faccessat %s/%s", driver->home, name);
-	return error_sys(error, ENOENT, "stat %s/dir/%s", driver->home, name);
-}
-
 static int open_records(cst_store *store, const char *from, const char *id, struct view *view,
                         cst_error **error)
 {
@@ -83,8 +75,8 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 		            : error_code(error, CST_ELAYER_UNKNOWN);
 	if (r == 0 && !isempty(from)) {
 		base = layer_find(store, from, NULL);
-		if (!base)
-			return no_directory(store->driver, from, error);
+		if (!base) /* nobody asks for its record there: the driver misses its directory */
+			return store->driver->ops->missing(store->driver, from, error);
 	}
 	if (r < 0)
 		return r;

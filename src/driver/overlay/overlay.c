@@ -321,6 +321,11 @@ static void unpack_options(struct driver *d, const struct driver_stage_options *
 
 /* ---- the tables ---- */
 
+static int missing(struct driver *d, const char *name, cst_error **error)
+{
+	return error_sys(error, ENOENT, "faccessat %s/%s", d->home, name);
+}
+
 static int open_overlay(const struct driver_config *config, struct driver **ret, cst_error **error)
 {
 	return open_as("overlay", config, ret, error);
@@ -361,11 +366,12 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                       \
 	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,       \
 	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
-	.image_stores = image_stores, .supports_shifting = overlay_supports_shifting,             \
-	.get = overlay_get, .put = overlay_put, .mounts = true, .is_mounted = overlay_is_mounted, \
-	.view_open = overlay_view_open, .view_diff = overlay_view_diff,                           \
-	.view_changes = overlay_view_changes, .view_size = overlay_view_size,                     \
-	.view_open_content = overlay_view_open_content, .view_close = overlay_view_close
+	.image_stores = image_stores, .missing = missing,                                         \
+	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put,   \
+	.mounts = true, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,         \
+	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
+	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
+	.view_close = overlay_view_close
 
 const struct driver_ops overlay_driver = {
         .name = "overlay",

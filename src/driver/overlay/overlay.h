@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The overlay driver (docs/format/drivers.md, "overlay"), inside. One file is one idea:
- *   options.c       what the user may set             layer_dir.c  what a layer's directory says:
- * link, parents home.c          the driver home and its mount     stage.c      building a layer
- * remove.c  taking it away probe.c         what this kernel can do           get.c        mounting
- * one         view.c    reading one mount.c         one overlay mount, any kernel     idmap_mount.c
- * id-mapped lowers mount_options.c mount option words                status.c     what `status`
- * prints
+ *
+ *   options.c        what the user may set             home.c         the driver home and its mount
+ *   native.c         may this home be used at all?     probe.c        what this kernel can do
+ *   layer_dir.c      a layer's directory: its link     stage.c        building a layer
+ *                    and its parents                   reown.c        giving a parent's content to other ids
+ *   remove.c         taking one away                   get.c          mounting one
+ *   view.c           reading one                       paths.c        telling where it is
+ *   mount.c          one overlay mount, any kernel     idmap_mount.c  its lowers id-mapped
+ *   mount_options.c  mount option words                overlay.c      the driver's table, and `status`
  *
  * Nothing here keeps a descriptor of the home: another tool's start or shutdown puts a bind mount
  * on it or takes it away, and a descriptor from before looks below that mount. Every operation
@@ -224,9 +227,14 @@ bool overlay_probe_cached(struct overlay *o);
 bool overlay_supports_volatile(struct overlay *o); /* lazily, cached */
 /* The same, but what only says that something ran out is no answer: that is an error. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);
+
+/* ---- native.c ---- */
+
 /* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */
 int overlay_check_native(struct overlay *o, cst_error **error);
 int overlay_check_backing(const struct overlay *o, cst_error **error); /* reads only */
+/* Has <dirfd>/<path>, no symlink, this attribute, and if `value` is given, with that? */
+bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char *value);
 
 /* ---- the operations ---- */
 
@@ -253,9 +261,9 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 /* <dirfd>/<name> into <home>/staging/<trash>; dirfd is the home or below it. Missing: success. */
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error);
-/* <home>/staging, which the caller frees. */
 /* The directory of the home that temporary directories of this layout are in. */
 const char *overlay_area_of(enum tempdir_layout layout);
+/* <home>/staging, which the caller frees. */
 char *overlay_staging_path(const struct overlay *o, size_t home);
 /* fsyncs a home and its l/. */
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,

@@ -8,18 +8,14 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/backing.h"
-#include "driver/overlay/overlay.h"
+#include "driver/overlay/probe_scratch.h"
 #include "driver/rootless.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#define FLAG_FILE    ".has-mount-program"
-#define SAMPLE_LIMIT 32 /* layers looked at for traces of a mount program */
 
 /* ---- the cache ---- */
 
@@ -120,123 +116,14 @@ static void tell_probed(const struct overlay *o)
 	          o->metacopy ? "true" : "false");
 }
 
-/* ---- a place to try things in ---- */
-
-/* <home>/staging/<n>, which is cleaned up like any other if this process dies. */
-struct scratch {
-	struct tempdir *temp;
-	struct overlay_dirs dirs;
-	struct overlay_lowers lowers;
-	char *below_home, *path; /* "staging/<n>", and absolute */
-	int upper_fd, work_fd;
-};
-
-static void scratch_close(struct scratch *s)
-{
-	closep(&s->upper_fd);
-	closep(&s->work_fd);
-	overlay_lowers_free(&s->lowers);
-	overlay_dirs_close(&s->dirs);
-	free(s->below_home);
-	free(s->path);
-	tempdir_free(s->temp);
-}
-
-static int scratch_mkdir(const struct scratch *s, const char *name, int *ret_fd, cst_error **error)
-{
-	if (sys_mkdirat(s->temp->fd, name, 0755) < 0)
-		return error_sys(error, errno, "mkdir %s/%s", s->path, name);
-	if (!ret_fd)
-		return 0;
-	*ret_fd = openat(s->temp->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? error_sys(error, errno, "open %s/%s", s->path, name) : 0;
-}
-
-static int scratch_open(const struct overlay *o, struct scratch *s, cst_error **error)
-{
-	_cleanup_free_ char *root = overlay_staging_path(o, 0);
-	int r;
-
-	if (!root)
-		return error_oom(error);
-	r = tempdir_new(root, TEMPDIR_STAGING, &s->temp, error);
-	if (r == 0)
-		r = overlay_dirs_open(o, &s->dirs, error);
-	if (r < 0)
-		return r;
-	s->below_home = path_join(OVERLAY_STAGING_DIR, s->temp->name);
-	s->path = path_join(root, s->temp->name);
-	if (!s->below_home || !s->path)
-		return error_oom(error);
-	r = scratch_mkdir(s, "upper", &s->upper_fd, error);
-	if (r == 0)
-		r = scratch_mkdir(s, "work", &s->work_fd, error);
-	if (r == 0)
-		r = scratch_mkdir(s, "lower1", NULL, error);
-	if (r == 0)
-		r = scratch_mkdir(s, "lower2", NULL, error);
-	if (r == 0)
-		r = overlay_lowers_add(&s->lowers, 0, s->below_home, "lower1", error);
-	return r == 0 ? overlay_lowers_add(&s->lowers, 0, s->below_home, "lower2", error) : r;
-}
-
-static int scratch_options(const struct overlay *o, const char *list,
-                           struct overlay_mount_options *ret, cst_error **error)
-{
-	int r = overlay_mount_options_add(ret, strempty(list), error);
-
-	if (r == 0 && driver_is_rootless())
-		r = overlay_mount_options_add(ret, "userxattr", error);
-	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, whatever mountopt says */
-	return r;
-}
-
-static struct overlay_mount scratch_mount(const struct scratch *s,
-                                          const struct overlay_mount_options *options)
-{
-	return (struct overlay_mount){.dirs = &s->dirs,
-	                              .lowers = &s->lowers,
-	                              .upper_fd = s->upper_fd,
-	                              .work_fd = s->work_fd,
-	                              .upper = "upper",
-	                              .work = "work",
-	                              .options = options};
-}
-
-static int mount_scratch(const struct overlay *o, const struct scratch *s, const char *options,
-                         struct overlay_detached *ret, cst_error **error)
-{
-	_cleanup_mount_options_ struct overlay_mount_options parsed = {0};
-	struct overlay_mount mount;
-	int r;
-
-	r = scratch_options(o, options, &parsed, error);
-	if (r < 0)
-		return r;
-	mount = scratch_mount(s, &parsed);
-	return overlay_mount_detached(o, &mount, ret, error);
-}
+/* ---- overlay itself ---- */
 
 static const char *xattr_name(const struct overlay *o, const char *trusted, const char *user)
 {
 	return driver_is_rootless() ? user : trusted;
 }
 
-static bool has_xattr(int dirfd, const char *path, const char *name, const char *value)
-{
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	char found[256];
-	ssize_t n;
-
-	n = fd < 0 ? -1 : fgetxattr(fd, name, found, sizeof(found));
-	if (n < 0)
-		return false;
-	return !value || ((size_t)n == strlen(value) && memcmp(found, value, (size_t)n) == 0);
-}
-
-/* ---- overlay itself ---- */
-
-static int check_d_type(const struct overlay *o, const struct scratch *s, cst_error **error)
+static int check_d_type(const struct overlay *o, const struct probe_scratch *s, cst_error **error)
 {
 	int fd = openat(s->temp->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -266,19 +153,19 @@ static int check_d_type(const struct overlay *o, const struct scratch *s, cst_er
 
 static int try_overlay(struct overlay *o, cst_error **error)
 {
-	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	int r;
 
-	r = scratch_open(o, &s, error);
+	r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = check_d_type(o, &s, error);
 	if (r == 0)
-		r = scratch_mkdir(&s, "lower2/subdir", NULL, error);
+		r = probe_scratch_mkdir(&s, "lower2/subdir", NULL, error);
 	if (r == 0)
 		r = fs_write_file(s.temp->fd, "lower2/subdir/file", "", 0, 0644, s.path, error);
 	if (r == 0)
-		r = mount_scratch(o, &s, NULL, &mount, error);
+		r = probe_scratch_mount(o, &s, NULL, &mount, error);
 	if (r < 0)
 		return r;
 	if (sys_mknodat(s.upper_fd, "whiteout", S_IFCHR, 0) < 0)
@@ -323,17 +210,17 @@ typedef int (*probe_function)(struct overlay *o, bool *yes, char **reason, cst_e
 
 static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error **error)
 {
-	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
 	int r;
 
-	r = scratch_open(o, &s, error);
+	r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = fs_write_file(s.temp->fd, "lower1/file", "\377", 1, 0700, s.path, error);
 	if (r < 0)
 		return r;
-	r = mount_scratch(o, &s, o->options.mount_options, &mount, &problem);
+	r = probe_scratch_mount(o, &s, o->options.mount_options, &mount, &problem);
 	if (r < 0 && cst_error_errno(problem) == EINVAL) {
 		log_warning("mount options \"%s\": %s", strempty(o->options.mount_options),
 		            cst_error_message(problem));
@@ -345,23 +232,25 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 		return error_propagate(error, steal_ptr(&problem));
 	if (sys_fchmodat(mount.root_fd, "file", 0600) < 0)
 		return error_sys(error, errno, "chmod %s/merged/file", s.path);
-	*yes = has_xattr(s.upper_fd, "file",
-	                 xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"), NULL);
+	*yes = overlay_has_xattr(s.upper_fd, "file",
+	                         xattr_name(o, "trusted.overlay.metacopy", "user.overlay.metacopy"),
+	                         NULL);
 	tell_tested(&metacopy_feature, *yes);
 	return 0;
 }
 
 /* Directories of the native-diff probe: d in both lowers, opaque in the upper one; d1 in one. */
-static int fill_native_diff(const struct overlay *o, const struct scratch *s, cst_error **error)
+static int fill_native_diff(const struct overlay *o, const struct probe_scratch *s,
+                            cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	r = scratch_mkdir(s, "lower2/d", NULL, error);
+	r = probe_scratch_mkdir(s, "lower2/d", NULL, error);
 	if (r == 0)
-		r = scratch_mkdir(s, "lower2/d1", NULL, error);
+		r = probe_scratch_mkdir(s, "lower2/d1", NULL, error);
 	if (r == 0)
-		r = scratch_mkdir(s, "lower1/d", &fd, error);
+		r = probe_scratch_mkdir(s, "lower1/d", &fd, error);
 	if (r < 0)
 		return r;
 	if (sys_fsetxattr(fd, xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y",
@@ -377,28 +266,28 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 	static const char prefix[] =
 	        "Not using native diff for overlay, this may cause degraded performance for "
 	        "building images: ";
-	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	const char *why = NULL;
 	int r;
 
-	r = scratch_open(o, &s, error);
+	r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = fill_native_diff(o, &s, error);
 	if (r == 0)
-		r = mount_scratch(o, &s, o->options.mount_options, &mount, error);
+		r = probe_scratch_mount(o, &s, o->options.mount_options, &mount, error);
 	if (r == 0) /* copies "d" up */
 		r = fs_write_file(mount.root_fd, "d/f", "", 0, 0644, s.path, error);
 	if (r < 0)
 		return r;
-	if (has_xattr(s.upper_fd, "d",
-	              xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y"))
+	if (overlay_has_xattr(s.upper_fd, "d",
+	                      xattr_name(o, "trusted.overlay.opaque", "user.overlay.opaque"), "y"))
 		why = "opaque flag erroneously copied up, consider update to kernel 4.8 or later "
 		      "to fix";
 	else if (sys_renameat(mount.root_fd, "d1", mount.root_fd, "d2") == 0 &&
-	         has_xattr(s.upper_fd, "d2",
-	                   xattr_name(o, "trusted.overlay.redirect", "user.overlay.redirect"),
-	                   "d1"))
+	         overlay_has_xattr(
+	                 s.upper_fd, "d2",
+	                 xattr_name(o, "trusted.overlay.redirect", "user.overlay.redirect"), "d1"))
 		why = "kernel has CONFIG_OVERLAY_FS_REDIRECT_DIR enabled";
 	*yes = !why;
 	if (why) {
@@ -482,13 +371,13 @@ bool overlay_probe_cached(struct overlay *o)
 
 static int try_volatile(struct overlay *o, bool *yes, char **reason, cst_error **error)
 {
-	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	int r;
 
-	r = scratch_open(o, &s, error);
+	r = probe_scratch_open(o, &s, error);
 	if (r == 0)
-		r = mount_scratch(o, &s, "volatile", &mount, error);
+		r = probe_scratch_mount(o, &s, "volatile", &mount, error);
 	*yes = r == 0;
 	if (r == 0)
 		tell_tested(&volatile_feature, *yes);
@@ -499,24 +388,24 @@ static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 {
 	cst_idmap range = {.container_id = 0, .host_id = 0, .size = 1};
 	const struct idmaps maps = {.uids = {&range, 1}, .gids = {&range, 1}};
-	_cleanup_(scratch_close) struct scratch s = {.upper_fd = -1, .work_fd = -1};
+	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_mount_options_ struct overlay_mount_options options = {0};
 	_cleanup_free_ char *target = NULL;
 	_cleanup_close_ int target_fd = -1;
 	struct overlay_mount mount;
 	int r;
 
-	r = scratch_open(o, &s, error);
+	r = probe_scratch_open(o, &s, error);
 	if (r == 0)
-		r = scratch_mkdir(&s, "merged", &target_fd, error);
+		r = probe_scratch_mkdir(&s, "merged", &target_fd, error);
 	if (r == 0)
-		r = scratch_options(o, NULL, &options, error);
+		r = probe_scratch_options(o, NULL, &options, error);
 	if (r < 0)
 		return r;
 	target = path_join(s.path, "merged");
 	if (!target)
 		return error_oom(error);
-	mount = scratch_mount(&s, &options);
+	mount = probe_scratch_overlay(&s, &options);
 	r = overlay_mount_idmapped_at(o, &mount, &maps, s.temp->fd, s.path, target_fd, target,
 	                              error);
 	*yes = r == 0;
@@ -608,110 +497,5 @@ int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **e
 	}
 	remember(o, &o->idmapped_lowers, yes);
 	*ret = yes;
-	return 0;
-}
-
-/* ---- kernel or mount program? ---- */
-
-/* Does the layer look as if fuse-overlayfs had written it: `.wh.` files, or its xattrs? */
-static bool has_traces(int home_fd, const char *id)
-{
-	_cleanup_free_ char *path = path_join(id, "diff");
-	int fd = path ? openat(home_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	bool found = false;
-
-	if (!dir) {
-		closep(&fd);
-		return false;
-	}
-	for (struct dirent *entry; !found && (entry = readdir(dir));)
-		found = has_prefix(entry->d_name, ".wh.") ||
-		        (entry->d_type == DT_DIR &&
-		         (has_xattr(fd, entry->d_name, "user.fuseoverlayfs.opaque", NULL) ||
-		          has_xattr(fd, entry->d_name, "user.fuseoverlayfs.origin", NULL) ||
-		          has_xattr(fd, entry->d_name, "user.containers.override_stat", NULL)));
-	closedir(dir);
-	return found;
-}
-
-static int sample_layers(int home_fd, const char *shown, bool *found, cst_error **error)
-{
-	_cleanup_strv_ struct strv names = {0};
-	int r;
-
-	r = fs_list_dir(home_fd, ".", &names, shown, error);
-	for (size_t i = 0, seen = 0; r == 0 && i < names.len && seen < SAMPLE_LIMIT && !*found;
-	     i++) {
-		if (!overlay_id_ok(names.items[i]))
-			continue;
-		*found = has_traces(home_fd, names.items[i]);
-		seen++;
-	}
-	return r;
-}
-
-/* The flag file of the home says which it has been; without one a few layers tell. */
-static int has_mount_program(const struct overlay *o, bool *ret, cst_error **error)
-{
-	_cleanup_error_ cst_error *problem = NULL;
-	_cleanup_free_ char *text = NULL, *flag = path_join(o->base.home, FLAG_FILE);
-	_cleanup_close_ int fd = -1;
-	bool found = false;
-	size_t len;
-	int r;
-
-	if (!flag)
-		return error_oom(error);
-	if (fs_read_file(AT_FDCWD, flag, OVERLAY_SHORT_FILE, &text, &len, &problem) == 0) {
-		text[strcspn(text, "\n")] = '\0';
-		*ret = streq(text, "true");
-		if (*ret || streq(text, "false"))
-			return 0;
-	}
-	r = fs_open_dir(o->base.home, &fd, error);
-	if (r == 0)
-		r = sample_layers(fd, o->base.home, &found, error);
-	if (r == 0 && !o->read_only)
-		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0,
-		                    NULL, error);
-	if (r == 0)
-		*ret = found;
-	return r;
-}
-
-int overlay_check_native(struct overlay *o, cst_error **error)
-{
-	bool program = false;
-	int r;
-
-	if (geteuid() != 0 && !o->read_only)
-		return error_wrap_code(error, CST_EBACKINGFS,
-		                       "native overlay not supported and fuse-overlayfs not found");
-	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
-		return 0;
-	r = has_mount_program(o, &program, error);
-	if (r == 0 && program)
-		return error_set(error, CST_ENOTSUP,
-		                 "the layers in %s were made with a mount program (%s/" FLAG_FILE
-		                 "): mount_program is not supported yet by this build",
-		                 o->base.home, o->base.home);
-	return r;
-}
-
-int overlay_check_backing(const struct overlay *o, cst_error **error)
-{
-	if (o->read_only) /* what is never mounted can be read from any file system */
-		return 0;
-	if (o->magic == BACKING_AUFS || o->magic == BACKING_OVERLAY || o->magic == BACKING_ECRYPTFS)
-		return error_wrap_code(
-		        error, CST_EBACKINGFS,
-		        "'overlay' is not supported over %s, a mount_program is required",
-		        backing_name(o->magic));
-	if (backing_is_network(o->magic) && driver_is_rootless())
-		return error_wrap_code(error, CST_EBACKINGFS,
-		                       "a network file system with user namespaces is not "
-		                       "supported.  Please use a "
-		                       "mount_program");
 	return 0;
 }

@@ -297,6 +297,11 @@ static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_e
 	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
 }
 
+static int vfs_missing(struct driver *d, const char *name, cst_error **error)
+{
+	return error_sys(error, ENOENT, "stat %s/dir/%s", d->home, name);
+}
+
 static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                                  cst_error **error)
 {
@@ -623,6 +628,7 @@ const struct driver_ops vfs_driver = {
         .list = vfs_list,
         .status = vfs_status,
         .image_stores = vfs_image_stores,
+        .missing = vfs_missing,
         .supports_shifting = vfs_supports_shifting,
         .get = vfs_get,
         .put = vfs_put,

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A place below the driver home where probe.c tries out what an overlay mount does here. */
+#ifndef CST_DRIVER_OVERLAY_PROBE_SCRATCH_H
+#define CST_DRIVER_OVERLAY_PROBE_SCRATCH_H
+
+#include "driver/overlay/overlay.h"
+
+/* <home>/staging/<n>, which is cleaned up like any other if this process dies. */
+struct probe_scratch {
+	struct tempdir *temp;
+	struct overlay_dirs dirs;
+	struct overlay_lowers lowers;
+	char *below_home, *path; /* "staging/<n>", and absolute */
+	int upper_fd, work_fd;
+};
+#define PROBE_SCRATCH_INIT { .upper_fd = -1, .work_fd = -1 }
+/* Makes `upper`, `work`, `lower1` and `lower2`. */
+int probe_scratch_open(const struct overlay *o, struct probe_scratch *s, cst_error **error);
+void probe_scratch_close(struct probe_scratch *s);
+#define _cleanup_scratch_ _cleanup_(probe_scratch_close)
+int probe_scratch_mkdir(const struct probe_scratch *s, const char *name, int *ret_fd, cst_error **error);
+/* The comma list of mount options as probes use it. */
+int probe_scratch_options(const struct overlay *o, const char *list, struct overlay_mount_options *ret,
+			  cst_error **error);
+/* The mount that these directories are for; it refers to both arguments. */
+struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s, const struct overlay_mount_options *options);
+int probe_scratch_mount(const struct overlay *o, const struct probe_scratch *s, const char *options,
+			struct overlay_detached *ret, cst_error **error);
+
+#endif
