@@ -108,14 +108,17 @@ struct cst_strings {
 	struct strv v;
 };
 
-cst_strings *strings_from_strv(struct strv *v)
+int strings_give(struct strv *v, cst_strings **ret, cst_error **error)
 {
+	if (!ret)
+		return 0;
 	cst_strings *strings = new0(cst_strings, 1);
 	if (!strings)
-		return NULL;
+		return error_oom(error);
 	strings->v = *v;
 	*v = (struct strv){0};
-	return strings;
+	*ret = strings;
+	return 0;
 }
 
 size_t cst_strings_size(const cst_strings *strings)

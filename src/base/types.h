@@ -6,8 +6,8 @@
 #include "base/str.h"
 #include <cstorage/types.h>
 
-/* Moves the strings of v into a public list, leaving v empty. NULL: out of memory (v is kept). */
-cst_strings *strings_from_strv(struct strv *v);
+/* Moves the strings of v into a public list, leaving v empty. `ret` NULL: nothing. Out of memory: v is kept. */
+int strings_give(struct strv *v, cst_strings **ret, cst_error **error);
 
 /* One read of a caller's source, checked: 0..size, or the error. A callback that fails without saying why gets
  * CST_EIO_CALLBACK. */

@@ -15,6 +15,15 @@
 		cst_##kind##_free(owned ? &owned->record : NULL);                                  \
 		return NULL;                                                                       \
 	}                                                                                          \
+	int kind##_give(const cst_##kind *kind, cst_##kind **ret, cst_error **error)               \
+	{                                                                                          \
+		cst_##kind *copy = ret ? kind##_dup(kind) : NULL;                                  \
+		if (ret && !copy)                                                                  \
+			return error_oom(error);                                                   \
+		if (ret)                                                                           \
+			*ret = copy;                                                               \
+		return 0;                                                                          \
+	}                                                                                          \
 	void cst_##kind##_free(cst_##kind *kind)                                                   \
 	{                                                                                          \
 		if (!kind)                                                                         \

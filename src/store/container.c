@@ -233,14 +233,10 @@ static int create_container(cst_store *store, struct new_container *container,
 		r = new_layer_check(store, layer, error);
 	if (r == 0)
 		r = commit_container(store, container, layer, &trash, error);
-	if (r < 0 || !ret)
-		return r;
-	cst_container *copy =
-	        container_dup(container_table_get(store->containers.table, container->record.id));
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return r < 0 ? r
+	             : container_give(
+	                       container_table_get(store->containers.table, container->record.id),
+	                       ret, error);
 }
 
 /* An early answer, before anything is staged. */

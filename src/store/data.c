@@ -138,13 +138,7 @@ int cst_data_list(cst_store *store, enum cst_kind kind, const char *id, cst_stri
 		                 error);
 	for (size_t i = 0; r == 0 && i < owner.items->len; i++)
 		r = names_unique(&owner.items->items[i].name, 1, &names, error);
-	if (r < 0)
-		return r;
-	cst_strings *list = strings_from_strv(&names);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
-	return 0;
+	return r < 0 ? r : strings_give(&names, ret, error);
 }
 
 static int item_missing(const cst_store *store, enum cst_kind kind, const char *id, const char *key,

@@ -242,13 +242,9 @@ int image_create(cst_store *store, const cst_image_options *options, const struc
 		r = check_new_image(store, &image, error);
 	if (r == 0)
 		r = commit_image(store, &image, &trash, error);
-	if (r < 0 || !ret)
-		return r;
-	cst_image *copy = image_dup(image_table_get(store->images.table, image.record.id));
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return r < 0 ? r
+	             : image_give(image_table_get(store->images.table, image.record.id), ret,
+	                          error);
 }
 
 int cst_image_create(cst_store *store, const cst_image_options *given, cst_image **ret,
@@ -428,13 +424,7 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 	if (r == 0 && commit)
 		r = source.own ? delete_own_image(store, image, &source, &going, &trash, error)
 		               : delete_image(store, image, &going, &trash, error);
-	if (r < 0 || !ret)
-		return r;
-	cst_strings *list = strings_from_strv(&going);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
-	return 0;
+	return r < 0 ? r : strings_give(&going, ret, error);
 }
 
 int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **ret,

@@ -371,13 +371,10 @@ static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **r
 		journal_end(&store->layer_journal);
 	else
 		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
-	if (r < 0 || !ret)
-		return r;
-	cst_layer *copy = layer_dup(layer_table_get(store->layers.table, layer->record.id));
-	if (!copy)
-		return error_oom(error); /* the layer exists all the same */
-	*ret = copy;
-	return 0;
+	/* Without memory for the copy the layer exists all the same. */
+	return r < 0 ? r
+	             : layer_give(layer_table_get(store->layers.table, layer->record.id), ret,
+	                          error);
 }
 
 static int create_once(cst_store *store, const cst_layer_options *options, const cst_source *diff,

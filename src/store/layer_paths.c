@@ -3,15 +3,6 @@
 #include "store/store.h"
 #include <cstorage/report.h>
 
-static int hand_out(struct strv *v, cst_strings **ret, cst_error **error)
-{
-	cst_strings *strings = strings_from_strv(v);
-	if (!strings)
-		return error_oom(error);
-	*ret = strings;
-	return 0;
-}
-
 int cst_layer_paths(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0};
@@ -22,7 +13,7 @@ int cst_layer_paths(cst_store *store, const char *id, cst_strings **ret, cst_err
 		r = layer_must(store, id, &layer, error);
 	if (r == 0)
 		r = store->driver->ops->paths(store->driver, layer->id, &pairs, error);
-	return r == 0 ? hand_out(&pairs, ret, error) : r;
+	return r == 0 ? strings_give(&pairs, ret, error) : r;
 }
 
 int cst_layer_children(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
@@ -40,5 +31,5 @@ int cst_layer_children(cst_store *store, const char *id, cst_strings **ret, cst_
 	     child = layer_table_next_child(table, child))
 		if (!strv_add(&ids, child->id))
 			return error_oom(error);
-	return hand_out(&ids, ret, error);
+	return strings_give(&ids, ret, error);
 }

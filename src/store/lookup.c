@@ -257,13 +257,7 @@ int cst_store_layer(cst_store *store, const char *id, cst_layer **ret, cst_error
 	int r = layers_read(store, &layers, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
-	if (r < 0)
-		return r;
-	cst_layer *copy = layer_dup(layer);
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return r < 0 ? r : layer_give(layer, ret, error);
 }
 
 int cst_store_image(cst_store *store, const char *id, cst_image **ret, cst_error **error)
@@ -273,13 +267,7 @@ int cst_store_image(cst_store *store, const char *id, cst_image **ret, cst_error
 	int r = images_read(store, &images, error);
 	if (r == 0)
 		r = image_must(store, id, &image, error);
-	if (r < 0)
-		return r;
-	cst_image *copy = image_dup(image);
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return r < 0 ? r : image_give(image, ret, error);
 }
 
 int cst_store_container(cst_store *store, const char *id, cst_container **ret, cst_error **error)
@@ -289,13 +277,7 @@ int cst_store_container(cst_store *store, const char *id, cst_container **ret, c
 	int r = containers_read(store, &containers, error);
 	if (r == 0)
 		r = container_must(store, id, &container, error);
-	if (r < 0)
-		return r;
-	cst_container *copy = container_dup(container);
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return r < 0 ? r : container_give(container, ret, error);
 }
 
 int cst_store_container_by_layer(cst_store *store, const char *id, cst_container **ret,
@@ -315,11 +297,7 @@ int cst_store_container_by_layer(cst_store *store, const char *id, cst_container
 	        container_table_by_layer(store->containers.table, layer->id);
 	if (!container)
 		return error_code(error, CST_ECONTAINER_UNKNOWN);
-	cst_container *copy = container_dup(container);
-	if (!copy)
-		return error_oom(error);
-	*ret = copy;
-	return 0;
+	return container_give(container, ret, error);
 }
 
 /* ---- an ID of any kind ---- */

@@ -150,13 +150,7 @@ int cst_store_names(cst_store *store, const char *id, cst_strings **ret, cst_err
 	                              : any.image ? &any.image->names
 	                                          : &any.container->names;
 	r = names_unique(names->items, names->len, &copy, error);
-	if (r < 0)
-		return r;
-	cst_strings *list = strings_from_strv(&copy);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
-	return 0;
+	return r < 0 ? r : strings_give(&copy, ret, error);
 }
 
 int cst_store_metadata(cst_store *store, const char *id, char **ret, cst_error **error)

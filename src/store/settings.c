@@ -5,11 +5,9 @@
 int cst_store_driver_options(const cst_store *store, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv copy = {0};
-	cst_strings *options = NULL;
-	if (!strv_copy(&copy, &store->driver_options) || !(options = strings_from_strv(&copy)))
+	if (!strv_copy(&copy, &store->driver_options))
 		return error_oom(error);
-	*ret = options;
-	return 0;
+	return strings_give(&copy, ret, error);
 }
 
 size_t cst_store_uid_map(const cst_store *store, const cst_idmap **map)

@@ -11,20 +11,11 @@ static int add_pair(struct strv *pairs, const char *key, const char *value, cst_
 	return strv_add(pairs, key) && strv_add(pairs, value) ? 0 : error_oom(error);
 }
 
-static int hand_out(struct strv *v, cst_strings **ret, cst_error **error)
-{
-	cst_strings *strings = strings_from_strv(v);
-	if (!strings)
-		return error_oom(error);
-	*ret = strings;
-	return 0;
-}
-
 int cst_store_version(cst_store *store, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0};
 	int r = add_pair(&pairs, "Version", COMPATIBLE_VERSION, error);
-	return r == 0 ? hand_out(&pairs, ret, error) : r;
+	return r == 0 ? strings_give(&pairs, ret, error) : r;
 }
 
 int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
@@ -47,7 +38,7 @@ int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
 		r = store->driver->ops->status(store->driver, &of_driver, error);
 	for (size_t i = 0; r == 0 && i + 1 < of_driver.len; i += 2)
 		r = add_pair(&pairs, of_driver.items[i], of_driver.items[i + 1], error);
-	return r == 0 ? hand_out(&pairs, ret, error) : r;
+	return r == 0 ? strings_give(&pairs, ret, error) : r;
 }
 
 /* ---- shutdown ---- */
@@ -87,7 +78,7 @@ int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_
 		return r;
 	bool in_use = !force && ids.len;
 	if (mounted) {
-		r = hand_out(&ids, mounted, error);
+		r = strings_give(&ids, mounted, error);
 		if (r < 0)
 			return r;
 	}

@@ -19,13 +19,7 @@ int cst_storage_layers(cst_store *store, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv ids = {0};
 	int r = store->driver->ops->list(store->driver, &ids, error);
-	if (r < 0)
-		return r;
-	cst_strings *strings = strings_from_strv(&ids);
-	if (!strings)
-		return error_oom(error);
-	*ret = strings;
-	return 0;
+	return r < 0 ? r : strings_give(&ids, ret, error);
 }
 
 static int stage(cst_store *store, const cst_layer_options *options, struct storage_layer *layer,
