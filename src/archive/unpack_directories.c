@@ -4,6 +4,7 @@
 #include "base/hashmap.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <unistd.h>
 
 static uint64_t inode_key(const struct unpacker *u, const struct stat *st)

@@ -248,7 +248,7 @@ int fs_list_dir(int dirfd, const char *name, struct strv *ret, const char *shown
 	_cleanup_strv_ struct strv names = {0};
 	alignas(struct dirent64) char entries[2048];
 	ssize_t n;
-	while ((n = getdents64(fd, entries, sizeof(entries))) > 0) {
+	while ((n = getdents64(fd, (void *)entries, sizeof(entries))) > 0) {
 		for (ssize_t at = 0; at < n;) {
 			const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
 			const char *found = entry->d_name;

@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#ifndef STATX_TYPE /* musl before 1.2.5 has no statx */
+#include <linux/stat.h>
+#endif
 
 /* linux/stat.h and linux/mount.h of Linux 6.8; Debian 12 has older ones. */
 #ifndef STATX_MNT_ID
@@ -42,10 +45,10 @@ struct statmount_reply {
 
 static int statx_mount(int dirfd, const char *path, unsigned mask, struct statx *ret)
 {
-	return statx(dirfd, path,
-	             AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC |
-	                     (*path ? 0 : AT_EMPTY_PATH),
-	             mask, ret);
+	return (int)syscall(SYS_statx, dirfd, path,
+	                    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC |
+	                            (*path ? 0 : AT_EMPTY_PATH),
+	                    mask, ret);
 }
 
 static uint64_t statx_mount_id(const struct statx *stx)

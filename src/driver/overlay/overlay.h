@@ -21,6 +21,7 @@
 #include "driver/driver.h"
 #include "lock/tempdir.h"
 #include <pthread.h>
+#include <sys/types.h>
 
 #define OVERLAY_LINK_DIR    "l"
 #define OVERLAY_STAGING_DIR "staging"

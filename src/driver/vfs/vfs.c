@@ -10,6 +10,7 @@
 #include "driver/driver.h"
 #include "lock/tempdir.h"
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <unistd.h>
 
