@@ -51,6 +51,9 @@ test-peers: deps-peers all
 test-bare:
 	@tests/bare $(or $(TREES),$(error say where: make test-bare TREES="/var/tmp/deb12 /var/tmp/deb13"))
 
+test-platforms: deps-platforms all
+	@$(tests_run) platforms
+
 fuzz: deps-fuzz
 	@tests/fuzz/fuzz
 
@@ -70,4 +73,4 @@ clean:
 help:
 	@sed 's/^  //' scripts/make-help
 
-.PHONY: all demo test test-asan test-crash test-powercut test-peers test-bare fuzz bench install dist clean help
+.PHONY: all demo test test-asan test-crash test-powercut test-peers test-bare test-platforms fuzz bench install dist clean help
