@@ -100,8 +100,9 @@ struct driver_ops {
 	/* Directories of a layer: key, value, ...; the one with its own content is UpperDir or Directory. CST_ELAYER_UNKNOWN. */
 	int (*paths)(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of additional read-only stores, in order */
-	/* Sets the error that the Go driver has for a layer it does not find, under whatever name it was asked; returns it. */
-	int (*missing)(struct driver *d, const char *name, cst_error **error);
+	/* Sets the error that the Go driver has for a layer it does not find, under whatever name it was asked: to compare with,
+	 * or `as_parent` of a new one. Returns it. */
+	int (*missing)(struct driver *d, const char *name, bool as_parent, cst_error **error);
 	/* Maps ids at mount time? An error if it could not be found out: what depends on it would come out different. */
 	int (*supports_shifting)(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 

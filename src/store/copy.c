@@ -34,8 +34,8 @@ static void place_close(struct place *place)
 	if (place->mount) {
 		_cleanup_error_ cst_error *problem = NULL;
 		if (cst_store_unmount(place->store, place->layer, false, NULL, &problem) < 0)
-			log_warning("error unmounting layer \"%s\": %s", place->layer,
-			            cst_error_message(problem));
+			log_error("error unmounting layer \"%s\": %s", place->layer,
+			          cst_error_message(problem));
 	}
 	idmaps_free(&place->maps);
 	free(place->layer);

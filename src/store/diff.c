@@ -76,7 +76,7 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	if (r == 0 && !isempty(from)) {
 		base = layer_find(store, from, NULL);
 		if (!base) /* nobody asks for its record there: the driver misses its directory */
-			return store->driver->ops->missing(store->driver, from, error);
+			return store->driver->ops->missing(store->driver, from, false, error);
 	}
 	if (r < 0)
 		return r;

@@ -295,25 +295,36 @@ int journal_begin(struct journal *journal, const struct intents *intents, cst_er
 	return r;
 }
 
-void journal_end(struct journal *journal)
+int journal_take_back(struct journal *journal, cst_error **error)
 {
 	struct journal_header header = {.magic = JOURNAL_MAGIC};
-	_cleanup_error_ cst_error *problem = NULL;
-	if (journal->inherited.len) {
-		if (announce(journal, &journal->inherited, NULL, &problem) < 0)
-			log_warning("%s", cst_error_message(problem));
-		return;
-	}
+	if (journal->inherited.len)
+		return announce(journal, &journal->inherited, NULL, error);
 	if (sys_pwrite_all(journal->fd, &header, sizeof(header), 0) < 0)
-		log_warning("write %s: %s", journal->path,
-		            errno_text(errno)); /* the next opener applies the rule in vain */
+		return error_sys(error, errno, "write %s", journal->path);
+	return 0;
+}
+
+int journal_sync(struct journal *journal, cst_error **error)
+{
+	if (sys_fdatasync(journal->fd) < 0)
+		return error_sys(error, errno, "fdatasync %s", journal->path);
+	return 0;
+}
+
+void journal_end(struct journal *journal)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (journal_take_back(journal, &problem) < 0) /* the next opener applies the rule in vain */
+		log_warning("%s", cst_error_message(problem));
 }
 
 void journal_end_durably(struct journal *journal)
 {
+	_cleanup_error_ cst_error *problem = NULL;
 	journal_end(journal);
-	if (sys_fdatasync(journal->fd) < 0)
-		log_warning("fdatasync %s: %s", journal->path, errno_text(errno));
+	if (journal_sync(journal, &problem) < 0)
+		log_warning("%s", cst_error_message(problem));
 }
 
 void journal_clear(struct journal *journal)

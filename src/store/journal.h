@@ -68,6 +68,9 @@ void journal_end(struct journal *journal);
 /* With a barrier: where applying the rule again much later could undo what another program did
  * meanwhile. */
 void journal_end_durably(struct journal *journal);
+/* The two halves of it where the rule undoes what is reported as done while it is still announced. */
+int journal_take_back(struct journal *journal, cst_error **error);
+int journal_sync(struct journal *journal, cst_error **error);
 /* Everything announced was settled: nothing is in flux. With a barrier. */
 void journal_clear(struct journal *journal);
 /* Without any lock: is there an announcement? */

@@ -63,18 +63,11 @@ static int commit(cst_store *store, struct storage_layer *layer, const char *id,
 		return r;
 	r = layer->ops->stage_commit(layer->staged, id, store->driver->sync_content, error);
 	if (r == 0)
-		journal_end_durably(&store->layer_journal);
-	else
-		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
+		r = journal_take_back(&store->layer_journal, error);
+	if (r == 0) /* whole from here on, and no longer announced: on failure it stays */
+		return journal_sync(&store->layer_journal, error);
+	journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
 	return r;
-}
-
-/* As the Go drivers word it: a missing directory. */
-static int no_parent(const struct driver *driver, const char *parent, cst_error **error)
-{
-	if (streq(driver->ops->name, "overlay"))
-		return error_sys(error, ENOENT, "Stat %s/%s/diff", driver->home, parent);
-	return error_sys(error, ENOENT, "Stat %s/dir/%s", driver->home, parent);
 }
 
 static int create(cst_store *store, const cst_layer_options *options, char **ret, cst_error **error)
@@ -90,7 +83,7 @@ static int create(cst_store *store, const cst_layer_options *options, char **ret
 		              options->parent);
 	if (r == 0 && !isempty(options->parent) &&
 	    !store->driver->ops->exists(store->driver, options->parent))
-		r = no_parent(store->driver, options->parent, error);
+		r = store->driver->ops->missing(store->driver, options->parent, true, error);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *id = strdup(chosen ? options->id : random);

@@ -304,6 +304,7 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 {
 	_cleanup_(getting_close) struct getting g = {
 	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
+	_cleanup_error_ cst_error *problem = NULL;
 	int r;
 
 	r = find_layer(&g, error);
@@ -313,7 +314,13 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	if (g.home != 0)
 		return put_foreign(&g, error);
 	r = overlay_unmount(g.layer_fd, "merged", g.merged, error);
-	return r < 0 ? r : renew_merged(&g, error);
+	if (r < 0)
+		return r;
+	/* It is unmounted here, also where the disk is too full for a directory. */
+	if (renew_merged(&g, &problem) < 0)
+		log_warning("the layer may stay mounted in other mount namespaces: %s",
+		            cst_error_message(problem));
+	return 0;
 }
 
 bool overlay_is_mounted(struct driver *d, const char *id)

@@ -321,8 +321,10 @@ static void unpack_options(struct driver *d, const struct driver_stage_options *
 
 /* ---- the tables ---- */
 
-static int missing(struct driver *d, const char *name, cst_error **error)
+static int missing(struct driver *d, const char *name, bool as_parent, cst_error **error)
 {
+	if (as_parent)
+		return error_sys(error, ENOENT, "Stat %s/%s/diff", d->home, name);
 	return error_sys(error, ENOENT, "faccessat %s/%s", d->home, name);
 }
 

@@ -298,9 +298,9 @@ static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_e
 	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
 }
 
-static int vfs_missing(struct driver *d, const char *name, cst_error **error)
+static int vfs_missing(struct driver *d, const char *name, bool as_parent, cst_error **error)
 {
-	return error_sys(error, ENOENT, "stat %s/dir/%s", d->home, name);
+	return error_sys(error, ENOENT, "%s %s/dir/%s", as_parent ? "Stat" : "stat", d->home, name);
 }
 
 static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
