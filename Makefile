@@ -28,7 +28,7 @@ test: deps-test all
 # Everything again with the address, undefined-behaviour and thread sanitizers looking on.
 test-asan: deps-test
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-asan MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false'
-	@BUILD=$(BUILD)-asan SLICE=1 tests/run $(or $(TESTS),unit cli vectors fuzz interop)
+	@BUILD=$(BUILD)-asan SLICE=1 LIMIT=3600 tests/run $(or $(TESTS),unit cli vectors fuzz interop)
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-tsan MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false'
 	@BUILD=$(BUILD)-tsan UNIT_TESTS='pool deflate unpack api public' tests/run unit
 

@@ -99,10 +99,24 @@ static bool names_nothing(const struct invocation *in, const struct places *plac
 	return false;
 }
 
+/* By its ID or name in full: an operand is too easily the beginning of some random ID. */
+static bool is_layer_in_full(const struct invocation *in, const char *operand)
+{
+	cst_layer *layer = NULL;
+	const char *const *names = NULL;
+	if (cst_store_layer(in->store, operand, &layer, NULL) < 0)
+		return false;
+	bool found = strcmp(cst_layer_id(layer), operand) == 0;
+	for (size_t i = 0, n = cst_layer_names(layer, &names); i < n && !found; i++)
+		found = strcmp(names[i], operand) == 0;
+	cst_layer_free(layer);
+	return found;
+}
+
 /* Whoever forgot the colon gets a file of the layer's name. */
 static void warn_of_layer(const struct invocation *in, const char *operand)
 {
-	if (is_layer(in, operand))
+	if (is_layer_in_full(in, operand))
 		complain(in,
 		         "warning: \"%s\" is a layer, but without \":/PATH\" behind it a file here",
 		         operand);

@@ -193,6 +193,8 @@ DELIBERATE = [
           cut=[("stderr", "copying bigdata for the layer: (?=read src)"), ("store", r"(?m)^g/\w+-layers/L\w+[/ ].*\n?")]),
     Meant(r"\bcopy\b.* (new|none|out)\b", "fixed-copy-relative-target: one of the caller's", ask=copy_to_absolute),
     Meant(r"\bcopy\b.* L4:/?\S* L4:/", "fixed-copy-into-itself", free="exit stderr store", ours=("stderr", "cannot copy a directory into itself")),
+    Meant(r"\bcopy\b", "copy-*: what the kernel keeps in the work directory of a mount", cut=[("store", r"(?m)^g/overlay/[^/]+/work/work(/#\S+)? .*\n?")]),
+    Meant(r"\bcopy\b.* (\S+:/\S*) \1$", "fixed-ovl-copy-onto-itself: nothing is made anew", cut=[("store", r"(?m)^g/overlay/[^/]+/diff/.*\n?")]),
     Meant(r"(^| )(diff|diffsize|diff-size|changes)\b.* (L2|L3) (nosuch|I1|L)$", "fixed-unknown-reference: upstream takes the parent",
           free="exit stdout stderr", ours=("stderr", r"(stat|faccessat) .*: no such file or directory")),
     Meant(r"create-container .*0:1000:10:5:2000:10", "fixed-overlapping-maps: before a mapped copy is made, not after", free="store"),

@@ -98,7 +98,8 @@ static bool reowns(const struct driver_stage_options *options)
 	return !isempty(options->parent) && !idmaps_equal(options->maps, options->parent_maps);
 }
 
-/* `diff` is like the parent's, and 0555 without one; with maps it belongs to their root. */
+/* `diff` is like the parent's, and 0555 without one. Where there is none, or its content changes owners, it belongs to the
+ * root of the maps. */
 static int root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
                            const struct driver_stage_options *options, struct root_attributes *ret,
                            cst_error **error)
@@ -120,7 +121,7 @@ static int root_attributes(const struct overlay *o, const struct overlay_dirs *d
 			                 options->parent);
 		attributes = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
 	}
-	if (has_maps(options->maps) || reowns(options)) {
+	if ((isempty(options->parent) && has_maps(options->maps)) || reowns(options)) {
 		r = options->maps ? idmaps_root(options->maps, &uid, &gid, error) : 0;
 		if (r < 0)
 			return r;
