@@ -603,8 +603,7 @@ class Bench:
         self.reset()
         done = self.run(line, program)
         known = Names(self.known)
-        first = line.words[0] if line.words else ""
-        mixed = UNORDERED.search(line.shell if line.shell is not None else first)
+        mixed = any(UNORDERED.search(x) for x in ([line.shell] if line.shell is not None else line.words))
         out, err = (known.plain(x, program, mixed) for x in (done.stdout, done.stderr))
         changed = self.fingerprint() != self.mark
         store = self.dump(known) if changed else self.before
