@@ -33,7 +33,8 @@ static void place_close(struct place *place)
 	closep(&place->root); /* before the unmount, which it would keep from happening */
 	if (place->mount) {
 		_cleanup_error_ cst_error *problem = NULL;
-		if (cst_store_unmount(place->store, place->layer, false, NULL, &problem) < 0)
+		int r = cst_store_unmount(place->store, place->layer, false, NULL, &problem);
+		if (r < 0 && r != CST_ELAYER_UNKNOWN) /* deleted meanwhile is unmounted */
 			log_error("error unmounting layer \"%s\": %s", place->layer,
 			          cst_error_message(problem));
 	}
