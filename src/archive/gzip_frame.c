@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/gzip_frame.h"
-#include "base/mem.h"
 #include "base/types.h"
 #include <endian.h>
 

@@ -77,11 +77,9 @@ int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_
 	if (r < 0)
 		return r;
 	bool in_use = !force && ids.len;
-	if (mounted) {
-		r = strings_give(&ids, mounted, error);
-		if (r < 0)
-			return r;
-	}
+	r = strings_give(&ids, mounted, error);
+	if (r < 0)
+		return r;
 	if (in_use)
 		return error_wrap_code(error, CST_ELAYER_USED_BY_CONTAINER, "a layer is mounted");
 	return end_driver(store, error);
