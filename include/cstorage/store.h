@@ -254,8 +254,9 @@ typedef struct cst_copy_options {
  * the file `target`; missing directories are made. Owners go through the id maps of both layers; modes, times, hard
  * links, and inside directories the attributes that a layer tar carries stay. Layers are mounted for the time it takes
  * (G w, L w, M w for a moment). In a layer the copies are durable when this returns. `options` may be NULL. On failure
- * what was copied stays. CST_ELAYER_UNKNOWN, CST_EINVAL (a directory in the way of a file, a directory into itself, an
- * owner that the maps do not know), CST_ECANCELED. */
+ * what was copied stays. CST_ELAYER_UNKNOWN (deleted meanwhile, too), CST_ELAYER_NOT_MOUNTED (unmounted meanwhile: out of
+ * such a layer the copy may be incomplete), CST_EINVAL (a directory in the way of a file, a directory into itself, an owner
+ * that the maps do not know), CST_ECANCELED. */
 CST_PUBLIC int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources, const cst_copy_place *target,
 			const cst_copy_options *options, cst_error **error);
 

@@ -107,7 +107,6 @@ struct driver_ops {
 	int (*supports_shifting)(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 
 	/* ---- mounting: G w, L w, M w ---- */
-	bool mounts; /* get() makes a kernel mount, under which content must not be exchanged */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 	int (*put)(struct driver *d, const char *id, cst_error **error); /* not mounted: success */
 	/* Is something mounted at the path get() gave (or would give)? Reads the kernel's mount table. */

@@ -337,6 +337,35 @@ static int copy_source(struct copy_job *job, cst_error **error)
 	                           : copy_directory(job, fd, error);
 }
 
+/* ---- whatever the others do ---- */
+
+static bool is_mounted_still(const struct place *place)
+{
+	struct stat held, now;
+	return fstat(place->root, &held) == 0 && stat(place->mount, &now) == 0 &&
+	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
+/* A layer that is copied from or into can be deleted all the same, or unmounted and its content
+ * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */
+static int check_still_there(int r, cst_store *store, const struct place *place, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
+	const cst_layer *layer;
+	if (r == CST_ECANCELED || !place->layer)
+		return r;
+	int gone = find_record(store, place->layer, &place->created, &layers, &layer, &problem);
+	if (gone == 0 && place->root >= 0 && !is_mounted_still(place))
+		gone = error_wrap_code(&problem, CST_ELAYER_NOT_MOUNTED,
+		                       "the layer \"%s\" was unmounted meanwhile", place->layer);
+	if (gone == 0)
+		return r;
+	if (error)
+		cst_error_free(steal_ptr(error));
+	return error_propagate(error, steal_ptr(&problem));
+}
+
 /* ---- all of it ---- */
 
 static int copy_from(cst_store *store, const cst_copy_place *given, const struct place *target,
@@ -362,9 +391,11 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	                },
 	};
 	r = copy_source(&job, error);
-	return r < 0 ? error_prefix(error, r, "error copying \"%s\" to \"%s\"", source.shown,
-	                            target->shown)
-	             : 0;
+	if (r < 0)
+		error_prefix(error, r, "error copying \"%s\" to \"%s\"", source.shown,
+		             target->shown);
+	/* of a directory that was removed meanwhile nothing is missed: it is empty */
+	return check_still_there(r, store, &source, error);
 }
 
 static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_sources,
@@ -379,25 +410,12 @@ static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_so
 	return r;
 }
 
-/* Nobody is kept from deleting a layer that is copied into: that then is the error, whatever was
- * missed of its files. */
-static int check_still_there(cst_store *store, const struct place *place, cst_error **error)
-{
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	const cst_layer *layer;
-	return find_record(store, place->layer, &place->created, &layers, &layer, error);
-}
-
 int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,
              const cst_copy_place *target, const cst_copy_options *options, cst_error **error)
 {
 	static const cst_copy_options defaults = CST_COPY_OPTIONS_INIT;
 	_cleanup_place_ struct place to = PLACE_INIT;
-	_cleanup_error_ cst_error *problem = NULL;
 	int r = copy_all(store, sources, n_sources, target, options ? options : &defaults, &to,
-	                 &problem);
-	if (r == 0)
-		return 0;
-	int gone = to.layer && r != CST_ECANCELED ? check_still_there(store, &to, error) : 0;
-	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
+	                 error);
+	return r < 0 ? check_still_there(r, store, &to, error) : 0;
 }

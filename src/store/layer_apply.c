@@ -9,8 +9,9 @@
  * applied, or wrote through a mount, in between would be lost. The archive may come from a pipe
  * whose other end needs that lock, so it is taken in before.
  *
- * A mounted layer is the exception: its content is under a live mount and changes in place, as with
- * the Go tools, and a failure leaves what was unpacked so far.
+ * A mounted layer is the exception, on drivers without mounts as well: somebody works in its
+ * content, which changes in place, as with the Go tools, and a failure leaves what was unpacked so
+ * far.
  */
 #include "records/record_fields.h"
 #include "store/apply.h"
@@ -102,7 +103,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	const cst_layer *layer = layer_table_find(store->layers.table, id);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
-	applied->in_place = layer->mount_count > 0 && store->driver->ops->mounts;
+	applied->in_place = layer->mount_count > 0;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
 	applied->maps.uids = (struct idmap){.ranges = (cst_idmap *)applied->record.uid_map.items,

@@ -53,7 +53,9 @@ REFUSALS = {
     "unmount": ["layer not known while unmounting " + X],
     "mounted": ["layer not known checking if %s is mounted" % X],
     "diff": NOT_HELD + CHANGED, "applydiff": NOT_HELD, "diffsize": NOT_HELD + CHANGED, "changes": NOT_HELD + CHANGED,
-    "copy": ['error finding layer "%s": layer not known' % X, 'error mounting layer "%s": layer not known' % X],
+    # Whose mounted layer was deleted gives back the mount of the next one with its ID.
+    "copy": ['error finding layer "%s": layer not known' % X, 'error mounting layer "%s": layer not known' % X,
+             'the layer "%s" was unmounted meanwhile: layer is not mounted' % ID],
     "delete": [X + ": layer not known"],
     "delete-layer": [X + ": identifier is not a layer", X + ": used by layer %s: layer has children" % ID,
                      X + ": layer %s used by image %s: layer is in use by an image" % (ID, ID),

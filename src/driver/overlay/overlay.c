@@ -370,7 +370,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
 	.image_stores = image_stores, .missing = missing,                                         \
 	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put,   \
-	.mounts = true, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,         \
+	.is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                         \
 	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
 	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
 	.view_close = overlay_view_close
