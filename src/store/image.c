@@ -144,10 +144,6 @@ static int plan_image(cst_store *store, const cst_image_options *options,
 		                  : id_generate(id, error);
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &image->names, error);
-	if (r == 0 && !isempty(options->digest) && digest_validate(options->digest, error) < 0)
-		r = error_prefix(error, CST_EINVAL,
-		                 "validating digests for new image: validating image digest \"%s\"",
-		                 options->digest);
 	if (r < 0)
 		return r;
 	record->id = arena_strdup(&image->arena, image->has_id ? options->id : id);
@@ -192,6 +188,11 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 			        "image name \"%s\" is already associated with image \"%s\"",
 			        names.items[i], other->id);
 	}
+	if (!isempty(record->digest) && digest_validate(record->digest, error) < 0)
+		return error_prefix(
+		        error, CST_EINVAL,
+		        "validating digests for new image: validating image digest \"%s\"",
+		        record->digest);
 	return 0;
 }
 

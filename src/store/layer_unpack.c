@@ -6,7 +6,7 @@
 
 /* The Go command unpacks in a second process and tells of both: of that one, which sees no more of
  * a failing input than that it ends, and of the input. */
-static int wrap_overlay_error(enum unpack_fault fault, int code, cst_error **error)
+static int wrap_untar_error(enum unpack_fault fault, int code, cst_error **error)
 {
 	const char *cause = cst_error_message(*error);
 	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
@@ -24,7 +24,7 @@ static int wrap_overlay_error(enum unpack_fault fault, int code, cst_error **err
 	return cst_error_set(error, code, problem, message);
 }
 
-static int wrap_plain_error(enum unpack_fault fault, int code, cst_error **error)
+static int wrap_apply_error(enum unpack_fault fault, int code, cst_error **error)
 {
 	if (fault == UNPACK_INPUT_AT_ENTRY)
 		return error_prefix(error, code, "ApplyLayer stdout: {\"layerSize\":0}\n stderr: ");
@@ -32,8 +32,10 @@ static int wrap_plain_error(enum unpack_fault fault, int code, cst_error **error
 	return error_suffix(error, code, " exit status 1");
 }
 
-/* Error texts around the cause are the Go command's (docs/format/archive.md, "Error texts"). */
-static int wrap_unpack_error(cst_store *store, enum unpack_fault fault, int code, cst_error **error)
+/* Error texts around the cause are the Go command's, which has a command for each way to unpack
+ * (docs/format/archive.md, "Two extractors", "Error texts"). */
+static int wrap_unpack_error(enum unpack_whiteouts way, enum unpack_fault fault, int code,
+                             cst_error **error)
 {
 	if (!error || !*error)
 		return code;
@@ -44,8 +46,8 @@ static int wrap_unpack_error(cst_store *store, enum unpack_fault fault, int code
 		cst_error_free(steal_ptr(error));
 		return error_errno(error, ENOSPC);
 	}
-	return streq(store->driver->ops->name, "overlay") ? wrap_overlay_error(fault, code, error)
-	                                                  : wrap_plain_error(fault, code, error);
+	return way == UNPACK_WHITEOUT_APPLY ? wrap_apply_error(fault, code, error)
+	                                    : wrap_untar_error(fault, code, error);
 }
 
 static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
@@ -101,7 +103,7 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
 	unpack.progress = options->progress;
 	r = unpack_layer(target_fd, diff, &unpack, &result, error);
 	if (r < 0)
-		return wrap_unpack_error(store, result.fault, r, error);
+		return wrap_unpack_error(unpack.whiteouts, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;
