@@ -209,8 +209,12 @@ static int need_directory(const struct place *place, const char *path,
 	          : open_at(place, path, O_PATH | O_DIRECTORY);
 	if (fd < 0) /* a symlink to nowhere: nothing is made through it */
 		return mkdir_failed(place, path, errno == ENOENT ? EEXIST : errno, error);
-	if (made && new->chown && sys_fchownat(fd, "", new->uid, new->gid, AT_EMPTY_PATH) < 0)
-		return error_sys(error, errno, "chown %s%s", strempty(place->mount), path);
+	if (made && new->chown && sys_fchownat(fd, "", new->uid, new->gid, AT_EMPTY_PATH) < 0) {
+		r = error_sys(error, errno, "chown %s%s", strempty(place->mount), path);
+		/* the next attempt would take it as it is */
+		(void)sys_unlinkat(up, base, AT_REMOVEDIR);
+		return r;
+	}
 	*ret = steal_fd(&fd);
 	return 0;
 }

@@ -86,7 +86,8 @@ OF_GO = {
     # Nothing keeps the target of a copy from being deleted.
     "copy": ['error unmounting layer "%s": layer not known' % ID, 'error copying "%s" to "%s": .*no such file or directory.*' % (X, X)],
     # The staging place is removed while it is in use (docs/format/store.md, "Crash and concurrency analysis", temp-dir liveness).
-    "import-layer": [r"unpacking failed \(error: exit status 1; output: (mkdir|open) %s: no such file or directory\)" % X],
+    "import-layer": [r"unpacking failed \(error: exit status 1; output: (mkdir|open) %s: no such file or directory\)" % X,
+                     r"mkdir %s/tempdirs/temp-dir-\d+/0-addition: no such file or directory" % X],
     # Two processes took names away from each other twice in a row.
     None: [r"\(even after successfully cleaning up once:\) (container|image) store is inconsistent and the current caller does not hold "
            "a write lock"],
