@@ -5,6 +5,7 @@
 #   case_ NAME COMMAND...   passes if the command succeeds, else shows what it said
 #   pass NAME               fail NAME [WHY]               skip NAME WHAT-THE-MACHINE-LACKS [HOW-MANY]
 #   counted NAME COMMAND... the command is a suite itself: its cases are added to ours
+#   into FILE COMMAND...    runs it with & beside others; `counted NAME from FILE` once they are over
 #   finish                  prints `N passed, N failed, N skipped` and exits; nothing comes after it
 #
 # tests/run sets: TOP (the source), BUILD, OURS and GO (the two commands; GO is empty where the machine has none), WORK (a
@@ -63,6 +64,14 @@ counted() {
 		sed 's/^/  | /' "$said" | tail -n 40
 		fail "$name" "died without a summary, exit status $status"
 	fi
+}
+into() {
+	"${@:2}" >"$1" 2>&1
+	echo $? >"$1.status"
+}
+from() {
+	cat "$1"
+	return "$(cat "$1.status")"
 }
 # What is mounted below $1 goes, innermost first.
 unmount_below() {

@@ -291,8 +291,10 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	layer_options.gid_map = options->gid_map;
 	layer_options.n_gid_map = options->n_gid_map;
 	r = new_layer_plan(store, &layer_options, &layer, error);
-	if (r < 0)
+	if (r < 0) {
+		*parent_gone = r == CST_ELAYER_UNKNOWN && container.parent;
 		return r;
+	}
 	container.record.layer = layer.record.id;
 	layer.storage_options = (struct strings){.items = options->storage_options,
 	                                         .len = options->n_storage_options};

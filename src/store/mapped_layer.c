@@ -149,10 +149,11 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 static int look(cst_store *store, const char *image, const struct idmaps *maps, struct arena *arena,
                 const char **ret, cst_layer **template, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_layers_read_locked_ cst_store *layers =
+	        NULL; /* so that an image that is newer has no layer that is newer */
 	_cleanup_images_read_ cst_store *images = NULL;
 	struct choice choice;
-	int r = layers_read(store, &layers, error);
+	int r = layers_read_locked(store, &layers, error);
 	if (r == 0)
 		r = images_read(store, &images, error);
 	if (r == 0)
