@@ -28,10 +28,19 @@ struct place {
 		.root = -1 \
 	}
 
+/* False if somebody unmounted it: what is mounted there by now, if anything, is his. */
+static bool is_mounted_still(const struct place *place)
+{
+	struct stat held, now;
+	return fstat(place->root, &held) == 0 && stat(place->mount, &now) == 0 &&
+	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
 static void place_close(struct place *place)
 {
+	bool ours = place->mount && (place->root < 0 || is_mounted_still(place));
 	closep(&place->root); /* before the unmount, which it would keep from happening */
-	if (place->mount) {
+	if (ours) {
 		_cleanup_error_ cst_error *problem = NULL;
 		int r = cst_store_unmount(place->store, place->layer, false, NULL, &problem);
 		if (r < 0 && r != CST_ELAYER_UNKNOWN) /* deleted meanwhile is unmounted */
@@ -342,13 +351,6 @@ static int copy_source(struct copy_job *job, cst_error **error)
 }
 
 /* ---- whatever the others do ---- */
-
-static bool is_mounted_still(const struct place *place)
-{
-	struct stat held, now;
-	return fstat(place->root, &held) == 0 && stat(place->mount, &now) == 0 &&
-	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
-}
 
 /* A layer that is copied from or into can be deleted all the same, or unmounted and its content
  * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */

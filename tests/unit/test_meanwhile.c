@@ -55,6 +55,13 @@ static int unmount_and_apply(const struct interruption *interruption)
 	return r == 0 ? apply_patch(interruption) : r;
 }
 
+static int unmount_apply_and_mount(const struct interruption *interruption)
+{
+	_cleanup_free_ char *mount = NULL;
+	int r = unmount_and_apply(interruption);
+	return r == 0 ? cst_store_mount(interruption->other, "work", NULL, &mount, NULL) : r;
+}
+
 static int nothing(const struct interruption *interruption)
 {
 	(void)interruption;
@@ -160,6 +167,16 @@ static void test_copy_into_unmounted(void **state)
 	assert_true(layer_has(api_of(state), "patched"));
 }
 
+/* Whose mount is there now keeps it. */
+static void test_copy_gives_back_its_own(void **state)
+{
+	const struct api *api = api_of(state);
+	int count = 0;
+	(void)copy_beside(api, false, unmount_apply_and_mount, NULL);
+	assert_int_equal(cst_store_mounted(api->store, "work", &count, NULL), 0);
+	assert_int_equal(count, 1);
+}
+
 #define EACH(X)                           \
 	X(test_copy_beside_nothing)       \
 	X(test_copy_into_deleted)         \
@@ -167,7 +184,8 @@ static void test_copy_into_unmounted(void **state)
 	X(test_copy_out_of_deleted)       \
 	X(test_copy_out_of_unmounted)     \
 	X(test_apply_beside_copy)         \
-	X(test_copy_into_unmounted)
+	X(test_copy_into_unmounted)       \
+	X(test_copy_gives_back_its_own)
 
 int main(void)
 {
