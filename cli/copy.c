@@ -77,12 +77,18 @@ static bool split_operands(const struct invocation *in, struct places *places)
 	return true;
 }
 
-static bool is_layer(const struct invocation *in, const char *name)
+/* `in_full`: only by its ID or name, not by how its ID begins. */
+static bool is_layer(const struct invocation *in, const char *text, bool in_full)
 {
 	cst_layer *layer = NULL;
-	int result = cst_store_layer(in->store, name, &layer, NULL);
+	const char *const *names = NULL;
+	if (cst_store_layer(in->store, text, &layer, NULL) < 0)
+		return false;
+	bool found = !in_full || strcmp(cst_layer_id(layer), text) == 0;
+	for (size_t i = 0, n = cst_layer_names(layer, &names); i < n && !found; i++)
+		found = strcmp(names[i], text) == 0;
 	cst_layer_free(layer);
-	return result == 0;
+	return found;
 }
 
 /* ":/path": to the library that would be the caller's file system. The target is looked for first,
@@ -93,30 +99,17 @@ static bool names_nothing(const struct invocation *in, const struct places *plac
 		const char *layer = places->layers[i ? i - 1 : places->n - 1];
 		if (layer && !layer[0])
 			return true;
-		if (layer && !is_layer(in, layer))
+		if (layer && !is_layer(in, layer, false))
 			return false;
 	}
 	return false;
 }
 
-/* By its ID or name in full: an operand is too easily the beginning of some random ID. */
-static bool is_layer_in_full(const struct invocation *in, const char *operand)
-{
-	cst_layer *layer = NULL;
-	const char *const *names = NULL;
-	if (cst_store_layer(in->store, operand, &layer, NULL) < 0)
-		return false;
-	bool found = strcmp(cst_layer_id(layer), operand) == 0;
-	for (size_t i = 0, n = cst_layer_names(layer, &names); i < n && !found; i++)
-		found = strcmp(names[i], operand) == 0;
-	cst_layer_free(layer);
-	return found;
-}
-
-/* Whoever forgot the colon gets a file of the layer's name. */
+/* Whoever forgot the colon gets a file of the layer's name. Any word may be how some random ID
+ * begins. */
 static void warn_of_layer(const struct invocation *in, const char *operand)
 {
-	if (is_layer_in_full(in, operand))
+	if (is_layer(in, operand, true))
 		complain(in,
 		         "warning: \"%s\" is a layer, but without \":/PATH\" behind it a file here",
 		         operand);
