@@ -83,11 +83,14 @@ REFUSALS = {verb: [re.compile(text) for text in texts] for verb, texts in REFUSA
 OF_GO = {
     # A mount of a layer by name asks the driver for that name.
     "mount": ["(stat|faccessat) %s: no such file or directory while mounting %s" % (X, X)],
-    # Nothing keeps the target of a copy from being deleted.
-    "copy": ['error unmounting layer "%s": layer not known' % ID, 'error copying "%s" to "%s": .*no such file or directory.*' % (X, X)],
+    # Nothing keeps the target of a copy from being deleted. (EPERM: ext4 makes no file in a directory that was just removed.)
+    "copy": ['error unmounting layer "%s": layer not known' % ID,
+             'error copying "%s" to "%s": .*(no such file or directory|operation not permitted).*' % (X, X)],
     # The staging place is removed while it is in use (docs/format/store.md, "Crash and concurrency analysis", temp-dir liveness).
     "import-layer": [r"unpacking failed \(error: exit status 1; output: (mkdir|open) %s: no such file or directory\)" % X,
-                     r"mkdir %s/tempdirs/temp-dir-\d+/0-addition: no such file or directory" % X],
+                     r"mkdir %s/tempdirs/temp-dir-\d+/0-addition: no such file or directory" % X,
+                     # Nor is the parent kept from being deleted, from 1.62 on: it was looked up under a lock, then its diff.
+                     'parent layer "%s": unknown layer: Stat %s/diff: no such file or directory' % (ID, X)],
     # Two processes took names away from each other twice in a row.
     None: [r"\(even after successfully cleaning up once:\) (container|image) store is inconsistent and the current caller does not hold "
            "a write lock"],
