@@ -350,7 +350,7 @@ static int copy_source(struct copy_job *job, cst_error **error)
 	                           : copy_directory(job, fd, error);
 }
 
-/* ---- whatever the others do ---- */
+/* ---- what others did meanwhile ---- */
 
 /* A layer that is copied from or into can be deleted all the same, or unmounted and its content
  * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */

@@ -145,12 +145,12 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 	return r;
 }
 
-/* *template is set if a copy has to be made. */
+/* *template is set if a copy has to be made. The layers stay locked while the images are read: no
+ * image then has a layer that is newer than those. */
 static int look(cst_store *store, const char *image, const struct idmaps *maps, struct arena *arena,
                 const char **ret, cst_layer **template, cst_error **error)
 {
-	_cleanup_layers_read_locked_ cst_store *layers =
-	        NULL; /* so that an image that is newer has no layer that is newer */
+	_cleanup_layers_read_locked_ cst_store *layers = NULL;
 	_cleanup_images_read_ cst_store *images = NULL;
 	struct choice choice;
 	int r = layers_read_locked(store, &layers, error);

@@ -163,4 +163,18 @@ static inline bool own_mounts(void)
 #define ON_VFS(f)     cmocka_unit_test_setup_teardown(f, set_up_vfs, tear_down),
 #define ON_OVERLAY(f) {#f " on overlay", f, set_up_overlay, tear_down, NULL},
 
+/* run_on_drivers() runs every test of the list EACH(X), on vfs and on overlay; the number that
+ * failed. */
+#define DEFINE_RUN_ON_DRIVERS(name, each)                                                       \
+	static int run_on_drivers(void)                                                         \
+	{                                                                                       \
+		const struct CMUnitTest vfs[] = {each(ON_VFS)};                                 \
+		const struct CMUnitTest overlay[] = {each(ON_OVERLAY)};                         \
+		int failed = cmocka_run_group_tests_name(name " on vfs", vfs, NULL, NULL);      \
+		if (own_mounts())                                                               \
+			failed += cmocka_run_group_tests_name(name " on overlay", overlay, NULL, \
+			                                      NULL);                            \
+		return failed;                                                                  \
+	}
+
 #endif

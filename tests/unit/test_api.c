@@ -685,6 +685,8 @@ static void test_threads(void **state)
 	X(test_directory_files_stay_inside) \
 	X(test_threads)
 
+DEFINE_RUN_ON_DRIVERS("api", EACH)
+
 int main(void)
 {
 #ifdef __SANITIZE_THREAD__
@@ -692,10 +694,5 @@ int main(void)
 	 * before what. */
 	setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes", 1);
 #endif
-	const struct CMUnitTest vfs[] = {EACH(ON_VFS)};
-	const struct CMUnitTest overlay[] = {EACH(ON_OVERLAY)};
-	int failed = cmocka_run_group_tests_name("api on vfs", vfs, NULL, NULL);
-	if (own_mounts())
-		failed += cmocka_run_group_tests_name("api on overlay", overlay, NULL, NULL);
-	return failed;
+	return run_on_drivers();
 }

@@ -503,13 +503,9 @@ static void test_older_callers(void **state)
 	X(test_storage_options)      \
 	X(test_older_callers)
 
+DEFINE_RUN_ON_DRIVERS("create options", EACH)
+
 int main(void)
 {
-	const struct CMUnitTest vfs[] = {EACH(ON_VFS)};
-	const struct CMUnitTest overlay[] = {EACH(ON_OVERLAY)};
-	int failed = cmocka_run_group_tests_name("create options on vfs", vfs, NULL, NULL);
-	if (own_mounts())
-		failed += cmocka_run_group_tests_name("create options on overlay", overlay, NULL,
-		                                      NULL);
-	return failed;
+	return run_on_drivers();
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What somebody else does to a layer in the middle of an operation of ours, by a callback that is
  * called there. */
-#include "tree_fixture.h"
-
 #include "api_fixture.h"
+#include "tree_fixture.h"
 
 struct interruption {
 	const struct api *api;
@@ -187,12 +186,9 @@ static void test_copy_gives_back_its_own(void **state)
 	X(test_copy_into_unmounted)       \
 	X(test_copy_gives_back_its_own)
 
+DEFINE_RUN_ON_DRIVERS("meanwhile", EACH)
+
 int main(void)
 {
-	const struct CMUnitTest vfs[] = {EACH(ON_VFS)};
-	const struct CMUnitTest overlay[] = {EACH(ON_OVERLAY)};
-	int failed = cmocka_run_group_tests_name("meanwhile on vfs", vfs, NULL, NULL);
-	if (own_mounts())
-		failed += cmocka_run_group_tests_name("meanwhile on overlay", overlay, NULL, NULL);
-	return failed;
+	return run_on_drivers();
 }
