@@ -67,7 +67,7 @@ static void print_container(cst_store *store, const cst_container *container)
 	print_list("Name: %s\n", items, n);
 	printf("Image: %s\n", cst_container_image(container));
 	print_image_names(store, cst_container_image(container));
-	if (cst_container_size(store, cst_container_id(container), &size, &error) < 0)
+	if (cst_store_container_size(store, cst_container_id(container), &size, &error) < 0)
 		printf("Size unknown: %s\n", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);

@@ -130,7 +130,8 @@ static int copy_places(struct invocation *in, const struct places *places,
 	progress_start(in, &progress);
 	options->progress = &progress.hook;
 	options->measure = progress.form != PROGRESS_NONE;
-	int result = cst_copy(in->store, places->items, places->n - 1, target, options, &error);
+	int result =
+	        cst_store_copy(in->store, places->items, places->n - 1, target, options, &error);
 	progress_end(&progress);
 	return result < 0 ? fail(in, error) : 0;
 }

@@ -120,7 +120,7 @@ int run_create_layer(struct invocation *in)
 	cst_layer_options options;
 	layer_options_from(in, &maps, &options);
 	cst_layer *layer = NULL;
-	if (cst_layer_create(in->store, &options, NULL, &layer, &error) < 0)
+	if (cst_store_create_layer(in->store, &options, NULL, &layer, &error) < 0)
 		return fail(in, error);
 	code = print_new_layer(in, layer);
 	cst_layer_free(layer);
@@ -157,7 +157,7 @@ int run_create_image(struct invocation *in)
 	options.n_names = value_of(in, OPT_NAME)->n_items;
 	options.digest = text_of(in, OPT_DIGEST);
 	cst_image *image = NULL;
-	if (cst_image_create(in->store, &options, &image, &error) < 0)
+	if (cst_store_create_image(in->store, &options, &image, &error) < 0)
 		return fail(in, error);
 	const char *const *names = NULL;
 	size_t n = cst_image_names(image, &names);
@@ -175,7 +175,7 @@ static int create_container(const struct invocation *in, const cst_container_opt
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_container *container = NULL;
-	if (cst_container_create(in->store, options, &container, &error) < 0)
+	if (cst_store_create_container(in->store, options, &container, &error) < 0)
 		return fail(in, error);
 	int code = 0;
 	const char *const *names = NULL;

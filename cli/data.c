@@ -9,7 +9,7 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	_cleanup_strings_ cst_strings *names = NULL;
-	if (cst_data_list(in->store, kind, in->operands[0], &names, &error) < 0)
+	if (cst_store_data_names(in->store, kind, in->operands[0], &names, &error) < 0)
 		return fail(in, error);
 	if (is_on(in, OPT_JSON)) {
 		json_print_strings(names, "null");
@@ -24,7 +24,7 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 static bool object_exists(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
 {
 	_cleanup_strings_ cst_strings *names = NULL;
-	return cst_data_list(store, kind, id, &names, error) == 0;
+	return cst_store_data_names(store, kind, id, &names, error) == 0;
 }
 
 /* The item as one JSON object: content is bytes, hence base64. */
@@ -61,8 +61,8 @@ static int get_data(const struct invocation *in, enum cst_kind kind)
 	int code = output_open(in, text_of(in, OPT_FILE), &output);
 	if (code)
 		return code;
-	if (cst_data_get(in->store, kind, in->operands[0], in->operands[1], &data, &size, &error) <
-	    0)
+	if (cst_store_data(in->store, kind, in->operands[0], in->operands[1], &data, &size,
+	                   &error) < 0)
 		return fail(in, error);
 	code = write_data(in, &output, data, size);
 	cst_free(data);
@@ -80,7 +80,8 @@ static int set_data(const struct invocation *in, enum cst_kind kind)
 	int code = read_whole_file(in, text_of(in, OPT_FILE), &data, &size);
 	if (code)
 		return code;
-	if (cst_data_set(in->store, kind, in->operands[0], in->operands[1], data, size, &error) < 0)
+	if (cst_store_set_data(in->store, kind, in->operands[0], in->operands[1], data, size,
+	                       &error) < 0)
 		return fail(in, error);
 	return 0;
 }
@@ -89,7 +90,8 @@ static int print_data_size(const struct invocation *in, enum cst_kind kind)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_data_size(in->store, kind, in->operands[0], in->operands[1], &size, &error) < 0)
+	if (cst_store_data_size(in->store, kind, in->operands[0], in->operands[1], &size, &error) <
+	    0)
 		return fail(in, error);
 	printf(is_on(in, OPT_JSON) ? "{\"size\":%" PRId64 "}\n" : "%" PRId64 "\n", size);
 	return 0;
@@ -99,7 +101,8 @@ static int print_data_digest(const struct invocation *in, enum cst_kind kind)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	char *digest = NULL;
-	if (cst_data_digest(in->store, kind, in->operands[0], in->operands[1], &digest, &error) < 0)
+	if (cst_store_data_digest(in->store, kind, in->operands[0], in->operands[1], &digest,
+	                          &error) < 0)
 		return fail(in, error);
 	printf(is_on(in, OPT_JSON) ? "{\"digest\":\"%s\"}\n" : "%s\n", digest);
 	cst_free(digest);

@@ -27,7 +27,7 @@ static void delete_one(const struct invocation *in, int kind, const char *operan
 	options.dry_run = kind == CST_KIND_IMAGE && is_on(in, OPT_TEST);
 	/* Without anybody to look at it, counting the files would be in vain. */
 	options.progress = progress.form == PROGRESS_NONE ? NULL : &progress.hook;
-	(void)cst_delete(in->store, operand, &options, &outcome->layers, &outcome->error);
+	(void)cst_store_delete(in->store, operand, &options, &outcome->layers, &outcome->error);
 	progress_end(&progress);
 }
 

@@ -34,7 +34,7 @@ int run_changes(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_changes *changes = NULL;
-	if (cst_layer_changes(in->store, reference_of(in), in->operands[0], &changes, &error) < 0)
+	if (cst_store_changes(in->store, reference_of(in), in->operands[0], &changes, &error) < 0)
 		return fail(in, error);
 	print_changes(changes, is_on(in, OPT_JSON));
 	cst_changes_free(changes);
@@ -45,7 +45,7 @@ int run_diff_size(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_layer_diff_size(in->store, reference_of(in), in->operands[0], &size, &error) < 0)
+	if (cst_store_diff_size(in->store, reference_of(in), in->operands[0], &size, &error) < 0)
 		return fail(in, error);
 	printf(is_on(in, OPT_JSON) ? "{\"size\":%" PRId64 "}\n" : "%" PRId64 "\n", size);
 	return 0;
@@ -84,7 +84,7 @@ int run_diff(struct invocation *in)
 	options.compression = compression_of(in);
 	options.progress = &progress.hook;
 	cst_sink sink = {.write = output_write, .userdata = &output};
-	int result = cst_layer_diff(in->store, reference_of(in), in->operands[0], &options, &sink,
+	int result = cst_store_diff(in->store, reference_of(in), in->operands[0], &options, &sink,
 	                            &error);
 	progress_end(&progress);
 	return result < 0 ? fail(in, error) : output_commit(in, &output);

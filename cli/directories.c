@@ -24,20 +24,20 @@ static int print_directory(const struct invocation *in, directory_function find)
 
 int run_get_image_directory(struct invocation *in)
 {
-	return print_directory(in, cst_image_directory);
+	return print_directory(in, cst_store_image_directory);
 }
 
 int run_get_image_run_directory(struct invocation *in)
 {
-	return print_directory(in, cst_image_run_directory);
+	return print_directory(in, cst_store_image_run_directory);
 }
 
 int run_get_container_directory(struct invocation *in)
 {
-	return print_directory(in, cst_container_directory);
+	return print_directory(in, cst_store_container_directory);
 }
 
 int run_get_container_run_directory(struct invocation *in)
 {
-	return print_directory(in, cst_container_run_directory);
+	return print_directory(in, cst_store_container_run_directory);
 }

@@ -60,7 +60,7 @@ static int64_t size_of(const struct invocation *in, const cst_layer *layer)
 	int64_t size = -1;
 	if (cst_layer_diff_digest(layer)[0] || cst_layer_toc_digest(layer)[0])
 		return cst_layer_uncompressed_size(layer);
-	return cst_layer_diff_size(in->store, NULL, cst_layer_id(layer), &size, NULL) == 0 ? size
+	return cst_store_diff_size(in->store, NULL, cst_layer_id(layer), &size, NULL) == 0 ? size
 	                                                                                   : -1;
 }
 

@@ -71,7 +71,7 @@ static void print_size(cst_store *store, const char *id)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_image_size(store, id, &size, &error) < 0)
+	if (cst_store_image_size(store, id, &size, &error) < 0)
 		printf("Size unknown: %s\n", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);

@@ -34,7 +34,7 @@ int run_import_layer(struct invocation *in)
 	layer_options_from(in, &maps, &options);
 	options.progress = &progress.hook;
 	cst_layer *layer = NULL;
-	int result = cst_layer_create(in->store, &options, &input.source, &layer, &error);
+	int result = cst_store_create_layer(in->store, &options, &input.source, &layer, &error);
 	progress_end(&progress);
 	if (result < 0)
 		return fail_to_unpack(in, error);
@@ -66,7 +66,7 @@ int run_apply_diff(struct invocation *in)
 	int code = input_open(in, text_of(in, OPT_FILE), &input, &progress);
 	if (code)
 		return code;
-	int result = cst_layer_apply_diff(in->store, id, &input.source, &progress.hook, &error);
+	int result = cst_store_apply_diff(in->store, id, &input.source, &progress.hook, &error);
 	progress_end(&progress);
 	if (result < 0)
 		return fail_to_unpack(in, error);

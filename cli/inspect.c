@@ -50,7 +50,7 @@ static void put_paths(const struct invocation *in, FILE *to, const char *layer)
 {
 	_cleanup_strings_ cst_strings *pairs = NULL;
 	put_key(to, "paths");
-	if (!layer[0] || cst_layer_paths(in->store, layer, &pairs, NULL) < 0) {
+	if (!layer[0] || cst_store_layer_paths(in->store, layer, &pairs, NULL) < 0) {
 		fputs("null", to);
 		return;
 	}
@@ -95,9 +95,9 @@ static void put_users(const struct invocation *in, FILE *to, const char *layer)
 static int64_t layer_size(const struct invocation *in, const char *id)
 {
 	int64_t size = -1;
-	if (cst_layer_size(in->store, id, &size, NULL) == 0 && size >= 0)
+	if (cst_store_layer_size(in->store, id, &size, NULL) == 0 && size >= 0)
 		return size;
-	return cst_layer_diff_size(in->store, NULL, id, &size, NULL) == 0 ? size : -1;
+	return cst_store_diff_size(in->store, NULL, id, &size, NULL) == 0 ? size : -1;
 }
 
 static int put_layer(const struct invocation *in, FILE *to, const cst_layer *layer,
@@ -109,7 +109,7 @@ static int put_layer(const struct invocation *in, FILE *to, const cst_layer *lay
 	size_t size = 0;
 	int result = cst_layer_json(layer, &json, &size, error);
 	if (result == 0)
-		result = cst_layer_children(in->store, id, &children, error);
+		result = cst_store_layer_children(in->store, id, &children, error);
 	if (result == 0) {
 		put_record(to, "layer", json, size);
 		put_size(to, "size", 0, layer_size(in, id));
@@ -178,7 +178,7 @@ static int put_image(const struct invocation *in, FILE *to, const cst_image *ima
 	int result = cst_image_json(image, &json, &length, error);
 	if (result == 0) {
 		put_record(to, "image", json, length);
-		int known = cst_image_size(in->store, cst_image_id(image), &size, NULL);
+		int known = cst_store_image_size(in->store, cst_image_id(image), &size, NULL);
 		put_size(to, "size", known, size);
 		put_chain(in, to, cst_image_top_layer(image));
 		result = put_containers(in, to, cst_image_id(image), error);
@@ -203,7 +203,8 @@ static int put_container(const struct invocation *in, FILE *to, const cst_contai
 	int result = cst_container_json(container, &json, &length, error);
 	if (result == 0) {
 		put_record(to, "container", json, length);
-		int known = cst_container_size(in->store, cst_container_id(container), &size, NULL);
+		int known = cst_store_container_size(in->store, cst_container_id(container), &size,
+		                                     NULL);
 		put_size(to, "size", known, size);
 		(void)cst_store_layer(in->store, cst_container_layer(container), &layer, NULL);
 		put_mount(to, layer);

@@ -58,7 +58,7 @@ int run_locks(struct invocation *in)
 	cst_lock_holders *holders = NULL;
 	int result = prepare_store_options(in, NULL, &error);
 	if (result == 0)
-		result = cst_store_lock_holders(&in->store_options, &holders, &error);
+		result = cst_store_options_lock_holders(&in->store_options, &holders, &error);
 	if (result < 0)
 		return fail(in, error);
 	int code = 0;

@@ -50,7 +50,7 @@ static void mount_one(const struct invocation *in, const char *id, struct mount_
 {
 	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	options.label = text_of(in, OPT_LABEL);
-	(void)(is_on(in, OPT_READ_ONLY) ? cst_image_mount : cst_store_mount)(
+	(void)(is_on(in, OPT_READ_ONLY) ? cst_store_mount_image : cst_store_mount)(
 	        in->store, id, &options, &result->path, &result->error);
 }
 
@@ -117,7 +117,7 @@ static void unmount_one(const struct invocation *in, const char *id, struct moun
 	if (cst_store_unmount(in->store, id, force, &result->mounted, &error) == 0) {
 		if (!result->mounted && !is_on(in, OPT_JSON))
 			printf("%s mountpoint unmounted\n", id);
-	} else if (cst_image_unmount(in->store, id, force, &result->mounted, NULL) < 0) {
+	} else if (cst_store_unmount_image(in->store, id, force, &result->mounted, NULL) < 0) {
 		result->error = error;
 	} else {
 		cst_error_free(error);

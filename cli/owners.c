@@ -71,7 +71,8 @@ static int print_parent_owners(const struct invocation *in, bool container)
 			code = 1;
 			continue;
 		}
-		int result = (container ? cst_container_parent_owners : cst_layer_parent_owners)(
+		int result = (container ? cst_store_container_parent_owners
+		                        : cst_store_layer_parent_owners)(
 		        in->store, owners.id, &owners.uids, &owners.n_uids, &owners.gids,
 		        &owners.n_gids, &error);
 		if (result < 0) {

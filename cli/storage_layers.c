@@ -8,7 +8,7 @@ int run_storage_layers(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	_cleanup_strings_ cst_strings *ids = NULL;
-	if (cst_storage_layers(in->store, &ids, &error) < 0)
+	if (cst_store_driver_layers(in->store, &ids, &error) < 0)
 		return fail(in, error);
 	if (is_on(in, OPT_JSON)) {
 		json_print_strings(ids, "[]");
@@ -30,7 +30,7 @@ int run_create_storage_layer(struct invocation *in)
 	cst_layer_options options;
 	layer_options_from(in, &maps, &options);
 	char *id = NULL;
-	int result = cst_storage_layer_create(in->store, &options, &id, &error);
+	int result = cst_store_create_driver_layer(in->store, &options, &id, &error);
 	/* containers-storage takes one that is there for the one asked for. */
 	if (result < 0 && !(result == CST_EDUPLICATE_ID && in->personality == GO_STYLE))
 		return fail(in, error);

@@ -45,7 +45,7 @@ static int import(struct run *run, cst_error **error)
 	cst_image_options image_options = CST_IMAGE_OPTIONS_INIT;
 	cst_source source = cst_source_fd(run->tar);
 	cst_data_item data = {"config", config, sizeof(config) - 1, NULL};
-	int r = cst_layer_create(run->store, &layer_options, &source, &run->layer, error);
+	int r = cst_store_create_layer(run->store, &layer_options, &source, &run->layer, error);
 	if (r < 0)
 		return r;
 	printf("layer      %s\n", cst_layer_id(run->layer));
@@ -55,7 +55,7 @@ static int import(struct run *run, cst_error **error)
 	image_options.n_names = 1;
 	image_options.data = &data;
 	image_options.n_data = 1;
-	return cst_image_create(run->store, &image_options, NULL, error);
+	return cst_store_create_image(run->store, &image_options, NULL, error);
 }
 
 static int list_images(struct run *run, cst_error **error)
@@ -101,7 +101,7 @@ static int write_changes(struct run *run, cst_error **error)
 	cst_sink sink = cst_sink_fd(run->out);
 	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
 	cst_changes *changes = NULL;
-	int r = cst_layer_changes(run->store, NULL, id, &changes, error);
+	int r = cst_store_changes(run->store, NULL, id, &changes, error);
 	for (size_t i = 0; i < cst_changes_size(changes); i++) {
 		static const char *const kinds[] = {"modified", "added", "deleted"};
 		printf("%-10s %s\n", kinds[cst_changes_kind(changes, i)],
@@ -109,7 +109,7 @@ static int write_changes(struct run *run, cst_error **error)
 	}
 	cst_changes_free(changes);
 	options.compression = CST_PLAIN;
-	return r < 0 ? r : cst_layer_diff(run->store, NULL, id, &options, &sink, error);
+	return r < 0 ? r : cst_store_diff(run->store, NULL, id, &options, &sink, error);
 }
 
 static int run_all(struct run *run, const char *folder, const char *driver, cst_error **error)
@@ -122,15 +122,15 @@ static int run_all(struct run *run, const char *folder, const char *driver, cst_
 		r = list_images(run, error);
 	options.image = "localhost/example:latest";
 	if (r == 0)
-		r = cst_container_create(run->store, &options, &run->container, error);
+		r = cst_store_create_container(run->store, &options, &run->container, error);
 	if (r == 0)
 		r = use_container(run, error);
 	if (r == 0)
 		r = write_changes(run, error);
 	if (r == 0)
-		r = cst_container_delete(run->store, cst_container_id(run->container), error);
+		r = cst_store_delete_container(run->store, cst_container_id(run->container), error);
 	if (r == 0) /* and its layer, which nobody needs any more */
-		r = cst_image_delete(run->store, options.image, true, NULL, error);
+		r = cst_store_delete_image(run->store, options.image, true, NULL, error);
 	if (r == 0) /* overlay keeps its home mounted while the store is in use */
 		r = cst_store_shutdown(run->store, false, NULL, error);
 	return r;

@@ -23,7 +23,7 @@ enum cst_whiteouts {
 
 typedef struct cst_apply_options {
 	size_t size; /* sizeof(cst_apply_options), set by CST_APPLY_OPTIONS_INIT */
-	enum cst_whiteouts whiteouts;
+	int whiteouts; /* enum cst_whiteouts */
 	const cst_idmap *uid_map, *gid_map; /* the tar's ids are container ids; none: taken as they are */
 	size_t n_uid_map, n_gid_map;
 	bool ignore_chown_errors; /* whoever unpacks owns what cannot be given away */

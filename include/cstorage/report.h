@@ -18,7 +18,7 @@ extern "C" {
  * block that several files share (reflinks), counts once. */
 typedef struct cst_usage_entry {
 	size_t size; /* sizeof(cst_usage_entry) of the library */
-	enum cst_kind kind;
+	int kind; /* enum cst_kind */
 	const char *id;
 	const char *const *names;
 	size_t n_names;
@@ -60,7 +60,7 @@ typedef struct cst_lock_holder {
 	const char *path;
 	int64_t pid;         /* 0: not to be found out (another user's, or of another pid namespace) */
 	const char *command; /* its name as the kernel has it, "" unknown */
-	enum cst_lock_mode mode;
+	int mode; /* enum cst_lock_mode */
 	bool waiting;
 } cst_lock_holder;
 
@@ -69,7 +69,7 @@ typedef struct cst_lock_holders cst_lock_holders;
 /* Asks the kernel about every lock file of the store at options->graph_root, run_root and image_store, of all drivers.
  * The store is not opened and no lock is taken: works, and at once, however stuck the store is. Sorted by path, holders
  * before waiters. *holders is the caller's, to be given to cst_lock_holders_free. CST_EINCOMPLETE_OPTIONS. */
-CST_PUBLIC int cst_store_lock_holders(const cst_store_options *options, cst_lock_holders **holders, cst_error **error);
+CST_PUBLIC int cst_store_options_lock_holders(const cst_store_options *options, cst_lock_holders **holders, cst_error **error);
 CST_PUBLIC size_t cst_lock_holders_size(const cst_lock_holders *holders);
 CST_PUBLIC const cst_lock_holder *cst_lock_holders_get(const cst_lock_holders *holders, size_t index);
 CST_PUBLIC void cst_lock_holders_free(cst_lock_holders *holders); /* NULL allowed */
@@ -78,9 +78,9 @@ CST_PUBLIC void cst_lock_holders_free(cst_lock_holders *holders); /* NULL allowe
 
 /* Key, value, ...: the directories in which the driver has the layer. overlay: LowerDir (joined by ":"; none for a base
  * layer), MergedDir, UpperDir, WorkDir; vfs: Directory. CST_ELAYER_UNKNOWN. */
-CST_PUBLIC int cst_layer_paths(cst_store *store, const char *id, cst_strings **pairs, cst_error **error);
+CST_PUBLIC int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **pairs, cst_error **error);
 /* IDs of the layers whose parent this one is. CST_ELAYER_UNKNOWN. L r. */
-CST_PUBLIC int cst_layer_children(cst_store *store, const char *id, cst_strings **ids, cst_error **error);
+CST_PUBLIC int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ids, cst_error **error);
 
 #ifdef __cplusplus
 }

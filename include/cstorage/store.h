@@ -173,26 +173,26 @@ typedef struct cst_layer_options {
  * that. *layer (may be NULL) is the new record. Layer, data items and record appear together, durable, or not at all. Errors:
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN (parent, template), CST_EPARENT_IS_CONTAINER,
  * CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item, flag), CST_EARCHIVE, CST_ECANCELED. L w, C r. */
-CST_PUBLIC int cst_layer_create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+CST_PUBLIC int cst_store_create_layer(cst_store *store, const cst_layer_options *options, const cst_source *diff,
 				cst_layer **layer, cst_error **error);
 
 /* Applies a layer tar on top of what the layer holds and records its digests; whole and durable, or the layer stays as it
  * was. Only a layer that is mounted changes in place: after a failure it holds what was unpacked so far, under its old
  * digests. `diff` is read to its end before any lock is taken; the layers stay locked while it is unpacked. `progress` may
  * be NULL. CST_ELAYER_UNKNOWN, CST_EARCHIVE, CST_ECANCELED. L w. */
-CST_PUBLIC int cst_layer_apply_diff(cst_store *store, const char *id, const cst_source *diff,
+CST_PUBLIC int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *diff,
 				    const cst_progress *progress, cst_error **error);
 
 /* With all safety checks: CST_ENOT_A_LAYER, CST_ELAYER_HAS_CHILDREN, CST_ELAYER_USED_BY_IMAGE,
  * CST_ELAYER_USED_BY_CONTAINER. Unmounts it first. L w, I w, C r. */
-CST_PUBLIC int cst_layer_delete(cst_store *store, const char *id, cst_error **error);
+CST_PUBLIC int cst_store_delete_layer(cst_store *store, const char *id, cst_error **error);
 
 enum cst_change_kind { CST_MODIFY = 0, CST_ADD = 1, CST_DELETE = 2 };
 typedef struct cst_changes cst_changes;
 /* What `id` changes against `from` (NULL or "": its parent). CST_ELAYER_UNKNOWN; CST_ESYS with ENOENT if it is `from` that
  * is unknown; CST_ELAYER_UNKNOWN, too, if the layer is deleted meanwhile, CST_EINVAL if a diff is applied to it. L r while
  * the layer is being opened, no lock after. */
-CST_PUBLIC int cst_layer_changes(cst_store *store, const char *from, const char *id, cst_changes **changes,
+CST_PUBLIC int cst_store_changes(cst_store *store, const char *from, const char *id, cst_changes **changes,
 				 cst_error **error);
 CST_PUBLIC size_t cst_changes_size(const cst_changes *changes);
 CST_PUBLIC const char *cst_changes_path(const cst_changes *changes, size_t index); /* absolute in the layer */
@@ -208,29 +208,29 @@ typedef struct cst_diff_options {
 
 /* Writes the layer tar of `id` against `from` (NULL or "": parent). A layer that was imported gives back its very bytes,
  * before compression, against its parent. Checked while written: content that does not fit the recorded digest fails with
- * CST_ECORRUPT, after bytes went out. Else as cst_layer_changes; CST_ENOTSUP (a compression other than plain, gzip and
+ * CST_ECORRUPT, after bytes went out. Else as cst_store_changes; CST_ENOTSUP (a compression other than plain, gzip and
  * zstd), CST_ECANCELED, what the sink fails with. `options` may be NULL. */
-CST_PUBLIC int cst_layer_diff(cst_store *store, const char *from, const char *id, const cst_diff_options *options,
+CST_PUBLIC int cst_store_diff(cst_store *store, const char *from, const char *id, const cst_diff_options *options,
 			      const cst_sink *sink, cst_error **error);
 /* Bytes of regular files that the layer adds or changes. */
-CST_PUBLIC int cst_layer_diff_size(cst_store *store, const char *from, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_store_diff_size(cst_store *store, const char *from, const char *id, int64_t *size, cst_error **error);
 /* Bytes of the uncompressed tar as recorded, -1 unknown. CST_ELAYER_UNKNOWN. */
-CST_PUBLIC int cst_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
 
 /* Owners of the directories above the layer's mount point that its id maps do not cover; sorted; none for a layer without
  * id maps. Caller frees *uids and *gids with cst_free. CST_ELAYER_UNKNOWN, CST_ECONTAINER_UNKNOWN,
  * CST_ELAYER_NOT_MOUNTED. */
-CST_PUBLIC int cst_layer_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids, uint32_t **gids,
+CST_PUBLIC int cst_store_layer_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids, uint32_t **gids,
 				       size_t *n_gids, cst_error **error);
-CST_PUBLIC int cst_container_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids,
+CST_PUBLIC int cst_store_container_parent_owners(cst_store *store, const char *id, uint32_t **uids, size_t *n_uids,
 					   uint32_t **gids, size_t *n_gids, cst_error **error);
 
 /* Layers of the storage driver, with or without a record; sorted. */
-CST_PUBLIC int cst_storage_layers(cst_store *store, cst_strings **ids, cst_error **error);
+CST_PUBLIC int cst_store_driver_layers(cst_store *store, cst_strings **ids, cst_error **error);
 /* A layer of the storage driver alone, without a record: of `options` the ID, the parent, the maps, mount_label and
  * writable count, and its parent is the ID of such a layer. *id (may be NULL) is freed with cst_free. Anything that cleans
  * up what has no record may delete it. CST_EDUPLICATE_ID, CST_EINVAL. L w. */
-CST_PUBLIC int cst_storage_layer_create(cst_store *store, const cst_layer_options *options, char **id,
+CST_PUBLIC int cst_store_create_driver_layer(cst_store *store, const cst_layer_options *options, char **id,
 					cst_error **error);
 
 /* ---- copying ---- */
@@ -257,7 +257,7 @@ typedef struct cst_copy_options {
  * what was copied stays. CST_ELAYER_UNKNOWN (deleted meanwhile, too), CST_ELAYER_NOT_MOUNTED (unmounted meanwhile: out of
  * such a layer the copy may be incomplete), CST_EINVAL (a directory in the way of a file, a directory into itself, an owner
  * that the maps do not know), CST_ECANCELED. */
-CST_PUBLIC int cst_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources, const cst_copy_place *target,
+CST_PUBLIC int cst_store_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources, const cst_copy_place *target,
 			const cst_copy_options *options, cst_error **error);
 
 /* ---- mounting ---- */
@@ -275,12 +275,12 @@ typedef struct cst_mount_options {
 CST_PUBLIC int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
 			       cst_error **error);
 /* The top layer of an image, read-only. CST_EIMAGE_UNKNOWN, CST_EINVAL (the option "rw"). The same locks. */
-CST_PUBLIC int cst_image_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
+CST_PUBLIC int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_options *options, char **path,
 			       cst_error **error);
 /* One user less; *still_mounted (may be NULL) tells if others remain. `force`: none remain. CST_ELAYER_UNKNOWN,
  * CST_EIMAGE_UNKNOWN. L w, M w. */
 CST_PUBLIC int cst_store_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
-CST_PUBLIC int cst_image_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
+CST_PUBLIC int cst_store_unmount_image(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
 /* How often it is mounted. CST_ELAYER_UNKNOWN. */
 CST_PUBLIC int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error);
 
@@ -310,17 +310,17 @@ typedef struct cst_image_options {
  * image of an additional store that has this ID, if one has, and so do its data items, names and history. CST_EDUPLICATE_ID,
  * CST_EDUPLICATE_NAME, CST_ELAYER_UNKNOWN, CST_EINVAL (ID, digest, data item, flag), CST_EINVALID_BIG_DATA_NAME. L r,
  * I w. */
-CST_PUBLIC int cst_image_create(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
+CST_PUBLIC int cst_store_create_image(cst_store *store, const cst_image_options *options, cst_image **image, cst_error **error);
 /* Deletes an image and the layers nobody else uses; their IDs, top first, in *layers (may be NULL). `commit` false: only
  * tells. CST_ENOT_AN_IMAGE, CST_EIMAGE_USED_BY_CONTAINER. L w, I w, C r. */
-CST_PUBLIC int cst_image_delete(cst_store *store, const char *id, bool commit, cst_strings **layers, cst_error **error);
+CST_PUBLIC int cst_store_delete_image(cst_store *store, const char *id, bool commit, cst_strings **layers, cst_error **error);
 /* Bytes of its layers and data items, those of each layer once. CST_EIMAGE_UNKNOWN, CST_ELAYER_UNKNOWN (one of its layers
  * is missing). */
-CST_PUBLIC int cst_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_store_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
 /* Private directories of an image or container, made if missing; caller frees *path with cst_free.
  * CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. */
-CST_PUBLIC int cst_image_directory(cst_store *store, const char *id, char **path, cst_error **error);
-CST_PUBLIC int cst_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
+CST_PUBLIC int cst_store_image_directory(cst_store *store, const char *id, char **path, cst_error **error);
+CST_PUBLIC int cst_store_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
 
 /* ---- containers ---- */
 
@@ -352,18 +352,15 @@ typedef struct cst_container_options {
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item,
  * flag, storage option, or one of the two labels without the other), CST_ENOTSUP (a quota). L w, I r, C w; with maps
  * userns.lock around them. */
-CST_PUBLIC int cst_container_create(cst_store *store, const cst_container_options *options, cst_container **container,
+CST_PUBLIC int cst_store_create_container(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */
-CST_PUBLIC int cst_container_delete(cst_store *store, const char *id, cst_error **error);
+CST_PUBLIC int cst_store_delete_container(cst_store *store, const char *id, cst_error **error);
 /* Bytes that its layer changes, of its data items, and of what is in its private directories.
  * CST_ECONTAINER_UNKNOWN. */
-CST_PUBLIC int cst_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
-CST_PUBLIC int cst_container_directory(cst_store *store, const char *id, char **path, cst_error **error);
-CST_PUBLIC int cst_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
-
-/* A container with its layer, else an image without its layers, else a layer; no safety checks. CST_ELAYER_UNKNOWN. */
-CST_PUBLIC int cst_store_delete(cst_store *store, const char *id, cst_error **error);
+CST_PUBLIC int cst_store_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+CST_PUBLIC int cst_store_container_directory(cst_store *store, const char *id, char **path, cst_error **error);
+CST_PUBLIC int cst_store_container_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
 
 typedef struct cst_delete_options {
 	size_t size;
@@ -373,12 +370,14 @@ typedef struct cst_delete_options {
 } cst_delete_options;
 #define CST_DELETE_OPTIONS_INIT { .size = sizeof(cst_delete_options) }
 
-/* What the functions above do, with progress: the first call of it, before anything is deleted, can cancel; later it only
- * stops being called. With a progress the files are counted before they are removed. *layers (may be NULL) is as of
- * cst_image_delete, and untouched for other kinds. `options` may be NULL: as cst_store_delete. Errors and locks are those
- * of the function for the kind, CST_ECANCELED, CST_EINVAL (not a kind; a dry run of anything but an image). */
-CST_PUBLIC int cst_delete(cst_store *store, const char *id, const cst_delete_options *options, cst_strings **layers,
-			  cst_error **error);
+/* Deletes a layer, an image or a container. Without options, or with kind 0: a container with its layer, else an image
+ * without its layers, else a layer, without safety checks; CST_ELAYER_UNKNOWN if there is none. With a kind: what the
+ * function for the kind does, its errors and its locks; *layers (may be NULL) is as of cst_store_delete_image, and untouched
+ * for other kinds. With a progress the files are counted before they are removed; the first call of it, before anything is
+ * deleted, can cancel; later it only stops being called. CST_ECANCELED, CST_EINVAL (not a kind; a dry run of anything but
+ * an image). */
+CST_PUBLIC int cst_store_delete(cst_store *store, const char *id, const cst_delete_options *options, cst_strings **layers,
+				cst_error **error);
 
 /* ---- names and metadata of layers, images and containers, looked for in that order ---- */
 
@@ -398,37 +397,37 @@ CST_PUBLIC int cst_store_set_metadata(cst_store *store, const char *id, const ch
 enum cst_kind { CST_KIND_LAYER = 1, CST_KIND_IMAGE = 2, CST_KIND_CONTAINER = 3 };
 
 /* Names of the items in order of creation. */
-CST_PUBLIC int cst_data_list(cst_store *store, enum cst_kind kind, const char *id, cst_strings **names, cst_error **error);
+CST_PUBLIC int cst_store_data_names(cst_store *store, enum cst_kind kind, const char *id, cst_strings **names, cst_error **error);
 /* Whole content; caller frees *data with cst_free. CST_EDATA_UNKNOWN, CST_E..._UNKNOWN of the kind,
  * CST_EINVALID_BIG_DATA_NAME (an empty key of a container), CST_EINVAL (not a kind). */
-CST_PUBLIC int cst_data_get(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
+CST_PUBLIC int cst_store_data(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
 			    size_t *size, cst_error **error);
 /* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash, not a kind),
  * CST_E..._UNKNOWN of the kind. w lock of the kind. */
-CST_PUBLIC int cst_data_set(cst_store *store, enum cst_kind kind, const char *id, const char *key, const void *data,
+CST_PUBLIC int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, const char *key, const void *data,
 			    size_t size, cst_error **error);
 /* Images and containers only. CST_ESIZE_UNKNOWN, CST_EDIGEST_UNKNOWN. */
-CST_PUBLIC int cst_data_size(cst_store *store, enum cst_kind kind, const char *id, const char *key, int64_t *size,
+CST_PUBLIC int cst_store_data_size(cst_store *store, enum cst_kind kind, const char *id, const char *key, int64_t *size,
 			     cst_error **error);
-CST_PUBLIC int cst_data_digest(cst_store *store, enum cst_kind kind, const char *id, const char *key, char **digest,
+CST_PUBLIC int cst_store_data_digest(cst_store *store, enum cst_kind kind, const char *id, const char *key, char **digest,
 			       cst_error **error);
 
 /* ---- files in the private directories of images and containers ---- */
 
 enum cst_directory {
-	CST_DIRECTORY = 0,     /* that of cst_image_directory, cst_container_directory */
-	CST_RUN_DIRECTORY = 1, /* that of cst_image_run_directory, cst_container_run_directory */
+	CST_DIRECTORY = 0,     /* that of cst_store_image_directory, cst_store_container_directory */
+	CST_RUN_DIRECTORY = 1, /* that of cst_store_image_run_directory, cst_store_container_run_directory */
 };
 
 /* Writes a file of the directory anew, whole or not at all, durably, mode 0600; `file` is a relative path without "..",
  * directories in it are made (0700). Nothing outside of the directory is ever written, whatever links are in it.
  * CST_EINVAL (the path, or a kind without directories), CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN,
  * CST_ESTORE_READ_ONLY. w lock of the kind. */
-CST_PUBLIC int cst_directory_file_set(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
+CST_PUBLIC int cst_store_set_directory_file(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
 				      const char *file, const void *data, size_t size, cst_error **error);
 /* The whole content of a regular file; the caller frees *data with cst_free, a NUL that does not count in *size follows
  * it. CST_EDATA_UNKNOWN (there is no such file), else as above. */
-CST_PUBLIC int cst_directory_file_get(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
+CST_PUBLIC int cst_store_directory_file(cst_store *store, enum cst_kind kind, const char *id, enum cst_directory directory,
 				      const char *file, void **data, size_t *size, cst_error **error);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layer tars of plain directories for the users of the library. */
-#include "archive/compress.h"
-#include "archive/pack.h"
-#include "archive/unpack.h"
+#include "archive/pack/pack.h"
+#include "archive/unpack/unpack.h"
 #include "base/types.h"
+#include "codec/compress.h"
 #include <cstorage/archive.h>
 #include <errno.h>
 #include <sys/stat.h>

@@ -7,8 +7,8 @@
 #ifndef CST_DRIVER_DRIVER_H
 #define CST_DRIVER_DRIVER_H
 
-#include "archive/pack.h"
-#include "archive/unpack.h"
+#include "archive/pack/pack.h"
+#include "archive/unpack/unpack.h"
 #include "base/str.h"
 #include "idmap/idmap.h"
 

@@ -71,7 +71,7 @@ static int make_image(cst_store *store, char **argv, cst_error **error)
 	options.layer = argv[2];
 	options.data = items;
 	options.n_data = n_items;
-	r = cst_image_create(store, &options, NULL, error);
+	r = cst_store_create_image(store, &options, NULL, error);
 	if (r == 0)
 		puts(argv[0]);
 	return r;
@@ -91,7 +91,7 @@ static int make_container(cst_store *store, char **argv, cst_error **error)
 	options.image = argv[2];
 	options.data = items;
 	options.n_data = n_items;
-	r = cst_container_create(store, &options, NULL, error);
+	r = cst_store_create_container(store, &options, NULL, error);
 	if (r == 0)
 		puts(argv[0]);
 	return r;
@@ -112,7 +112,7 @@ static int make_volatile_layer(cst_store *store, char **argv, cst_error **error)
 	options.n_names = 1;
 	options.parent = argv[2];
 	options.is_volatile = true;
-	r = cst_layer_create(store, &options, &source, NULL, error);
+	r = cst_store_create_layer(store, &options, &source, NULL, error);
 	fclose(archive);
 	if (r == 0)
 		puts(argv[0]);
@@ -122,7 +122,7 @@ static int make_volatile_layer(cst_store *store, char **argv, cst_error **error)
 static int mount_image(cst_store *store, char **argv, cst_error **error)
 {
 	char *path = NULL;
-	int r = cst_image_mount(store, argv[0], NULL, &path, error);
+	int r = cst_store_mount_image(store, argv[0], NULL, &path, error);
 
 	cst_free(path);
 	return r;
@@ -130,7 +130,7 @@ static int mount_image(cst_store *store, char **argv, cst_error **error)
 
 static int unmount_image(cst_store *store, char **argv, cst_error **error)
 {
-	return cst_image_unmount(store, argv[0], false, NULL, error);
+	return cst_store_unmount_image(store, argv[0], false, NULL, error);
 }
 
 static int write_file(cst_store *store, char **argv, cst_error **error)
@@ -141,8 +141,8 @@ static int write_file(cst_store *store, char **argv, cst_error **error)
 
 	if (read_item(argv[4]) < 0)
 		return -1;
-	return cst_directory_file_set(store, kind, argv[1], directory, argv[3], items[0].data,
-	                              items[0].data_size, error);
+	return cst_store_set_directory_file(store, kind, argv[1], directory, argv[3], items[0].data,
+	                                    items[0].data_size, error);
 }
 
 /* ---- a store that is only read ---- */
@@ -156,13 +156,13 @@ static int discard(void *userdata, const void *data, size_t size, cst_error **er
 static int read_data(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
 {
 	cst_strings *names = NULL;
-	int r = cst_data_list(store, kind, id, &names, error);
+	int r = cst_store_data_names(store, kind, id, &names, error);
 
 	for (size_t i = 0; r == 0 && i < cst_strings_size(names); i++) {
 		void *data = NULL;
 		size_t size;
 
-		r = cst_data_get(store, kind, id, cst_strings_get(names, i), &data, &size, error);
+		r = cst_store_data(store, kind, id, cst_strings_get(names, i), &data, &size, error);
 		cst_free(data);
 	}
 	cst_strings_free(names);
@@ -174,7 +174,7 @@ static int read_layer(cst_store *store, const cst_layer *layer, cst_error **erro
 	const cst_sink sink = {.write = discard};
 	int r = read_data(store, CST_KIND_LAYER, cst_layer_id(layer), error);
 
-	return r == 0 ? cst_layer_diff(store, NULL, cst_layer_id(layer), NULL, &sink, error) : r;
+	return r == 0 ? cst_store_diff(store, NULL, cst_layer_id(layer), NULL, &sink, error) : r;
 }
 
 static int read_all(cst_store *store, char **argv, cst_error **error)
@@ -227,37 +227,37 @@ static int refuse(cst_store *store, char **argv, cst_error **error)
 	image_options.layer = layer;
 	container_options.image = image;
 #define REFUSED(call) (r = r < 0 ? r : refused(#call, call, error))
-	REFUSED(cst_layer_create(store, &layer_options, NULL, NULL, error));
-	REFUSED(cst_layer_create(store, &layer_options, &source, NULL, error));
-	REFUSED(cst_storage_layer_create(store, &layer_options, NULL, error));
-	REFUSED(cst_layer_apply_diff(store, other, &source, NULL, error));
-	REFUSED(cst_copy(store, &from, 1, &to, NULL, error));
-	REFUSED(cst_layer_delete(store, other, error));
-	REFUSED(cst_image_create(store, &image_options, NULL, error));
-	REFUSED(cst_image_delete(store, image, true, NULL, error));
-	REFUSED(cst_container_create(store, &container_options, NULL, error));
-	REFUSED(cst_container_delete(store, container, error));
-	REFUSED(cst_store_delete(store, other, error));
+	REFUSED(cst_store_create_layer(store, &layer_options, NULL, NULL, error));
+	REFUSED(cst_store_create_layer(store, &layer_options, &source, NULL, error));
+	REFUSED(cst_store_create_driver_layer(store, &layer_options, NULL, error));
+	REFUSED(cst_store_apply_diff(store, other, &source, NULL, error));
+	REFUSED(cst_store_copy(store, &from, 1, &to, NULL, error));
+	REFUSED(cst_store_delete_layer(store, other, error));
+	REFUSED(cst_store_create_image(store, &image_options, NULL, error));
+	REFUSED(cst_store_delete_image(store, image, true, NULL, error));
+	REFUSED(cst_store_create_container(store, &container_options, NULL, error));
+	REFUSED(cst_store_delete_container(store, container, error));
+	REFUSED(cst_store_delete(store, other, NULL, NULL, error));
 	REFUSED(cst_store_wipe(store, NULL, error));
 	REFUSED(cst_store_mount(store, container, NULL, &path, error));
-	REFUSED(cst_image_mount(store, image, NULL, &path, error));
+	REFUSED(cst_store_mount_image(store, image, NULL, &path, error));
 	REFUSED(cst_store_unmount(store, container, true, NULL, error));
-	REFUSED(cst_image_unmount(store, image, true, NULL, error));
+	REFUSED(cst_store_unmount_image(store, image, true, NULL, error));
 	REFUSED(cst_store_set_names(store, layer, names, 1, error));
 	REFUSED(cst_store_add_names(store, image, names, 1, error));
 	REFUSED(cst_store_remove_names(store, container, names, 1, error));
 	REFUSED(cst_store_set_metadata(store, layer, "m", error));
-	REFUSED(cst_data_set(store, CST_KIND_LAYER, layer, "k", "d", 1, error));
-	REFUSED(cst_data_set(store, CST_KIND_IMAGE, image, "k", "d", 1, error));
-	REFUSED(cst_data_set(store, CST_KIND_CONTAINER, container, "k", "d", 1, error));
-	REFUSED(cst_directory_file_set(store, CST_KIND_IMAGE, image, CST_DIRECTORY, "f", "d", 1,
-	                               error));
-	REFUSED(cst_directory_file_set(store, CST_KIND_CONTAINER, container, CST_RUN_DIRECTORY, "f",
-	                               "d", 1, error));
-	REFUSED(cst_image_directory(store, image, &path, error));
-	REFUSED(cst_image_run_directory(store, image, &path, error));
-	REFUSED(cst_container_directory(store, container, &path, error));
-	REFUSED(cst_container_run_directory(store, container, &path, error));
+	REFUSED(cst_store_set_data(store, CST_KIND_LAYER, layer, "k", "d", 1, error));
+	REFUSED(cst_store_set_data(store, CST_KIND_IMAGE, image, "k", "d", 1, error));
+	REFUSED(cst_store_set_data(store, CST_KIND_CONTAINER, container, "k", "d", 1, error));
+	REFUSED(cst_store_set_directory_file(store, CST_KIND_IMAGE, image, CST_DIRECTORY, "f", "d",
+	                                     1, error));
+	REFUSED(cst_store_set_directory_file(store, CST_KIND_CONTAINER, container,
+	                                     CST_RUN_DIRECTORY, "f", "d", 1, error));
+	REFUSED(cst_store_image_directory(store, image, &path, error));
+	REFUSED(cst_store_image_run_directory(store, image, &path, error));
+	REFUSED(cst_store_container_directory(store, container, &path, error));
+	REFUSED(cst_store_container_run_directory(store, container, &path, error));
 	REFUSED(cst_store_shutdown(store, true, NULL, error));
 #undef REFUSED
 	cst_free(path);

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "archive/compress.h"
 #include "base/mem.h"
+#include "codec/compress.h"
 
 #define OUTPUT_LIMIT (4 << 20)
 

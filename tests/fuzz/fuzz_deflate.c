@@ -6,8 +6,8 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "archive/deflate.h"
 #include "base/mem.h"
+#include "codec/deflate.h"
 
 #define TEXT_MAX (300 * 1000)
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "archive/tar.h"
+#include "archive/tar/tar.h"
 #include "base/error.h"
 #include "base/mem.h"
 

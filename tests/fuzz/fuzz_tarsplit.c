@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "archive/tarsplit.h"
+#include "archive/tarsplit/tarsplit.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include <zlib.h>

@@ -64,7 +64,7 @@ static inline int create_layer(const struct api *api, const char *id, const char
 	options.parent = parent;
 	options.names = &name;
 	options.n_names = name ? 1 : 0;
-	return cst_layer_create(api->store, &options, parent ? NULL : &source, layer, NULL);
+	return cst_store_create_layer(api->store, &options, parent ? NULL : &source, layer, NULL);
 }
 
 static inline int create_image(const struct api *api, const char *id, const char *layer,
@@ -78,7 +78,7 @@ static inline int create_image(const struct api *api, const char *id, const char
 	options.n_names = name ? 1 : 0;
 	options.data = &data;
 	options.n_data = 1;
-	return cst_image_create(api->store, &options, NULL, NULL);
+	return cst_store_create_image(api->store, &options, NULL, NULL);
 }
 
 static inline int create_container(const struct api *api, const char *id, const char *image,
@@ -90,7 +90,7 @@ static inline int create_container(const struct api *api, const char *id, const 
 	options.layer = "box-layer";
 	options.names = &name;
 	options.n_names = name ? 1 : 0;
-	return cst_container_create(api->store, &options, NULL, NULL);
+	return cst_store_create_container(api->store, &options, NULL, NULL);
 }
 
 /* base <- top; image `image` on top; container `box` of it with the layer `box-layer`. */

@@ -16,10 +16,10 @@
  * mode, uid, gid, size, mtime, devmajor, devminor and then, in hex, name, linkname, uname, gname
  * and pairs of xattr name and value
  */
-#include "archive/copy.h"
-#include "archive/pack.h"
-#include "archive/tar.h"
-#include "archive/tarsplit.h"
+#include "archive/pack/pack.h"
+#include "archive/tar/tar.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "archive/tree/copy.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <inttypes.h>

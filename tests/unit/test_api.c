@@ -55,14 +55,15 @@ static void test_unknown(void **state)
 	assert_int_equal(cst_store_set_names(store, "x", NULL, 0, NULL), CST_ELAYER_UNKNOWN);
 	assert_int_equal(cst_store_mount(store, "x", NULL, &text, NULL), CST_ELAYER_UNKNOWN);
 	assert_int_equal(cst_store_mounted(store, "x", &count, NULL), CST_ELAYER_UNKNOWN);
-	assert_int_equal(cst_store_delete(store, "x", NULL), CST_ELAYER_UNKNOWN);
-	assert_int_equal(cst_layer_delete(store, "x", NULL), CST_ENOT_A_LAYER);
-	assert_int_equal(cst_image_delete(store, "x", true, NULL, NULL), CST_ENOT_AN_IMAGE);
-	assert_int_equal(cst_container_delete(store, "x", NULL), CST_ENOT_A_CONTAINER);
-	assert_int_equal(cst_layer_size(store, "x", &size, NULL), CST_ELAYER_UNKNOWN);
-	assert_int_equal(cst_image_size(store, "x", &size, NULL), CST_EIMAGE_UNKNOWN);
-	assert_int_equal(cst_container_size(store, "x", &size, NULL), CST_ECONTAINER_UNKNOWN);
-	assert_int_equal(cst_container_directory(store, "x", &text, NULL), CST_ECONTAINER_UNKNOWN);
+	assert_int_equal(cst_store_delete(store, "x", NULL, NULL, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_delete_layer(store, "x", NULL), CST_ENOT_A_LAYER);
+	assert_int_equal(cst_store_delete_image(store, "x", true, NULL, NULL), CST_ENOT_AN_IMAGE);
+	assert_int_equal(cst_store_delete_container(store, "x", NULL), CST_ENOT_A_CONTAINER);
+	assert_int_equal(cst_store_layer_size(store, "x", &size, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(cst_store_image_size(store, "x", &size, NULL), CST_EIMAGE_UNKNOWN);
+	assert_int_equal(cst_store_container_size(store, "x", &size, NULL), CST_ECONTAINER_UNKNOWN);
+	assert_int_equal(cst_store_container_directory(store, "x", &text, NULL),
+	                 CST_ECONTAINER_UNKNOWN);
 	assert_false(cst_store_exists(store, "x"));
 	assert_null(layer);
 	assert_null(image);
@@ -100,20 +101,21 @@ static void test_in_use(void **state)
 	_cleanup_(cst_strings_freep) cst_strings *gone = NULL;
 	_cleanup_error_ cst_error *error = NULL;
 	fill(api);
-	assert_int_equal(cst_layer_delete(store, "base", &error), CST_ELAYER_HAS_CHILDREN);
+	assert_int_equal(cst_store_delete_layer(store, "base", &error), CST_ELAYER_HAS_CHILDREN);
 	assert_non_null(strstr(cst_error_message(error), "layer has children"));
-	assert_int_equal(cst_layer_delete(store, "box-layer", NULL), CST_ELAYER_USED_BY_CONTAINER);
-	assert_int_equal(cst_image_delete(store, "image-name", true, &gone, NULL),
+	assert_int_equal(cst_store_delete_layer(store, "box-layer", NULL),
+	                 CST_ELAYER_USED_BY_CONTAINER);
+	assert_int_equal(cst_store_delete_image(store, "image-name", true, &gone, NULL),
 	                 CST_EIMAGE_USED_BY_CONTAINER);
 	assert_null(gone);
-	assert_int_equal(cst_container_delete(store, "box-name", NULL), 0);
+	assert_int_equal(cst_store_delete_container(store, "box-name", NULL), 0);
 	assert_false(cst_store_exists(store, "box-layer"));
-	assert_int_equal(cst_layer_delete(store, "top", NULL), CST_ELAYER_USED_BY_IMAGE);
-	assert_int_equal(cst_image_delete(store, "image", false, &gone, NULL), 0);
+	assert_int_equal(cst_store_delete_layer(store, "top", NULL), CST_ELAYER_USED_BY_IMAGE);
+	assert_int_equal(cst_store_delete_image(store, "image", false, &gone, NULL), 0);
 	assert_int_equal(cst_strings_size(gone), 2);
 	assert_string_equal(cst_strings_get(gone, 0), "top");
 	assert_true(cst_store_exists(store, "image"));
-	assert_int_equal(cst_image_delete(store, "image", true, NULL, NULL), 0);
+	assert_int_equal(cst_store_delete_image(store, "image", true, NULL, NULL), 0);
 	assert_false(cst_store_exists(store, "base"));
 }
 
@@ -126,11 +128,11 @@ static void test_bad_containers(void **state)
 	options.image = "image";
 	options.uid_map = options.gid_map = overlapping;
 	options.n_uid_map = options.n_gid_map = 2;
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL),
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL),
 	                 CST_EINVALID_MAPPINGS);
 	options.n_uid_map = options.n_gid_map = 0;
 	options.mount_label = "label";
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL), CST_EINVAL);
 }
 
 static void test_data(void **state)
@@ -146,34 +148,36 @@ static void test_data(void **state)
 		const char *id = kind == CST_KIND_LAYER   ? "base"
 		                 : kind == CST_KIND_IMAGE ? "image"
 		                                          : "box";
-		assert_int_equal(cst_data_set(store, kind, id, "", "x", 1, NULL),
+		assert_int_equal(cst_store_set_data(store, kind, id, "", "x", 1, NULL),
 		                 CST_EINVALID_BIG_DATA_NAME);
-		assert_int_equal(cst_data_get(store, kind, id, "", &data, &n, NULL),
+		assert_int_equal(cst_store_data(store, kind, id, "", &data, &n, NULL),
 		                 kind == CST_KIND_CONTAINER ? CST_EINVALID_BIG_DATA_NAME
 		                                            : CST_EDATA_UNKNOWN);
-		assert_int_equal(cst_data_get(store, kind, id, "none", &data, &n, NULL),
+		assert_int_equal(cst_store_data(store, kind, id, "none", &data, &n, NULL),
 		                 CST_EDATA_UNKNOWN);
-		assert_int_equal(cst_data_size(store, kind, id, "none", &size, NULL),
+		assert_int_equal(cst_store_data_size(store, kind, id, "none", &size, NULL),
 		                 CST_ESIZE_UNKNOWN);
-		assert_int_equal(cst_data_digest(store, kind, id, "none", &digest, NULL),
+		assert_int_equal(cst_store_data_digest(store, kind, id, "none", &digest, NULL),
 		                 CST_EDIGEST_UNKNOWN);
 		assert_null(data);
 		assert_null(digest);
-		assert_int_equal(cst_data_set(store, kind, id, "a/b", "xyz", 3, NULL), 0);
-		assert_int_equal(cst_data_get(store, kind, id, "a/b", &data, &n, NULL), 0);
+		assert_int_equal(cst_store_set_data(store, kind, id, "a/b", "xyz", 3, NULL), 0);
+		assert_int_equal(cst_store_data(store, kind, id, "a/b", &data, &n, NULL), 0);
 		assert_int_equal(n, 3);
 		assert_memory_equal(data, "xyz", 3);
 		cst_free(data);
 		data = NULL;
 	}
-	assert_int_equal(cst_data_size(store, CST_KIND_CONTAINER, "box", "a/b", &size, NULL), 0);
+	assert_int_equal(cst_store_data_size(store, CST_KIND_CONTAINER, "box", "a/b", &size, NULL),
+	                 0);
 	assert_int_equal(size, 3);
-	assert_int_equal(cst_data_get(store, (enum cst_kind)99, "x", "", &data, &n, NULL),
+	assert_int_equal(cst_store_data(store, (enum cst_kind)99, "x", "", &data, &n, NULL),
 	                 CST_EINVAL);
-	assert_int_equal(cst_data_get(store, (enum cst_kind)99, "x", "y", &data, &n, NULL),
+	assert_int_equal(cst_store_data(store, (enum cst_kind)99, "x", "y", &data, &n, NULL),
 	                 CST_EINVAL);
-	assert_int_equal(cst_data_set(store, (enum cst_kind)99, "x", "", "", 0, NULL), CST_EINVAL);
-	assert_int_equal(cst_data_get(store, CST_KIND_IMAGE, "x", "y", &data, &n, NULL),
+	assert_int_equal(cst_store_set_data(store, (enum cst_kind)99, "x", "", "", 0, NULL),
+	                 CST_EINVAL);
+	assert_int_equal(cst_store_data(store, CST_KIND_IMAGE, "x", "y", &data, &n, NULL),
 	                 CST_EIMAGE_UNKNOWN);
 }
 
@@ -191,23 +195,26 @@ static void test_read_only(void **state)
 	cst_layer_options layer = CST_LAYER_OPTIONS_INIT;
 	cst_image_options image = CST_IMAGE_OPTIONS_INIT;
 	cst_container_options container = CST_CONTAINER_OPTIONS_INIT;
-	assert_int_equal(cst_layer_create(store, &layer, NULL, NULL, NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_image_create(store, &image, NULL, NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_container_create(store, &container, NULL, NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_layer_delete(store, "base", NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_image_delete(store, "image", true, NULL, NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_container_delete(store, "box", NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_store_delete(store, "box", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_create_layer(store, &layer, NULL, NULL, NULL),
+	                 CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_create_image(store, &image, NULL, NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_create_container(store, &container, NULL, NULL),
+	                 CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_delete_layer(store, "base", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_delete_image(store, "image", true, NULL, NULL),
+	                 CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_delete_container(store, "box", NULL), CST_ESTORE_READ_ONLY);
+	assert_int_equal(cst_store_delete(store, "box", NULL, NULL, NULL), CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_wipe(store, NULL, NULL), CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_set_names(store, "base", &name, 1, NULL), CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_set_metadata(store, "base", "", NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_data_set(store, CST_KIND_IMAGE, "image", "k", "", 0, NULL),
+	assert_int_equal(cst_store_set_data(store, CST_KIND_IMAGE, "image", "k", "", 0, NULL),
 	                 CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_mount(store, "box", NULL, &path, NULL), CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_shutdown(store, false, NULL, NULL), CST_ESTORE_READ_ONLY);
 	assert_int_equal(cst_store_digest_lock(store, DIGEST, &lock, NULL), CST_ESTORE_READ_ONLY);
-	assert_int_equal(cst_directory_file_set(store, CST_KIND_CONTAINER, "box", CST_DIRECTORY,
-	                                        "f", "", 0, NULL),
+	assert_int_equal(cst_store_set_directory_file(store, CST_KIND_CONTAINER, "box",
+	                                              CST_DIRECTORY, "f", "", 0, NULL),
 	                 CST_ESTORE_READ_ONLY);
 	assert_null(path);
 }
@@ -224,11 +231,12 @@ static void test_parent_owners(void **state)
 	options.id = "mapped";
 	options.uid_map = options.gid_map = &map;
 	options.n_uid_map = options.n_gid_map = 1;
-	assert_int_equal(cst_layer_create(api->store, &options, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, NULL, NULL), 0);
 	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
 	const cst_idmap *recorded;
 	assert_int_equal(cst_store_layer(api->store, "mapped", &layer, NULL), 0);
-	int r = cst_layer_parent_owners(api->store, "mapped", &uids, &n_uids, &gids, &n_gids, NULL);
+	int r = cst_store_layer_parent_owners(api->store, "mapped", &uids, &n_uids, &gids, &n_gids,
+	                                      NULL);
 	/* a driver that maps at mount time records no map, and then there is nothing to tell */
 	assert_int_equal(r, cst_layer_uid_map(layer, &recorded) ? CST_ELAYER_NOT_MOUNTED : 0);
 	assert_int_equal(n_uids, 0);
@@ -276,13 +284,15 @@ static void test_mounting_images(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(stores); i++) {
 		char *path = NULL;
 		bool still = true;
-		assert_int_equal(cst_image_mount(stores[i], "none", NULL, &path, NULL),
+		assert_int_equal(cst_store_mount_image(stores[i], "none", NULL, &path, NULL),
 		                 CST_EIMAGE_UNKNOWN);
-		assert_int_equal(cst_image_mount(stores[i], "image-name", NULL, &path, NULL), 0);
+		assert_int_equal(cst_store_mount_image(stores[i], "image-name", NULL, &path, NULL),
+		                 0);
 		_cleanup_free_ char *file = path_join(path, "etc/hostname");
 		assert_int_equal(access(file, F_OK), 0);
 		cst_free(path);
-		assert_int_equal(cst_image_unmount(stores[i], "image", false, &still, NULL), 0);
+		assert_int_equal(cst_store_unmount_image(stores[i], "image", false, &still, NULL),
+		                 0);
 		assert_false(still);
 	}
 	assert_int_equal(cst_store_shutdown(over, true, NULL, NULL), 0);
@@ -314,7 +324,7 @@ static void test_lookup(void **state)
 	assert_int_equal(cst_store_layers_by_toc_digest(store, "sha256:no", &none, NULL),
 	                 CST_EINVAL);
 	assert_null(none);
-	assert_int_equal(cst_layer_changes(store, NULL, "base", &changes, NULL), 0);
+	assert_int_equal(cst_store_changes(store, NULL, "base", &changes, NULL), 0);
 	assert_int_equal(cst_changes_size(changes), 2);
 }
 
@@ -325,10 +335,10 @@ static void test_diff(void **state)
 	cst_sink sink = cst_sink_memory(&memory);
 	int64_t size = 0;
 	fill(api);
-	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, NULL), 0);
+	assert_int_equal(cst_store_diff(api->store, NULL, "base", NULL, &sink, NULL), 0);
 	assert_int_equal(memory.size, api->tar.len);
 	assert_memory_equal(memory.data, api->tar.data, api->tar.len);
-	assert_int_equal(cst_layer_size(api->store, "base", &size, NULL), 0);
+	assert_int_equal(cst_store_layer_size(api->store, "base", &size, NULL), 0);
 	assert_int_equal(size, api->tar.len);
 	free(memory.data);
 }
@@ -369,38 +379,39 @@ static void test_callbacks(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	cst_sink sink = {.write = refuse, .userdata = &sink};
 	fill(api);
-	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, &error),
+	assert_int_equal(cst_store_diff(api->store, NULL, "base", NULL, &sink, &error),
 	                 CST_EIO_CALLBACK);
 	assert_non_null(strstr(cst_error_message(error), "my disk is full"));
 	assert_int_equal(cst_error_errno(error), ENOSPC);
 	cst_error_free(steal_ptr(&error));
 	sink.userdata = NULL; /* fails without saying why */
-	assert_int_equal(cst_layer_diff(api->store, NULL, "base", NULL, &sink, &error),
+	assert_int_equal(cst_store_diff(api->store, NULL, "base", NULL, &sink, &error),
 	                 CST_EIO_CALLBACK);
 	cst_error_free(steal_ptr(&error));
 
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
 	cst_source source = {.read = break_off};
 	options.id = "new";
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, &error),
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, &error),
 	                 CST_EIO_CALLBACK);
 	assert_non_null(strstr(cst_error_message(error), "my network is gone"));
 	int calls = 0;
 	source = (cst_source){.read = say_nothing, .userdata = &calls};
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL),
 	                 CST_EIO_CALLBACK);
 	source = (cst_source){.read = lie};
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL),
 	                 CST_EIO_CALLBACK);
 	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
 	cst_progress progress = {.callback = cancel};
 	source = cst_source_memory(&memory);
 	options.progress = &progress;
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL),
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL),
 	                 CST_ECANCELED);
 	memory = (cst_memory){.data = api->tar.data, .size = 700};
 	options.progress = NULL;
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL), CST_EARCHIVE);
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL),
+	                 CST_EARCHIVE);
 	assert_false(cst_store_exists(api->store, "new"));
 }
 
@@ -476,15 +487,16 @@ static void test_digest_lock(void **state)
 
 static int file_set(const struct api *api, enum cst_kind kind, const char *file, const char *text)
 {
-	return cst_directory_file_set(api->store, kind, kind == CST_KIND_IMAGE ? "image" : "box",
-	                              CST_DIRECTORY, file, text, strlen(text), NULL);
+	return cst_store_set_directory_file(api->store, kind,
+	                                    kind == CST_KIND_IMAGE ? "image" : "box", CST_DIRECTORY,
+	                                    file, text, strlen(text), NULL);
 }
 
 static int file_get(const struct api *api, const char *file, void **data, cst_error **error)
 {
 	size_t size;
-	return cst_directory_file_get(api->store, CST_KIND_CONTAINER, "box-name", CST_DIRECTORY,
-	                              file, data, &size, error);
+	return cst_store_directory_file(api->store, CST_KIND_CONTAINER, "box-name", CST_DIRECTORY,
+	                                file, data, &size, error);
 }
 
 static void test_directory_files(void **state)
@@ -499,22 +511,22 @@ static void test_directory_files(void **state)
 	assert_string_equal(data, "other");
 	cst_free(data);
 	assert_int_equal(file_set(api, CST_KIND_IMAGE, "file", "of the image"), 0);
-	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_CONTAINER, "box",
-	                                        CST_RUN_DIRECTORY, "r", "run", 3, NULL),
+	assert_int_equal(cst_store_set_directory_file(api->store, CST_KIND_CONTAINER, "box",
+	                                              CST_RUN_DIRECTORY, "r", "run", 3, NULL),
 	                 0);
-	assert_int_equal(cst_directory_file_get(api->store, CST_KIND_CONTAINER, "box",
-	                                        CST_RUN_DIRECTORY, "r", &data, &size, NULL),
+	assert_int_equal(cst_store_directory_file(api->store, CST_KIND_CONTAINER, "box",
+	                                          CST_RUN_DIRECTORY, "r", &data, &size, NULL),
 	                 0);
 	assert_int_equal(size, 3);
 	cst_free(data);
 	data = NULL;
 	assert_int_equal(file_get(api, "none", &data, NULL), CST_EDATA_UNKNOWN);
 	assert_int_equal(file_get(api, "a/b", &data, NULL), CST_EINVAL);
-	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_LAYER, "base", CST_DIRECTORY,
-	                                        "f", "", 0, NULL),
+	assert_int_equal(cst_store_set_directory_file(api->store, CST_KIND_LAYER, "base",
+	                                              CST_DIRECTORY, "f", "", 0, NULL),
 	                 CST_EINVAL);
-	assert_int_equal(cst_directory_file_set(api->store, CST_KIND_IMAGE, "image",
-	                                        (enum cst_directory)5, "f", "", 0, NULL),
+	assert_int_equal(cst_store_set_directory_file(api->store, CST_KIND_IMAGE, "image",
+	                                              (enum cst_directory)5, "f", "", 0, NULL),
 	                 CST_EINVAL);
 	assert_null(data);
 }
@@ -531,7 +543,7 @@ static void test_directory_files_stay_inside(void **state)
 		assert_int_equal(file_set(api, CST_KIND_CONTAINER, bad[i], "x"), CST_EINVAL);
 		assert_int_equal(file_get(api, bad[i], &data, NULL), CST_EINVAL);
 	}
-	assert_int_equal(cst_container_directory(api->store, "box", &path, NULL), 0);
+	assert_int_equal(cst_store_container_directory(api->store, "box", &path, NULL), 0);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(symlinkat(api->dir.path, fd, "out"), 0);
 	assert_int_equal(symlinkat("../../..", fd, "up"), 0);
@@ -569,19 +581,19 @@ static int one_round(struct worker *worker, int round, cst_error **error)
 	snprintf(name, sizeof(name), "w%d-%d", worker->number, round);
 	options.names = &names;
 	options.n_names = 1;
-	int r = cst_layer_create(store, &options, &source, &layer, error);
+	int r = cst_store_create_layer(store, &options, &source, &layer, error);
 	if (r == 0)
 		r = cst_store_lookup(store, name, &id, error);
 	if (r == 0)
 		r = cst_store_mount(store, id, NULL, &path, error);
 	if (r == 0)
-		r = cst_layer_diff(store, NULL, name, NULL, &sink, error);
+		r = cst_store_diff(store, NULL, name, NULL, &sink, error);
 	if (r == 0)
 		r = cst_store_set_metadata(store, id, name, error);
 	if (r == 0)
 		r = cst_store_unmount(store, id, false, NULL, error);
 	if (r == 0 && round % 2)
-		r = cst_layer_delete(store, id, error);
+		r = cst_store_delete_layer(store, id, error);
 	cst_layer_free(layer);
 	cst_free(id);
 	cst_free(path);
@@ -632,8 +644,8 @@ static void *make_and_delete_images(void *arg)
 		if (worker->failed == 0)
 			worker->failed = create_image(worker->api, "image", "top", NULL);
 		if (worker->failed == 0)
-			worker->failed =
-			        cst_image_delete(worker->api->store, "image", true, NULL, NULL);
+			worker->failed = cst_store_delete_image(worker->api->store, "image", true,
+			                                        NULL, NULL);
 	}
 	return NULL;
 }

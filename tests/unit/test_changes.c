@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/pack.h"
+#include "archive/pack/pack.h"
 #include "tree_fixture.h"
 
 struct pair {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/copy.h"
-#include "archive/copy_data.h"
-#include "archive/pack.h"
+#include "archive/pack/pack.h"
+#include "archive/tree/copy.h"
+#include "archive/tree/copy_data.h"
 #include "tree_fixture.h"
 
 static const struct copy_options plain;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/copy_into.h"
+#include "archive/tree/copy_into.h"
 #include "tree_fixture.h"
 
 static const struct copy_into_options plain;

@@ -34,7 +34,7 @@ static void assert_data(cst_store *store, enum cst_kind kind, const char *id, co
 {
 	void *data = NULL;
 	size_t size = 0;
-	assert_int_equal(cst_data_get(store, kind, id, key, &data, &size, NULL), 0);
+	assert_int_equal(cst_store_data(store, kind, id, key, &data, &size, NULL), 0);
 	assert_int_equal(size, strlen(wanted));
 	assert_memory_equal(data, wanted, size);
 	cst_free(data);
@@ -60,7 +60,7 @@ static void make_original(const struct api *api)
 	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
 	cst_source source = cst_source_memory(&memory);
 	options.id = "below";
-	assert_int_equal(cst_layer_create(api->store, &options, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, NULL, NULL), 0);
 	options.id = "original";
 	options.parent = "below";
 	options.names = &name;
@@ -69,7 +69,7 @@ static void make_original(const struct api *api)
 	options.n_data = 1;
 	options.flags = &flag;
 	options.n_flags = 1;
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL), 0);
 	assert_int_equal(cst_store_set_metadata(api->store, "original", "meta", NULL), 0);
 }
 
@@ -94,7 +94,7 @@ static void test_template(void **state)
 	options.id = "copy";
 	options.parent = "below";
 	options.template_layer = "original-name";
-	assert_int_equal(cst_layer_create(api->store, &options, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, NULL, NULL), 0);
 	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
 	assert_int_equal(cst_store_layer(store, "original", &original, NULL), 0);
 	assert_int_equal(cst_store_layer(store, "copy", &copy, NULL), 0);
@@ -118,14 +118,14 @@ static void test_template(void **state)
 	cst_sink sink = cst_sink_memory(&memory);
 	assert_file(api, "below", "etc/hostname", false);
 	assert_file(api, "copy", "etc/hostname", true);
-	assert_int_equal(cst_layer_diff(store, NULL, "copy", NULL, &sink, NULL), 0);
+	assert_int_equal(cst_store_diff(store, NULL, "copy", NULL, &sink, NULL), 0);
 	assert_int_equal(memory.size, api->tar.len);
 	assert_memory_equal(memory.data, api->tar.data, api->tar.len);
 	free(memory.data);
 
 	options.id = "new";
 	options.template_layer = "nothing";
-	assert_int_equal(cst_layer_create(api->store, &options, NULL, &none, NULL),
+	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, &none, NULL),
 	                 CST_ELAYER_UNKNOWN);
 	assert_null(none);
 	assert_no_layer(api, "new");
@@ -145,7 +145,7 @@ static void test_template_and_tar(void **state)
 	make_original(api);
 	options.id = "copy";
 	options.template_layer = "original";
-	assert_int_equal(cst_layer_create(api->store, &options, &source, &copy, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, &copy, NULL), 0);
 	assert_int_equal(cst_store_layer(api->store, "original", &original, NULL), 0);
 	assert_string_not_equal(cst_layer_diff_digest(copy), cst_layer_diff_digest(original));
 	assert_int_equal(cst_layer_uncompressed_size(copy), (int64_t)tar.len);
@@ -164,8 +164,9 @@ static int64_t delete_and_read(void *userdata, void *buffer, size_t size, cst_er
 {
 	struct deleting *deleting = userdata;
 	cst_source tar = cst_source_memory(&deleting->tar);
-	int r = deleting->tar.offset ? 0
-	                             : cst_layer_delete(deleting->api->store, deleting->id, error);
+	int r = deleting->tar.offset
+	                ? 0
+	                : cst_store_delete_layer(deleting->api->store, deleting->id, error);
 	return r < 0 ? r : tar.read(tar.userdata, buffer, size, error);
 }
 
@@ -181,7 +182,7 @@ static void test_template_goes(void **state)
 	make_original(api);
 	options.id = "new";
 	options.template_layer = "original";
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, &error),
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, &error),
 	                 CST_ELAYER_UNKNOWN);
 	assert_text_in(cst_error_message(error), "the layer \"original\" was deleted");
 	assert_no_layer(api, "new");
@@ -196,7 +197,7 @@ static void create_with_digests(const struct api *api, const char *original, int
 	options.original_digest = original;
 	options.original_size = size;
 	options.uncompressed_digest = original ? OTHER : NULL;
-	assert_int_equal(cst_layer_create(api->store, &options, &source, ret, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, ret, NULL), 0);
 }
 
 static void test_given_digests(void **state)
@@ -240,7 +241,7 @@ static void test_layer_data_and_flags(void **state)
 	options.n_data = ARRAY_SIZE(items);
 	options.flags = flags;
 	options.n_flags = ARRAY_SIZE(flags);
-	assert_int_equal(cst_layer_create(api->store, &options, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, NULL, NULL), 0);
 	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
 	assert_int_equal(cst_store_layer(store, "new", &layer, NULL), 0);
 	size_t n = cst_layer_data_names(layer, &names);
@@ -250,7 +251,7 @@ static void test_layer_data_and_flags(void **state)
 	assert_int_equal(cst_layer_json(layer, &json, NULL, NULL), 0);
 	assert_text_in(json, "\"flags\":{\"a\":{\"x\":\"\\u003c\",\"y\":1},\"z\":[1.5,null]}");
 	cst_free(json);
-	assert_int_equal(cst_layer_delete(api->store, "new", NULL), 0);
+	assert_int_equal(cst_store_delete_layer(api->store, "new", NULL), 0);
 	assert_no_layer(api, "new");
 }
 
@@ -265,7 +266,7 @@ static void assert_refused(const struct api *api, const cst_data_item *items, si
 	options.n_data = n_data;
 	options.flags = flag;
 	options.n_flags = flag ? 1 : 0;
-	assert_int_equal(cst_layer_create(api->store, &options, &source, NULL, NULL), code);
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL), code);
 	assert_int_equal(memory.offset, 0); /* said before anything was read */
 	assert_no_layer(api, "new");
 }
@@ -313,7 +314,7 @@ static void test_image(void **state)
 	options.digest = OTHER;
 	options.data = items;
 	options.n_data = ARRAY_SIZE(items);
-	assert_int_equal(cst_image_create(api->store, &options, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_image(api->store, &options, NULL, NULL), 0);
 	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
 	assert_int_equal(cst_store_image(store, "name", &image, NULL), 0);
 	assert_int_equal(cst_image_created(image, &nanoseconds), 1600000000);
@@ -332,7 +333,7 @@ static void test_image(void **state)
 	options.id = "bad";
 	options.n_names = 0;
 	options.flags = &bad;
-	assert_int_equal(cst_image_create(store, &options, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_image(store, &options, NULL, NULL), CST_EINVAL);
 	assert_false(cst_store_exists(store, "bad"));
 }
 
@@ -349,13 +350,13 @@ static void test_image_over_another(void **state)
 	options.n_names_history = 1;
 	options.names = &(const char *){"image-name"};
 	options.n_names = 1;
-	assert_int_equal(cst_image_create(api->store, &options, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_image(api->store, &options, NULL, NULL), 0);
 
 	_cleanup_(cst_store_closep) cst_store *store = NULL;
 	assert_int_equal(open_store_over(api, &store, NULL), 0);
 	options.names_history = &given;
 	options.names = &name;
-	assert_int_equal(cst_image_create(store, &options, &image, NULL), 0);
+	assert_int_equal(cst_store_create_image(store, &options, &image, NULL), 0);
 	size_t n = cst_image_names(image, &names);
 	assert_strings(n, names, "image-name new-name");
 	n = cst_image_names_history(image, &names);
@@ -388,7 +389,7 @@ static void test_container(void **state)
 	options.n_mount_options = ARRAY_SIZE(mount_options);
 	options.data = &item;
 	options.n_data = 1;
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL), 0);
 	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
 	assert_int_equal(cst_store_container(store, "new", &box, NULL), 0);
 	size_t n = cst_container_mount_options(box, &strings);
@@ -424,7 +425,7 @@ static void test_container_by_flags(void **state)
 	options.id = "new";
 	options.flags = flags;
 	options.n_flags = ARRAY_SIZE(flags);
-	assert_int_equal(cst_container_create(api->store, &options, &box, NULL), 0);
+	assert_int_equal(cst_store_create_container(api->store, &options, &box, NULL), 0);
 	assert_string_equal(cst_container_mount_label(box), "m:label");
 	assert_string_equal(cst_container_process_label(box), "p:label");
 	assert_true(cst_container_volatile(box));
@@ -436,13 +437,13 @@ static void test_container_by_flags(void **state)
 	options.id = "other";
 	options.process_label = "mine"; /* has the last word */
 	options.n_flags = 2;
-	assert_int_equal(cst_container_create(api->store, &options, &other, NULL), 0);
+	assert_int_equal(cst_store_create_container(api->store, &options, &other, NULL), 0);
 	assert_string_equal(cst_container_process_label(other), "mine");
 	assert_int_equal(cst_container_mount_options(other, NULL), 0);
 	options.id = "half";
 	options.process_label = NULL;
 	options.n_flags = 1;
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL), CST_EINVAL);
 }
 
 /* No driver has quotas yet: that is said, and nothing is made. */
@@ -455,9 +456,9 @@ static void test_storage_options(void **state)
 	options.layer = "new-layer";
 	options.storage_options = &size;
 	options.n_storage_options = 1;
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL), CST_ENOTSUP);
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL), CST_ENOTSUP);
 	options.storage_options = &unknown;
-	assert_int_equal(cst_container_create(api->store, &options, NULL, NULL),
+	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL),
 	                 streq(api->driver, "vfs") ? CST_ENOTSUP : CST_EINVAL);
 	assert_false(cst_store_exists(api->store, "new"));
 	assert_no_layer(api, "new-layer");
@@ -478,15 +479,16 @@ static void test_older_callers(void **state)
 	memset(&image.names_history, 0xff, sizeof(image) - image.size);
 	container.size = offsetof(cst_container_options, flags);
 	memset(&container.flags, 0xff, sizeof(container) - container.size);
-	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), 0);
-	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), 0);
-	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), 0);
-	assert_int_equal(cst_container_create(api->store, &container, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_layer(api->store, &layer, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_driver_layer(api->store, &layer, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_image(api->store, &image, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_container(api->store, &container, NULL, NULL), 0);
 	layer.size = image.size = container.size = 0;
-	assert_int_equal(cst_layer_create(api->store, &layer, NULL, NULL, NULL), CST_EINVAL);
-	assert_int_equal(cst_storage_layer_create(api->store, &layer, NULL, NULL), CST_EINVAL);
-	assert_int_equal(cst_image_create(api->store, &image, NULL, NULL), CST_EINVAL);
-	assert_int_equal(cst_container_create(api->store, &container, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_layer(api->store, &layer, NULL, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_driver_layer(api->store, &layer, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_image(api->store, &image, NULL, NULL), CST_EINVAL);
+	assert_int_equal(cst_store_create_container(api->store, &container, NULL, NULL),
+	                 CST_EINVAL);
 }
 
 #define EACH(X)                      \

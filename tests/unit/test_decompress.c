@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/compress.h"
 #include "base/str.h"
+#include "codec/compress.h"
 #include "config.h"
 #include "test.h"
 #include <zlib.h>

@@ -5,11 +5,11 @@
  * inputs. `test_deflate FOLDER` writes the inputs there, to be given to another version: KIND.SIZE
  * each.
  */
-#include "archive/deflate.h"
-#include "archive/gzip_parallel.h"
 #include "base/digest.h"
 #include "base/str.h"
 #include "base/types.h"
+#include "codec/deflate.h"
+#include "codec/gzip_parallel.h"
 #include "test.h"
 #include <zlib.h>
 

@@ -23,7 +23,7 @@ static int interrupt(const cst_progress_state *state, void *userdata)
 
 static int delete_layer(const struct interruption *interruption)
 {
-	return cst_layer_delete(interruption->other, "work", NULL);
+	return cst_store_delete_layer(interruption->other, "work", NULL);
 }
 
 static int make_another(const struct interruption *interruption)
@@ -39,7 +39,7 @@ static int apply_patch(const struct interruption *interruption)
 	tar_add_end(&tar);
 	cst_memory memory = {.data = tar.data, .size = tar.len};
 	cst_source source = cst_source_memory(&memory);
-	return cst_layer_apply_diff(interruption->other, "work", &source, NULL, NULL);
+	return cst_store_apply_diff(interruption->other, "work", &source, NULL, NULL);
 }
 
 static int unmount(const struct interruption *interruption)
@@ -85,7 +85,7 @@ static int copy_beside(const struct api *api, bool out,
 	assert_int_equal(create_layer(api, "base", NULL, NULL, NULL), 0);
 	assert_int_equal(create_layer(api, "work", "base", NULL, NULL), 0);
 	if (out) {
-		assert_int_equal(cst_copy(api->store, &outside, 1, &inside, NULL, NULL), 0);
+		assert_int_equal(cst_store_copy(api->store, &outside, 1, &inside, NULL, NULL), 0);
 		snprintf(path, sizeof(path), "%s/out", api->dir.path);
 	}
 	struct interruption interruption = {.api = api, .what = what};
@@ -93,8 +93,8 @@ static int copy_beside(const struct api *api, bool out,
 	cst_progress progress = {.callback = interrupt, .userdata = &interruption};
 	cst_copy_options options = CST_COPY_OPTIONS_INIT;
 	options.progress = &progress;
-	int r = cst_copy(api->store, out ? &inside : &outside, 1, out ? &outside : &inside,
-	                 &options, error);
+	int r = cst_store_copy(api->store, out ? &inside : &outside, 1, out ? &outside : &inside,
+	                       &options, error);
 	assert_true(interruption.done);
 	cst_store_close(interruption.other);
 	return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/compress.h"
-#include "archive/pack.h"
-#include "archive/tree_walk.h"
+#include "archive/pack/pack.h"
+#include "archive/tree/walk.h"
 #include "base/log.h"
+#include "codec/compress.h"
 #include "tree_fixture.h"
 #include <sys/resource.h>
 #include <sys/socket.h>

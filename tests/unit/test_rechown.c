@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/rechown.h"
+#include "archive/tree/rechown.h"
 #include "tree_fixture.h"
 
 static cst_idmap low[] = {{0, 100000, 1000}}, high[] = {{0, 300000, 1000}}, tiny[] = {{0, 9000, 1}},

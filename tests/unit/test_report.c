@@ -3,7 +3,7 @@
  */
 #include "lock/lockfile.h"
 #include "lock/proc_locks.h"
-#include "store/usage_scan.h"
+#include "store/report/usage_scan.h"
 #include "unit/test.h"
 #include <pthread.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/tar.h"
+#include "archive/tar/tar.h"
 #include "tar_build.h"
 #include "test.h"
 

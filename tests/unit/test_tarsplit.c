@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/recipe.h"
-#include "archive/tarsplit.h"
+#include "archive/tarsplit/recipe.h"
+#include "archive/tarsplit/tarsplit.h"
 #include "base/checksum.h"
 #include "base/digest.h"
 #include "tree_fixture.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/tarsplit.h"
-#include "archive/unpack.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "archive/unpack/unpack.h"
 #include "tar_build.h"
 #include "test.h"
 #include <errno.h>

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "archive/tar.h"
+#include "archive/tar/tar.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -6,8 +6,8 @@
  *   unpack_tool [-m overlay|apply|keep] [-w WORKERS] [-t TARSPLIT] [-r REBUILT] [-f MASK] [-s] [-u]
  * [-i] ARCHIVE DIRECTORY
  */
-#include "archive/tarsplit.h"
-#include "archive/unpack.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "archive/unpack/unpack.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * everything that the parent shows under other owners. Its directories merge with the lowers', its
  * files cover theirs (docs/format/drivers.md, "UpdateLayerIDMap").
  */
-#include "archive/copy.h"
-#include "archive/rechown.h"
+#include "archive/tree/copy.h"
+#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
 #include "driver/rootless.h"

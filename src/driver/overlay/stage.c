@@ -7,7 +7,7 @@
  * it is the first unless such an old one uses the store. The commit looks if the lock file is still
  * the one it holds, and gives up if not.
  */
-#include "archive/copy.h"
+#include "archive/tree/copy.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"

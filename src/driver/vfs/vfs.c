@@ -4,8 +4,8 @@
  * mounts, works everywhere, costs the space (unless the filesystem shares blocks: the copy asks for
  * that). Built in <home>/tempdirs and renamed into place (docs/format/drivers.md, "vfs").
  */
-#include "archive/copy.h"
-#include "archive/rechown.h"
+#include "archive/tree/copy.h"
+#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "driver/driver.h"
 #include "lock/tempdir.h"

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rebuilds a layer's tar from its tar-split file (docs/format/archive.md, "Reassembly"). */
+#include "archive/tar/tar.h"
+#include "archive/tarsplit/recipe.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "base/checksum.h"
+#include "base/fs.h"
+#include "base/hashmap.h"
+#include "base/sink_buffer.h"
+#include <errno.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* The names met, as 128 keyed bits each: a layer of a million names takes 32 MiB. */
+struct name_hash {
+	uint64_t a, b; /* 0, 0: free */
+};
+struct name_set {
+	struct name_hash *slots;
+	size_t len, capacity;
+	uint64_t keys[4];
+};
+
+struct reassembly {
+	struct recipe *recipe;
+	struct sink_buffer out;
+	struct name_set names;
+	char header_type; /* of the header block that ended the last segment */
+	tarsplit_open_file open_file;
+	void *userdata;
+};
+
+static void reassembly_free(struct reassembly *re)
+{
+	if (re->recipe)
+		recipe_free(re->recipe);
+	sink_buffer_free(&re->out);
+	free(re->names.slots);
+}
+
+static struct name_hash *name_slot(struct name_hash *slots, size_t capacity, struct name_hash hash)
+{
+	size_t i = (size_t)hash.a & (capacity - 1);
+	while ((slots[i].a || slots[i].b) && (slots[i].a != hash.a || slots[i].b != hash.b))
+		i = (i + 1) & (capacity - 1);
+	return &slots[i];
+}
+
+static bool names_grow(struct name_set *set)
+{
+	if (set->len * 4 < set->capacity * 3)
+		return true;
+	size_t capacity = set->capacity ? set->capacity * 2 : 256;
+	struct name_hash *slots = new0(struct name_hash, capacity);
+	if (!slots)
+		return false;
+	for (size_t i = 0; i < set->capacity; i++)
+		if (set->slots[i].a || set->slots[i].b)
+			*name_slot(slots, capacity, set->slots[i]) = set->slots[i];
+	free(set->slots);
+	set->slots = slots;
+	set->capacity = capacity;
+	return true;
+}
+
+/* A name may stand for a file once only: two entries of one path would have one content. */
+static int names_add(struct name_set *set, const char *name, cst_error **error)
+{
+	_cleanup_free_ char *clean = path_clean(name);
+	if (!clean || !names_grow(set))
+		return error_oom(error);
+	size_t n = strlen(clean);
+	struct name_hash hash = {siphash24(clean, n, set->keys),
+	                         siphash24(clean, n, set->keys + 2)};
+	if (!hash.a && !hash.b)
+		hash.a = 1;
+	struct name_hash *slot = name_slot(set->slots, set->capacity, hash);
+	if (slot->a || slot->b)
+		return error_set(error, CST_ECORRUPT, "duplicates of file paths not supported");
+	*slot = hash;
+	set->len++;
+	return 0;
+}
+
+/* A name in double quotes, safe to print. */
+static int checksum_error(const char *name, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf quoted = {0};
+	for (const char *p = name; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (c == '"' || c == '\\')
+			strbuf_addf(&quoted, "\\%c", c);
+		else if (c == '\n' || c == '\t' || c == '\r')
+			strbuf_adds(&quoted, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
+		else if (c < 0x20 || c == 0x7f)
+			strbuf_addf(&quoted, "\\x%02x", c);
+		else
+			strbuf_addc(&quoted, (char)c);
+	}
+	return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
+	                 strbuf_str(&quoted));
+}
+
+static bool payload_crc(const struct recipe_entry *entry, uint64_t *ret)
+{
+	const unsigned char *bytes = entry->payload;
+	if (entry->payload_len != 8)
+		return false;
+	*ret = 0;
+	for (unsigned i = 0; i < 8; i++)
+		*ret = *ret << 8 | bytes[i];
+	return true;
+}
+
+/* Copies the content; the last piece is kept back until the sum is known to be right. */
+static int copy_content(struct reassembly *re, int fd, const struct recipe_entry *entry,
+                        uint64_t wanted, cst_error **error)
+{
+	uint64_t left = (uint64_t)entry->size, crc = 0;
+	while (left > 0) {
+		void *room;
+		size_t n;
+		int r = sink_buffer_room(&re->out, &room, &n, error);
+		if (r < 0)
+			return r;
+		n = (size_t)MIN((uint64_t)n, left);
+		ssize_t got = fs_read_full(fd, room, n);
+		if (got < 0)
+			return error_sys(error, errno, "read %s", entry->name);
+		crc = crc64_iso(crc, room, (size_t)got);
+		left -= (uint64_t)got;
+		if ((size_t)got < n || (left == 0 && crc != wanted))
+			return checksum_error(entry->name, error);
+		sink_buffer_commit(&re->out, n);
+	}
+	return 0;
+}
+
+/* Links, devices and directories have no body, whatever size their header claims: the Go writer
+ * records that size with the sum of nothing. */
+static bool has_no_body(const struct reassembly *re, uint64_t crc)
+{
+	return crc == 0 && re->header_type >= '1' && re->header_type <= '6';
+}
+
+static int put_file(struct reassembly *re, const struct recipe_entry *entry, cst_error **error)
+{
+	int r = names_add(&re->names, entry->name, error);
+	uint64_t crc;
+	if (r < 0 || entry->size <= 0)
+		return r;
+	if (!payload_crc(entry, &crc))
+		return checksum_error(entry->name, error);
+	if (has_no_body(re, crc))
+		return 0;
+	_cleanup_close_ int fd = re->open_file(re->userdata, entry->name, entry->size, error);
+	if (fd < 0)
+		return error && *error ? cst_error_code(*error) : CST_ECORRUPT;
+	return copy_content(re, fd, entry, crc, error);
+}
+
+static int put_segment(struct reassembly *re, const struct recipe_entry *entry, cst_error **error)
+{
+	const char *data = entry->payload;
+	if (entry->payload_len >= TAR_BLOCK)
+		re->header_type = data[entry->payload_len - TAR_BLOCK + 156]; /* the typeflag */
+	return entry->payload_len ? sink_buffer_write(&re->out, data, entry->payload_len, error)
+	                          : 0;
+}
+
+int tarsplit_reassemble(int tarsplit_fd, tarsplit_open_file open_file, void *userdata,
+                        const cst_sink *sink, cst_error **error)
+{
+	_cleanup_(reassembly_free) struct reassembly re = {.open_file = open_file,
+	                                                   .userdata = userdata};
+	if (getrandom(re.names.keys, sizeof(re.names.keys), 0) != (ssize_t)sizeof(re.names.keys))
+		return error_sys(error, errno, "getrandom");
+	int r = sink_buffer_init(&re.out, sink, error);
+	if (r == 0)
+		r = recipe_open(tarsplit_fd, &re.recipe, error);
+	while (r == 0) {
+		struct recipe_entry entry;
+		bool end;
+		r = recipe_next(re.recipe, &entry, &end, error);
+		if (r < 0)
+			return r;
+		if (end)
+			return sink_buffer_flush(&re.out, error);
+		if (entry.type == RECIPE_FILE)
+			r = put_file(&re, &entry, error);
+		else if (entry.type == RECIPE_SEGMENT)
+			r = put_segment(&re, &entry, error);
+	}
+	return r;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/tarsplit/recipe.h"
+#include "base/json.h"
+#include "codec/compress.h"
+#include <errno.h>
+#include <unistd.h>
+
+#define INPUT_SIZE ((size_t)64 << 10)
+#define TEXT_STEP  ((size_t)256 << 10)
+#define VALUE_MAX  (RECIPE_PAYLOAD_MAX / 3 * 4 + ((size_t)8 << 20)) /* base64, and a long name */
+
+struct recipe {
+	int fd;
+	struct decompressor *gunzip;
+	char *input;
+	size_t input_pos, input_len;
+	uint64_t input_total;
+	bool input_end, text_end;
+
+	char *text; /* decompressed, [text_pos, text_len) not yet used */
+	size_t text_pos, text_len, text_capacity;
+
+	struct arena arena; /* of the current entry */
+	unsigned char *payload;
+	size_t payload_capacity;
+};
+
+void recipe_free(struct recipe *recipe)
+{
+	if (recipe->gunzip)
+		decompressor_free(recipe->gunzip);
+	free(recipe->input);
+	free(recipe->text);
+	free(recipe->payload);
+	arena_clear(&recipe->arena);
+	free(recipe);
+}
+
+int recipe_open(int fd, struct recipe **ret, cst_error **error)
+{
+	_cleanup_(recipe_freep) struct recipe *recipe = new0(struct recipe, 1);
+	if (!recipe)
+		return error_oom(error);
+	recipe->fd = fd;
+	recipe->input = malloc(INPUT_SIZE);
+	if (!recipe->input)
+		return error_oom(error);
+	int r = decompressor_new(CST_GZIP, &recipe->gunzip, error);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(&recipe);
+	return 0;
+}
+
+static int read_input(struct recipe *recipe, cst_error **error)
+{
+	ssize_t n;
+	do
+		n = read(recipe->fd, recipe->input, INPUT_SIZE);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return error_sys(error, errno, "read tar-split");
+	if (n == 0 && recipe->input_total == 0)
+		return error_set(error, CST_ECORRUPT, "EOF");
+	recipe->input_pos = 0;
+	recipe->input_len = (size_t)n;
+	recipe->input_total += (uint64_t)n;
+	recipe->input_end = n == 0;
+	return 0;
+}
+
+/* Room behind the text: what was used is moved out of the way first. */
+static int make_room(struct recipe *recipe, cst_error **error)
+{
+	if (recipe->text_pos > 0) {
+		recipe->text_len -= recipe->text_pos;
+		memmove(recipe->text, recipe->text + recipe->text_pos, recipe->text_len);
+		recipe->text_pos = 0;
+	}
+	if (recipe->text_capacity - recipe->text_len >= TEXT_STEP / 2)
+		return 0;
+	char *grown =
+	        grow_array(recipe->text, &recipe->text_capacity, recipe->text_len + TEXT_STEP, 1);
+	if (!grown)
+		return error_oom(error);
+	recipe->text = grown;
+	return 0;
+}
+
+/* More text; sets text_end when there is none. */
+static int read_text(struct recipe *recipe, cst_error **error)
+{
+	int r = make_room(recipe, error);
+	while (r == 0 && !recipe->text_end) {
+		if (recipe->input_pos == recipe->input_len && !recipe->input_end &&
+		    (r = read_input(recipe, error)) < 0)
+			return r;
+		size_t used = 0, got = 0;
+		_cleanup_error_ cst_error *problem = NULL;
+		r = decompressor_run(recipe->gunzip, recipe->input + recipe->input_pos,
+		                     recipe->input_len - recipe->input_pos, &used,
+		                     recipe->input_end, recipe->text + recipe->text_len,
+		                     recipe->text_capacity - recipe->text_len, &got,
+		                     &recipe->text_end, &problem);
+		if (r == CST_EARCHIVE)
+			return error_set(error, CST_ECORRUPT, "%s", cst_error_message(problem));
+		if (r < 0)
+			return error_propagate(error, steal_ptr(&problem));
+		recipe->input_pos += used;
+		recipe->text_len += got;
+		if (got > 0)
+			return 0;
+	}
+	return r;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Goes to the next value. *end: only white space was left. */
+static int skip_space(struct recipe *recipe, bool *end, cst_error **error)
+{
+	for (;;) {
+		while (recipe->text_pos < recipe->text_len &&
+		       is_space(recipe->text[recipe->text_pos]))
+			recipe->text_pos++;
+		*end = recipe->text_pos == recipe->text_len;
+		if (!*end || recipe->text_end)
+			break;
+		int r = read_text(recipe, error);
+		if (r < 0)
+			return r;
+	}
+	if (!*end && recipe->text[recipe->text_pos] != '{')
+		return error_set(error, CST_ECORRUPT,
+		                 "invalid character '%c' looking for beginning of value",
+		                 recipe->text[recipe->text_pos]);
+	return 0;
+}
+
+/* How far the search for the end of a value got. */
+struct scan {
+	size_t at, depth; /* `at` counts from text_pos */
+	bool in_string;
+};
+
+/* Goes on inside of a string; false when what follows a backslash is not here yet. */
+static bool scan_string(const char *text, size_t len, struct scan *scan)
+{
+	const char *quote = memchr(text + scan->at, '"', len - scan->at), *escape;
+	size_t limit = quote ? (size_t)(quote - text) : len;
+	while (scan->at < limit && (escape = memchr(text + scan->at, '\\', limit - scan->at))) {
+		scan->at = (size_t)(escape - text);
+		if (scan->at + 1 == len)
+			return false;
+		scan->at += 2;
+	}
+	if (scan->at > limit)
+		return true; /* that quote was escaped */
+	scan->in_string = !quote;
+	scan->at = quote ? limit + 1 : len;
+	return true;
+}
+
+/* True when the value is complete and ends before scan->at. */
+static bool scan_value(const struct recipe *recipe, struct scan *scan)
+{
+	const char *text = recipe->text + recipe->text_pos;
+	size_t len = recipe->text_len - recipe->text_pos;
+	while (scan->at < len) {
+		if (scan->in_string) {
+			if (!scan_string(text, len, scan))
+				return false;
+			continue;
+		}
+		char c = text[scan->at++];
+		scan->in_string = c == '"';
+		if (c == '{' || c == '[')
+			scan->depth++;
+		else if ((c == '}' || c == ']') && --scan->depth == 0)
+			return true;
+	}
+	return false;
+}
+
+static int find_value(struct recipe *recipe, size_t *len, cst_error **error)
+{
+	struct scan scan = {0};
+	while (!scan_value(recipe, &scan)) {
+		if (recipe->text_len - recipe->text_pos > VALUE_MAX)
+			return error_set(error, CST_ECORRUPT, "tar-split: entry too large");
+		int r = recipe->text_end ? error_set(error, CST_ECORRUPT, "unexpected EOF")
+		                         : read_text(recipe, error);
+		if (r < 0)
+			return r;
+	}
+	*len = scan.at;
+	return 0;
+}
+
+static int base64_value(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* 0..63, or 64 for what is not a digit. */
+static void base64_table(unsigned char table[256])
+{
+	for (unsigned i = 0; i < 256; i++) {
+		int value = base64_value((unsigned char)i);
+		table[i] = value < 0 ? 64 : (unsigned char)value;
+	}
+}
+
+/* The last group: two or three digits and padding. */
+static bool decode_tail(const unsigned char table[256], const unsigned char *in, unsigned char *out,
+                        size_t *out_len, size_t *bad)
+{
+	unsigned digits = in[2] == '=' ? 2 : 3;
+	for (unsigned i = 0; i < 4; i++) {
+		if (i < digits ? table[in[i]] == 64 : in[i] != '=') {
+			*bad = i;
+			return false;
+		}
+	}
+	uint32_t bits = (uint32_t)table[in[0]] << 18 | (uint32_t)table[in[1]] << 12 |
+	                (digits == 3 ? (uint32_t)table[in[2]] << 6 : 0);
+	out[(*out_len)++] = (unsigned char)(bits >> 16);
+	if (digits == 3)
+		out[(*out_len)++] = (unsigned char)(bits >> 8);
+	return true;
+}
+
+bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out_len, size_t *bad)
+{
+	unsigned char table[256];
+	base64_table(table);
+	const unsigned char *in = (const unsigned char *)text;
+	*out_len = 0;
+	for (size_t i = 0; i < len; i += 4) {
+		if (len - i < 4) {
+			*bad = i;
+			return false;
+		}
+		unsigned char a = table[in[i]], b = table[in[i + 1]], c = table[in[i + 2]],
+		              d = table[in[i + 3]];
+		if ((a | b | c | d) & 64) {
+			bool last = i + 4 == len && decode_tail(table, in + i, out, out_len, bad);
+			if (last)
+				return true;
+			for (*bad = i; table[in[*bad]] < 64;)
+				(*bad)++;
+			return false;
+		}
+		uint32_t bits = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | d;
+		out[(*out_len)++] = (unsigned char)(bits >> 16);
+		out[(*out_len)++] = (unsigned char)(bits >> 8);
+		out[(*out_len)++] = (unsigned char)bits;
+	}
+	return true;
+}
+
+/* Decodes a base64 string into recipe->payload. */
+static int decode_payload(struct recipe *recipe, struct json_reader *json,
+                          struct recipe_entry *entry, cst_error **error)
+{
+	const char *text = "";
+	size_t len = 0;
+	if (json_peek(json) == JSON_STRING && json_raw(json, &text, &len)) {
+		text++;
+		len -= 2;
+		if (memchr(text, '\\', len)) { /* rare: a writer that escapes the slash */
+			struct json_reader again;
+			json_reader_init(&again, text - 1, len + 2, &recipe->arena);
+			if (!json_bytes(&again, &text, &len))
+				return json_error(&again, "tar-split", error);
+		}
+	} else {
+		json_skip(json);
+	}
+	unsigned char *grown =
+	        grow_array(recipe->payload, &recipe->payload_capacity, len / 4 * 3 + 3, 1);
+	if (!grown)
+		return error_oom(error);
+	recipe->payload = grown;
+	size_t bad;
+	if (!base64_decode(text, len, grown, &entry->payload_len, &bad))
+		return error_set(error, CST_ECORRUPT, "illegal base64 data at input byte %zu", bad);
+	if (entry->payload_len > RECIPE_PAYLOAD_MAX)
+		return error_set(error, CST_ECORRUPT, "tar-split: entry too large");
+	entry->payload = grown;
+	return 0;
+}
+
+/* A name in base64, for what is not UTF-8. */
+static int decode_raw_name(struct recipe *recipe, struct json_reader *json, const char **ret,
+                           cst_error **error)
+{
+	const char *text = "";
+	size_t len = 0, bad, n;
+	if (!json_bytes(json, &text, &len) || len == 0)
+		return 0;
+	char *name = arena_alloc(&recipe->arena, len / 4 * 3 + 4);
+	if (!name)
+		return error_oom(error);
+	if (!base64_decode(text, len, (unsigned char *)name, &n, &bad))
+		return error_set(error, CST_ECORRUPT, "illegal base64 data at input byte %zu", bad);
+	name[n] = '\0';
+	if (strlen(name) != n)
+		return error_set(error, CST_ECORRUPT, "tar-split: NUL in a name");
+	*ret = name;
+	return 0;
+}
+
+static int parse_entry(struct recipe *recipe, struct json_reader *json, struct recipe_entry *entry,
+                       cst_error **error)
+{
+	const char *key, *raw_name = "";
+	*entry = (struct recipe_entry){.name = ""};
+	if (!json_object_begin(json))
+		return json_error(json, "tar-split", error);
+	while (json_object_next(json, &key)) {
+		int r = 0;
+		if (json_key_is(key, "type"))
+			json_int64(json, &entry->type);
+		else if (json_key_is(key, "size"))
+			json_int64(json, &entry->size);
+		else if (json_key_is(key, "name"))
+			json_string(json, &entry->name);
+		else if (json_key_is(key, "name_raw"))
+			r = decode_raw_name(recipe, json, &raw_name, error);
+		else if (json_key_is(key, "payload"))
+			r = decode_payload(recipe, json, entry, error);
+		else
+			json_skip(json);
+		if (r < 0)
+			return r;
+	}
+	if (!json_ok(json))
+		return json_error(json, "tar-split", error);
+	if (*raw_name)
+		entry->name = raw_name;
+	return 0;
+}
+
+int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error)
+{
+	size_t len = 0;
+	int r = skip_space(recipe, end, error);
+	if (r < 0 || *end)
+		return r;
+	r = find_value(recipe, &len, error);
+	if (r < 0)
+		return r;
+	struct json_reader json;
+	arena_clear(&recipe->arena);
+	json_reader_init(&json, recipe->text + recipe->text_pos, len, &recipe->arena);
+	recipe->text_pos += len;
+	return parse_entry(recipe, &json, entry, error);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads the lines of a tar-split file, one after the other: JSON values in a gzip stream
+ * (docs/format/archive.md, "tar-split"). Tolerant as the Go reader is: unknown keys and types, any
+ * case of keys, any white space, wrong positions.
+ */
+#ifndef CST_ARCHIVE_TARSPLIT_RECIPE_H
+#define CST_ARCHIVE_TARSPLIT_RECIPE_H
+
+#include "base/error.h"
+#include "base/mem.h"
+
+enum { RECIPE_FILE = 1, RECIPE_SEGMENT = 2 };
+
+/* The largest segment that is read; ours and the Go writers' are far smaller but for a sparse
+ * file's kept body. */
+#define RECIPE_PAYLOAD_MAX ((size_t)64 << 20)
+
+struct recipe_entry {
+	int64_t type, size;
+	const char *name; /* never NULL */
+	const void *payload;
+	size_t payload_len;
+};
+
+struct recipe;
+int recipe_open(int fd, struct recipe **ret, cst_error **error); /* fd stays the caller's */
+/* The entry is good until the next call. *end: there is none left. CST_ECORRUPT. */
+int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error);
+void recipe_free(struct recipe *recipe);
+DEFINE_CLEANUP(struct recipe *, recipe_free)
+
+/* Standard base64 with padding into `out` (room for len / 4 * 3). *bad is the index of what does
+ * not belong there. */
+bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out_len, size_t *bad);
+
+#endif

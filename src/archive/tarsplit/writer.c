@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/tarsplit/tarsplit.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "codec/gzip_writer.h"
+#include <errno.h>
+
+/* Lines are gathered before they are compressed. */
+#define LINES_SIZE (32 * 1024)
+
+struct tarsplit_writer {
+	cst_sink file;
+	struct gzip_writer *gzip;
+	struct strbuf lines;
+	int64_t position;
+	bool in_segment;
+	unsigned char held[3]; /* of the open segment: base64 takes three bytes at a time */
+	unsigned n_held;
+};
+
+static int write_file(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	int fd = (int)(intptr_t)userdata;
+	return sys_write_all(fd, data, n) < 0 ? error_sys(error, errno, "write tar-split") : 0;
+}
+
+int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error)
+{
+	_cleanup_(tarsplit_writer_freep) struct tarsplit_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return error_oom(error);
+	w->file = (cst_sink){.write = write_file, .userdata = (void *)(intptr_t)fd};
+	int r = gzip_writer_new(&w->file, &w->gzip, error);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(&w);
+	return 0;
+}
+
+void tarsplit_writer_free(struct tarsplit_writer *w)
+{
+	if (!w)
+		return;
+	gzip_writer_free(w->gzip);
+	strbuf_free(&w->lines);
+	free(w);
+}
+
+void tarsplit_writer_freep(struct tarsplit_writer **w)
+{
+	tarsplit_writer_free(*w);
+}
+
+static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **error)
+{
+	if (w->lines.failed)
+		return error_oom(error);
+	if (w->lines.len <= threshold)
+		return 0;
+	int r = gzip_writer_write(w->gzip, w->lines.data, w->lines.len, error);
+	strbuf_reset(&w->lines);
+	return r;
+}
+
+static size_t encode_base64(const unsigned char *in, size_t n, char *out)
+{
+	static const char digits[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *p = out;
+
+	for (; n >= 3; n -= 3, in += 3) {
+		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+		*p++ = digits[v >> 18];
+		*p++ = digits[v >> 12 & 63];
+		*p++ = digits[v >> 6 & 63];
+		*p++ = digits[v & 63];
+	}
+	if (n > 0) {
+		uint32_t v = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0);
+		*p++ = digits[v >> 18];
+		*p++ = digits[v >> 12 & 63];
+		*p++ = n > 1 ? digits[v >> 6 & 63] : '=';
+		*p++ = '=';
+	}
+	return (size_t)(p - out);
+}
+
+static void add_base64(struct strbuf *out, const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	char text[4096];
+
+	while (n > 0) {
+		size_t piece = MIN(n, sizeof(text) / 4 * 3);
+		strbuf_add(out, text, encode_base64(p, piece, text));
+		p += piece;
+		n -= piece;
+	}
+}
+
+/* ---- segments ---- */
+
+static int close_segment(struct tarsplit_writer *w, cst_error **error)
+{
+	if (!w->in_segment)
+		return 0;
+	add_base64(&w->lines, w->held, w->n_held);
+	w->n_held = 0;
+	w->in_segment = false;
+	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long)w->position++);
+	return flush_lines(w, LINES_SIZE, error);
+}
+
+int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t n,
+                            cst_error **error)
+{
+	const unsigned char *p = data;
+
+	if (n > 0 && !w->in_segment) {
+		strbuf_adds(&w->lines, "{\"type\":2,\"payload\":\"");
+		w->in_segment = true;
+	}
+	while (n > 0) {
+		if (w->n_held > 0 || n < 3) {
+			w->held[w->n_held++] = *p++;
+			n--;
+			if (w->n_held == 3) {
+				add_base64(&w->lines, w->held, 3);
+				w->n_held = 0;
+			}
+			continue;
+		}
+		size_t piece = MIN(n - n % 3, (size_t)LINES_SIZE / 4 * 3);
+		add_base64(&w->lines, p, piece);
+		p += piece;
+		n -= piece;
+		int r = flush_lines(w, LINES_SIZE, error);
+		if (r < 0)
+			return r;
+	}
+	return flush_lines(w, LINES_SIZE, error);
+}
+
+int tarsplit_add_segment(struct tarsplit_writer *w, const void *data, size_t n, cst_error **error)
+{
+	int r = close_segment(w, error);
+
+	if (r == 0)
+		r = tarsplit_append_segment(w, data, n, error);
+	return r < 0 ? r : close_segment(w, error);
+}
+
+/* ---- files ---- */
+
+static unsigned continuation_count(unsigned char c)
+{
+	return c < 0x80                ? 0
+	       : c >= 0xc2 && c < 0xe0 ? 1
+	       : c >= 0xe0 && c < 0xf0 ? 2
+	       : c >= 0xf0 && c < 0xf5 ? 3
+	                               : 4;
+}
+
+/* As Go has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool is_utf8(const char *text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + n;
+
+	while (p < end) {
+		unsigned char first = *p++;
+		unsigned more = continuation_count(first);
+		if (more == 4 || (size_t)(end - p) < more)
+			return false;
+		if (more > 0 && ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p >= 0xa0) ||
+		                 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
+			return false;
+		for (; more > 0; more--, p++)
+			if ((*p & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
+static void add_name(struct tarsplit_writer *w, const char *name, size_t n)
+{
+	if (n == 0)
+		return;
+	if (!is_utf8(name, n)) {
+		strbuf_adds(&w->lines, ",\"name_raw\":\"");
+		add_base64(&w->lines, name, n);
+		strbuf_addc(&w->lines, '"');
+		return;
+	}
+	struct json_writer json;
+	json_writer_init(&json, &w->lines, JSON_OUTPUT);
+	strbuf_adds(&w->lines, ",\"name\":");
+	json_put_bytes(&json, name, n);
+}
+
+int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_len, int64_t size,
+                      uint64_t crc, cst_error **error)
+{
+	unsigned char sum[8];
+	int r = close_segment(w, error);
+
+	if (r < 0)
+		return r;
+	strbuf_adds(&w->lines, "{\"type\":1");
+	add_name(w, name, name_len);
+	if (size > 0) {
+		for (int i = 0; i < 8; i++)
+			sum[i] = (unsigned char)(crc >> (56 - 8 * i));
+		strbuf_addf(&w->lines, ",\"size\":%lld,\"payload\":\"", (long long)size);
+		add_base64(&w->lines, sum, sizeof(sum));
+		strbuf_addc(&w->lines, '"');
+	} else {
+		strbuf_adds(&w->lines, ",\"payload\":null");
+	}
+	strbuf_addf(&w->lines, ",\"position\":%lld}\n", (long long)w->position++);
+	return flush_lines(w, LINES_SIZE, error);
+}
+
+int tarsplit_finish(struct tarsplit_writer *w, cst_error **error)
+{
+	int r = close_segment(w, error);
+
+	if (r == 0)
+		r = flush_lines(w, 0, error);
+	return r < 0 ? r : gzip_writer_finish(w->gzip, error);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/tree/copy.h"
+#include "archive/pack/packer.h"
+#include "archive/tree/copy_data.h"
+#include "archive/tree/inode_map.h"
+#include "archive/tree/walk.h"
+#include "archive/tree/xattrs.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include <errno.h>
+#include <unistd.h>
+
+struct copy {
+	int to_fd;
+	const struct copy_options *options;
+	struct tree_walk *walk; /* the source, and the copy beside it */
+	struct inode_map links; /* first path of each inode with several names */
+	struct copy_ways ways;
+	uint64_t bytes, entries;
+};
+
+static void copy_free(struct copy *copy)
+{
+	if (copy->walk)
+		tree_walk_free(copy->walk);
+	inode_map_free(&copy->links);
+}
+
+static int report_progress(const struct copy *copy, cst_error **error)
+{
+	const cst_progress *progress = copy->options->progress;
+	if (!progress || !progress->callback)
+		return 0;
+	cst_progress_state state = {
+	        .size = sizeof(state),
+	        .what = "copy",
+	        .bytes_done = copy->bytes,
+	        .entries_done = copy->entries,
+	};
+	return progress->callback(&state, progress->userdata) ? error_code(error, CST_ECANCELED)
+	                                                      : 0;
+}
+
+/* overlay's notes about other inodes would be lies in a copy (kernel:
+ * Documentation/filesystems/overlayfs.rst). */
+static bool is_copied(const char *name)
+{
+	static const char *const bookkeeping[] = {"origin", "impure", "uuid", "nlink", "upper"};
+	const char *rest = has_prefix(name, "trusted.overlay.") ? name + 16
+	                   : has_prefix(name, "user.overlay.")  ? name + 13
+	                                                        : NULL;
+	for (size_t i = 0; rest && i < ARRAY_SIZE(bookkeeping); i++)
+		if (streq(rest, bookkeeping[i]))
+			return false;
+	return true;
+}
+
+/* Sets what the copy lacks and the source has; a new file may have inherited attributes (ACLs,
+ * labels). */
+static int copy_xattrs(int from_fd, int to_fd, const char *name, const char *shown,
+                       cst_error **error)
+{
+	_cleanup_xattrs_ struct xattrs xattrs = {0}, inherited = {0};
+	int r = xattrs_read(from_fd, name, is_copied, &xattrs, shown, error);
+	if (r < 0 || (r = xattrs_read(to_fd, name, is_copied, &inherited, shown, error)) < 0)
+		return r;
+	if (xattrs_equal(&xattrs, &inherited))
+		return 0;
+	char path[XATTR_PATH_MAX];
+	xattr_path(path, to_fd, name);
+	for (size_t i = 0; i < xattrs.len; i++) {
+		const struct tar_xattr *item = &xattrs.items[i];
+		if (sys_lsetxattr(path, item->name, item->value, item->len, 0) == 0)
+			continue;
+		if (errno != EOPNOTSUPP &&
+		    !(errno == EPERM && has_prefix(item->name, "trusted.")) &&
+		    !streq(item->name, "security.selinux"))
+			return error_sys(error, errno, "lsetxattr %s of %s", item->name, shown);
+		log_warning("attribute %s of %s is not copied: %s", item->name, shown,
+		            errno_text(errno));
+	}
+	return 0;
+}
+
+static int copy_owner(int to_fd, const char *name, const struct stat *st, const char *shown,
+                      cst_error **error)
+{
+	if (sys_fchownat(to_fd, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "lchown %s", shown);
+	return 0;
+}
+
+static int copy_times(int to_fd, const char *name, const struct stat *st, const char *shown,
+                      cst_error **error)
+{
+	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	if (sys_utimensat(to_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "utimensat %s", shown);
+	return 0;
+}
+
+/* Content and attributes into a new file. The mode comes last, so that set-id bits outlive the
+ * chown. */
+static int copy_regular(struct copy *copy, const struct tree_entry *entry, int to_dir,
+                        cst_error **error)
+{
+	_cleanup_close_ int from =
+	        openat(entry->dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	if (from < 0 || fstat(from, &st) < 0)
+		return error_sys(error, errno, "open %s", entry->path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(error, CST_ECORRUPT, "copy %s: the file was replaced",
+		                 entry->path);
+	_cleanup_close_ int to = sys_openat(
+	        to_dir, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (to < 0)
+		return error_sys(error, errno, "open %s", entry->path);
+	int r = st.st_size > 0 ? copy_data(from, to, st.st_size, &copy->ways, entry->path, error)
+	                       : 0;
+	if (r < 0)
+		return r;
+	if (sys_fchown(to, st.st_uid, st.st_gid) < 0)
+		return error_sys(error, errno, "chown %s", entry->path);
+	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, entry->path, error)) < 0)
+		return r;
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	if (sys_fchmod(to, st.st_mode & 07777) < 0)
+		return error_sys(error, errno, "chmod %s", entry->path);
+	if (sys_futimens(to, times) < 0)
+		return error_sys(error, errno, "futimens %s", entry->path);
+	if (copy->options->sync)
+		(void)sys_sync_file_range(to, 0, 0, 2 /* SYNC_FILE_RANGE_WRITE */);
+	copy->bytes += (uint64_t)st.st_size;
+	return sys_close_checked(steal_fd(&to)) < 0
+	               ? error_sys(error, errno, "close %s", entry->path)
+	               : 0;
+}
+
+static int copy_symlink(const struct tree_entry *entry, int to_dir, cst_error **error)
+{
+	_cleanup_free_ char *target = fs_readlink(entry->dirfd, entry->name);
+	if (!target)
+		return error_sys(error, errno, "readlink %s", entry->path);
+	if (sys_symlinkat(target, to_dir, entry->name) < 0)
+		return error_sys(error, errno, "symlink %s", entry->path);
+	return 0;
+}
+
+/* Symlinks, devices, FIFOs and sockets: made, then given their attributes. *made false: left out.
+ */
+static int copy_special(struct copy *copy, const struct tree_entry *entry, int to_dir, bool *made,
+                        cst_error **error)
+{
+	const struct stat *st = &entry->stat;
+	bool device = (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) && !stat_is_whiteout(st);
+	*made = !(device && copy->options->skip_devices);
+	int r = 0;
+	if (!*made)
+		return 0;
+	if (S_ISLNK(st->st_mode))
+		r = copy_symlink(entry, to_dir, error);
+	else if (sys_mknodat(to_dir, entry->name, st->st_mode, st->st_rdev) < 0)
+		r = error_sys(error, errno, "mknod %s", entry->path);
+	if (r < 0 || (r = copy_owner(to_dir, entry->name, st, entry->path, error)) < 0)
+		return r;
+	/* Nothing else can have put a symlink there: the copy is nobody else's yet. */
+	if (!S_ISLNK(st->st_mode) && sys_fchmodat(to_dir, entry->name, st->st_mode & 07777) < 0)
+		return error_sys(error, errno, "chmod %s", entry->path);
+	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, entry->path, error)) < 0)
+		return r;
+	return copy_times(to_dir, entry->name, st, entry->path, error);
+}
+
+/* A further name of an inode copied before. *linked false: it must be copied again (EMLINK, EXDEV).
+ */
+static int copy_link(struct copy *copy, const struct tree_entry *entry, int to_dir,
+                     const char *first, bool *linked, cst_error **error)
+{
+	const char *base = path_base(first);
+	_cleanup_free_ char *parent = strndup(first, base > first ? (size_t)(base - first) - 1 : 0);
+	if (!parent)
+		return error_oom(error);
+	_cleanup_close_ int dir = tree_open_dir(copy->to_fd, parent, O_PATH);
+	if (dir < 0)
+		return error_sys(error, errno, "open %s", parent);
+	*linked = sys_linkat(dir, base, to_dir, entry->name, 0) == 0;
+	if (!*linked && errno != EMLINK && errno != EXDEV)
+		return error_sys(error, errno, "link %s %s", first, entry->path);
+	return 0;
+}
+
+static int copy_file(struct copy *copy, const struct tree_entry *entry, int to_dir,
+                     cst_error **error)
+{
+	const struct stat *st = &entry->stat;
+	const char *first =
+	        st->st_nlink > 1 ? inode_map_get(&copy->links, st->st_dev, st->st_ino) : NULL;
+	bool done = false;
+	int r = first ? copy_link(copy, entry, to_dir, first, &done, error) : 0;
+	if (r < 0 || done)
+		return r;
+	done = true;
+	r = S_ISREG(st->st_mode) ? copy_regular(copy, entry, to_dir, error)
+	                         : copy_special(copy, entry, to_dir, &done, error);
+	if (r < 0)
+		return r;
+	if (done && st->st_nlink > 1 &&
+	    !inode_map_put(&copy->links, st->st_dev, st->st_ino, entry->path))
+		return error_oom(error);
+	return 0;
+}
+
+/* Attributes of a directory, when all in it is there. */
+static int finish_directory(int from_fd, int to_fd, const char *shown, cst_error **error)
+{
+	struct stat st;
+	if (fstat(from_fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", shown);
+	if (sys_fchown(to_fd, st.st_uid, st.st_gid) < 0)
+		return error_sys(error, errno, "chown %s", shown);
+	int r = copy_xattrs(from_fd, to_fd, ".", shown, error);
+	if (r < 0)
+		return r;
+	if (sys_fchmod(to_fd, st.st_mode & 07777) < 0)
+		return error_sys(error, errno, "chmod %s", shown);
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	return sys_futimens(to_fd, times) < 0 ? error_sys(error, errno, "futimens %s", shown) : 0;
+}
+
+/* The copy of the directory the walk is in. */
+static int copy_place(const struct copy *copy, const char *shown, cst_error **error)
+{
+	if (tree_walk_beside(copy->walk) == 1)
+		return tree_walk_beside_fd(copy->walk, 0);
+	error_set(error, CST_ECORRUPT, "copy %s: the directory was replaced", shown);
+	return -1;
+}
+
+static int copy_entry(struct copy *copy, const struct tree_entry *entry, cst_error **error)
+{
+	int to_dir = copy_place(copy, entry->path, error);
+	if (to_dir < 0)
+		return CST_ECORRUPT;
+	copy->entries++;
+	int r = 0;
+	if (!S_ISDIR(entry->stat.st_mode))
+		r = copy_file(copy, entry, to_dir, error);
+	else if (sys_mkdirat(to_dir, entry->name, 0700) < 0)
+		r = error_sys(error, errno, "mkdir %s", entry->path);
+	return r < 0 ? r : report_progress(copy, error);
+}
+
+static int copy_all(struct copy *copy, int from_fd, cst_error **error)
+{
+	for (;;) {
+		enum tree_event event;
+		struct tree_entry entry;
+		int r = tree_walk_next(copy->walk, &event, &entry, error);
+		if (r == 0 && event == TREE_ENTRY)
+			r = copy_entry(copy, &entry, error);
+		if (r == 0 && event == TREE_LEAVE) {
+			int to_dir = copy_place(copy, entry.path, error);
+			r = to_dir < 0 ? CST_ECORRUPT
+			               : finish_directory(entry.dirfd, to_dir, entry.path, error);
+		}
+		if (r == 0 && event == TREE_END)
+			return finish_directory(from_fd, copy->to_fd, ".", error);
+		if (r < 0)
+			return r;
+	}
+}
+
+int copy_tree(int from_fd, int to_fd, const struct copy_options *options, cst_error **error)
+{
+	_cleanup_(copy_free) struct copy copy = {.to_fd = to_fd, .options = options};
+	int roots[] = {from_fd, to_fd};
+	int r = tree_walk_new(roots, 2, false, &copy.walk, error);
+	if (r < 0 || (r = copy_all(&copy, from_fd, error)) < 0)
+		return r;
+	/* The files' write-back was started as they were written: what is left is one wait. */
+	if (options->sync && sys_syncfs(to_fd) < 0)
+		return error_sys(error, errno, "syncfs");
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies a directory tree, faithfully (docs/format/drivers.md, "vfs"). */
+#ifndef CST_ARCHIVE_TREE_COPY_H
+#define CST_ARCHIVE_TREE_COPY_H
+
+#include "base/error.h"
+#include <cstorage/types.h>
+
+struct copy_options {
+	bool sync;         /* everything is on disk when this returns */
+	bool skip_devices; /* in a user namespace no device can be made; whiteouts can */
+	const cst_progress *progress;
+};
+
+/* Everything below from_fd into the empty directory to_fd, and the attributes of from_fd itself:
+ * owners, modes, times, all extended attributes but overlay's own bookkeeping (origin, impure,
+ * uuid, nlink, upper: they speak of other inodes), hard links, holes. Opaque marks and whiteouts
+ * are kept. Sockets are made anew. No symlink is followed. On failure to_fd holds a part: the
+ * caller throws it away. */
+int copy_tree(int from_fd, int to_fd, const struct copy_options *options, cst_error **error);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/unpack/internal.h"
+#include "base/fs.h"
+#include "base/hashmap.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+static uint64_t inode_key(const struct unpacker *u, const struct stat *st)
+{
+	uint64_t inode[2] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
+	return siphash24(inode, sizeof(inode), u->hash_key);
+}
+
+uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
+                             const char *name)
+{
+	uint64_t key[2] = {u->hash_key[0] ^ directory->key, u->hash_key[1]};
+	return siphash24(name, strlen(name), key);
+}
+
+static int finish_open(struct unpacker *u, int fd, struct directory *ret)
+{
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		closep(&fd);
+		return -1;
+	}
+	*ret = (struct directory){.fd = fd, .key = inode_key(u, &st)};
+	return 0;
+}
+
+int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
+                         struct directory *ret)
+{
+	int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return finish_open(u, fd, ret);
+}
+
+/* ---- creating parents ---- */
+
+static int create_missing(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                          size_t n)
+{
+	uint32_t uid = 0, gid = 0;
+
+	/* Go: 0755 for the root of the host where layers are applied, for the mapped root where
+	 * they are unpacked (docs/format/archive.md, "Two extractors"). */
+	if (u->options->whiteouts != UNPACK_WHITEOUT_APPLY && u->options->maps &&
+	    idmaps_root(u->options->maps, &uid, &gid, NULL) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (sys_mkdirat(parent_fd, name, 0755) < 0)
+		return -1;
+	_cleanup_close_ int fd =
+	        openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -1;
+	bool chown = u->options->force_mask < 0 && (st.st_uid != uid || st.st_gid != gid);
+	if (chown && sys_fchown(fd, uid, gid) < 0 && !u->options->ignore_chown_errors &&
+	    !u->options->userns)
+		return -1;
+	mode_t mode = u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : 0755;
+	if ((st.st_mode & 07777) != mode && sys_fchmod(fd, mode) < 0)
+		return -1;
+	if (sync_list_add(u, path, n, NULL) < 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
+/* A whiteout of this archive in the way of a directory: what it hid stays hidden. */
+static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                            size_t n)
+{
+	if (sys_unlinkat(parent_fd, name, 0) < 0)
+		return -1;
+	_cleanup_close_ int fd = create_missing(u, parent_fd, name, path, n);
+	if (fd < 0 || whiteout_set_opaque(u, fd) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+/* One component on the way to path[0..n), which ends with it. Returns its descriptor. */
+static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path,
+                          size_t n, enum directory_missing missing)
+{
+	struct stat st;
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
+		return create_missing(u, parent_fd, name, path, n);
+	if (errno != ENOTDIR && errno != ELOOP)
+		return -1;
+	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (S_ISLNK(st.st_mode)) { /* followed inside the root; a dangling one is an error */
+		_cleanup_free_ char *prefix = strndup(path, n);
+		if (!prefix) {
+			errno = ENOMEM;
+			return -1;
+		}
+		return fs_open_in_root(u->root_fd, prefix, O_RDONLY | O_DIRECTORY);
+	}
+	if (whiteout_is_node(u, &st) && missing == DIRECTORY_CREATE)
+		return replace_whiteout(u, parent_fd, name, path, n);
+	errno = ENOTDIR;
+	return -1;
+}
+
+static int create_parents(struct unpacker *u, const char *path, size_t n,
+                          enum directory_missing missing)
+{
+	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[NAME_MAX + 1];
+
+	for (size_t start = 0; fd >= 0 && start < n;) {
+		size_t len = strcspn(path + start, "/");
+		if (len > NAME_MAX) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(name, path + start, len);
+		name[len] = '\0';
+		int child = open_or_create(u, fd, name, path, start + len, missing);
+		closep(&fd);
+		fd = child;
+		start += len + 1;
+	}
+	return steal_fd(&fd);
+}
+
+/* ---- cache ---- */
+
+static void slot_clear(struct directory_slot *slot)
+{
+	if (!slot->path)
+		return;
+	close(slot->directory.fd);
+	free(slot->path);
+	*slot = (struct directory_slot){0};
+}
+
+void directory_cache_clear(struct unpacker *u)
+{
+	for (size_t i = 0; i < DIRECTORY_SLOTS; i++)
+		slot_clear(&u->directories.slots[i]);
+	u->directories.stale = false;
+}
+
+void directory_cache_begin_entry(struct unpacker *u)
+{
+	if (u->directories.stale)
+		directory_cache_clear(u);
+}
+
+static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
+                                        uint64_t hash)
+{
+	for (size_t i = 0; i < DIRECTORY_SLOTS; i++) {
+		struct directory_slot *slot = &cache->slots[i];
+		if (slot->path && slot->hash == hash && strlen(slot->path) == n &&
+		    memcmp(slot->path, path, n) == 0)
+			return slot;
+	}
+	return NULL;
+}
+
+static struct directory_slot *oldest_slot(struct directory_cache *cache)
+{
+	struct directory_slot *oldest = &cache->slots[0];
+
+	for (size_t i = 1; i < DIRECTORY_SLOTS; i++)
+		if (cache->slots[i].used < oldest->used)
+			oldest = &cache->slots[i];
+	return oldest;
+}
+
+static int open_path(struct unpacker *u, const char *path, enum directory_missing missing)
+{
+	if (!*path)
+		return openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY);
+	if (fd >= 0 || missing == DIRECTORY_MUST_EXIST || (errno != ENOENT && errno != ENOTDIR))
+		return fd;
+	return create_parents(u, path, strlen(path), missing);
+}
+
+int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+                  struct directory *ret)
+{
+	struct directory_cache *cache = &u->directories;
+	uint64_t hash = siphash24(path, n, u->hash_key);
+	struct directory_slot *slot = find_slot(cache, path, n, hash);
+
+	if (!slot) {
+		_cleanup_free_ char *copy = strndup(path, n);
+		struct directory directory;
+		if (!copy) {
+			errno = ENOMEM;
+			return -1;
+		}
+		if (finish_open(u, open_path(u, copy, missing), &directory) < 0)
+			return -1;
+		slot = oldest_slot(cache);
+		slot_clear(slot);
+		*slot = (struct directory_slot){
+		        .path = steal_ptr(&copy), .hash = hash, .directory = directory};
+	}
+	slot->used = ++cache->clock;
+	*ret = slot->directory;
+	return 0;
+}
+
+int directory_get_parent(struct unpacker *u, const struct entry *entry,
+                         enum directory_missing missing, struct directory *ret)
+{
+	size_t n = (size_t)(entry->base - entry->path);
+	return directory_get(u, entry->path, n > 0 ? n - 1 : 0, missing, ret);
+}
+
+/* ---- walking ---- */
+
+struct walk_level {
+	struct strv names;
+	size_t next;
+	struct directory directory;
+	char *name; /* of the directory in its parent; NULL for the top */
+};
+struct walk {
+	struct walk_level *levels;
+	size_t len, capacity;
+};
+
+static void walk_pop(struct walk *w)
+{
+	struct walk_level *level = &w->levels[--w->len];
+
+	strv_free(&level->names);
+	free(level->name);
+	if (level->directory.fd >= 0)
+		close(level->directory.fd);
+}
+
+static void walk_free(struct walk *w)
+{
+	while (w->len > 0)
+		walk_pop(w);
+	free(w->levels);
+}
+
+/* Takes over directory->fd, also on failure. */
+static int walk_push(struct walk *w, struct directory *directory, const char *name,
+                     cst_error **error)
+{
+	_cleanup_close_ int fd = directory->fd;
+	_cleanup_strv_ struct strv names = {0};
+	_cleanup_free_ char *copy = name ? strdup(name) : NULL;
+
+	void *grown = grow_array(w->levels, &w->capacity, w->len + 1, sizeof(*w->levels));
+	if (!grown || (name && !copy))
+		return error_oom(error);
+	w->levels = grown;
+	int r = fs_list_dir(fd, ".", &names, name ? name : ".", error);
+	if (r < 0)
+		return r;
+	w->levels[w->len++] = (struct walk_level){
+	        .names = names,
+	        .directory = {.fd = steal_fd(&fd), .key = directory->key},
+	        .name = steal_ptr(&copy),
+	};
+	names = (struct strv){0};
+	return 0;
+}
+
+/* Descriptors of levels high above the current one are closed, so that depth costs memory only;
+ * ".." opens them again, and the inode tells that it is still the same directory. */
+#define WALK_OPEN_LEVELS 32
+
+static int walk_reopen(struct unpacker *u, struct walk_level *level, int below, cst_error **error)
+{
+	struct directory again;
+
+	if (level->directory.fd >= 0)
+		return 0;
+	if (finish_open(u, openat(below, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &again) < 0)
+		return error_sys(error, errno, "open ..");
+	if (again.key != level->directory.key) {
+		close(again.fd);
+		return error_sys(error, EXDEV, "open ..");
+	}
+	level->directory.fd = again.fd;
+	return 0;
+}
+
+static int visit_one(struct unpacker *u, const struct directory *directory, const char *name,
+                     directory_visit visit, void *arg, cst_error **error)
+{
+	struct stat st;
+
+	if (fstatat(directory->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat %s", name);
+	return visit(u, directory, name, &st, arg, error);
+}
+
+static int walk_up(struct unpacker *u, struct walk *w, directory_visit visit, void *arg,
+                   cst_error **error)
+{
+	struct walk_level *done = &w->levels[w->len - 1];
+
+	if (w->len == 1) {
+		walk_pop(w);
+		return 0;
+	}
+	int r = walk_reopen(u, done - 1, done->directory.fd, error);
+	_cleanup_free_ char *name = steal_ptr(&done->name);
+	walk_pop(w);
+	return r < 0 ? r : visit_one(u, &w->levels[w->len - 1].directory, name, visit, arg, error);
+}
+
+static int walk_down(struct unpacker *u, struct walk *w, const char *name, cst_error **error)
+{
+	struct directory child;
+
+	if (directory_open_child(u, &w->levels[w->len - 1].directory, name, &child) < 0)
+		return error_sys(error, errno, "open %s", name);
+	int r = walk_push(w, &child, name, error);
+	if (r == 0 && w->len > WALK_OPEN_LEVELS) {
+		struct walk_level *far = &w->levels[w->len - WALK_OPEN_LEVELS];
+		closep(&far->directory.fd);
+		far->directory.fd = -1;
+	}
+	return r;
+}
+
+int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
+                   void *arg, cst_error **error)
+{
+	_cleanup_(walk_free) struct walk w = {0};
+	struct directory copy = {.fd = fcntl(top->fd, F_DUPFD_CLOEXEC, 3), .key = top->key};
+	struct stat st;
+
+	int r = copy.fd < 0 ? error_sys(error, errno, "dup") : walk_push(&w, &copy, NULL, error);
+	while (r == 0 && w.len > 0) {
+		struct walk_level *level = &w.levels[w.len - 1];
+		if (level->next == level->names.len) {
+			r = walk_up(u, &w, visit, arg, error);
+			continue;
+		}
+		const char *name = level->names.items[level->next++];
+		if (fstatat(level->directory.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			r = errno == ENOENT ? 0 : error_sys(error, errno, "lstat %s", name);
+		else if (S_ISDIR(st.st_mode))
+			r = walk_down(u, &w, name, error);
+		else
+			r = visit(u, &level->directory, name, &st, arg, error);
+	}
+	return r;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/unpack/internal.h"
+#include "base/sys.h"
+#include <errno.h>
+#include <unistd.h>
+
+/* More open files than this and the namespace part writes them itself instead of opening more. */
+#define OPEN_FILES_MAX 128
+/* From this size on, write-back of a file starts when it is complete; smaller ones are left to the
+ * final barrier. */
+#define EARLY_WRITEBACK ((uint64_t)1 << 20)
+
+/* Lives in the arena of the chunk that holds the entry, which it keeps. NULL: out of memory. */
+struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry, int fd)
+{
+	struct out_file *file = arena_alloc(&chunk->arena, sizeof(*file));
+
+	if (!file)
+		return NULL;
+	*file = (struct out_file){.unpacker = u, .fd = fd, .entry = entry, .home = chunk};
+	atomic_init(&file->parts, 1);
+	chunk_ref(chunk);
+	pthread_mutex_lock(&u->lock);
+	u->open_files++;
+	pthread_mutex_unlock(&u->lock);
+	return file;
+}
+
+/* ---- bodies ---- */
+
+static int write_piece(int fd, const struct entry *e, const void *data, size_t n, uint64_t offset,
+                       cst_error **error)
+{
+	if (sys_pwrite_all(fd, data, n, (off_t)offset) < 0)
+		return error_sys(error, errno, "write /%s", e->path);
+	return 0;
+}
+
+/* Bytes [at, at + n) of a sparse body go where the map says. */
+static int write_sparse(int fd, const struct entry *e, const uint8_t *data, size_t n, uint64_t at,
+                        cst_error **error)
+{
+	uint64_t start = 0; /* of this piece of the map, in the body */
+	int r = 0;
+
+	for (size_t i = 0; i < e->header.n_sparse && n > 0 && r == 0; i++) {
+		const struct tar_sparse *piece = &e->header.sparse[i];
+		if (at < start + piece->size) {
+			uint64_t inside = at - start;
+			size_t len = (size_t)MIN((uint64_t)n, piece->size - inside);
+			r = write_piece(fd, e, data, len, piece->offset + inside, error);
+			data += len;
+			at += len;
+			n -= len;
+		}
+		start += piece->size;
+	}
+	return r;
+}
+
+static int write_op(const struct out_file *file, const struct op *op, cst_error **error)
+{
+	const struct entry *e = file->entry;
+
+	if (e->header.is_sparse)
+		return write_sparse(file->fd, e, op->data, op->len, op->offset, error);
+	return write_piece(file->fd, e, op->data, op->len, op->offset, error);
+}
+
+/* ---- the end of a file ---- */
+
+static int finish_file(struct out_file *file, cst_error **error)
+{
+	struct unpacker *u = file->unpacker;
+	const struct entry *e = file->entry;
+
+	if (e->header.is_sparse && sys_ftruncate(file->fd, (off_t)e->header.size) < 0)
+		return error_sys(error, errno, "truncate /%s", e->path);
+	int r = metadata_file(u, e, file->fd, error);
+	if (r < 0)
+		return r;
+	if (u->options->sync && e->header.body_size >= EARLY_WRITEBACK)
+		sys_sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	if (sys_close_checked(steal_fd(&file->fd)) < 0)
+		return error_sys(error, errno, "close /%s", e->path);
+	return 0;
+}
+
+void out_file_release(struct out_file *file)
+{
+	struct unpacker *u = file->unpacker;
+	struct chunk *home = file->home;
+	cst_error *error = NULL;
+
+	if (atomic_fetch_sub_explicit(&file->parts, 1, memory_order_acq_rel) > 1)
+		return;
+	if (!unpack_failed(u, file->entry->number) && finish_file(file, &error) < 0)
+		unpack_fail(u, file->entry->number, error);
+	if (file->fd >= 0)
+		close(steal_fd(&file->fd));
+	namespace_file_done(u);
+	chunk_unref(home);
+}
+
+/* ---- batches ---- */
+
+static void run_item(const struct write_item *item)
+{
+	struct unpacker *u = item->file->unpacker;
+	uint64_t number = item->file->entry->number;
+	cst_error *error = NULL;
+	int r = 0;
+
+	for (const struct op *op = item->first;
+	     op != item->end && r == 0 && !unpack_failed(u, number); op = op->next)
+		if (op->kind == OP_BODY)
+			r = write_op(item->file, op, &error);
+	if (r < 0)
+		unpack_fail(u, number, error);
+	out_file_release(item->file);
+}
+
+static void run_batch(struct task *task)
+{
+	struct write_batch *batch =
+	        (struct write_batch *)((char *)task - offsetof(struct write_batch, task));
+	struct unpacker *u = batch->unpacker;
+
+	for (size_t i = 0; i < batch->n; i++)
+		run_item(&batch->items[i]);
+	chunk_unref(batch->chunk); /* the batch is gone with it */
+	unpack_task_end(u);
+}
+
+void out_file_flush(struct unpacker *u)
+{
+	struct write_batch *batch = steal_ptr(&u->batch);
+
+	if (!batch)
+		return;
+	pthread_mutex_lock(&u->lock);
+	bool busy = u->open_files >= OPEN_FILES_MAX;
+	pthread_mutex_unlock(&u->lock);
+	unpack_task_begin(u);
+	if (busy)
+		run_batch(&batch->task);
+	else
+		pool_submit(u->pool, &batch->task);
+}
+
+/* Ops [first, end) of the chunk at the head of the queue hold a piece of the file's body; the batch
+ * takes one part. */
+int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
+                 const struct op *end, size_t bytes)
+{
+	struct chunk *chunk = u->queue_head;
+
+	if (!u->batch) {
+		struct write_batch *batch = arena_alloc(&chunk->arena, sizeof(*batch));
+		if (!batch)
+			return CST_ENOMEM;
+		batch->task.run = run_batch;
+		batch->unpacker = u;
+		batch->chunk = chunk;
+		chunk_ref(chunk);
+		u->batch = batch;
+	}
+	u->batch->items[u->batch->n++] = (struct write_item){file, first, end};
+	u->batch->bytes += bytes;
+	if (u->batch->n == BATCH_ITEMS || u->batch->bytes >= BATCH_BYTES)
+		out_file_flush(u);
+	return 0;
+}

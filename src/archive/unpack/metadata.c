@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owner, mode, times, xattrs, in this order (docs/format/archive.md, "Metadata order" and
+ * "Xattrs"). */
+#include "archive/unpack/internal.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define OVERRIDE_XATTR "user.containers.override_stat"
+
+/* ---- times ---- */
+
+/* Go's range of nanoseconds since 1970; what lies outside becomes 1970. */
+struct timespec metadata_clamp_time(struct timespec time)
+{
+	const struct timespec last = {.tv_sec = INT64_MAX / 1000000000,
+	                              .tv_nsec = INT64_MAX % 1000000000};
+
+	if (time.tv_sec < 0 || time.tv_sec > last.tv_sec ||
+	    (time.tv_sec == last.tv_sec && time.tv_nsec > last.tv_nsec))
+		return (struct timespec){0};
+	return time;
+}
+
+/* Symlinks: 64 bits of nanoseconds, which wrap. */
+static struct timespec wrap_time(struct timespec time)
+{
+	int64_t ns = (int64_t)((uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec);
+	int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
+
+	if (rest < 0) {
+		rest += 1000000000;
+		seconds--;
+	}
+	return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+static void entry_times(const struct entry *e, struct timespec ret[2])
+{
+	const struct tar_header *h = &e->header;
+	bool later = h->has_atime &&
+	             (h->atime.tv_sec > h->mtime.tv_sec ||
+	              (h->atime.tv_sec == h->mtime.tv_sec && h->atime.tv_nsec > h->mtime.tv_nsec));
+
+	ret[0] = metadata_clamp_time(later ? h->atime : h->mtime);
+	ret[1] = metadata_clamp_time(h->mtime);
+}
+
+/* ---- owner ---- */
+
+static int chown_failed(struct unpacker *u, const struct entry *e, cst_error **error)
+{
+	int number = errno;
+
+	if (u->options->ignore_chown_errors) {
+		log_debug("ignoring that the owner of /%s cannot be set: %s", e->path,
+		          errno_text(number));
+		return 0;
+	}
+	if (number == EINVAL)
+		return error_sys(error, number,
+		                 "potentially insufficient UIDs or GIDs available in user "
+		                 "namespace (requested %u:%u "
+		                 "for /%s): Check /etc/subuid and /etc/subgid if configured "
+		                 "locally and run \"podman "
+		                 "system migrate\": lchown /%s",
+		                 e->host_uid, e->host_gid, e->path, e->path);
+	return error_sys(error, number, "lchown /%s", e->path);
+}
+
+/* An owner that is right already is not set again: a chown takes file capabilities and set-id bits
+ * away, which another name of the same inode may have brought. */
+static bool owner_is_right(const struct entry *e, const struct stat *st)
+{
+	return st->st_uid == e->host_uid && st->st_gid == e->host_gid;
+}
+
+static int set_owner_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                        cst_error **error)
+{
+	struct stat st;
+
+	if (u->options->force_mask >= 0)
+		return 0;
+	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && owner_is_right(e, &st))
+		return 0;
+	if (sys_fchownat(parent->fd, e->base, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return chown_failed(u, e, error);
+	return 0;
+}
+
+static int set_owner(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+{
+	struct stat st;
+
+	if (u->options->force_mask >= 0 || (fstat(fd, &st) == 0 && owner_is_right(e, &st)))
+		return 0;
+	return sys_fchown(fd, e->host_uid, e->host_gid) < 0 ? chown_failed(u, e, error) : 0;
+}
+
+/* ---- xattrs ---- */
+
+/* Overlay's own attributes must not come from a stranger: they redirect and hide what a mount
+ * shows. */
+static bool is_dropped(const struct unpacker *u, const char *name)
+{
+	return streq(name, "security.selinux") || has_prefix(name, "trusted.overlay.") ||
+	       has_prefix(name, "user.overlay.") ||
+	       (u->options->force_mask >= 0 && streq(name, OVERRIDE_XATTR));
+}
+
+static int xattr_failed(struct unpacker *u, const struct entry *e, cst_error **error)
+{
+	if (errno == EOPNOTSUPP) {
+		atomic_store_explicit(&u->xattrs_ignored, true, memory_order_relaxed);
+		return 0;
+	}
+	if (errno == EPERM && u->options->userns)
+		return 0;
+	return error_sys(error, errno, "lsetxattr /%s", e->path);
+}
+
+/* On a file or directory by its descriptor. */
+static int set_xattrs(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+{
+	for (size_t i = 0; i < e->header.n_xattrs; i++) {
+		const struct tar_xattr *x = &e->header.xattrs[i];
+		if (is_dropped(u, x->name) || sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
+			continue;
+		int r = xattr_failed(u, e, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* On anything else by a path that ends in the parent's descriptor: it is never opened. */
+static int set_xattrs_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                         cst_error **error)
+{
+	char path[32 + NAME_MAX + 1];
+
+	if (e->header.n_xattrs == 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent->fd, e->base);
+	for (size_t i = 0; i < e->header.n_xattrs; i++) {
+		const struct tar_xattr *x = &e->header.xattrs[i];
+		if (is_dropped(u, x->name) ||
+		    sys_lsetxattr(path, x->name, x->value, x->len, 0) == 0)
+			continue;
+		int r = xattr_failed(u, e, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- force_mask: everything is a plain file or directory, the truth is in an xattr ---- */
+
+static void override_type(const struct tar_header *h, char *ret, size_t size)
+{
+	switch (h->type) {
+	case '3': snprintf(ret, size, "char-%u-%u", h->devmajor, h->devminor); break;
+	case '4': snprintf(ret, size, "block-%u-%u", h->devmajor, h->devminor); break;
+	case '5': snprintf(ret, size, "dir"); break;
+	case '6': snprintf(ret, size, "pipe"); break;
+	default: snprintf(ret, size, "file"); break;
+	}
+}
+
+static int set_override(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+{
+	char type[40], value[96];
+
+	if (u->options->force_mask < 0)
+		return 0;
+	override_type(&e->header, type, sizeof(type));
+	int n = snprintf(value, sizeof(value), "%u:%u:%04o:%s", e->host_uid, e->host_gid,
+	                 (unsigned)e->header.mode, type);
+	if (sys_fsetxattr(fd, OVERRIDE_XATTR, value, (size_t)n, 0) < 0)
+		return error_sys(error, errno, "lsetxattr /%s", e->path);
+	return 0;
+}
+
+/* Without an entry for the root it is a root-owned directory. */
+int metadata_override_root(struct unpacker *u, cst_error **error)
+{
+	static const char value[] = "0:0:0755:dir";
+
+	if (u->options->force_mask < 0 || u->root_overridden)
+		return 0;
+	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || sys_fsetxattr(fd, OVERRIDE_XATTR, value, sizeof(value) - 1, 0) < 0)
+		return error_sys(error, errno, "lsetxattr /");
+	return 0;
+}
+
+static mode_t masked_mode(const struct unpacker *u, const struct entry *e)
+{
+	return u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : e->header.mode;
+}
+
+/* ---- all of it, by kind ---- */
+
+int metadata_directory(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+{
+	int r = set_owner(u, e, fd, error);
+
+	if (r < 0)
+		return r;
+	if (sys_fchmod(fd, masked_mode(u, e)) < 0)
+		return error_sys(error, errno, "chmod /%s", e->path);
+	r = set_xattrs(u, e, fd, error);
+	return r < 0 ? r : set_override(u, e, fd, error);
+}
+
+int metadata_file(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+{
+	struct timespec times[2];
+	int r = metadata_directory(u, e, fd, error); /* the same, and then the times */
+
+	if (r < 0)
+		return r;
+	entry_times(e, times);
+	if (sys_futimens(fd, times) < 0)
+		return error_sys(error, errno, "chtimes /%s", e->path);
+	return 0;
+}
+
+int metadata_node(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                  cst_error **error)
+{
+	struct timespec times[2];
+	int r = set_owner_at(u, e, parent, error);
+
+	if (r < 0)
+		return r;
+	if (sys_fchmodat(parent->fd, e->base, masked_mode(u, e)) < 0)
+		return error_sys(error, errno, "chmod /%s", e->path);
+	entry_times(e, times);
+	if (sys_utimensat(parent->fd, e->base, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "chtimes /%s", e->path);
+	return set_xattrs_at(u, e, parent, error);
+}
+
+int metadata_symlink(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                     cst_error **error)
+{
+	const struct tar_header *h = &e->header;
+	int r = set_owner_at(u, e, parent, error);
+
+	if (r < 0)
+		return r;
+	bool later = h->has_atime && h->atime.tv_sec > h->mtime.tv_sec;
+	struct timespec times[2] = {wrap_time(later ? h->atime : h->mtime), wrap_time(h->mtime)};
+	if (h->type == '2' && sys_utimensat(parent->fd, e->base, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "chtimes /%s", e->path);
+	return set_xattrs_at(u, e, parent, error);
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names, in the order of the archive. It is a strand of its own kind: before an entry that needs
+ * finished files (a hard link sets owner and times of an inode that may still be written) it stops,
+ * and goes on when the last open file is done. Nothing blocks.
+ */
+#include "archive/unpack/internal.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include <errno.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* The kernel's: 12 bits of major, 20 of minor. */
+#define MAJOR_MAX 0xfffU
+#define MINOR_MAX 0xfffffU
+
+/* ---- what this archive made ---- */
+
+int namespace_remember(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                       cst_error **error)
+{
+	if (!hash_set_put(&u->own, directory_child_key(u, parent, e->base), e->body_number))
+		return error_oom(error);
+	return sync_list_add(u, e->path, strlen(e->path), error);
+}
+
+bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
+                      uint32_t *body_number)
+{
+	return hash_set_get(&u->own, directory_child_key(u, parent, name), body_number);
+}
+
+/* ---- making room ---- */
+
+static int remove_directory(struct unpacker *u, const struct entry *e,
+                            const struct directory *parent, cst_error **error)
+{
+	struct directory doomed;
+
+	if (directory_open_child(u, parent, e->base, &doomed) < 0)
+		return error_sys(error, errno, "open /%s", e->path);
+	int r = u->track_names ? saved_bodies_keep(u, &doomed, error) : 0;
+	close(doomed.fd);
+	if (r < 0)
+		return r;
+	u->content_size_known = false;
+	return fs_remove_tree(parent->fd, e->base, e->path, error);
+}
+
+/* Something has the entry's name: it is removed, unless this archive brought it under another
+ * spelling. The tar-split could then not give back the first body. Directories may be replaced:
+ * their files are kept for it. */
+static int make_room(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                     cst_error **error)
+{
+	struct stat st;
+
+	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
+	bool own = namespace_is_own(u, parent, e->base, NULL);
+	if (own && u->track_names && !S_ISDIR(st.st_mode))
+		return error_set(error, CST_EARCHIVE, "duplicates of file paths not supported");
+	if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
+		u->directories.stale = true;
+	if (S_ISDIR(st.st_mode))
+		return remove_directory(u, e, parent, error);
+	if (sys_unlinkat(parent->fd, e->base, 0) < 0)
+		return error_sys(error, errno, "unlinkat /%s", e->path);
+	if (own && S_ISREG(st.st_mode) && st.st_nlink == 1)
+		u->content_size -= st.st_size;
+	return 0;
+}
+
+/* ---- one kind of entry each: -1 and errno ---- */
+
+struct creation {
+	struct unpacker *unpacker;
+	struct entry *entry;
+	struct directory parent;
+	struct directory link_parent; /* hard links */
+	const char *link_base;
+};
+
+static int make_file(struct creation *c)
+{
+	return sys_openat(c->parent.fd, c->entry->base,
+	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+static int make_directory(struct creation *c)
+{
+	return sys_mkdirat(c->parent.fd, c->entry->base, 0700);
+}
+
+static int make_symlink(struct creation *c)
+{
+	return sys_symlinkat(c->entry->header.linkname, c->parent.fd, c->entry->base);
+}
+
+static int make_node(struct creation *c)
+{
+	const struct tar_header *h = &c->entry->header;
+	mode_t type = h->type == '3' ? S_IFCHR : h->type == '4' ? S_IFBLK : S_IFIFO;
+
+	return sys_mknodat(c->parent.fd, c->entry->base, type | (h->mode & 0777),
+	                   type == S_IFIFO ? 0 : makedev(h->devmajor, h->devminor));
+}
+
+static int make_link(struct creation *c)
+{
+	return sys_linkat(c->link_parent.fd, c->link_base, c->parent.fd, c->entry->base, 0);
+}
+
+static int creation_failed(const struct entry *e, cst_error **error)
+{
+	switch (e->header.type) {
+	case '1': return error_errno(error, errno);
+	case '2': return error_sys(error, errno, "symlink %s /%s", e->header.linkname, e->path);
+	case '3':
+	case '4':
+	case '6': return error_sys(error, errno, "mknod /%s", e->path);
+	case '5': return error_sys(error, errno, "mkdir /%s", e->path);
+	default: return error_sys(error, errno, "open /%s", e->path);
+	}
+}
+
+/* Makes the name, a second time if something was in the way. 0 or a descriptor, or a negative code.
+ */
+static int create(struct creation *c, int (*make)(struct creation *c), cst_error **error)
+{
+	int made = make(c);
+
+	if (made < 0 && errno == EEXIST) {
+		int r = make_room(c->unpacker, c->entry, &c->parent, error);
+		if (r < 0)
+			return r;
+		made = make(c);
+	}
+	return made < 0 ? creation_failed(c->entry, error) : made;
+}
+
+static int create_file(struct creation *c, struct chunk *chunk, cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	int fd = create(c, make_file, error);
+
+	if (fd < 0)
+		return fd;
+	u->current = out_file_new(u, chunk, c->entry, fd);
+	if (!u->current) {
+		close(fd);
+		return error_oom(error);
+	}
+	u->content_size += (int64_t)c->entry->header.size;
+	return 0;
+}
+
+/* An existing directory stays with its content; a whiteout of this archive becomes an opaque
+ * directory, so that what it deleted does not come back. */
+static int create_directory(struct creation *c, cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	struct entry *e = c->entry;
+	struct directory directory;
+	struct stat st;
+	bool opaque = false;
+
+	int r = make_directory(c);
+	if (r < 0 && errno == EEXIST &&
+	    fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		opaque = whiteout_is_node(u, &st);
+		r = S_ISDIR(st.st_mode) ? 0 : create(c, make_directory, error);
+	} else if (r < 0) {
+		return creation_failed(e, error);
+	}
+	if (r < 0)
+		return r;
+	if (directory_open_child(u, &c->parent, e->base, &directory) < 0)
+		return error_sys(error, errno, "open /%s", e->path);
+	_cleanup_close_ int fd = directory.fd;
+	if (opaque && whiteout_set_opaque(u, fd) < 0)
+		return error_sys(error, errno, "lsetxattr /%s", e->path);
+	r = metadata_directory(u, e, fd, error);
+	return r < 0 ? r : directory_times_add(u, e, fd, error);
+}
+
+static int create_node(struct creation *c, cst_error **error)
+{
+	const struct tar_header *h = &c->entry->header;
+
+	if (h->type != '6' && c->unpacker->options->userns)
+		return 0;
+	if (h->type != '6' && (h->devmajor > MAJOR_MAX || h->devminor > MINOR_MAX))
+		return error_set(error, CST_EARCHIVE,
+		                 "mknod /%s: device number %u:%u is out of range", c->entry->path,
+		                 h->devmajor, h->devminor);
+	int r = create(c, make_node, error);
+	return r < 0 ? r : metadata_node(c->unpacker, c->entry, &c->parent, error);
+}
+
+static int create_symlink(struct creation *c, cst_error **error)
+{
+	int r = create(c, make_symlink, error);
+	return r < 0 ? r : metadata_symlink(c->unpacker, c->entry, &c->parent, error);
+}
+
+/* Owner, mode and times of the link's own header go to the shared inode, unless that is a symlink.
+ */
+static int create_link(struct creation *c, cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	const char *linkname = c->entry->header.linkname;
+	_cleanup_free_ char *target = malloc(strlen(linkname) + 1);
+	uint32_t form;
+	struct stat st;
+
+	if (!target)
+		return error_oom(error);
+	unpack_clean_name(linkname, target, &form);
+	if (!*target)
+		return error_errno(error, EPERM); /* the root */
+	c->link_base = unpack_base_name(target);
+	size_t n = (size_t)(c->link_base - target);
+	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &c->link_parent) < 0)
+		return error_errno(error, errno);
+	int r = create(c, make_link, error);
+	if (r < 0)
+		return r;
+	if (fstatat(c->parent.fd, c->entry->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_errno(error, errno);
+	if (u->options->force_mask >= 0)
+		return 0;
+	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, &c->parent, error)
+	                           : metadata_node(u, c->entry, &c->parent, error);
+}
+
+/* ---- entries ---- */
+
+static int apply_root(struct unpacker *u, const struct entry *e, cst_error **error)
+{
+	bool skip = e->root_by_dot && u->options->whiteouts != UNPACK_WHITEOUT_APPLY &&
+	            u->options->force_mask < 0;
+
+	if (skip)
+		return 0;
+	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open /");
+	u->root_overridden = true;
+	int r = metadata_directory(u, e, fd, error);
+	return r < 0 ? r : directory_times_add(u, e, fd, error);
+}
+
+static int create_entry(struct unpacker *u, struct chunk *chunk, struct entry *e, cst_error **error)
+{
+	struct creation c = {.unpacker = u, .entry = e};
+	char type = e->header.type;
+	int r;
+
+	if (!*e->path)
+		return apply_root(u, e, error);
+	if (directory_get_parent(u, e, DIRECTORY_CREATE, &c.parent) < 0)
+		return creation_failed(e, error);
+	if (type == '1')
+		r = create_link(&c, error);
+	else if (type == '2')
+		r = create_symlink(&c, error);
+	else if (type == '5')
+		r = create_directory(&c, error);
+	else if (type == '0' || u->options->force_mask >= 0)
+		r = create_file(&c, chunk, error);
+	else
+		r = create_node(&c, error);
+	return r < 0 ? r : namespace_remember(u, e, &c.parent, error);
+}
+
+static int map_ids(struct unpacker *u, struct entry *e, cst_error **error)
+{
+	e->host_uid = e->header.uid;
+	e->host_gid = e->header.gid;
+	if (!u->options->maps)
+		return 0;
+	return idmaps_to_host(u->options->maps, e->header.uid, e->header.gid, &e->host_uid,
+	                      &e->host_gid, error);
+}
+
+static int apply_entry(struct unpacker *u, struct chunk *chunk, struct entry *e, cst_error **error)
+{
+	if (e->action == ENTRY_IGNORE)
+		return 0;
+	directory_cache_begin_entry(u);
+	int r = map_ids(u, e, error);
+	if (r < 0)
+		return r;
+	switch (e->action) {
+	case ENTRY_WHITEOUT: return whiteout_apply(u, e, error);
+	case ENTRY_OPAQUE: return whiteout_apply_opaque(u, e, error);
+	default: return create_entry(u, chunk, e, error);
+	}
+}
+
+/* ---- ops of a chunk ---- */
+
+struct body_span {
+	const struct op *first;
+	size_t bytes;
+};
+
+/* The body up to `end` goes to the writers. At the end of the body the part that stood for it goes
+ * along. */
+static void hand_over_body(struct unpacker *u, struct chunk *chunk, const struct body_span *span,
+                           const struct op *end)
+{
+	struct out_file *file = u->current;
+
+	if (!end)
+		atomic_fetch_add_explicit(&file->parts, 1, memory_order_relaxed);
+	else
+		u->current = NULL;
+	if (out_file_add(u, file, span->first, end, span->bytes) < 0) {
+		cst_error *error = NULL;
+		error_oom(&error);
+		unpack_fail(u, file->entry->number, error);
+		out_file_release(file);
+	}
+}
+
+static void begin_entry(struct unpacker *u, struct chunk *chunk, struct entry *e)
+{
+	cst_error *error = NULL;
+
+	if (unpack_failed(u, e->number))
+		return;
+	if (apply_entry(u, chunk, e, &error) < 0)
+		unpack_fail(u, e->number, error);
+}
+
+/* True: an entry has to wait for open files; the last of them starts the task again. */
+static bool must_wait(struct unpacker *u, const struct op *op)
+{
+	if (op->entry->action != ENTRY_CREATE || op->entry->header.type != '1')
+		return false;
+	out_file_flush(u);
+	pthread_mutex_lock(&u->lock);
+	bool wait = u->open_files > 0;
+	u->namespace_waiting = wait;
+	if (wait)
+		u->cursor = op;
+	pthread_mutex_unlock(&u->lock);
+	return wait;
+}
+
+/* False: stopped before the end. */
+static bool run_ops(struct unpacker *u, struct chunk *chunk)
+{
+	struct body_span span = {chunk->first, 0};
+	const struct op *op = u->cursor ? u->cursor : chunk->first;
+
+	u->cursor = NULL;
+	for (; op; op = op->next) {
+		switch (op->kind) {
+		case OP_ENTRY:
+			if (must_wait(u, op))
+				return false;
+			begin_entry(u, chunk, op->entry);
+			span = (struct body_span){op->next, 0};
+			break;
+		case OP_BODY: span.bytes += op->len; break;
+		case OP_BODY_END:
+			if (u->current)
+				hand_over_body(u, chunk, &span, op);
+			break;
+		default: break;
+		}
+	}
+	if (u->current && span.bytes > 0)
+		hand_over_body(u, chunk, &span, NULL);
+	out_file_flush(u);
+	return true;
+}
+
+static void start(struct unpacker *u)
+{
+	unpack_task_begin(u);
+	pool_submit(u->pool, &u->namespace_task);
+}
+
+void namespace_run(struct task *task)
+{
+	struct unpacker *u =
+	        (struct unpacker *)((char *)task - offsetof(struct unpacker, namespace_task));
+	struct chunk *chunk = u->queue_head;
+
+	if (run_ops(u, chunk)) {
+		pthread_mutex_lock(&u->lock);
+		u->queue_head = chunk->next;
+		if (!u->queue_head)
+			u->queue_tail = NULL;
+		u->namespace_active = u->queue_head != NULL;
+		bool more = u->namespace_active;
+		pthread_mutex_unlock(&u->lock);
+		chunk_unref(chunk);
+		if (more)
+			start(u);
+	}
+	unpack_task_end(u);
+}
+
+void namespace_submit(struct unpacker *u, struct chunk *chunk)
+{
+	pthread_mutex_lock(&u->lock);
+	chunk->next = NULL;
+	if (u->queue_tail)
+		u->queue_tail->next = chunk;
+	else
+		u->queue_head = chunk;
+	u->queue_tail = chunk;
+	bool idle = !u->namespace_active;
+	u->namespace_active = true;
+	pthread_mutex_unlock(&u->lock);
+	if (idle)
+		start(u);
+}
+
+void namespace_file_done(struct unpacker *u)
+{
+	pthread_mutex_lock(&u->lock);
+	bool resume = --u->open_files == 0 && u->namespace_waiting;
+	if (resume)
+		u->namespace_waiting = false;
+	pthread_mutex_unlock(&u->lock);
+	if (resume)
+		start(u);
+}

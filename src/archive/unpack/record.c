@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/unpack/internal.h"
+#include "base/checksum.h"
+
+/* ---- tar-split (docs/format/archive.md, "Writing rules") ---- */
+
+static int begin_entry(struct recorder *rec, const struct entry *e, cst_error **error)
+{
+	strbuf_reset(&rec->name);
+	strbuf_adds(&rec->name, e->header.name);
+	rec->raw = e->record_raw;
+	rec->line = e->record_line;
+	rec->size = e->body_number ? (int64_t)e->header.body_size : 0;
+	rec->crc = 0;
+	return rec->name.failed ? error_oom(error) : 0;
+}
+
+int recorder_take(struct recorder *rec, const struct op *op, cst_error **error)
+{
+	switch (op->kind) {
+	case OP_RAW: return tarsplit_append_segment(rec->writer, op->data, op->len, error);
+	case OP_TRAILER: return tarsplit_add_segment(rec->writer, op->data, op->len, error);
+	case OP_ENTRY: return begin_entry(rec, op->entry, error);
+	case OP_BODY:
+		if (rec->raw)
+			return tarsplit_append_segment(rec->writer, op->data, op->len, error);
+		rec->crc = crc64_iso(rec->crc, op->data, op->len);
+		return 0;
+	case OP_BODY_END:
+		if (!rec->line)
+			return 0;
+		return tarsplit_add_file(rec->writer, strbuf_str(&rec->name), rec->name.len,
+		                         rec->size, rec->crc, error);
+	}
+	return 0;
+}
+
+void recorder_free(struct recorder *rec)
+{
+	tarsplit_writer_free(rec->writer);
+	strbuf_free(&rec->name);
+	*rec = (struct recorder){0};
+}
+
+/* ---- the strand ---- */
+
+void record_chunk(struct task *task)
+{
+	struct chunk *chunk = (struct chunk *)((char *)task - offsetof(struct chunk, record_task));
+	struct unpacker *u = chunk->unpacker;
+	cst_error *error = NULL;
+	int r = 0;
+
+	if (u->plain_digest)
+		digester_update(u->plain_digest, chunk->data, chunk->len);
+	if (u->recorder.writer && !unpack_failed(u, chunk->number))
+		for (const struct op *op = chunk->first; op && r == 0; op = op->next)
+			r = recorder_take(&u->recorder, op, &error);
+	if (r < 0)
+		unpack_fail(u, chunk->number, error);
+	chunk_unref(chunk);
+	unpack_task_end(u);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directories of the archive that it replaces later with something else: the bodies of their files
+ * are lost, but the tar-split names them already. They are kept open, and once everything is
+ * unpacked the tar-split is written a second time with these bodies inside (docs/format/archive.md,
+ * "Where upstream cannot round-trip").
+ */
+#include "archive/unpack/internal.h"
+#include "base/fs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int keep_body(struct unpacker *u, const struct directory *directory, const char *name,
+                     const struct stat *st, void *arg, cst_error **error)
+{
+	uint32_t number = 0;
+
+	if (!S_ISREG(st->st_mode) || !namespace_is_own(u, directory, name, &number) || number == 0)
+		return 0;
+	if (u->n_saved == SAVED_BODIES_MAX)
+		return error_set(error, CST_EARCHIVE,
+		                 "%s: too many files that the archive itself replaces", name);
+	int fd = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", name);
+	u->saved[u->n_saved++] = (struct saved_body){number, fd};
+	return 0;
+}
+
+int saved_bodies_keep(struct unpacker *u, const struct directory *doomed, cst_error **error)
+{
+	return directory_walk(u, doomed, keep_body, NULL, error);
+}
+
+/* ---- the second writing ---- */
+
+struct rewrite {
+	struct unpacker *unpacker;
+	uint32_t opened; /* bodies asked for so far: their numbers, since the order is the archive's
+	                  */
+	struct unpack_parser parser;
+	struct recorder recorder;
+	struct op_sink ops;
+	struct arena arena;
+};
+
+static const struct saved_body *find_saved(const struct unpacker *u, uint32_t number)
+{
+	for (size_t i = 0; i < u->n_saved; i++)
+		if (u->saved[i].number == number)
+			return &u->saved[i];
+	return NULL;
+}
+
+static int open_body(void *userdata, const char *name, int64_t size, cst_error **error)
+{
+	struct rewrite *w = userdata;
+	const struct saved_body *saved = find_saved(w->unpacker, ++w->opened);
+	struct stat st;
+
+	if (!saved)
+		return unpack_open_content(w->unpacker->root_fd, name, size, error);
+	if (fstat(saved->fd, &st) < 0 || st.st_size != size)
+		return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
+		                 name),
+		       -1;
+	if ((uint64_t)size > RAW_BODY_MAX)
+		return error_set(error, CST_EARCHIVE,
+		                 "%s: %lld bytes that no file will hold: too many to record", name,
+		                 (long long)size),
+		       -1;
+	int fd = fcntl(saved->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? (error_sys(error, errno, "open %s", name), -1) : fd;
+}
+
+static int take_op(struct op_sink *sink, struct op *op, cst_error **error)
+{
+	struct rewrite *w = (struct rewrite *)((char *)sink - offsetof(struct rewrite, ops));
+
+	if (op->kind == OP_ENTRY && op->entry->body_number &&
+	    find_saved(w->unpacker, op->entry->body_number)) {
+		op->entry->record_raw = true;
+		op->entry->body_number = 0;
+	}
+	return recorder_take(&w->recorder, op, error);
+}
+
+static int take_tar(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	struct rewrite *w = userdata;
+	int r = unpack_parse(&w->parser, data, n, &w->ops, error);
+
+	arena_clear(&w->arena); /* nothing but the current op was in it */
+	return r;
+}
+
+/* The caller's descriptor may be for writing only. */
+static int open_for_reading(int fd, cst_error **error)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int again = open(path, O_RDONLY | O_CLOEXEC);
+	return again < 0 ? error_sys(error, errno, "open tar-split") : again;
+}
+
+static int copy_back(int from, int to, cst_error **error)
+{
+	char buffer[32 * 1024];
+
+	if (lseek(from, 0, SEEK_SET) < 0 || lseek(to, 0, SEEK_SET) < 0 || sys_ftruncate(to, 0) < 0)
+		return error_sys(error, errno, "write tar-split");
+	for (;;) {
+		ssize_t n = fs_read_full(from, buffer, sizeof(buffer));
+		if (n < 0)
+			return error_sys(error, errno, "read tar-split");
+		if (n == 0)
+			return 0;
+		if (sys_write_all(to, buffer, (size_t)n) < 0)
+			return error_sys(error, errno, "write tar-split");
+	}
+}
+
+static void rewrite_free(struct rewrite *w)
+{
+	unpack_parser_free(&w->parser);
+	recorder_free(&w->recorder);
+	arena_clear(&w->arena);
+}
+
+int saved_bodies_rewrite(struct unpacker *u, cst_error **error)
+{
+	_cleanup_(rewrite_free) struct rewrite w = {.unpacker = u, .ops = {.take = take_op}};
+	const cst_sink sink = {.write = take_tar, .userdata = &w};
+
+	if (u->n_saved == 0)
+		return 0;
+	w.ops.arena = &w.arena;
+	_cleanup_close_ int from = open_for_reading(u->options->tarsplit_fd, error);
+	if (from < 0)
+		return from;
+	_cleanup_close_ int fresh = memfd_create("tar-split", MFD_CLOEXEC);
+	if (fresh < 0)
+		return error_sys(error, errno, "create temporary file");
+	int r = unpack_parser_init(&w.parser, u->options, error);
+	if (r == 0)
+		r = tarsplit_writer_new(fresh, &w.recorder.writer, error);
+	if (r == 0)
+		r = tarsplit_reassemble(from, open_body, &w, &sink, error);
+	if (r == 0)
+		r = unpack_parse_end(&w.parser, &w.ops, error);
+	if (r == 0)
+		r = tarsplit_finish(w.recorder.writer, error);
+	return r < 0 ? r : copy_back(fresh, u->options->tarsplit_fd, error);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one format's decoder looks like to decompress.c. */
+#ifndef CST_CODEC_DECOMPRESS_H
+#define CST_CODEC_DECOMPRESS_H
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A window of input and one of output; a decoder moves `in` and `out` forward. */
+struct decode_step {
+	const uint8_t *in, *in_end;
+	uint8_t *out, *out_end;
+	bool last; /* no input after in_end */
+	bool done; /* set by the decoder: the stream is complete and everything was given out */
+};
+
+/* `run` goes on until the output is full, the input used up, or the stream is done. It fails with
+ * CST_EARCHIVE "unexpected EOF" when `last` is set and more input would be needed. */
+struct decoder {
+	int (*create)(void **ret, cst_error **error);
+	int (*run)(void *state, struct decode_step *step, cst_error **error);
+	void (*destroy)(void *state);
+};
+extern const struct decoder decoder_gzip, decoder_zstd, decoder_xz, decoder_bzip2;
+
+/* The largest window that is accepted, whatever the header asks for (docs/format/archive.md,
+ * "Damaged and unusual streams"). */
+#define DECODE_WINDOW_LOG_MAX 29
+
+static inline int decode_error_eof(cst_error **error)
+{
+	return error_set(error, CST_EARCHIVE, "unexpected EOF");
+}
+
+#endif

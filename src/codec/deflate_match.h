@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first half of deflate: a text becomes literals and references to what was there before.
+ *
+ * The references found are, one for one, those of the level that klauspost/compress calls 5, its default. See
+ * deflate.h for why.
+ */
+#ifndef CST_CODEC_DEFLATE_MATCH_H
+#define CST_CODEC_DEFLATE_MATCH_H
+
+#include <stdint.h>
+
+#define DEFLATE_CHUNK_MAX  65535 /* bytes that one call turns into tokens */
+#define MATCH_WINDOW       32768
+#define MATCH_TABLE_BITS   15
+#define MATCH_SHORTEST_RUN 13 /* fewer bytes are not looked at */
+
+/*
+ * A token below 256 is that byte. Else it is a reference: its length less 3 in bits 8 to 15 (TOKEN_IS_MATCH tells
+ * it from a byte), distance less 1 in bits 16 to 30.
+ */
+#define TOKEN_IS_MATCH (UINT32_C(1) << 31)
+static inline unsigned token_length(uint32_t token)
+{
+	return token >> 8 & 0xff;
+}
+static inline unsigned token_distance(uint32_t token)
+{
+	return token >> 16 & 0x7fff;
+}
+
+struct tokens {
+	unsigned n;
+	uint16_t literals[256];
+	uint16_t lengths[29]; /* how often each length code occurs */
+	uint16_t distances[30];
+	uint32_t items[DEFLATE_CHUNK_MAX];
+};
+void tokens_clear(struct tokens *tokens);
+
+/* Where a hash was seen last. An entry is the place from which on its text is too far away to be referred to: 0
+ * is never near enough. */
+struct matcher {
+	int32_t shorts[1 << MATCH_TABLE_BITS];  /* by the next 4 bytes */
+	uint64_t longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two, the very last one below */
+};
+void matcher_clear(struct matcher *matcher);
+
+/* Adds the tokens of text[from..end), at least MATCH_SHORTEST_RUN and at most DEFLATE_CHUNK_MAX bytes, to the empty
+ * `tokens`; refers to text from text[0] on. What lies before `from` was given in earlier calls. No token at all: no
+ * reference was found. */
+void matcher_run(struct matcher *matcher, const unsigned char *text, int32_t from, int32_t end,
+                 struct tokens *tokens);
+
+/* Codes of RFC 1951, 3.2.5, counted from 0. */
+extern const uint8_t deflate_length_codes[256]; /* by length less 3 */
+static inline unsigned deflate_distance_code(unsigned distance) /* less 1 */
+{
+	if (distance < 2)
+		return distance;
+	unsigned top = 31 - (unsigned)__builtin_clz(distance);
+	return 2 * top + (distance >> (top - 1) & 1);
+}
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/change/journal.h"
+#include "base/checksum.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include <errno.h>
+#include <unistd.h>
+
+/* Header, little endian, rewritten in place so that a barrier costs no change of metadata; then
+ * `length` bytes of JSON. */
+struct journal_header {
+	char magic[8];
+	uint64_t length; /* 0: nothing in flux */
+	uint64_t crc;    /* of the JSON: a torn announcement is none, and nothing was done yet */
+};
+#define JOURNAL_MAGIC "cstjrnl1"
+#define JOURNAL_LIMIT (64 * 1024 * 1024)
+
+void intents_add(struct intents *intents, const struct intent *intent)
+{
+	struct intent *grown =
+	        grow_array(intents->items, &intents->capacity, intents->len + 1, sizeof(*grown));
+	if (!grown) {
+		intents->failed = true;
+		return;
+	}
+	intents->items = grown;
+	struct intent copy = *intent;
+	copy.id = arena_strdup(&intents->arena, intent->id);
+	copy.note = arena_strdup(&intents->arena, strempty(intent->note));
+	copy.data_key = arena_strdup(&intents->arena, strempty(intent->data_key));
+	copy.owner_id = arena_strdup(&intents->arena, strempty(intent->owner_id));
+	copy.record = arena_strdup(&intents->arena, strempty(intent->record));
+	grown[intents->len++] = copy;
+	intents->failed = intents->failed || intents->arena.failed;
+}
+
+void intents_free(struct intents *intents)
+{
+	free(intents->items);
+	arena_clear(&intents->arena);
+	*intents = (struct intents){0};
+}
+
+int journal_init(struct journal *journal, const char *graph_root, const char *name,
+                 cst_error **error)
+{
+	*journal = (struct journal){.fd = -1, .name = name};
+	journal->dir = path_join(graph_root, "cstorage");
+	journal->path = journal->dir ? path_join(journal->dir, name) : NULL;
+	return journal->path ? 0 : error_oom(error);
+}
+
+void journal_free(struct journal *journal)
+{
+	intents_free(&journal->inherited);
+	if (journal->path) /* zero-initialised: nothing was opened */
+		closep(&journal->fd);
+	free(journal->dir);
+	free(journal->path);
+	*journal = (struct journal){.fd = -1};
+}
+
+/* Makes the file, and its name durable, once. */
+static int journal_open(struct journal *journal, cst_error **error)
+{
+	if (journal->fd >= 0)
+		return 0;
+	_cleanup_close_ int fd = open(journal->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		int r = fs_mkdir_p(journal->dir, 0700, error);
+		if (r < 0)
+			return r;
+		_cleanup_close_ int dir = -1, root = -1;
+		r = fs_open_dir(journal->dir, &dir, error);
+		if (r < 0)
+			return r;
+		fd = sys_openat(dir, journal->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		                0600);
+		if (fd < 0)
+			return error_sys(error, errno, "open %s", journal->path);
+		root = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return error_sys(error, errno, "open the directory of %s", journal->dir);
+		r = fs_fsync_dir(dir, journal->path, error);
+		if (r == 0)
+			r = fs_fsync_dir(root, journal->dir, error);
+		if (r < 0)
+			return r;
+	}
+	journal->fd = steal_fd(&fd);
+	return 0;
+}
+
+static const char *kind_name(enum cst_kind kind)
+{
+	switch (kind) {
+	case CST_KIND_LAYER: return "layer";
+	case CST_KIND_IMAGE: return "image";
+	case CST_KIND_CONTAINER: return "container";
+	default: return "";
+	}
+}
+
+static enum cst_kind kind_of(const char *name)
+{
+	for (int kind = CST_KIND_LAYER; kind <= CST_KIND_CONTAINER; kind++) {
+		if (streq(kind_name((enum cst_kind)kind), name))
+			return (enum cst_kind)kind;
+	}
+	return 0;
+}
+
+static void put_member(struct json_writer *w, const char *key, const char *value)
+{
+	if (!*value)
+		return;
+	json_put_key(w, key);
+	json_put_string(w, value);
+}
+
+static void write_intent(struct json_writer *w, const struct intent *intent)
+{
+	json_object_open(w);
+	put_member(w, "kind", kind_name(intent->kind));
+	put_member(w, "id", intent->id);
+	put_member(w, "note", intent->note);
+	put_member(w, "data", intent->data_key);
+	if (intent->owner_kind) {
+		char created[TIMESTAMP_MAX];
+		timestamp_format(&intent->created, created);
+		put_member(w, "owner-kind", kind_name(intent->owner_kind));
+		put_member(w, "owner", intent->owner_id);
+		put_member(w, "created", created);
+	}
+	if (intent->content_inode) {
+		json_put_key(w, "content-inode");
+		json_put_int64(w, (int64_t)intent->content_inode);
+		json_put_key(w, "tarsplit-inode");
+		json_put_int64(w, (int64_t)intent->tarsplit_inode);
+		put_member(w, "record", intent->record);
+	}
+	json_object_close(w);
+}
+
+static bool read_header(const struct journal *journal, struct journal_header *ret)
+{
+	struct journal_header header;
+	if (fs_pread_full(journal->fd, &header, sizeof(header), 0) != sizeof(header))
+		return false;
+	if (memcmp(header.magic, JOURNAL_MAGIC, sizeof(header.magic)) != 0 ||
+	    header.length > JOURNAL_LIMIT)
+		return false;
+	*ret = header;
+	return true;
+}
+
+bool journal_pending(struct journal *journal)
+{
+	if (journal->fd < 0)
+		journal->fd = open(journal->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct journal_header header;
+	return journal->fd >= 0 && read_header(journal, &header) && header.length > 0;
+}
+
+static bool read_intent(struct json_reader *r, struct intent *ret)
+{
+	struct intent intent = {.id = "", .note = "", .data_key = "", .owner_id = "", .record = ""};
+	int64_t content_inode = 0, tarsplit_inode = 0;
+	const char *key, *kind = "", *owner_kind = "", *created = "";
+	if (!json_object_begin(r))
+		return false;
+	while (json_object_next(r, &key)) {
+		const char **to = streq(key, "kind")         ? &kind
+		                  : streq(key, "id")         ? &intent.id
+		                  : streq(key, "note")       ? &intent.note
+		                  : streq(key, "data")       ? &intent.data_key
+		                  : streq(key, "owner-kind") ? &owner_kind
+		                  : streq(key, "owner")      ? &intent.owner_id
+		                  : streq(key, "created")    ? &created
+		                  : streq(key, "record")     ? &intent.record
+		                                             : NULL;
+		bool read = to                             ? json_string(r, to)
+		            : streq(key, "content-inode")  ? json_int64(r, &content_inode)
+		            : streq(key, "tarsplit-inode") ? json_int64(r, &tarsplit_inode)
+		                                           : json_skip(r);
+		if (!read)
+			return false;
+	}
+	intent.kind = kind_of(kind);
+	intent.owner_kind = kind_of(owner_kind);
+	intent.content_inode = (uint64_t)content_inode;
+	intent.tarsplit_inode = (uint64_t)tarsplit_inode;
+	if (*created)
+		(void)timestamp_parse(created, strlen(created), &intent.created);
+	*ret = intent;
+	return json_ok(r) && intent.kind && path_is_component(intent.id);
+}
+
+int journal_read(struct journal *journal, struct intents *ret, cst_error **error)
+{
+	struct journal_header header;
+	if (!journal_pending(journal) || !read_header(journal, &header))
+		return 0;
+	_cleanup_free_ char *body = malloc(header.length + 1);
+	if (!body)
+		return error_oom(error);
+	ssize_t n = fs_pread_full(journal->fd, body, header.length, sizeof(header));
+	if (n < 0)
+		return error_sys(error, errno, "read %s", journal->path);
+	if ((uint64_t)n != header.length || crc64_iso(0, body, header.length) != header.crc)
+		return 0;
+	struct json_reader r;
+	_cleanup_arena_ struct arena arena = {0};
+	json_reader_init(&r, body, header.length, &arena);
+	if (json_array_begin(&r)) {
+		while (json_array_next(&r)) {
+			struct intent intent;
+			if (!read_intent(&r, &intent))
+				return error_set(error, CST_ECORRUPT, "%s cannot be understood",
+				                 journal->path);
+			intents_add(ret, &intent);
+		}
+	}
+	if (ret->failed || arena.failed)
+		return error_oom(error);
+	return json_ok(&r) ? 0 : json_error(&r, journal->path, error);
+}
+
+static bool same_intent(const struct intent *a, const struct intent *b)
+{
+	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
+	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
+	       streq(a->owner_id, b->owner_id) && timestamp_equal(&a->created, &b->created) &&
+	       a->content_inode == b->content_inode && a->tarsplit_inode == b->tarsplit_inode &&
+	       streq(a->record, b->record);
+}
+
+static bool lists_intent(const struct intents *intents, const struct intent *intent)
+{
+	for (size_t i = 0; i < intents->len; i++) {
+		if (same_intent(&intents->items[i], intent))
+			return true;
+	}
+	return false;
+}
+
+/* Replaces what the file says by the intents of both lists. */
+static int announce(struct journal *journal, const struct intents *first,
+                    const struct intents *second, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	strbuf_add(&text, &(struct journal_header){0}, sizeof(struct journal_header));
+	struct json_writer w;
+	json_writer_init(&w, &text, JSON_STORE);
+	json_array_open(&w);
+	for (size_t i = 0; i < first->len; i++)
+		write_intent(&w, &first->items[i]);
+	for (size_t i = 0; second && i < second->len; i++) {
+		if (!lists_intent(first, &second->items[i])) /* it was not settled the last time */
+			write_intent(&w, &second->items[i]);
+	}
+	json_array_close(&w);
+	if (text.failed || first->failed || (second && second->failed))
+		return error_oom(error);
+	if (text.len > JOURNAL_LIMIT)
+		return error_set(error, CST_ECORRUPT,
+		                 "%s is full of what crashed processes left half done: it is "
+		                 "finished when the store is opened",
+		                 journal->path);
+	const char *body = text.data + sizeof(struct journal_header);
+	struct journal_header header = {.magic = JOURNAL_MAGIC,
+	                                .length = text.len - sizeof(header)};
+	header.crc = crc64_iso(0, body, header.length);
+	memcpy(text.data, &header, sizeof(header));
+	if (sys_pwrite_all(journal->fd, text.data, text.len, 0) < 0)
+		return error_sys(error, errno, "write %s", journal->path);
+	if (sys_fdatasync(journal->fd) < 0)
+		return error_sys(error, errno, "fdatasync %s", journal->path);
+	return 0;
+}
+
+int journal_begin(struct journal *journal, const struct intents *intents, cst_error **error)
+{
+	int r = journal_open(journal, error);
+	intents_free(&journal->inherited);
+	if (r == 0)
+		r = journal_read(journal, &journal->inherited, error);
+	if (r < 0)
+		return r;
+	r = announce(journal, &journal->inherited, intents, error);
+	if (r < 0)
+		journal_end(journal);
+	return r;
+}
+
+int journal_take_back(struct journal *journal, cst_error **error)
+{
+	struct journal_header header = {.magic = JOURNAL_MAGIC};
+	if (journal->inherited.len)
+		return announce(journal, &journal->inherited, NULL, error);
+	if (sys_pwrite_all(journal->fd, &header, sizeof(header), 0) < 0)
+		return error_sys(error, errno, "write %s", journal->path);
+	return 0;
+}
+
+int journal_sync(struct journal *journal, cst_error **error)
+{
+	if (sys_fdatasync(journal->fd) < 0)
+		return error_sys(error, errno, "fdatasync %s", journal->path);
+	return 0;
+}
+
+void journal_end(struct journal *journal)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (journal_take_back(journal, &problem) < 0) /* the next opener applies the rule in vain */
+		log_warning("%s", cst_error_message(problem));
+}
+
+void journal_end_durably(struct journal *journal)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	journal_end(journal);
+	if (journal_sync(journal, &problem) < 0)
+		log_warning("%s", cst_error_message(problem));
+}
+
+void journal_clear(struct journal *journal)
+{
+	intents_free(&journal->inherited);
+	journal_end_durably(journal);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking away what belongs to an item that has no record (any more): out of sight under the lock,
+ * deleted after it. */
+#include "archive/tree/walk.h"
+#include "store/core/store.h"
+#include <errno.h>
+
+/* ---- the trash ---- */
+
+struct emptying {
+	const cst_progress *progress;
+	uint64_t done, total;
+	bool stopped;
+};
+
+static bool tell(struct emptying *emptying)
+{
+	const cst_progress_state state = {.size = sizeof(state),
+	                                  .what = "delete",
+	                                  .entries_done = emptying->done,
+	                                  .entries_total = emptying->total};
+	const cst_progress *progress = emptying->progress;
+	return progress && progress->callback && progress->callback(&state, progress->userdata);
+}
+
+int trash_announce(const struct trash *trash, cst_error **error)
+{
+	struct emptying emptying = {.progress = trash->progress};
+	return tell(&emptying) ? error_code(error, CST_ECANCELED) : 0;
+}
+
+static void note_removed(void *userdata)
+{
+	struct emptying *emptying = userdata;
+	emptying->done++;
+	if (!emptying->stopped)
+		emptying->stopped = tell(emptying);
+}
+
+/* For the progress alone: what cannot be read is not counted. */
+static uint64_t count_entries(int fd)
+{
+	struct tree_walk *walk = NULL;
+	struct tree_entry entry;
+	enum tree_event event = TREE_ENTRY;
+	uint64_t n = 0;
+	if (tree_walk_new(&fd, 1, true, &walk, NULL) < 0)
+		return 0;
+	while (event != TREE_END && tree_walk_next(walk, &event, &entry, NULL) == 0)
+		n += event == TREE_ENTRY;
+	tree_walk_free(walk);
+	return n;
+}
+
+/* A staging directory holds its own lock. */
+static bool is_trash(const char *name)
+{
+	return !streq(name, "staging.lock");
+}
+
+static void empty_dir(const struct tempdir *dir, const struct fs_watch *watch)
+{
+	_cleanup_strv_ struct strv names = {0};
+	(void)fs_list_dir(dir->fd, ".", &names, dir->shown, NULL);
+	for (size_t i = 0; i < names.len; i++)
+		if (is_trash(names.items[i]))
+			(void)fs_remove_tree_watched(dir->fd, names.items[i], dir->shown, watch,
+			                             NULL);
+}
+
+/* What this leaves, failing, tempdir_free() tries again and complains about. */
+static void empty_with_progress(const struct trash *trash)
+{
+	const struct tempdir *dirs[] = {trash->driver, trash->metadata};
+	struct emptying emptying = {.progress = trash->progress};
+	const struct fs_watch watch = {.removed = note_removed, .userdata = &emptying};
+	for (size_t i = 0; i < 2; i++)
+		emptying.total += dirs[i] ? count_entries(dirs[i]->fd) : 0;
+	for (size_t i = 0; i < 2; i++)
+		if (dirs[i])
+			empty_dir(dirs[i], &watch);
+}
+
+void trash_free(struct trash *trash)
+{
+	if (trash->progress && trash->progress->callback)
+		empty_with_progress(trash);
+	tempdir_free(trash->driver);
+	tempdir_free(trash->metadata);
+	*trash = (struct trash){0};
+}
+
+/* ---- what goes into it ---- */
+
+int metadata_stage(cst_store *store, struct tempdir **stage, cst_error **error)
+{
+	if (*stage)
+		return 0;
+	int r = layers_need(store, error); /* <drv>-layers, where the staging place is */
+	return r < 0 ? r : tempdir_new(store->layers.tmp_dir, TEMPDIR_PAIR, stage, error);
+}
+
+/* Moves <dirfd>/<name> into the trash, if it is there. */
+static int discard(cst_store *store, int dirfd, const char *name, struct trash *trash,
+                   cst_error **error)
+{
+	if (!fs_exists(dirfd, name))
+		return 0;
+	int r = metadata_stage(store, &trash->metadata, error);
+	if (r == 0)
+		r = tempdir_take(trash->metadata, dirfd, name, error);
+	return r == 0 ? fs_fsync_dir(dirfd, name, error) : r;
+}
+
+int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	_cleanup_free_ char *tarsplit = str_printf("%s.tar-split.gz", id);
+	if (!tarsplit)
+		return error_oom(error);
+	int r = discard(store, store->layers.fd, tarsplit, trash, error);
+	return r == 0 ? discard(store, store->layers.fd, id, trash, error) : r;
+}
+
+int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
+                       cst_error **error)
+{
+	int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
+	                                   &trash->driver, true, error);
+	return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
+}
+
+/* <root>/<drv>-images/<id>/userdata; its directory stays if something else is in it: in a split
+ * store, the data of an image from before. */
+int image_remove_userdata(cst_store *store, const char *root, const char *id, cst_error **error)
+{
+	_cleanup_free_ char *path =
+	        str_printf("%s/%s-images/%s", root, store->driver->ops->name, id);
+	if (!path)
+		return error_oom(error);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", path);
+	int r = fs_remove_tree(fd, USERDATA, NULL, error);
+	if (r == 0 && sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR) < 0 && errno != ENOENT &&
+	    errno != ENOTEMPTY && errno != EEXIST)
+		r = error_sys(error, errno, "rmdir %s", path);
+	return r;
+}
+
+int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	int r = discard(store, store->images.fd, id, trash, error);
+	if (r == 0 && !isempty(store->image_store))
+		r = image_remove_userdata(store, store->graph_root, id, error);
+	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
+}
+
+/* The run directory is another file system: its part is small and goes at once. */
+int container_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+{
+	int r = discard(store, store->containers.fd, id, trash, error);
+	return r == 0 ? fs_remove_tree(store->containers.run_fd, id, NULL, error) : r;
+}

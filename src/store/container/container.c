@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/id.h"
+#include "store/item/data.h"
+#include "store/layer/create.h"
+#include "store/layer/delete.h"
+#include "store/layer/mapped.h"
+#include <errno.h>
+
+struct new_container {
+	struct arena arena;
+	struct strv names;
+	struct tempdir *stage;
+	struct new_data data;
+	struct idmaps maps;
+	cst_container record;
+	const char *parent; /* layer ID or NULL */
+};
+
+static void new_container_free(struct new_container *container)
+{
+	tempdir_free(container->stage);
+	strv_free(&container->names);
+	idmaps_free(&container->maps);
+	arena_clear(&container->arena);
+}
+
+/* ---- plan ---- */
+
+static void put_flag(struct arena *arena, struct raw_members *flags, const char *key,
+                     void (*put)(struct json_writer *, const void *), const void *value)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	struct json_writer w;
+	json_writer_init(&w, &text, JSON_STORE);
+	put(&w, value);
+	if (text.failed || !flags_set(arena, flags, key, strbuf_str(&text)))
+		arena->failed = true;
+}
+
+static void put_string(struct json_writer *w, const void *value)
+{
+	json_put_string(w, value);
+}
+
+static void put_mount_options(struct json_writer *w, const void *value)
+{
+	const cst_container_options *options = value;
+	json_put_strings(w, options->mount_options, options->n_mount_options);
+}
+
+static const char *label_of(const char *given, struct arena *arena, const struct raw_members *flags,
+                            const char *key)
+{
+	return isempty(given) ? strempty(flags_get_string(arena, flags, key)) : given;
+}
+
+/* docs/format/store.md, "Container": MountLabel and ProcessLabel always. */
+static int plan_flags(const cst_container_options *options, bool is_volatile,
+                      struct new_container *container, cst_error **error)
+{
+	struct raw_members *flags = &container->record.flags;
+	struct arena *arena = &container->arena;
+	int r = flags_set_all(arena, flags, options->flags, options->n_flags, error);
+	if (r < 0)
+		return r;
+	container->record.mount_label = label_of(options->mount_label, arena, flags, "MountLabel");
+	container->record.process_label =
+	        label_of(options->process_label, arena, flags, "ProcessLabel");
+	if (isempty(container->record.mount_label) != isempty(container->record.process_label))
+		return error_set(error, CST_EINVAL,
+		                 "ProcessLabel and Mountlabel must either not be specified or both "
+		                 "specified");
+	put_flag(arena, flags, "MountLabel", put_string, container->record.mount_label);
+	if (options->n_mount_options)
+		put_flag(arena, flags, "MountOpts", put_mount_options, options);
+	put_flag(arena, flags, "ProcessLabel", put_string, container->record.process_label);
+	if (is_volatile && !flags_set(arena, flags, "Volatile", "true"))
+		arena->failed = true;
+	return arena->failed ? error_oom(error) : 0;
+}
+
+static int plan_image(cst_store *store, const char *id, struct new_container *container,
+                      cst_error **error)
+{
+	container->record.image = "";
+	if (isempty(id))
+		return 0;
+	_cleanup_images_read_ cst_store *images = NULL;
+	const cst_image *image;
+	int r = images_read(store, &images, error);
+	if (r == 0)
+		r = image_must(store, id, &image, error);
+	if (r < 0)
+		return r;
+	container->record.image = arena_strdup(&container->arena, image->id);
+	return container->arena.failed ? error_oom(error) : 0;
+}
+
+static int plan_maps(const cst_container_options *options, struct new_container *container,
+                     cst_error **error)
+{
+	size_t n_uids = options->host_uid_map ? 0 : options->n_uid_map,
+	       n_gids = options->host_gid_map ? 0 : options->n_gid_map;
+	if (!idmap_copy(&container->maps.uids, options->uid_map, n_uids) ||
+	    !idmap_copy(&container->maps.gids, options->gid_map, n_gids))
+		return error_oom(error);
+	cst_container *record = &container->record;
+	record->uid_map = (struct idranges){.items = container->maps.uids.ranges,
+	                                    .len = container->maps.uids.len};
+	record->gid_map = (struct idranges){.items = container->maps.gids.ranges,
+	                                    .len = container->maps.gids.len};
+	return idmap_check_overlap(&container->maps, error);
+}
+
+static int plan_container(cst_store *store, const cst_container_options *options,
+                          struct new_container *container, cst_error **error)
+{
+	char id[ID_HEX_LEN + 1];
+	cst_container *record = &container->record;
+	bool is_volatile = options->is_volatile || store->transient, chosen = !isempty(options->id);
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	                         : plan_image(store, options->image, container, error);
+	if (r == 0)
+		r = chosen ? id_check_new("container", options->id, error) : id_generate(id, error);
+	if (r == 0)
+		r = names_unique(options->names, options->n_names, &container->names, error);
+	if (r == 0)
+		r = plan_maps(options, container, error);
+	if (r < 0)
+		return r;
+	record->id = arena_strdup(&container->arena, chosen ? options->id : id);
+	record->names = strings_of(&container->names);
+	record->metadata = strempty(options->metadata);
+	record->created = timestamp_now();
+	record->file = is_volatile ? CONTAINER_VOLATILE : CONTAINER_STABLE;
+	r = plan_flags(options, is_volatile, container, error);
+	if (r == 0)
+		r = new_data_stage(store, "container", options->data, options->n_data,
+		                   &container->stage, &container->arena, &container->data, error);
+	record->data =
+	        (struct data_items){.items = container->data.items, .len = container->data.len};
+	return r;
+}
+
+/* ---- commit ---- */
+
+static int check_new_container(cst_store *store, const struct new_container *container,
+                               cst_error **error)
+{
+	const struct container_table *table = store->containers.table;
+	const cst_container *record = &container->record;
+	if (container_table_get(table, record->id))
+		return error_code(error, CST_EDUPLICATE_ID);
+	for (size_t i = 0; i < record->names.len; i++) {
+		const cst_container *other = container_table_by_name(table, record->names.items[i]);
+		if (other)
+			return error_wrap_code(error, CST_EDUPLICATE_NAME,
+			                       "the container name \"%s\" is already in use by %s. "
+			                       "You have to remove that "
+			                       "container to be able to reuse that name",
+			                       record->names.items[i], other->id);
+	}
+	return 0;
+}
+
+static int commit_record(cst_store *store, struct new_container *container, struct trash *trash,
+                         cst_error **error)
+{
+	struct container_table *table = store->containers.table;
+	const char *id = container->record.id;
+	int r = container_remove_files(store, id, trash, error); /* of a crashed Go process */
+	if (r == 0)
+		r = new_data_commit(&container->data, container->stage, store->containers.fd, id,
+		                    error);
+	if (r == 0 && !container_table_add(table, &container->record))
+		r = error_oom(error);
+	return r == 0 ? container_table_save(table, store->containers.set.lock, error) : r;
+}
+
+/* The layer first, the record that owns it second; the announcement ties them together. */
+static int commit_container(cst_store *store, struct new_container *container,
+                            struct new_layer *layer, struct trash *trash, cst_error **error)
+{
+	_cleanup_intents_ struct intents intents = {0};
+	new_layer_announce(layer, CST_KIND_CONTAINER, container->record.id, &intents);
+	intents_add(&intents,
+	            &(struct intent){.kind = CST_KIND_CONTAINER, .id = container->record.id});
+	int r = journal_begin(&store->layer_journal, &intents, error);
+	if (r < 0)
+		return r;
+	r = new_layer_commit(store, layer, trash, error);
+	if (r == 0)
+		r = commit_record(store, container, trash, error);
+	if (r == 0)
+		journal_end(&store->layer_journal);
+	else
+		journal_settle(store, &store->layer_journal, &intents,
+		               SETTLE_LAYERS | SETTLE_CONTAINERS, trash);
+	return r;
+}
+
+/* An image may have been deleted and made again with another layer. */
+static int check_image(cst_store *store, const struct new_container *container,
+                       struct new_layer *layer, cst_error **error)
+{
+	if (!*container->record.image)
+		return 0;
+	const cst_image *image = image_find(store, container->record.image, NULL);
+	layer->parent_gone = image && !image_has_top_layer(image, layer->record.parent);
+	return image && !layer->parent_gone
+	               ? 0
+	               : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+	                                 container->record.image);
+}
+
+static int create_container(cst_store *store, struct new_container *container,
+                            struct new_layer *layer, cst_container **ret, cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_images_read_ cst_store *images = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = images_read(store, &images, error);
+	if (r == 0)
+		r = check_image(store, container, layer, error);
+	if (r == 0)
+		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = check_new_container(store, container, error);
+	if (r == 0)
+		r = new_layer_check(store, layer, error);
+	if (r == 0)
+		r = commit_container(store, container, layer, &trash, error);
+	return r < 0 ? r
+	             : container_give(
+	                       container_table_get(store->containers.table, container->record.id),
+	                       ret, error);
+}
+
+/* An early answer, before anything is staged. */
+static int precheck(cst_store *store, const struct new_container *container, cst_error **error)
+{
+	_cleanup_containers_read_ cst_store *containers = NULL;
+	int r = containers_read(store, &containers, error);
+	return r == 0 ? check_new_container(store, container, error) : r;
+}
+
+/* Whoever looks for ids that no container uses holds this lock until its own are recorded. Two
+ * threads of one handle take turns at it, too. */
+static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile **held,
+                    cst_error **error)
+{
+	if (!maps->uids.len && !maps->gids.len)
+		return 0;
+	int r = lockfile_lock(store->userns_lock, LOCKFILE_WRITE, error);
+	if (r == 0)
+		*held = store->userns_lock;
+	return r;
+}
+
+static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,
+                       cst_container **ret, cst_error **error)
+{
+	_cleanup_(new_container_free) struct new_container container = {0};
+	_cleanup_unlock_ struct lockfile *ids = NULL;
+	_cleanup_new_layer_ struct new_layer layer = {0};
+	int r = plan_container(store, options, &container, error);
+	if (r == 0)
+		r = precheck(store, &container, error);
+	if (r == 0)
+		r = lock_ids(store, &container.maps, &ids, error);
+	if (r < 0)
+		return r;
+	if (*container.record.image)
+		r = mapped_layer_for(store, container.record.image, &container.maps,
+		                     &container.arena, &container.parent, error);
+	if (r < 0)
+		return r;
+	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;
+	layer_options.id = options->layer;
+	layer_options.parent = container.parent;
+	layer_options.mount_label = container.record.mount_label;
+	layer_options.writable = true;
+	layer_options.is_volatile = options->is_volatile || store->transient;
+	layer_options.host_uid_map = options->host_uid_map;
+	layer_options.host_gid_map = options->host_gid_map;
+	layer_options.uid_map = options->uid_map;
+	layer_options.n_uid_map = options->n_uid_map;
+	layer_options.gid_map = options->gid_map;
+	layer_options.n_gid_map = options->n_gid_map;
+	r = new_layer_plan(store, &layer_options, &layer, error);
+	if (r < 0) {
+		*parent_gone = r == CST_ELAYER_UNKNOWN && container.parent;
+		return r;
+	}
+	container.record.layer = layer.record.id;
+	layer.storage_options = (struct strings){.items = options->storage_options,
+	                                         .len = options->n_storage_options};
+	/* Since 1.64 the layer's record has the maps also where the driver keeps the content
+	 * unmapped. */
+	if (!layer.record.uid_map.len && !layer.record.gid_map.len) {
+		layer.record.uid_map = container.record.uid_map;
+		layer.record.gid_map = container.record.gid_map;
+	}
+	r = new_layer_fill(store, &layer_options, NULL, &layer, error);
+	if (r == 0)
+		r = create_container(store, &container, &layer, ret, error);
+	*parent_gone = layer.parent_gone;
+	return r;
+}
+
+/* The image may have been deleted, and another one made under its name, while the layer was staged:
+ * it is the image that is known, or not known, now. */
+int cst_store_create_container(cst_store *store, const cst_container_options *given,
+                               cst_container **ret, cst_error **error)
+{
+	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	if (r < 0)
+		return r;
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool parent_gone = false;
+		r = create_once(store, &options, &parent_gone, ret, &problem);
+		if (r == 0)
+			return 0;
+		if (!parent_gone)
+			return error_propagate(error, steal_ptr(&problem));
+	}
+}
+
+/* ---- delete ---- */
+
+int container_delete(cst_store *store, const char *id, const cst_progress *progress,
+                     cst_error **error)
+{
+	_cleanup_deletion_ struct deletion deletion = {.containers = true, .layers = true};
+	_cleanup_trash_ struct trash trash = {.progress = progress};
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = containers_write(store, &containers, error);
+	if (r == 0)
+		r = trash_announce(&trash, error);
+	if (r < 0)
+		return r;
+	const cst_container *container = container_table_find(store->containers.table, id);
+	if (!container)
+		return error_code(error, CST_ENOT_A_CONTAINER);
+	deletion_add(&deletion, CST_KIND_CONTAINER, container->id);
+	const cst_layer *layer = layer_table_get(store->layers.table, container->layer);
+	if (layer)
+		deletion_add_layer(&deletion, layer, CST_KIND_CONTAINER, container->id);
+	return deletion_commit(store, &deletion, &trash, error);
+}
+
+int cst_store_delete_container(cst_store *store, const char *id, cst_error **error)
+{
+	return container_delete(store, id, NULL, error);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files in the private directories of images and containers. Who runs containers keeps its own
+ * things there, and so may what runs inside one: the path and every link on it are held below the
+ * directory.
+ */
+#include "store/core/store.h"
+#include <errno.h>
+#include <unistd.h>
+
+/* At least one component, none of them empty, "." or "..". */
+static int check_path(const char *file, cst_error **error)
+{
+	_cleanup_strv_ struct strv parts = {0};
+	bool good = !isempty(file);
+	if (good && !strv_split(&parts, file, '/'))
+		return error_oom(error);
+	strv_foreach (part, &parts)
+		good = good && path_is_component(part);
+	return good ? 0
+	            : error_set(error, CST_EINVAL,
+	                        "\"%s\" is not the name of a file below a directory",
+	                        strempty(file));
+}
+
+static int directory_path(cst_store *store, enum cst_kind kind, const char *id,
+                          enum cst_directory directory, char **ret, cst_error **error)
+{
+	if (directory != CST_DIRECTORY && directory != CST_RUN_DIRECTORY)
+		return error_set(error, CST_EINVAL, "unknown directory: %d", (int)directory);
+	bool run = directory == CST_RUN_DIRECTORY;
+	switch (kind) {
+	case CST_KIND_IMAGE:
+		return run ? cst_store_image_run_directory(store, id, ret, error)
+		           : cst_store_image_directory(store, id, ret, error);
+	case CST_KIND_CONTAINER:
+		return run ? cst_store_container_run_directory(store, id, ret, error)
+		           : cst_store_container_directory(store, id, ret, error);
+	case CST_KIND_LAYER: break;
+	}
+	return error_set(error, CST_EINVAL, "only images and containers have private directories");
+}
+
+static int open_directory(cst_store *store, enum cst_kind kind, const char *id,
+                          enum cst_directory directory, const char *file, char **path, int *fd,
+                          cst_error **error)
+{
+	int r = check_path(file, error);
+	if (r == 0)
+		r = directory_path(store, kind, id, directory, path, error);
+	return r < 0 ? r : fs_open_dir(*path, fd, error);
+}
+
+/* Opens the directory that `file` is in, making what is missing of it. */
+static int make_parents(int dirfd, const char *dir, const char *file, int *ret, cst_error **error)
+{
+	_cleanup_free_ char *parents = strndup(file, (size_t)(path_base(file) - file));
+	_cleanup_close_ int at = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
+	if (!parents)
+		return error_oom(error);
+	for (char *rest = NULL, *part = strtok_r(parents, "/", &rest); at >= 0 && part;
+	     part = strtok_r(NULL, "/", &rest)) {
+		if (sys_mkdirat(at, part, 0700) < 0 && errno != EEXIST)
+			return error_sys(error, errno, "mkdir %s/%s", dir, part);
+		int inner = fs_open_beneath(at, part, O_RDONLY | O_DIRECTORY);
+		if (inner < 0)
+			return error_sys(error, errno, "open %s/%s", dir, part);
+		int r = fs_fsync_dir(at, dir, error);
+		close(at);
+		at = inner;
+		if (r < 0)
+			return r;
+	}
+	if (at < 0)
+		return error_sys(error, errno, "open %s", dir);
+	*ret = steal_fd(&at);
+	return 0;
+}
+
+/* What a killed writer leaves is found, and used, by the next one of the same file: they take
+ * turns.
+ */
+static int replace_file(cst_store *store, enum cst_kind kind, int dirfd, const char *name,
+                        const void *data, size_t size, const char *shown, cst_error **error)
+{
+	_cleanup_images_write_ cst_store *images = NULL;
+	_cleanup_containers_write_ cst_store *containers = NULL;
+	int r = kind == CST_KIND_IMAGE ? images_write(store, &images, error)
+	                               : containers_write(store, &containers, error);
+	return r < 0 ? r
+	             : fs_replace_file(dirfd, name, data, size, 0600, FS_DURABLE | FS_LOCKED, shown,
+	                               error);
+}
+
+int cst_store_set_directory_file(cst_store *store, enum cst_kind kind, const char *id,
+                                 enum cst_directory directory, const char *file, const void *data,
+                                 size_t size, cst_error **error)
+{
+	_cleanup_free_ char *dir = NULL, *shown = NULL;
+	_cleanup_close_ int dirfd = -1, parent = -1;
+	if (store->read_only)
+		return error_code(error, CST_ESTORE_READ_ONLY);
+	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
+	if (r == 0 && !(shown = path_join(dir, file)))
+		r = error_oom(error);
+	if (r == 0)
+		r = make_parents(dirfd, dir, file, &parent, error);
+	return r < 0 ? r
+	             : replace_file(store, kind, parent, path_base(file), data, size, shown, error);
+}
+
+int cst_store_directory_file(cst_store *store, enum cst_kind kind, const char *id,
+                             enum cst_directory directory, const char *file, void **data,
+                             size_t *size, cst_error **error)
+{
+	_cleanup_free_ char *dir = NULL, *shown = NULL, *content = NULL;
+	_cleanup_close_ int dirfd = -1, fd = -1;
+	struct stat st;
+	size_t len = 0;
+	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
+	if (r == CST_ESTORE_READ_ONLY) /* the directory was never made */
+		return error_prefix(error, CST_EDATA_UNKNOWN, "reading the file \"%s\"", file);
+	if (r == 0 && !(shown = path_join(dir, file)))
+		r = error_oom(error);
+	if (r < 0)
+		return r;
+	fd = fs_open_beneath(dirfd, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT)
+		return error_set(error, CST_EDATA_UNKNOWN, "open %s: %s", shown,
+		                 errno_text(ENOENT));
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(error, errno, "open %s", shown);
+	if (!S_ISREG(st.st_mode))
+		return error_set(error, CST_EINVAL, "%s is not a regular file", shown);
+	r = fs_read_fd(fd, shown, SIZE_MAX / 4, &content, &len, error);
+	if (r < 0)
+		return r;
+	*data = steal_ptr(&content);
+	*size = len;
+	return 0;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/layer/create.h"
+#include "base/id.h"
+#include <errno.h>
+
+void new_layer_free(struct new_layer *layer)
+{
+	if (layer->staged)
+		layer->driver->ops->stage_free(layer->staged);
+	tempdir_free(layer->metadata);
+	idmaps_free(&layer->maps);
+	idmaps_free(&layer->parent_maps);
+	arena_clear(&layer->arena);
+	*layer = (struct new_layer){0};
+}
+
+/* ---- plan ---- */
+
+static int plan_id(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
+{
+	char id[ID_HEX_LEN + 1];
+	const char *chosen = options->id;
+	int r = 0;
+	if (isempty(chosen)) {
+		r = id_generate(id, error);
+		chosen = id;
+	} else {
+		r = id_check_new("layer", chosen, error);
+	}
+	if (r < 0)
+		return r;
+	layer->record.id = arena_strdup(&layer->arena, chosen);
+	return layer->record.id ? 0 : error_oom(error);
+}
+
+static int plan_names(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
+{
+	_cleanup_strv_ struct strv names = {0};
+	int r = names_unique(options->names, options->n_names, &names, error);
+	if (r < 0)
+		return r;
+	const char **items = arena_alloc(&layer->arena, (names.len + 1) * sizeof(char *));
+	for (size_t i = 0; items && i < names.len; i++)
+		items[i] = arena_strdup(&layer->arena, names.items[i]);
+	layer->record.names = (struct strings){.items = items, .len = names.len};
+	return layer->arena.failed ? error_oom(error) : 0;
+}
+
+/* docs/format/config.md, "ID mapping": explicit maps, else per kind the parent's, else the store's;
+ * host flags mean none. */
+static int plan_map(bool host, const cst_idmap *given, size_t n, const struct idranges *parent,
+                    const struct idmap *fallback, struct idmap *ret, cst_error **error)
+{
+	bool copied = true;
+	if (host)
+		return 0;
+	if (n)
+		copied = idmap_copy(ret, given, n);
+	else if (parent && parent->len)
+		copied = idmap_copy(ret, parent->items, parent->len);
+	else if (!parent)
+		copied = idmap_copy(ret, fallback->ranges, fallback->len);
+	return copied ? 0 : error_oom(error);
+}
+
+static int plan_maps(cst_store *store, const cst_layer_options *options, const cst_layer *parent,
+                     struct new_layer *layer, cst_error **error)
+{
+	int r = plan_map(options->host_uid_map, options->uid_map, options->n_uid_map,
+	                 parent ? &parent->uid_map : NULL, &store->maps.uids, &layer->maps.uids,
+	                 error);
+	if (r == 0)
+		r = plan_map(options->host_gid_map, options->gid_map, options->n_gid_map,
+		             parent ? &parent->gid_map : NULL, &store->maps.gids, &layer->maps.gids,
+		             error);
+	if (r < 0 || (!layer->maps.uids.len && !layer->maps.gids.len))
+		return r;
+	bool shifting = false;
+	r = store->driver->ops->supports_shifting(store->driver, &layer->maps, &shifting, error);
+	if (r < 0)
+		return r;
+	if (shifting) {
+		idmaps_free(&layer->maps); /* the driver maps at mount time: content is stored
+		                              unmapped */
+		return 0;
+	}
+	layer->record.uid_map =
+	        (struct idranges){.items = layer->maps.uids.ranges, .len = layer->maps.uids.len};
+	layer->record.gid_map =
+	        (struct idranges){.items = layer->maps.gids.ranges, .len = layer->maps.gids.len};
+	return 0;
+}
+
+/* Whose ids the content that the layer starts with belongs to. A record's maps say nothing where
+ * the driver maps at mount time. */
+static int plan_parent_maps(cst_store *store, const cst_layer *from, struct new_layer *layer,
+                            cst_error **error)
+{
+	_cleanup_(idmaps_free) struct idmaps maps = {0};
+	if (!from->uid_map.len && !from->gid_map.len)
+		return 0;
+	if (!idmap_copy(&maps.uids, from->uid_map.items, from->uid_map.len) ||
+	    !idmap_copy(&maps.gids, from->gid_map.items, from->gid_map.len))
+		return error_oom(error);
+	bool shifting = false;
+	int r = store->driver->ops->supports_shifting(store->driver, &maps, &shifting, error);
+	if (r < 0 || shifting)
+		return r;
+	layer->parent_maps = maps;
+	maps = (struct idmaps){0};
+	return 0;
+}
+
+static int check_template(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	const cst_layer *template = layer->template;
+	if (!template)
+		return 0;
+	const cst_layer *now = layer_table_get(store->layers.table, template->id);
+	layer->parent_gone = !now || !timestamp_equal(&now->created, &template->created) ||
+	                     !streq(now->diff_digest, template->diff_digest);
+	return layer->parent_gone
+	               ? error_wrap_code(error, CST_ELAYER_UNKNOWN,
+	                                 "the layer \"%s\" was deleted or changed meanwhile",
+	                                 template->id)
+	               : 0;
+}
+
+/* Are the parent and the template the very layers that they were? What was staged has copied them,
+ * or refers to them. */
+static int check_origin(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	if (!*layer->record.parent)
+		return check_template(store, layer, error);
+	const cst_layer *parent = layer_get(store, layer->record.parent, NULL);
+	layer->parent_gone = !parent || !timestamp_equal(&parent->created, &layer->parent_created);
+	if (layer->parent_gone)
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+		                       "the parent layer \"%s\" was deleted meanwhile",
+		                       layer->record.parent);
+	return check_template(store, layer, error);
+}
+
+int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	const struct layer_table *table = store->layers.table;
+	const cst_layer *record = &layer->record;
+	if (layer_table_get(table, record->id))
+		return error_code(error, CST_EDUPLICATE_ID);
+	for (size_t i = 0; i < record->names.len; i++) {
+		if (layer_table_by_name(table, record->names.items[i]))
+			return error_code(error, CST_EDUPLICATE_NAME);
+	}
+	return check_origin(store, layer, error);
+}
+
+static int plan_template(cst_store *store, const char *id, struct new_layer *layer,
+                         cst_error **error)
+{
+	if (isempty(id))
+		return 0;
+	const cst_layer *template = layer_table_find(store->layers.table, id);
+	return template ? new_layer_inherit(template, layer, error)
+	                : error_code(error, CST_ELAYER_UNKNOWN);
+}
+
+static int plan_origin(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                       cst_error **error)
+{
+	const cst_layer *parent = NULL;
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = layers_read(store, &layers, error);
+	if (r == 0 && !isempty(options->parent)) {
+		_cleanup_containers_read_ cst_store *containers = NULL;
+		r = layer_must(store, options->parent, &parent, error);
+		if (r == 0)
+			r = containers_read(store, &containers, error);
+		if (r == 0 && container_table_by_layer(store->containers.table, parent->id))
+			r = error_code(error, CST_EPARENT_IS_CONTAINER);
+	}
+	if (r < 0)
+		return r;
+	layer->record.parent = parent ? arena_strdup(&layer->arena, parent->id) : "";
+	if (layer->arena.failed)
+		return error_oom(error);
+	if (parent)
+		layer->parent_created = parent->created;
+	r = plan_maps(store, options, parent, layer, error);
+	if (r == 0)
+		r = plan_template(store, options->template_layer, layer, error);
+	const cst_layer *from = r == 0 && layer->template ? layer->template : parent;
+	if (r == 0 && from)
+		r = plan_parent_maps(store, from, layer, error);
+	return r == 0 ? new_layer_check(store, layer, error) : r;
+}
+
+/* Whoever reads the record next would take it for half made. */
+static int plan_flags(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
+{
+	int r = flags_set_all(&layer->arena, &layer->record.flags, options->flags, options->n_flags,
+	                      error);
+	if (r == 0 && flags_has(&layer->record.flags, "incomplete"))
+		r = error_set(error, CST_EINVAL, "the flag \"incomplete\" cannot be given");
+	return r;
+}
+
+int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                   cst_error **error)
+{
+	layer->driver = store->driver;
+	layer->record = (cst_layer){
+	        .metadata = "",
+	        .mount_label = arena_strdup(&layer->arena, strempty(options->mount_label)),
+	        .created = timestamp_now(),
+	        .compressed_digest = "",
+	        .diff_digest = "",
+	        .toc_digest = "",
+	        .mount_point = "",
+	        .file = options->is_volatile ? LAYER_VOLATILE : LAYER_STABLE,
+	};
+	if (!isempty(store->image_store) && !options->writable &&
+	    layer->record.file == LAYER_STABLE)
+		layer->record.file = LAYER_IMAGE_STORE;
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	                         : plan_id(options, layer, error);
+	if (r == 0)
+		r = plan_names(options, layer, error);
+	if (r == 0)
+		r = plan_flags(options, layer, error);
+	return r == 0 ? plan_origin(store, options, layer, error) : r;
+}
+
+/* ---- fill ---- */
+
+static int fill_data(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                     cst_error **error)
+{
+	int r = new_data_stage(store, "layer", options->data, options->n_data, &layer->metadata,
+	                       &layer->arena, &layer->data, error);
+	if (r < 0 || !layer->data.len)
+		return r;
+	const char **names = arena_alloc(&layer->arena, layer->data.len * sizeof(*names));
+	if (!names)
+		return error_oom(error);
+	for (size_t i = 0; i < layer->data.len; i++)
+		names[i] = layer->data.items[i].name;
+	layer->record.data_names = (struct strings){.items = names, .len = layer->data.len};
+	return 0;
+}
+
+static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                struct new_layer *layer, cst_error **error)
+{
+	struct driver_stage_options stage = {
+	        .parent = layer->template         ? layer->template->id
+	                  : *layer->record.parent ? layer->record.parent
+	                                          : NULL,
+	        .parent_maps = &layer->parent_maps,
+	        .mount_label = *layer->record.mount_label ? layer->record.mount_label : NULL,
+	        .maps = layer->maps.uids.len || layer->maps.gids.len ? &layer->maps : NULL,
+	        .writable = options->writable,
+	        .storage_options = layer->storage_options.items,
+	        .n_storage_options = layer->storage_options.len,
+	};
+	const struct driver_ops *ops = store->driver->ops;
+	int r = fill_data(store, options, layer, error);
+	if (r < 0)
+		return r;
+	r = ops->stage(store->driver, &stage, &layer->staged, error);
+	if (r < 0)
+		return error_prefix(error, r, "creating %s layer with ID \"%s\"",
+		                    options->writable ? "read-write" : "read-only",
+		                    layer->record.id);
+	if (layer->template && !diff)
+		r = new_layer_copy_tarsplit(store, layer, error);
+	if (r == 0 && diff) {
+		r = metadata_stage(store, &layer->metadata, error);
+		if (r == 0)
+			r = layer_unpack(store, &stage, ops->staged_fd(layer->staged), stage.maps,
+			                 options, diff, layer->metadata, &layer->arena,
+			                 &layer->record, error);
+		layer->has_tarsplit = r == 0;
+	}
+	return r == 0 ? ops->stage_sync(layer->staged, error) : r;
+}
+
+static int look_for_origin(cst_store *store, struct new_layer *layer, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = layers_read(store, &layers, error);
+	return r == 0 ? check_origin(store, layer, error) : r;
+}
+
+int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                   struct new_layer *layer, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = fill(store, options, diff, layer, &problem);
+	if (r == 0)
+		return 0;
+	/* A parent or template that was being deleted explains anything that was said about its
+	 * files. */
+	int gone = look_for_origin(store, layer, error);
+	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
+}
+
+/* ---- commit ---- */
+
+void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
+                        const char *owner_id, struct intents *intents)
+{
+	struct intent intent = {
+	        .kind = CST_KIND_LAYER,
+	        .id = layer->record.id,
+	        .note = layer->driver->ops->stage_note(layer->staged),
+	        .owner_kind = owner_kind,
+	        .owner_id = owner_id,
+	        .created = layer->record.created,
+	};
+	intents_add(intents, &intent);
+}
+
+static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_error **error)
+{
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", layer->record.id);
+	if (!name)
+		return error_oom(error);
+	if (sys_renameat(layer->metadata->fd, TARSPLIT_STAGED, store->layers.fd, name) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", layer->metadata->shown,
+		                 layer->metadata->name, TARSPLIT_STAGED, store->layers.dir, name);
+	return fs_fsync_dir(store->layers.fd, store->layers.dir, error);
+}
+
+int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
+                     cst_error **error)
+{
+	struct layer_table *table = store->layers.table;
+	const struct driver_ops *ops = layer->driver->ops;
+	int r = layer_remove_metadata(store, layer->record.id, trash,
+	                              error); /* of a crashed Go process */
+	if (r == 0)
+		r = ops->stage_commit(layer->staged, layer->record.id, store->driver->sync_content,
+		                      error);
+	if (r == 0 && layer->has_tarsplit)
+		r = commit_tarsplit(store, layer, error);
+	if (r == 0)
+		r = new_data_commit(&layer->data, layer->metadata, store->layers.fd,
+		                    layer->record.id, error);
+	if (r == 0 && !layer_table_add(table, &layer->record))
+		r = error_oom(error);
+	return r == 0 ? layers_save(store, error) : r;
+}
+
+static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **ret,
+                        cst_error **error)
+{
+	_cleanup_trash_ struct trash trash = {0};
+	_cleanup_intents_ struct intents intents = {0};
+	_cleanup_layers_write_ cst_store *held = NULL;
+	int r = layers_write(store, &held, error);
+	if (r == 0)
+		r = new_layer_check(store, layer, error);
+	if (r < 0)
+		return r;
+	new_layer_announce(layer, 0, NULL, &intents);
+	r = journal_begin(&store->layer_journal, &intents, error);
+	if (r < 0)
+		return r;
+	r = new_layer_commit(store, layer, &trash, error);
+	if (r == 0)
+		journal_end(&store->layer_journal);
+	else
+		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
+	/* Without memory for the copy the layer exists all the same. */
+	return r < 0 ? r
+	             : layer_give(layer_table_get(store->layers.table, layer->record.id), ret,
+	                          error);
+}
+
+static int create_once(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                       bool *parent_gone, cst_layer **ret, cst_error **error)
+{
+	_cleanup_new_layer_ struct new_layer layer = {0};
+	int r = new_layer_plan(store, options, &layer, error);
+	if (r == 0)
+		r = new_layer_fill(store, options, diff, &layer, error);
+	if (r == 0)
+		r = create_layer(store, &layer, ret, error);
+	*parent_gone = layer.parent_gone;
+	return r;
+}
+
+/* Where the parent's ID or name was given to another layer meanwhile, that one is the parent; but
+ * an archive is read only once. */
+int cst_store_create_layer(cst_store *store, const cst_layer_options *given, const cst_source *diff,
+                           cst_layer **ret, cst_error **error)
+{
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, error);
+	if (r < 0)
+		return r;
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool parent_gone = false;
+		r = create_once(store, &options, diff, &parent_gone, ret, &problem);
+		if (r == 0)
+			return 0;
+		if (!parent_gone || diff)
+			return error_propagate(error, steal_ptr(&problem));
+	}
+}

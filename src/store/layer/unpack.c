@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/digest.h"
+#include "base/str.h"
+#include "store/layer/create.h"
+#include <errno.h>
+
+/* The Go command unpacks in a second process and tells of both: of that one, which sees no more of
+ * a failing input than that it ends, and of the input. */
+static int wrap_untar_error(enum unpack_fault fault, int code, cst_error **error)
+{
+	const char *cause = cst_error_message(*error);
+	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
+	const char *output = fault == UNPACK_INPUT_AT_ENTRY ? ""
+	                     : fault == UNPACK_INPUT_CUT    ? "unexpected EOF"
+	                                                    : cause;
+	_cleanup_free_ char *message =
+	        str_printf("unpacking failed (error: %s; output: %s)%s%s%s", status, output,
+	                   fault == UNPACK_TARGET ? "" : "\nexhausting input failed (error: ",
+	                   fault == UNPACK_TARGET ? "" : cause, fault == UNPACK_TARGET ? "" : ")");
+	int problem = cst_error_errno(*error);
+	if (!message)
+		return error_oom(error);
+	cst_error_free(steal_ptr(error));
+	return cst_error_set(error, code, problem, message);
+}
+
+static int wrap_apply_error(enum unpack_fault fault, int code, cst_error **error)
+{
+	if (fault == UNPACK_INPUT_AT_ENTRY)
+		return error_prefix(error, code, "ApplyLayer stdout: {\"layerSize\":0}\n stderr: ");
+	error_prefix(error, code, "ApplyLayer stdout:  stderr");
+	return error_suffix(error, code, " exit status 1");
+}
+
+/* Error texts around the cause are the Go command's, which has a command for each way to unpack
+ * (docs/format/archive.md, "Two extractors", "Error texts"). */
+static int wrap_unpack_error(enum unpack_whiteouts way, enum unpack_fault fault, int code,
+                             cst_error **error)
+{
+	if (!error || !*error)
+		return code;
+	if (code == CST_ECANCELED || code == CST_ENOMEM || fault == UNPACK_NO_INPUT)
+		return code;
+	if (cst_error_errno(*error) ==
+	    ENOSPC) { /* whatever was being written: exactly these words */
+		cst_error_free(steal_ptr(error));
+		return error_errno(error, ENOSPC);
+	}
+	return way == UNPACK_WHITEOUT_APPLY ? wrap_apply_error(fault, code, error)
+	                                    : wrap_untar_error(fault, code, error);
+}
+
+static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
+{
+	uint32_t *items = arena_alloc(arena, (set->len + 1) * sizeof(uint32_t));
+	if (items && set->len)
+		memcpy(items, set->sorted, set->len * sizeof(uint32_t));
+	return (struct uint32s){.items = items, .len = items ? set->len : 0};
+}
+
+/* docs/format/archive.md, "What is recorded" */
+static int note_result(const struct unpack_result *result, struct arena *arena, cst_layer *record,
+                       cst_error **error)
+{
+	record->compressed_digest = arena_strdup(arena, result->compressed_digest);
+	record->compressed_size = result->compressed_size;
+	record->diff_digest = arena_strdup(arena, result->diff_digest);
+	record->diff_size = result->diff_size;
+	record->compression = result->compression;
+	record->uids = copy_ids(arena, &result->uids);
+	record->gids = copy_ids(arena, &result->gids);
+	return arena->failed ? error_oom(error) : 0;
+}
+
+static const char *trusted(const char *digest)
+{
+	return !isempty(digest) && digest_is_sha256(digest) ? digest : NULL;
+}
+
+int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int target_fd,
+                 const struct idmaps *maps, const cst_layer_options *options,
+                 const cst_source *diff, struct tempdir *metadata, struct arena *arena,
+                 cst_layer *record, cst_error **error)
+{
+	struct unpack_options unpack = {.force_mask = -1};
+	struct unpack_result result = {0};
+	int r = store_pool(store, &unpack.pool, error);
+	if (r < 0)
+		return r;
+	struct pool *pool = unpack.pool;
+	store->driver->ops->unpack_options(store->driver, stage, &unpack);
+	_cleanup_close_ int tarsplit = sys_openat(metadata->fd, TARSPLIT_STAGED,
+	                                          O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (tarsplit < 0)
+		return error_sys(error, errno, "open %s/%s/%s", metadata->shown, metadata->name,
+		                 TARSPLIT_STAGED);
+	unpack.pool = pool;
+	unpack.maps = maps;
+	unpack.tarsplit_fd = tarsplit;
+	unpack.original_digest = trusted(options->original_digest);
+	unpack.uncompressed_digest = trusted(options->uncompressed_digest);
+	unpack.sync = store->driver->sync_content;
+	unpack.progress = options->progress;
+	r = unpack_layer(target_fd, diff, &unpack, &result, error);
+	if (r < 0)
+		return wrap_unpack_error(unpack.whiteouts, result.fault, r, error);
+	r = note_result(&result, arena, record, error);
+	if (!isempty(options->original_digest) && options->original_size >= 0)
+		record->compressed_size = options->original_size;
+	unpack_result_free(&result);
+	if (r == 0 && sys_fsync(tarsplit) < 0)
+		r = error_sys(error, errno, "fsync %s/%s/%s", metadata->shown, metadata->name,
+		              TARSPLIT_STAGED);
+	return r;
+}

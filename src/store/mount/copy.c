@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copying files into layers, out of them and between them. A layer is mounted for the time it
+ * takes, and its paths are resolved as inside of it: neither ".." nor a symlink leaves it
+ * (docs/format/archive.md, "CLI copy").
+ */
+#include "archive/pack/pack.h"
+#include "archive/tree/copy_into.h"
+#include "base/log.h"
+#include "driver/rootless.h"
+#include "store/core/store.h"
+#include <errno.h>
+
+/* One end of a copy. */
+struct place {
+	cst_store *store;
+	char *layer; /* ID; NULL: the caller's file system */
+	char *mount; /* where it is mounted, NULL until it is */
+	char *label;
+	struct timestamp created; /* of the layer: another one may get its ID */
+	struct idmaps maps;
+	int root;    /* of the layer, -1: the caller's file system */
+	char *path;  /* below root, absolute and clean; or as the caller gave it */
+	char *shown; /* the path as messages have it */
+};
+#define PLACE_INIT         \
+	{                  \
+		.root = -1 \
+	}
+
+/* False if somebody unmounted it: what is mounted there by now, if anything, is his. */
+static bool is_mounted_still(const struct place *place)
+{
+	struct stat held, now;
+	return fstat(place->root, &held) == 0 && stat(place->mount, &now) == 0 &&
+	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
+static void place_close(struct place *place)
+{
+	bool ours = place->mount && (place->root < 0 || is_mounted_still(place));
+	closep(&place->root); /* before the unmount, which it would keep from happening */
+	if (ours) {
+		_cleanup_error_ cst_error *problem = NULL;
+		int r = cst_store_unmount(place->store, place->layer, false, NULL, &problem);
+		if (r < 0 && r != CST_ELAYER_UNKNOWN) /* deleted meanwhile is unmounted */
+			log_error("error unmounting layer \"%s\": %s", place->layer,
+			          cst_error_message(problem));
+	}
+	idmaps_free(&place->maps);
+	free(place->layer);
+	free(place->mount);
+	free(place->label);
+	free(place->path);
+	free(place->shown);
+}
+#define _cleanup_place_ _cleanup_(place_close)
+
+/* ---- opening ---- */
+
+/* Up to 1.63 the maps of a container on a driver that shifts were in its own record only. */
+static int place_maps(cst_store *store, const cst_layer *layer, struct place *place,
+                      cst_error **error)
+{
+	const struct idranges *uids = &layer->uid_map, *gids = &layer->gid_map;
+	_cleanup_containers_read_ cst_store *containers = NULL;
+	int r = uids->len || gids->len ? 0 : containers_read(store, &containers, error);
+	if (r < 0)
+		return r;
+	const cst_container *container =
+	        containers ? container_table_by_layer(store->containers.table, layer->id) : NULL;
+	if (container) {
+		uids = &container->uid_map;
+		gids = &container->gid_map;
+	}
+	if (!idmap_copy(&place->maps.uids, uids->items, uids->len) ||
+	    !idmap_copy(&place->maps.gids, gids->items, gids->len))
+		return error_oom(error);
+	return 0;
+}
+
+/* `made`: only the one made then, not another that got its ID; NULL: any. *held keeps the record.
+ */
+static int find_record(cst_store *store, const char *id, const struct timestamp *made,
+                       cst_store **held, const cst_layer **ret, cst_error **error)
+{
+	int r = layers_read(store, held, error);
+	if (r == 0)
+		r = layer_must(store, id, ret, error);
+	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
+		r = error_code(error, CST_ELAYER_UNKNOWN);
+	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", id) : 0;
+}
+
+static int find_layer(cst_store *store, const char *id, struct place *place, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = find_record(store, id, NULL, &layers, &layer, error);
+	if (r < 0)
+		return r;
+	place->layer = strdup(layer->id);
+	place->label = strdup(layer->mount_label);
+	place->created = layer->created;
+	if (!place->layer || !place->label)
+		return error_oom(error);
+	return place_maps(store, layer, place, error);
+}
+
+static int mount_layer(cst_store *store, struct place *place, cst_error **error)
+{
+	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
+	options.label = place->label;
+	place->store = store;
+	int r = cst_store_mount(store, place->layer, &options, &place->mount, error);
+	if (r == 0)
+		r = fs_open_dir(place->mount, &place->root, error);
+	return r < 0 ? error_prefix(error, r, "error mounting layer \"%s\"", place->layer) : 0;
+}
+
+static int place_open(cst_store *store, const cst_copy_place *given, struct place *place,
+                      cst_error **error)
+{
+	const char *path = strempty(given->path);
+	if (isempty(given->layer)) {
+		place->path = strdup(path);
+		place->shown = strdup(path);
+		return place->path && place->shown ? 0 : error_oom(error);
+	}
+	int r = find_layer(store, given->layer, place, error);
+	if (r == 0)
+		r = mount_layer(store, place, error);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *absolute = path_join("/", path),
+	                    *clean = absolute ? path_clean(absolute) : NULL,
+	                    *joined = clean ? path_join(place->mount, clean) : NULL;
+	place->shown = joined ? path_clean(joined) : NULL;
+	place->path = steal_ptr(&clean);
+	return place->shown ? 0 : error_oom(error);
+}
+
+static int open_at(const struct place *place, const char *path, int flags)
+{
+	return place->root < 0 ? open(path, flags | O_CLOEXEC)
+	                       : fs_open_in_root(place->root, path, flags);
+}
+
+/* ---- directories of the target ---- */
+
+static const struct idmaps *maps_of(const struct place *place)
+{
+	return place->maps.uids.len || place->maps.gids.len ? &place->maps : NULL;
+}
+
+struct new_directory {
+	mode_t mode;
+	bool chown;
+	uint32_t uid, gid; /* host ids */
+};
+
+/* Those that are missing belong to the container's root. */
+static int new_directory_owner(const struct place *target, struct new_directory *directory,
+                               cst_error **error)
+{
+	directory->chown = maps_of(target) != NULL;
+	return directory->chown
+	               ? idmaps_root(&target->maps, &directory->uid, &directory->gid, error)
+	               : 0;
+}
+
+static int mkdir_failed(const struct place *place, const char *path, int problem, cst_error **error)
+{
+	return error_sys(error, problem, "mkdir %s%s", strempty(place->mount), path);
+}
+
+/* The directory `path`/.. ends in; the part in front of it, "." or "/" if there is none. */
+static char *parent_of(const char *path, const char **base)
+{
+	size_t n = strlen(path);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	*base = path + n;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return n ? strndup(path, n) : strdup(".");
+}
+
+/* As mkdir -p: opens the directory, making what is missing. The depth is bounded by PATH_MAX, which
+ * open() enforces. */
+static int need_directory(const struct place *place, const char *path,
+                          const struct new_directory *new, int *ret, cst_error **error)
+{
+	const char *rest;
+	_cleanup_close_ int up = -1, fd = open_at(place, path, O_PATH | O_DIRECTORY);
+	if (fd >= 0) {
+		*ret = steal_fd(&fd);
+		return 0;
+	}
+	if (errno != ENOENT && errno != ENOTDIR)
+		return mkdir_failed(place, path, errno, error);
+	int problem = errno;
+	_cleanup_free_ char *parent = parent_of(path, &rest),
+	                    *base = strndup(rest, strcspn(rest, "/"));
+	if (!parent || !base)
+		return error_oom(error);
+	if (!path_is_component(base))
+		return mkdir_failed(place, path, problem, error);
+	int r = need_directory(place, parent, new, &up, error);
+	if (r < 0)
+		return r;
+	bool made = sys_mkdirat(up, base, new->mode) == 0;
+	if (!made && errno != EEXIST)
+		return mkdir_failed(place, path, errno, error);
+	fd = made ? openat(up, base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+	          : open_at(place, path, O_PATH | O_DIRECTORY);
+	if (fd < 0) /* a symlink to nowhere: nothing is made through it */
+		return mkdir_failed(place, path, errno == ENOENT ? EEXIST : errno, error);
+	if (made && new->chown && sys_fchownat(fd, "", new->uid, new->gid, AT_EMPTY_PATH) < 0) {
+		r = error_sys(error, errno, "chown %s%s", strempty(place->mount), path);
+		/* the next attempt would take it as it is */
+		(void)sys_unlinkat(up, base, AT_REMOVEDIR);
+		return r;
+	}
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
+/* ---- one source ---- */
+
+struct copy_job {
+	const cst_copy_options *given;
+	const struct place *source, *target;
+	bool measure;
+	struct copy_into_options options;
+};
+
+/* The words around it are the Go command's. */
+static int wrap_error(int r, cst_error **error)
+{
+	if (r == 0 || r == CST_ECANCELED || r == CST_ENOMEM)
+		return r;
+	error_prefix(error, r, "unpacking failed (error: exit status 1; output");
+	return error_suffix(error, r, ")");
+}
+
+/* The directory that a directory's content goes into; its owner, if it is new, is that of all
+ * copies. */
+static int need_target(const struct copy_job *job, int *ret, cst_error **error)
+{
+	struct new_directory new = {.mode = 0755};
+	int r = new_directory_owner(job->target, &new, error);
+	if (r == 0 && job->options.chown) {
+		new.chown = true;
+		r = copy_into_owner(&job->options, &new.uid, &new.gid, error);
+	}
+	return r == 0 ? need_directory(job->target, job->target->path, &new, ret, error) : r;
+}
+
+static int copy_directory(const struct copy_job *job, int source, cst_error **error)
+{
+	_cleanup_close_ int to = -1, readable = -1,
+	                    from = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0)
+		return error_sys(error, errno, "open %s", job->source->shown);
+	int r = need_target(job, &to, error);
+	if (r < 0)
+		return r;
+	readable = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (readable < 0)
+		return error_sys(error, errno, "open %s", job->target->shown);
+	return wrap_error(copy_into(from, readable, &job->options, error), error);
+}
+
+/* What the Go tools make of it: the link, in the target directory. */
+static int copy_directory_link(const struct copy_job *job, int link, cst_error **error)
+{
+	_cleanup_close_ int to = -1;
+	int r = need_target(job, &to, error);
+	return r == 0 ? wrap_error(copy_file_into(link, to, path_base(job->source->path), false,
+	                                          &job->options, error),
+	                           error)
+	              : r;
+}
+
+/* A target of the caller's that ends in "/" is the directory that the file goes into. */
+static int file_target(const struct copy_job *job, char **parent, char **name, cst_error **error)
+{
+	const char *path = job->target->path, *base = "";
+	if (job->target->root < 0 && has_suffix(path, "/")) {
+		*parent = strdup(path);
+		base = path_base(job->source->shown);
+	} else {
+		*parent = parent_of(path, &base);
+	}
+	*name = strndup(base, strcspn(base, "/"));
+	if (!*parent || !*name)
+		return error_oom(error);
+	return path_is_component(*name)
+	               ? 0
+	               : wrap_error(error_set(error, CST_EINVAL,
+	                                      "cannot overwrite directory \"/%s\" with "
+	                                      "non-directory \"/\"",
+	                                      path_base(job->target->shown)),
+	                            error);
+}
+
+static int copy_file(const struct copy_job *job, int source, cst_error **error)
+{
+	struct new_directory new = {.mode = 0700};
+	_cleanup_free_ char *parent = NULL, *name = NULL;
+	_cleanup_close_ int to = -1;
+	int r = file_target(job, &parent, &name, error);
+	if (r == 0)
+		r = new_directory_owner(job->target, &new, error);
+	if (r == 0)
+		r = need_directory(job->target, parent, &new, &to, error);
+	return r == 0 ? wrap_error(copy_file_into(source, to, name, true, &job->options, error),
+	                           error)
+	              : r;
+}
+
+/* For the progress alone: what cannot be read is not counted. */
+static uint64_t measure(int source, const struct stat *st)
+{
+	if (!S_ISDIR(st->st_mode))
+		return (uint64_t)st->st_size;
+	int64_t bytes = 0, inodes = 0;
+	_cleanup_close_ int fd = openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && usage_tree(fd, &bytes, &inodes, NULL) == 0 ? (uint64_t)bytes : 0;
+}
+
+static int copy_source(struct copy_job *job, cst_error **error)
+{
+	const struct place *source = job->source;
+	struct stat st;
+	_cleanup_close_ int fd = open_at(source, source->path, O_PATH), link = -1;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", source->shown);
+	if (job->measure)
+		job->options.total = measure(fd, &st);
+	if (!S_ISDIR(st.st_mode))
+		return copy_file(job, fd, error);
+	link = open_at(source, source->path, O_PATH | O_NOFOLLOW);
+	if (link < 0 || fstat(link, &st) < 0)
+		return error_sys(error, errno, "lstat %s", source->shown);
+	return S_ISLNK(st.st_mode) ? copy_directory_link(job, link, error)
+	                           : copy_directory(job, fd, error);
+}
+
+/* ---- what others did meanwhile ---- */
+
+/* A layer that is copied from or into can be deleted all the same, or unmounted and its content
+ * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */
+static int check_still_there(int r, cst_store *store, const struct place *place, cst_error **error)
+{
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
+	const cst_layer *layer;
+	if (r == CST_ECANCELED || !place->layer)
+		return r;
+	int gone = find_record(store, place->layer, &place->created, &layers, &layer, &problem);
+	if (gone == 0 && place->root >= 0 && !is_mounted_still(place))
+		gone = error_wrap_code(&problem, CST_ELAYER_NOT_MOUNTED,
+		                       "the layer \"%s\" was unmounted meanwhile", place->layer);
+	if (gone == 0)
+		return r;
+	if (error)
+		cst_error_free(steal_ptr(error));
+	return error_propagate(error, steal_ptr(&problem));
+}
+
+/* ---- all of it ---- */
+
+static int copy_from(cst_store *store, const cst_copy_place *given, const struct place *target,
+                     const cst_copy_options *options, cst_error **error)
+{
+	_cleanup_place_ struct place source = PLACE_INIT;
+	int r = place_open(store, given, &source, error);
+	if (r < 0)
+		return r;
+	struct copy_job job = {
+	        .source = &source,
+	        .target = target,
+	        .measure = options->measure && options->progress,
+	        .options =
+	                {
+	                        .from_maps = maps_of(&source),
+	                        .to_maps = maps_of(target),
+	                        .chown = options->chown,
+	                        .uid = options->uid,
+	                        .gid = options->gid,
+	                        .skip_devices = driver_is_rootless(),
+	                        .progress = options->progress,
+	                },
+	};
+	r = copy_source(&job, error);
+	if (r < 0)
+		error_prefix(error, r, "error copying \"%s\" to \"%s\"", source.shown,
+		             target->shown);
+	/* of a directory that was removed meanwhile nothing is missed: it is empty */
+	return check_still_there(r, store, &source, error);
+}
+
+static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_sources,
+                    const cst_copy_place *target, const cst_copy_options *options, struct place *to,
+                    cst_error **error)
+{
+	int r = place_open(store, target, to, error);
+	for (size_t i = 0; r == 0 && i < n_sources; i++)
+		r = copy_from(store, &sources[i], to, options, error);
+	if (r == 0 && to->root >= 0 && store->driver->sync_content && sys_syncfs(to->root) < 0)
+		return error_sys(error, errno, "syncfs %s", to->mount);
+	return r;
+}
+
+int cst_store_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,
+                   const cst_copy_place *target, const cst_copy_options *options, cst_error **error)
+{
+	static const cst_copy_options defaults = CST_COPY_OPTIONS_INIT;
+	_cleanup_place_ struct place to = PLACE_INIT;
+	int r = copy_all(store, sources, n_sources, target, options ? options : &defaults, &to,
+	                 error);
+	return r < 0 ? check_still_there(r, store, &to, error) : 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mounting and unmounting, counted across all processes in mountpoints.json. */
+#include "store/layer/mapped.h"
+#include <errno.h>
+
+/* What is to be mounted: always a layer in the end. */
+struct target {
+	struct arena arena;
+	const char *layer;
+	const struct idmaps *maps;
+	struct idmaps own_maps;
+	struct strings options;
+	const char *label;
+	bool is_volatile;
+	bool foreign; /* a layer of an additional store: only as part of an image, only read-only,
+	                 not counted */
+};
+
+static void target_free(struct target *target)
+{
+	idmaps_free(&target->own_maps);
+	arena_clear(&target->arena);
+}
+
+static int target_from_container(cst_store *store, const cst_container *container,
+                                 struct target *target, cst_error **error)
+{
+	target->layer = arena_strdup(&target->arena, container->layer);
+	target->label = flags_get_string(&target->arena, &container->flags, "MountLabel");
+	target->is_volatile =
+	        !store->disable_volatile && flags_get_bool(&container->flags, "Volatile");
+	if (!target->layer ||
+	    !idmap_copy(&target->own_maps.uids, container->uid_map.items, container->uid_map.len) ||
+	    !idmap_copy(&target->own_maps.gids, container->gid_map.items, container->gid_map.len))
+		return error_oom(error);
+	if (target->own_maps.uids.len || target->own_maps.gids.len)
+		target->maps = &target->own_maps;
+	target->options = flags_get_strings(&target->arena, &container->flags, "MountOpts");
+	return target->arena.failed ? error_oom(error) : 0;
+}
+
+/* A container first, then a layer, as every implementation does. */
+static int find_target(cst_store *store, const char *id, struct target *target, cst_error **error)
+{
+	{
+		_cleanup_containers_read_ cst_store *containers = NULL;
+		int r = containers_read(store, &containers, error);
+		if (r < 0)
+			return r;
+		const cst_container *container = container_table_find(store->containers.table, id);
+		if (container)
+			return target_from_container(store, container, target, error);
+	}
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	struct layer_source source;
+	int r = layers_read(store, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_find(store, id, &source);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	target->foreign = source.foreign;
+	target->layer = arena_strdup(&target->arena, layer->id);
+	return target->layer ? 0 : error_oom(error);
+}
+
+/* Fresh mount counts under M w. */
+static int mounts_write(cst_store *store, struct lockfile **held, cst_error **error)
+{
+	int r = lockfile_lock(store->layers.mounts_lock, LOCKFILE_WRITE, error);
+	if (r < 0)
+		return r;
+	*held = store->layers.mounts_lock;
+	return layer_table_load_mounts(store->layers.table, *held, error);
+}
+
+static int save_count(cst_store *store, const char *layer, const char *path, int count,
+                      struct lockfile *mounts, cst_error **error)
+{
+	if (!layer_table_set_mount(store->layers.table, layer, path, count))
+		return error_oom(error);
+	return layer_table_save_mounts(store->layers.table, mounts, error);
+}
+
+static void driver_options_of(const struct target *target, struct driver_mount_options *ret)
+{
+	*ret = (struct driver_mount_options){
+	        .label = isempty(target->label) ? NULL : target->label,
+	        .maps = target->maps,
+	        .options = target->options.items,
+	        .n_options = target->options.len,
+	        .is_volatile = target->is_volatile,
+	};
+}
+
+/* Mount counts are kept for our own layers only: the kernel's mount table is all there is to go by.
+ */
+static int mount_foreign(cst_store *store, const struct target *target, char **ret_path,
+                         cst_error **error)
+{
+	struct driver_mount_options options;
+	driver_options_of(target, &options);
+	return store->driver->ops->get(store->driver, target->layer, &options, ret_path, error);
+}
+
+/* A count left behind by a reboot of the mounts (umount -l by hand, another namespace) counts from
+ * one again. */
+static int mount_layer(cst_store *store, const struct target *target, char **ret_path,
+                       cst_error **error)
+{
+	_cleanup_unlock_ struct lockfile *mounts = NULL;
+	const struct driver_ops *ops = store->driver->ops;
+	int r = mounts_write(store, &mounts, error);
+	if (r < 0)
+		return r;
+	if (target->foreign)
+		return mount_foreign(store, target, ret_path, error);
+	const cst_layer *layer = layer_table_get(store->layers.table, target->layer);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	bool mounted = layer->mount_count > 0 && ops->is_mounted(store->driver, layer->id);
+	int count = mounted ? layer->mount_count + 1 : 1;
+	_cleanup_free_ char *path = NULL;
+	if (mounted) {
+		path = strdup(layer->mount_point);
+		if (!path)
+			return error_oom(error);
+	} else {
+		struct driver_mount_options options;
+		driver_options_of(target, &options);
+		r = ops->get(store->driver, layer->id, &options, &path, error);
+		if (r < 0)
+			return r;
+	}
+	r = save_count(store, layer->id, path, count, mounts, error);
+	if (r < 0) {
+		if (!mounted)
+			(void)ops->put(store->driver, target->layer, NULL);
+		return r;
+	}
+	*ret_path = steal_ptr(&path);
+	return 0;
+}
+
+static int mount_target(cst_store *store, const struct target *target, char **path,
+                        cst_error **error)
+{
+	_cleanup_unlock_ struct lockfile *graph = NULL;
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	                         : layers_need(store, error);
+	if (r == 0)
+		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
+	if (r < 0)
+		return r;
+	graph = store->graph_lock;
+	r = store_refresh_driver(store, error);
+	if (r == 0)
+		r = layers_write(store, &layers, error);
+	return r == 0 ? mount_layer(store, target, path, error) : r;
+}
+
+static void apply_options(struct target *target, const cst_mount_options *options)
+{
+	if (!options)
+		return;
+	if (!isempty(options->label))
+		target->label = options->label;
+	if (options->n_options)
+		target->options =
+		        (struct strings){.items = options->options, .len = options->n_options};
+}
+
+int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
+                    cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	int r = find_target(store, id, &target, error);
+	if (r == 0 && target.foreign)
+		r = error_wrap_code(error, CST_ESTORE_READ_ONLY,
+		                    "mounting read/only store images is not allowed");
+	if (r < 0)
+		return r;
+	apply_options(&target, options);
+	return mount_target(store, &target, path, error);
+}
+
+/* The image's top layer as it is without maps: a copy that belongs to root, where the layer itself
+ * is mapped. */
+static int find_image_layer(cst_store *store, const char *id, struct target *target,
+                            cst_error **error)
+{
+	static const struct idmaps unmapped;
+	int r = mapped_layer_for(store, id, &unmapped, &target->arena, &target->layer, error);
+	if (r < 0)
+		return r;
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	struct layer_source source;
+	r = layers_read(store, &layers, error);
+	if (r == 0 && (!target->layer || !layer_get(store, target->layer, &source)))
+		r = error_code(error, CST_ELAYER_UNKNOWN);
+	target->foreign = r == 0 && source.foreign;
+	return r;
+}
+
+int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_options *options,
+                          char **path, cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	int r = find_image_layer(store, id, &target, error);
+	if (r < 0)
+		return r;
+	apply_options(&target, options);
+	const char **all = arena_alloc(&target.arena, (target.options.len + 1) * sizeof(char *));
+	if (!all)
+		return error_oom(error);
+	for (size_t i = 0; i < target.options.len; i++) {
+		if (streq(target.options.items[i], "rw"))
+			return error_set(error, CST_EINVAL, " \"rw\" option not supported");
+		all[i] = target.options.items[i];
+	}
+	all[target.options.len] = "ro";
+	target.options = (struct strings){.items = all, .len = target.options.len + 1};
+	return mount_target(store, &target, path, error);
+}
+
+/* ---- unmount ---- */
+
+static int unmount_layer(cst_store *store, const char *id, bool force, bool *still,
+                         cst_error **error)
+{
+	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_unlock_ struct lockfile *mounts = NULL;
+	int r = layers_write(store, &layers, error);
+	if (r == 0)
+		r = mounts_write(store, &mounts, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_table_get(store->layers.table, id);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	if (layer->mount_count > 1 && !force) {
+		if (still)
+			*still = true;
+		_cleanup_free_ char *path = strdup(layer->mount_point);
+		return path ? save_count(store, id, path, layer->mount_count - 1, mounts, error)
+		            : error_oom(error);
+	}
+	r = store->driver->ops->put(store->driver, id, error);
+	if (r < 0)
+		return r;
+	if (still)
+		*still = false;
+	return save_count(store, id, "", 0, mounts, error);
+}
+
+int cst_store_unmount(cst_store *store, const char *id, bool force, bool *still_mounted,
+                      cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	int r = find_target(store, id, &target, error);
+	return r == 0 ? unmount_layer(store, target.layer, force, still_mounted, error) : r;
+}
+
+int cst_store_unmount_image(cst_store *store, const char *id, bool force, bool *still_mounted,
+                            cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	int r = find_image_layer(store, id, &target, error);
+	if (r == 0 && target.foreign) {
+		if (still_mounted)
+			*still_mounted = false;
+		return store->driver->ops->put(store->driver, target.layer, error);
+	}
+	return r == 0 ? unmount_layer(store, target.layer, force, still_mounted, error) : r;
+}
+
+int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	int r = find_target(store, id, &target, error);
+	if (r == 0)
+		r = layers_read(store, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_table_get(store->layers.table, target.layer);
+	if (!layer)
+		return error_code(error, CST_ELAYER_UNKNOWN);
+	*count = layer->mount_count;
+	return 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is around a layer: its directories, its children. */
+#include "store/core/store.h"
+#include <cstorage/report.h>
+
+int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
+{
+	_cleanup_strv_ struct strv pairs = {0};
+	_cleanup_layers_read_locked_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read_locked(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, id, &layer, error);
+	if (r == 0)
+		r = store->driver->ops->paths(store->driver, layer->id, &pairs, error);
+	return r == 0 ? strings_give(&pairs, ret, error) : r;
+}
+
+int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
+{
+	_cleanup_strv_ struct strv ids = {0};
+	_cleanup_layers_read_ cst_store *layers = NULL;
+	const cst_layer *layer;
+	int r = layers_read(store, &layers, error);
+	if (r == 0)
+		r = layer_must(store, id, &layer, error);
+	if (r < 0)
+		return r;
+	struct layer_table *table = store->layers.table;
+	for (const cst_layer *child = layer_table_first_child(table, layer->id); child;
+	     child = layer_table_next_child(table, child))
+		if (!strv_add(&ids, child->id))
+			return error_oom(error);
+	return strings_give(&ids, ret, error);
+}

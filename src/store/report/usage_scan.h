@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disk blocks of a directory tree: what is its own, and what others may have too. */
+#ifndef CST_STORE_REPORT_USAGE_SCAN_H
+#define CST_STORE_REPORT_USAGE_SCAN_H
+
+#include "base/error.h"
+#include "base/mem.h"
+#include <sys/types.h>
+
+/* Something on disk that more than one tree may hold: a file with several names, or a run of blocks
+ * that several files share. */
+struct usage_piece {
+	bool is_inode;
+	dev_t device;
+	uint64_t start;  /* inode number, or physical byte */
+	uint64_t length; /* bytes on disk */
+	uint64_t links;  /* of an inode: names it has altogether */
+};
+struct usage_pieces {
+	struct usage_piece *items;
+	size_t len, capacity;
+};
+void usage_pieces_free(struct usage_pieces *pieces);
+#define _cleanup_pieces_ _cleanup_(usage_pieces_free)
+bool usage_pieces_append(struct usage_pieces *to, const struct usage_pieces *from, size_t first);
+/* Each once: sorts and merges them from index `from` on, and returns the bytes. */
+uint64_t usage_pieces_merge(struct usage_pieces *pieces, size_t from);
+
+struct usage_scanned {
+	uint64_t exclusive, shared; /* bytes on disk */
+	uint64_t entries;           /* files and directories, the root among them */
+};
+/* Adds what is shared to *pieces. No mount is left out or gone into otherwise than tree_walk does.
+ */
+int usage_scan(int fd, struct usage_pieces *pieces, struct usage_scanned *ret, cst_error **error);
+
+#endif
