@@ -26,6 +26,13 @@ struct driver_config {
 	struct pool *pool;                 /* for parallel work; NULL: none */
 };
 
+/* Which content a layer has: an opaque text of the driver, made of letters, digits, '-' and '.'. Two contents that exist at
+ * the same time, and can be that of the same layer, have different ones; the same content has the same one after a reboot. */
+#define DRIVER_IDENTITY_MAX 80
+struct driver_identity {
+	char text[DRIVER_IDENTITY_MAX];
+};
+
 struct driver_stage_options {
 	const char *parent;   /* ID of an existing layer, NULL: none */
 	const char *mount_label;
@@ -85,7 +92,11 @@ struct driver_ops {
 	/* L w, under an intent: the staged content becomes that of the existing layer `id` by one exchange of names; the old
 	 * content goes with the staging area. The directories changed are fsynced if `durable`. */
 	int (*stage_replace)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
-	/* The layer's own content directory. Its inode tells after a crash whether stage_replace() came to pass. */
+	/* Of the content that is staged, and of the content that an existing layer has: equal after stage_replace(). That is how
+	 * recovery knows whether a replacement came to pass. Any lock or none. A layer without content: ENOENT. */
+	int (*staged_identity)(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
+	int (*content_identity)(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
+	/* The layer's own content directory. */
 	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 
 	/* ---- taking one away ---- */

@@ -364,6 +364,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.reowns_parent = true, .close = close_driver, .cleanup = cleanup, .recover = recover,     \
 	.stage = overlay_stage, .staged_fd = overlay_staged_fd, .unpack_options = unpack_options, \
 	.stage_copy = overlay_stage_copy, .content_open = overlay_content_open,                   \
+	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
 	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                   \
 	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                       \
 	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,       \

@@ -245,6 +245,10 @@ int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **
                        cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
+                             cst_error **error);
+int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
+                            cst_error **error);
 int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,

@@ -10,6 +10,7 @@
 #include "archive/tree/copy.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "driver/naive.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 #include <linux/fs.h>
@@ -313,6 +314,20 @@ int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_erro
 		return error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
 	*ret_fd = fd;
 	return 0;
+}
+
+int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
+                             cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = overlay_content_open(d, id, &fd, error);
+	return r == 0 ? naive_identity(fd, ret, error) : r;
+}
+
+int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
+                            cst_error **error)
+{
+	return naive_identity(staged->diff_fd, ret, error);
 }
 
 int overlay_staged_fd(struct driver_staged *staged)

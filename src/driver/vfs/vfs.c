@@ -7,7 +7,7 @@
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
 #include "base/fs.h"
-#include "driver/driver.h"
+#include "driver/naive.h"
 #include "lock/tempdir.h"
 #include <errno.h>
 #include <linux/fs.h>
@@ -320,6 +320,14 @@ static int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_e
 	return 0;
 }
 
+static int vfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
+                                cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = vfs_content_open(d, id, &fd, error);
+	return r == 0 ? naive_identity(fd, ret, error) : r;
+}
+
 /* ---- building ---- */
 
 static void vfs_stage_free(struct driver_staged *staged)
@@ -424,6 +432,12 @@ static int vfs_stage_copy(struct driver *d, const char *id, struct driver_staged
 static int vfs_staged_fd(struct driver_staged *staged)
 {
 	return staged->fd;
+}
+
+static int vfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
+                               cst_error **error)
+{
+	return naive_identity(staged->fd, ret, error);
 }
 
 static void vfs_unpack_options(struct driver *d, const struct driver_stage_options *options,
@@ -622,6 +636,8 @@ const struct driver_ops vfs_driver = {
         .stage_free = vfs_stage_free,
         .stage_copy = vfs_stage_copy,
         .stage_replace = vfs_stage_replace,
+        .staged_identity = vfs_staged_identity,
+        .content_identity = vfs_content_identity,
         .content_open = vfs_content_open,
         .paths = vfs_paths,
         .remove = vfs_remove,

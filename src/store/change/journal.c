@@ -4,7 +4,10 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "driver/driver.h"
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* Header, little endian, rewritten in place so that a barrier costs no change of metadata; then
@@ -31,6 +34,7 @@ void intents_add(struct intents *intents, const struct intent *intent)
 	copy.note = arena_strdup(&intents->arena, strempty(intent->note));
 	copy.data_key = arena_strdup(&intents->arena, strempty(intent->data_key));
 	copy.owner_id = arena_strdup(&intents->arena, strempty(intent->owner_id));
+	copy.content = arena_strdup(&intents->arena, strempty(intent->content));
 	copy.record = arena_strdup(&intents->arena, strempty(intent->record));
 	grown[intents->len++] = copy;
 	intents->failed = intents->failed || intents->arena.failed;
@@ -134,9 +138,8 @@ static void write_intent(struct json_writer *w, const struct intent *intent)
 		put_member(w, "owner", intent->owner_id);
 		put_member(w, "created", created);
 	}
-	if (intent->content_inode) {
-		json_put_key(w, "content-inode");
-		json_put_int64(w, (int64_t)intent->content_inode);
+	if (*intent->content) {
+		put_member(w, "content", intent->content);
 		json_put_key(w, "tarsplit-inode");
 		json_put_int64(w, (int64_t)intent->tarsplit_inode);
 		put_member(w, "record", intent->record);
@@ -164,10 +167,34 @@ bool journal_pending(struct journal *journal)
 	return journal->fd >= 0 && read_header(journal, &header) && header.length > 0;
 }
 
-static bool read_intent(struct json_reader *r, struct intent *ret)
+/* It becomes part of a file name. */
+static bool is_identity(const char *text)
 {
-	struct intent intent = {.id = "", .note = "", .data_key = "", .owner_id = "", .record = ""};
-	int64_t content_inode = 0, tarsplit_inode = 0;
+	for (const char *c = text; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
+			return false;
+	}
+	return strlen(text) < DRIVER_IDENTITY_MAX;
+}
+
+/* Earlier releases of ours wrote the inode number of the content as a number. The drivers that they
+ * had still use that number, as text. */
+static bool read_content_inode(struct json_reader *r, struct arena *arena, const char **ret)
+{
+	char text[DRIVER_IDENTITY_MAX];
+	int64_t inode;
+	if (!json_int64(r, &inode))
+		return false;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)inode);
+	*ret = inode ? arena_strdup(arena, text) : "";
+	return *ret;
+}
+
+static bool read_intent(struct json_reader *r, struct arena *arena, struct intent *ret)
+{
+	struct intent intent = {
+	        .id = "", .note = "", .data_key = "", .owner_id = "", .content = "", .record = ""};
+	int64_t tarsplit_inode = 0;
 	const char *key, *kind = "", *owner_kind = "", *created = "";
 	if (!json_object_begin(r))
 		return false;
@@ -179,10 +206,12 @@ static bool read_intent(struct json_reader *r, struct intent *ret)
 		                  : streq(key, "owner-kind") ? &owner_kind
 		                  : streq(key, "owner")      ? &intent.owner_id
 		                  : streq(key, "created")    ? &created
+		                  : streq(key, "content")    ? &intent.content
 		                  : streq(key, "record")     ? &intent.record
 		                                             : NULL;
-		bool read = to                             ? json_string(r, to)
-		            : streq(key, "content-inode")  ? json_int64(r, &content_inode)
+		bool read = to ? json_string(r, to)
+		            : streq(key, "content-inode")
+		                    ? read_content_inode(r, arena, &intent.content)
 		            : streq(key, "tarsplit-inode") ? json_int64(r, &tarsplit_inode)
 		                                           : json_skip(r);
 		if (!read)
@@ -190,12 +219,12 @@ static bool read_intent(struct json_reader *r, struct intent *ret)
 	}
 	intent.kind = kind_of(kind);
 	intent.owner_kind = kind_of(owner_kind);
-	intent.content_inode = (uint64_t)content_inode;
 	intent.tarsplit_inode = (uint64_t)tarsplit_inode;
 	if (*created)
 		(void)timestamp_parse(created, strlen(created), &intent.created);
 	*ret = intent;
-	return json_ok(r) && intent.kind && path_is_component(intent.id);
+	return json_ok(r) && intent.kind && path_is_component(intent.id) &&
+	       is_identity(intent.content);
 }
 
 int journal_read(struct journal *journal, struct intents *ret, cst_error **error)
@@ -217,7 +246,7 @@ int journal_read(struct journal *journal, struct intents *ret, cst_error **error
 	if (json_array_begin(&r)) {
 		while (json_array_next(&r)) {
 			struct intent intent;
-			if (!read_intent(&r, &intent))
+			if (!read_intent(&r, &arena, &intent))
 				return error_set(error, CST_ECORRUPT, "%s cannot be understood",
 				                 journal->path);
 			intents_add(ret, &intent);
@@ -233,7 +262,7 @@ static bool same_intent(const struct intent *a, const struct intent *b)
 	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
 	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
 	       streq(a->owner_id, b->owner_id) && timestamp_equal(&a->created, &b->created) &&
-	       a->content_inode == b->content_inode && a->tarsplit_inode == b->tarsplit_inode &&
+	       streq(a->content, b->content) && a->tarsplit_inode == b->tarsplit_inode &&
 	       streq(a->record, b->record);
 }
 

@@ -32,8 +32,9 @@ struct intent {
 	const char *owner_id;
 	struct timestamp created; /* of a layer with an owner: another one made later under its ID
 	                             is not meant */
-	uint64_t content_inode;   /* not 0: the layer gets new content, this directory, and `record`
-	                             says of what */
+	const char *content;      /* not "": the layer gets new content, which the driver knows by
+	                             this text (struct driver_identity), and `record` describes
+	                             it */
 	uint64_t tarsplit_inode;  /* with it: the new tar-split */
 	const char
 	        *record; /* a layer record as JSON, of which the digests, sizes and id sets count */

@@ -81,7 +81,7 @@ static int apply_rule(cst_store *store, const struct intents *intents, unsigned 
 {
 	for (size_t i = 0; i < intents->len; i++) {
 		const struct intent *intent = &intents->items[i];
-		int r = intent->content_inode ? apply_recover(store, intent, error)
+		int r = *intent->content ? apply_recover(store, intent, error)
 		        : isempty(intent->data_key)
 		                ? remove_without_record(store, intent, sets, trash, error)
 		                : data_remeasure(store, intent->kind, intent->id, intent->data_key,

@@ -2,7 +2,7 @@
 /*
  * Applying a layer tar to a layer that exists. The new content is built beside the old one, from a
  * copy of it, and takes its place by one exchange of names. What must follow, the tar-split and the
- * record, is announced with the inodes of the new content and the new tar-split: an opener that
+ * record, is announced with the identity of the new content and the inode of the new tar-split: an opener that
  * finds the one in place and the other waiting or in place finishes, one that does not undoes.
  *
  * From the copy to the exchange the layers are locked, as with the Go tools: what somebody else
@@ -22,9 +22,9 @@
 /* Where the new tar-split waits between announcement and exchange, below the graph root: in the
  * directory that only we look at, under a name of its own, since a dead process may have announced
  * one too. */
-static char *waiting_tarsplit(const char *id, uint64_t content_inode)
+static char *waiting_tarsplit(const char *id, const char *content)
 {
-	return str_printf("cstorage/%s.%llu.tar-split", id, (unsigned long long)content_inode);
+	return str_printf("cstorage/%s.%s.tar-split", id, content);
 }
 
 struct applied {
@@ -37,7 +37,7 @@ struct applied {
 	struct idmaps maps;
 	bool in_place;  /* mounted: content_fd is the layer's own directory */
 	int content_fd; /* where the archive is unpacked, borrowed from `staged` unless in_place */
-	uint64_t content_inode;
+	struct driver_identity content; /* of the new content */
 };
 
 static void applied_free(struct applied *applied)
@@ -114,12 +114,12 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 }
 
 /* The tar-split takes its place and the record is saved. L w held. */
-static int finish_apply(cst_store *store, const cst_layer *described, uint64_t content_inode,
+static int finish_apply(cst_store *store, const cst_layer *described, const char *content,
                         cst_error **error)
 {
 	struct layer_table *table = store->layers.table;
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", described->id);
-	_cleanup_free_ char *waiting = waiting_tarsplit(described->id, content_inode);
+	_cleanup_free_ char *waiting = waiting_tarsplit(described->id, content);
 	_cleanup_close_ int root = -1;
 	int r = name && waiting ? fs_open_dir(store->graph_root, &root, error) : error_oom(error);
 	if (r < 0)
@@ -141,18 +141,23 @@ static int announce(cst_store *store, struct applied *applied, struct intents *i
                     cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf record = {0};
+	const struct driver_ops *ops = applied->driver->ops;
 	struct json_writer w;
-	struct stat st, tarsplit;
+	struct stat tarsplit;
+	int r = applied->in_place ? ops->content_identity(applied->driver, applied->record.id,
+	                                                  &applied->content, error)
+	                          : ops->staged_identity(applied->staged, &applied->content, error);
+	if (r < 0)
+		return r;
 	json_writer_init(&w, &record, JSON_STORE);
 	layer_write(&w, &applied->record);
-	if (fstat(applied->content_fd, &st) < 0 ||
-	    fstatat(applied->metadata->fd, TARSPLIT_STAGED, &tarsplit, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "stat the new content of %s", applied->record.id);
-	applied->content_inode = st.st_ino;
+	if (fstatat(applied->metadata->fd, TARSPLIT_STAGED, &tarsplit, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "stat the new tar-split of layer %s",
+		                 applied->record.id);
 	struct intent intent = {
 	        .kind = CST_KIND_LAYER,
 	        .id = applied->record.id,
-	        .content_inode = st.st_ino,
+	        .content = applied->content.text,
 	        .tarsplit_inode = tarsplit.st_ino,
 	        .record = strbuf_str(&record),
 	};
@@ -164,7 +169,7 @@ static int announce(cst_store *store, struct applied *applied, struct intents *i
 static int stage_waiting_tarsplit(cst_store *store, const struct applied *applied,
                                   cst_error **error)
 {
-	_cleanup_free_ char *name = waiting_tarsplit(applied->record.id, applied->content_inode);
+	_cleanup_free_ char *name = waiting_tarsplit(applied->record.id, applied->content.text);
 	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
 	if (!path)
 		return error_oom(error);
@@ -187,7 +192,7 @@ static int commit_applied(cst_store *store, struct applied *applied, struct tras
 		r = applied->driver->ops->stage_replace(applied->staged, applied->record.id,
 		                                        store->driver->sync_content, error);
 	if (r == 0)
-		r = finish_apply(store, &applied->record, applied->content_inode, error);
+		r = finish_apply(store, &applied->record, applied->content.text, error);
 	if (r == 0)
 		journal_end_durably(&store->layer_journal);
 	else /* finished if the names were exchanged all the same, else as if it had not begun */
@@ -207,7 +212,7 @@ static bool parse_record(const struct intent *intent, struct arena *arena, cst_l
 /* After a power cut the file may have both names, and then a rename does nothing. */
 static int remove_waiting(cst_store *store, const struct intent *intent, cst_error **error)
 {
-	_cleanup_free_ char *name = waiting_tarsplit(intent->id, intent->content_inode);
+	_cleanup_free_ char *name = waiting_tarsplit(intent->id, intent->content);
 	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
 	if (!path)
 		return error_oom(error);
@@ -227,7 +232,7 @@ static bool is_inode(int dirfd, const char *path, uint64_t inode)
 static int has_new_tarsplit(cst_store *store, const struct intent *intent, bool *ret,
                             cst_error **error)
 {
-	_cleanup_free_ char *waiting = waiting_tarsplit(intent->id, intent->content_inode);
+	_cleanup_free_ char *waiting = waiting_tarsplit(intent->id, intent->content);
 	_cleanup_free_ char *from = waiting ? path_join(store->graph_root, waiting) : NULL;
 	_cleanup_free_ char *to = str_join(intent->id, ".tar-split.gz");
 	if (!from || !to)
@@ -237,12 +242,18 @@ static int has_new_tarsplit(cst_store *store, const struct intent *intent, bool 
 	return 0;
 }
 
-static bool has_new_content(cst_store *store, const struct intent *intent)
+/* Was the content replaced? An I/O error is no answer: to take it for "no" would leave the new
+ * content with the old record. */
+static int has_new_content(cst_store *store, const struct intent *intent, bool *ret,
+                           cst_error **error)
 {
-	_cleanup_close_ int content = -1;
-	struct stat st;
-	return store->driver->ops->content_open(store->driver, intent->id, &content, NULL) == 0 &&
-	       fstat(content, &st) == 0 && st.st_ino == intent->content_inode;
+	_cleanup_error_ cst_error *problem = NULL;
+	struct driver_identity now;
+	int r = store->driver->ops->content_identity(store->driver, intent->id, &now, &problem);
+	if (r < 0 && r != CST_ELAYER_UNKNOWN && cst_error_errno(problem) != ENOENT)
+		return error_propagate(error, steal_ptr(&problem));
+	*ret = r == 0 && streq(now.text, intent->content);
+	return 0;
 }
 
 int apply_recover(cst_store *store, const struct intent *intent, cst_error **error)
@@ -250,15 +261,17 @@ int apply_recover(cst_store *store, const struct intent *intent, cst_error **err
 	_cleanup_arena_ struct arena arena = {0};
 	cst_layer described;
 	bool done = false;
-	int r = 0;
-	if (layer_table_get(store->layers.table, intent->id) && has_new_content(store, intent))
+	int r = layer_table_get(store->layers.table, intent->id)
+	                ? has_new_content(store, intent, &done, error)
+	                : 0;
+	if (r == 0 && done)
 		r = has_new_tarsplit(store, intent, &done, error);
 	if (r == 0 && done && !parse_record(intent, &arena, &described))
 		return error_set(error, CST_ECORRUPT,
 		                 "the announced record of layer %s cannot be understood",
 		                 intent->id);
 	if (r == 0 && done)
-		r = finish_apply(store, &described, intent->content_inode, error);
+		r = finish_apply(store, &described, intent->content, error);
 	return r < 0 ? r : remove_waiting(store, intent, error);
 }
 
