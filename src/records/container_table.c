@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What is different about the table of containers: each is found by its layer, too. */
 #include "records/chain_index.h"
-#include "records/table.h"
 
 struct container_table {
 	struct record_set set; /* first: the kind's functions get this address */
@@ -46,6 +46,33 @@ static void container_clear(struct record_set *set)
 	chain_index_clear(&((struct container_table *)set)->by_layer);
 }
 
+const cst_container *container_table_by_layer(const struct record_set *containers,
+                                              const char *layer_id)
+{
+	const struct container_table *t = (const struct container_table *)containers;
+	const struct slot *slot = chain_index_first(&t->by_layer, layer_id);
+	return slot ? slot->record : NULL;
+}
+
+static void *container_find(const struct record_set *set, const char *id)
+{
+	return (void *)container_table_by_layer(set, id);
+}
+
+static unsigned container_file_of(const struct record_set *set, const void *record)
+{
+	return ((const cst_container *)record)->file;
+}
+
+static int container_loaded(struct record_set *set, bool *repair, cst_error **error)
+{
+	for (size_t i = 0; i < set->visible.len; i++) {
+		if (!container_index(set, set->visible.items[i]))
+			return error_oom(error);
+	}
+	return 0;
+}
+
 static const struct record_kind container_kind = {
         .what = "container",
         .size = sizeof(cst_container),
@@ -55,128 +82,27 @@ static const struct record_kind container_kind = {
         .copy = copy_container,
         .write = write_container,
         .settle = settle_container,
+        .file_of = container_file_of,
+        .find = container_find,
+        .loaded = container_loaded,
         .index = container_index,
         .unindex = container_unindex,
         .clear = container_clear,
 };
 
 int container_table_new(const char *dir, const char *volatile_dir, bool read_only,
-                        struct container_table **ret, cst_error **error)
+                        struct record_set **ret, cst_error **error)
 {
-	struct container_table *t = new0(struct container_table, 1);
-	if (!t)
+	struct record_set *set =
+	        record_set_new(&container_kind, sizeof(struct container_table), read_only);
+	if (!set)
 		return error_oom(error);
-	int r = record_set_init(&t->set, &container_kind, read_only, error);
-	if (r < 0) {
-		free(t);
-		return r;
-	}
-	r = record_set_add_file(&t->set, dir, "containers.json", false, error);
+	int r = record_set_add_file(set, dir, "containers.json", false, error);
 	if (r == 0)
-		r = record_set_add_file(&t->set, volatile_dir, "volatile-containers.json", true,
-		                        error);
-	if (r < 0) {
-		container_table_free(t);
-		return r;
-	}
-	*ret = t;
-	return 0;
-}
-
-void container_table_free(struct container_table *t)
-{
-	if (!t)
-		return;
-	record_set_free(&t->set);
-	free(t);
-}
-
-int container_table_stale(struct container_table *t, const struct lock_token *token, bool *ret,
-                          cst_error **error)
-{
-	return record_set_stale(&t->set, token, ret, error);
-}
-
-int container_table_open(struct container_table *t, const struct lock_token *token,
-                         cst_error **error)
-{
-	return record_set_open(&t->set, token, error);
-}
-
-int container_table_parse(struct container_table *t, bool *repair, cst_error **error)
-{
-	int r = record_set_parse(&t->set, repair, error);
-	for (size_t i = 0; r == 0 && i < t->set.visible.len; i++) {
-		if (!container_index(&t->set, t->set.visible.items[i])) {
-			record_set_clear(&t->set);
-			return error_oom(error);
-		}
-	}
+		r = record_set_add_file(set, volatile_dir, "volatile-containers.json", true, error);
+	if (r < 0)
+		record_set_free(set);
+	else
+		*ret = set;
 	return r;
-}
-
-void container_table_mark_stale(struct container_table *t)
-{
-	t->set.stale = true;
-}
-
-size_t container_table_size(const struct container_table *t)
-{
-	return record_set_size(&t->set);
-}
-
-const cst_container *container_table_at(const struct container_table *t, size_t i)
-{
-	return record_set_at(&t->set, i);
-}
-
-const cst_container *container_table_get(const struct container_table *t, const char *id)
-{
-	return record_set_get(&t->set, id);
-}
-
-const cst_container *container_table_by_name(const struct container_table *t, const char *name)
-{
-	return record_set_by_name(&t->set, name);
-}
-
-const cst_container *container_table_by_layer(const struct container_table *t, const char *layer_id)
-{
-	const struct slot *slot = chain_index_first(&t->by_layer, layer_id);
-	return slot ? slot->record : NULL;
-}
-
-const cst_container *container_table_find(const struct container_table *t, const char *id)
-{
-	const cst_container *container = container_table_get(t, id);
-	if (!container)
-		container = container_table_by_name(t, id);
-	if (!container)
-		container = container_table_by_layer(t, id);
-	return container ? container : record_set_by_prefix(&t->set, id);
-}
-
-bool container_table_add(struct container_table *t, const cst_container *container)
-{
-	return record_set_add(&t->set, container, container->file);
-}
-
-bool container_table_replace(struct container_table *t, const cst_container *container)
-{
-	return record_set_replace(&t->set, container, true);
-}
-
-bool container_table_remove(struct container_table *t, const char *id)
-{
-	return record_set_remove(&t->set, id);
-}
-
-bool container_table_dirty(const struct container_table *t)
-{
-	return record_set_dirty(&t->set);
-}
-
-int container_table_save(struct container_table *t, struct lockfile *lock, cst_error **error)
-{
-	return record_set_save(&t->set, lock, error);
 }

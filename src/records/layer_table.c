@@ -104,6 +104,32 @@ static bool settle_layer(struct record_set *set, struct arena *arena, void *reco
 	return layer->mount_point;
 }
 
+static unsigned layer_file_of(const struct record_set *set, const void *record)
+{
+	return ((const struct layer_table *)set)->file_of[((const cst_layer *)record)->file];
+}
+
+static int layer_loaded(struct record_set *set, bool *repair, cst_error **error)
+{
+	for (size_t i = 0; i < record_set_size(set) && !*repair; i++)
+		*repair = layer_table_at(set, i)->incomplete;
+	*repair = *repair && !set->read_only;
+	return 0;
+}
+
+static void layer_removed(struct record_set *set, const void *record)
+{
+	struct layer_table *t = (struct layer_table *)set;
+	bool mounted = ((const cst_layer *)record)->mount_count;
+	t->mounted -= mounted;
+	t->mounts_dirty |= mounted;
+}
+
+static void layer_freed(struct record_set *set)
+{
+	record_file_free(&((struct layer_table *)set)->mounts);
+}
+
 static const struct record_kind layer_kind = {
         .what = "layer",
         .size = sizeof(cst_layer),
@@ -113,9 +139,13 @@ static const struct record_kind layer_kind = {
         .copy = copy_layer,
         .write = write_layer,
         .settle = settle_layer,
+        .file_of = layer_file_of,
+        .loaded = layer_loaded,
         .index = layer_index,
         .unindex = layer_unindex,
+        .removed = layer_removed,
         .clear = layer_clear,
+        .freed = layer_freed,
 };
 
 /* ---- making ---- */
@@ -149,125 +179,42 @@ static int add_files(struct layer_table *t, const struct layer_paths *paths, cst
 	return r;
 }
 
-int layer_table_new(const struct layer_paths *paths, struct layer_table **ret, cst_error **error)
+int layer_table_new(const struct layer_paths *paths, struct record_set **ret, cst_error **error)
 {
-	struct layer_table *t = new0(struct layer_table, 1);
+	struct layer_table *t = record_set_new(&layer_kind, sizeof(*t), paths->read_only);
 	if (!t)
 		return error_oom(error);
-	int r = record_set_init(&t->set, &layer_kind, paths->read_only, error);
-	if (r < 0) {
-		free(t);
-		return r;
-	}
 	t->mounts.fd = -1;
 	for (unsigned i = 0; i < LAYER_CHAINS; i++)
 		t->chains[i].which = i;
-	r = add_files(t, paths, error);
-	if (r < 0) {
-		layer_table_free(t);
-		return r;
-	}
-	*ret = t;
-	return 0;
-}
-
-void layer_table_free(struct layer_table *t)
-{
-	if (!t)
-		return;
-	record_file_free(&t->mounts);
-	record_set_free(&t->set);
-	free(t);
-}
-
-/* ---- loading and saving ---- */
-
-int layer_table_stale(struct layer_table *t, const struct lock_token *token, bool *ret,
-                      cst_error **error)
-{
-	return record_set_stale(&t->set, token, ret, error);
-}
-
-int layer_table_open(struct layer_table *t, const struct lock_token *token, cst_error **error)
-{
-	return record_set_open(&t->set, token, error);
-}
-
-int layer_table_parse(struct layer_table *t, bool *repair, cst_error **error)
-{
-	bool wanted;
-	int r = record_set_parse(&t->set, &wanted, error);
+	int r = add_files(t, paths, error);
 	if (r < 0)
-		return r;
-	for (size_t i = 0; i < layer_table_size(t) && !wanted; i++)
-		wanted = layer_table_at(t, i)->incomplete;
-	*repair = wanted && !t->set.read_only;
-	return 0;
-}
-
-void layer_table_mark_stale(struct layer_table *t)
-{
-	t->set.stale = true;
-}
-
-bool layer_table_dirty(const struct layer_table *t)
-{
-	return record_set_dirty(&t->set);
-}
-
-int layer_table_save(struct layer_table *t, struct lockfile *lock, cst_error **error)
-{
-	return record_set_save(&t->set, lock, error);
+		record_set_free(&t->set);
+	else
+		*ret = &t->set;
+	return r;
 }
 
 /* ---- look-ups ---- */
 
-size_t layer_table_size(const struct layer_table *t)
-{
-	return record_set_size(&t->set);
-}
-
-const cst_layer *layer_table_at(const struct layer_table *t, size_t i)
-{
-	return record_set_at(&t->set, i);
-}
-
-const cst_layer *layer_table_get(const struct layer_table *t, const char *id)
-{
-	return record_set_get(&t->set, id);
-}
-
-const cst_layer *layer_table_by_name(const struct layer_table *t, const char *name)
-{
-	return record_set_by_name(&t->set, name);
-}
-
-const cst_layer *layer_table_find(const struct layer_table *t, const char *id)
-{
-	const cst_layer *layer = layer_table_get(t, id);
-	if (!layer)
-		layer = layer_table_by_name(t, id);
-	return layer ? layer : record_set_by_prefix(&t->set, id);
-}
-
 /* The first (previous NULL) or next layer of a chain. */
-static const cst_layer *chained(const struct layer_table *t, unsigned which, const char *key,
+static const cst_layer *chained(const struct record_set *layers, unsigned which, const char *key,
                                 const cst_layer *previous)
 {
+	const struct layer_table *t = (const struct layer_table *)layers;
 	if (isempty(key))
 		return NULL;
 	if (need_chains(t)) {
 		const struct chain_index *chain = &t->chains[which];
-		const struct slot *before =
-		        previous ? record_set_slot(&t->set, previous->id) : NULL;
+		const struct slot *before = previous ? record_set_slot(layers, previous->id) : NULL;
 		const struct slot *slot = !previous ? chain_index_first(chain, key)
 		                          : before  ? chain_index_next(chain, before)
 		                                    : NULL;
 		return slot ? slot->record : NULL;
 	}
 	bool passed = !previous;
-	for (size_t i = 0; i < layer_table_size(t); i++) {
-		const cst_layer *layer = layer_table_at(t, i);
+	for (size_t i = 0; i < record_set_size(layers); i++) {
+		const cst_layer *layer = layer_table_at(layers, i);
 		if (passed && streq(chain_key(layer, which), key))
 			return layer;
 		passed |= layer == previous;
@@ -275,41 +222,18 @@ static const cst_layer *chained(const struct layer_table *t, unsigned which, con
 	return NULL;
 }
 
-const cst_layer *layer_table_first_child(const struct layer_table *t, const char *id)
+const cst_layer *layer_table_first_child(const struct record_set *layers, const char *id)
 {
-	return chained(t, CHAIN_PARENT, id, NULL);
+	return chained(layers, CHAIN_PARENT, id, NULL);
 }
 
-const cst_layer *layer_table_next_child(const struct layer_table *t, const cst_layer *child)
+const cst_layer *layer_table_next_child(const struct record_set *layers, const cst_layer *child)
 {
-	return chained(t, CHAIN_PARENT, child->parent, child);
+	return chained(layers, CHAIN_PARENT, child->parent, child);
 }
 
-const cst_layer *layer_table_by_digest(const struct layer_table *t, enum layer_digest which,
+const cst_layer *layer_table_by_digest(const struct record_set *layers, enum layer_digest which,
                                        const char *digest, const cst_layer *previous)
 {
-	return chained(t, CHAIN_DIGESTS + which, digest, previous);
-}
-
-/* ---- edits ---- */
-
-bool layer_table_add(struct layer_table *t, const cst_layer *layer)
-{
-	return record_set_add(&t->set, layer, t->file_of[layer->file]);
-}
-
-bool layer_table_replace(struct layer_table *t, const cst_layer *layer)
-{
-	return record_set_replace(&t->set, layer, true);
-}
-
-bool layer_table_remove(struct layer_table *t, const char *id)
-{
-	const cst_layer *layer = layer_table_get(t, id);
-	bool mounted = layer && layer->mount_count;
-	if (!record_set_remove(&t->set, id))
-		return false;
-	t->mounted -= mounted;
-	t->mounts_dirty |= mounted;
-	return true;
+	return chained(layers, CHAIN_DIGESTS + which, digest, previous);
 }

@@ -3,7 +3,6 @@
 #define CST_RECORDS_LAYER_TABLE_INTERNAL_H
 
 #include "records/chain_index.h"
-#include "records/table.h"
 
 enum layer_chain { CHAIN_PARENT, CHAIN_DIGESTS }; /* from CHAIN_DIGESTS on: enum layer_digest */
 #define LAYER_CHAINS (CHAIN_DIGESTS + LAYER_DIGESTS)

@@ -23,7 +23,7 @@ static bool set_state(struct layer_table *t, const cst_layer *layer, struct moun
 		return true;
 	bool was = layer->mount_count;
 	t->mounting = &state;
-	bool ok = record_set_replace(&t->set, layer, false);
+	bool ok = record_set_put(&t->set, layer, false);
 	t->mounting = NULL;
 	if (ok)
 		t->mounted += (state.count != 0) - was;
@@ -33,8 +33,8 @@ static bool set_state(struct layer_table *t, const cst_layer *layer, struct moun
 static bool forget_all(struct layer_table *t)
 {
 	struct mount_state none = {.path = ""};
-	for (size_t i = 0; t->mounted && i < layer_table_size(t); i++) {
-		if (!set_state(t, layer_table_at(t, i), none))
+	for (size_t i = 0; t->mounted && i < record_set_size(&t->set); i++) {
+		if (!set_state(t, layer_table_at(&t->set, i), none))
 			return false;
 	}
 	return true;
@@ -43,7 +43,7 @@ static bool forget_all(struct layer_table *t)
 /* An entry of a layer that is gone is dropped. */
 static bool take_entry(struct layer_table *t, const struct mount_record *entry)
 {
-	const cst_layer *layer = *entry->path ? layer_table_find(t, entry->id) : NULL;
+	const cst_layer *layer = *entry->path ? layer_table_find(&t->set, entry->id) : NULL;
 	struct mount_state state = {entry->path, (int)MIN(entry->count, (int64_t)INT32_MAX)};
 	return !layer || set_state(t, layer, state);
 }
@@ -82,8 +82,9 @@ static int load_text(struct layer_table *t, const char *text, size_t len, cst_er
 	return shown ? json_error(&json, shown, error) : error_oom(error);
 }
 
-int layer_table_load_mounts(struct layer_table *t, struct lockfile *mounts, cst_error **error)
+int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error)
 {
+	struct layer_table *t = (struct layer_table *)layers;
 	struct lock_token token;
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -108,9 +109,10 @@ int layer_table_load_mounts(struct layer_table *t, struct lockfile *mounts, cst_
 	return 0;
 }
 
-bool layer_table_set_mount(struct layer_table *t, const char *id, const char *path, int count)
+bool layer_table_set_mount(struct record_set *layers, const char *id, const char *path, int count)
 {
-	const cst_layer *layer = layer_table_get(t, id);
+	struct layer_table *t = (struct layer_table *)layers;
+	const cst_layer *layer = layer_table_get(layers, id);
 	if (!layer)
 		return true;
 	if (layer->mount_count == count && streq(layer->mount_point, strempty(path)))
@@ -126,8 +128,8 @@ static void write_entries(const struct layer_table *t, struct strbuf *text)
 	struct json_writer w;
 	json_writer_init(&w, text, JSON_STORE);
 	json_array_open(&w);
-	for (size_t i = 0; i < layer_table_size(t); i++) {
-		const cst_layer *layer = layer_table_at(t, i);
+	for (size_t i = 0; i < record_set_size(&t->set); i++) {
+		const cst_layer *layer = layer_table_at(&t->set, i);
 		if (!layer->mount_count)
 			continue;
 		json_object_open(&w);
@@ -140,8 +142,9 @@ static void write_entries(const struct layer_table *t, struct strbuf *text)
 	json_array_close(&w);
 }
 
-int layer_table_save_mounts(struct layer_table *t, struct lockfile *mounts, cst_error **error)
+int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error)
 {
+	struct layer_table *t = (struct layer_table *)layers;
 	_cleanup_strbuf_ struct strbuf text = {0};
 	if (!t->mounts_dirty)
 		return 0;

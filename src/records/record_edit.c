@@ -126,9 +126,10 @@ static size_t end_of_file(const struct record_set *set, unsigned file)
 	return at;
 }
 
-bool record_set_add(struct record_set *set, const void *record, unsigned file)
+bool record_set_add(struct record_set *set, const void *record)
 {
 	struct arena memory = {0};
+	unsigned file = set->kind->file_of ? set->kind->file_of(set, record) : 0;
 	const char *id = *(const char *const *)record;
 	if (file >= set->n_files || record_set_slot(set, id))
 		return false;
@@ -147,7 +148,7 @@ bool record_set_add(struct record_set *set, const void *record, unsigned file)
 	return true;
 }
 
-bool record_set_replace(struct record_set *set, const void *record, bool dirty)
+bool record_set_put(struct record_set *set, const void *record, bool dirty)
 {
 	struct arena memory = {0};
 	struct slot *slot = record_set_slot(set, *(const char *const *)record);
@@ -161,6 +162,11 @@ bool record_set_replace(struct record_set *set, const void *record, bool dirty)
 	return swap_record(set, slot, copy, &memory) || broken(set);
 }
 
+bool record_set_replace(struct record_set *set, const void *record)
+{
+	return record_set_put(set, record, true);
+}
+
 bool record_set_remove(struct record_set *set, const char *id)
 {
 	struct slot *slot = record_set_slot(set, id);
@@ -168,6 +174,8 @@ bool record_set_remove(struct record_set *set, const char *id)
 		return true;
 	if (!reserve_retired(set, 1))
 		return false;
+	if (set->kind->removed)
+		set->kind->removed(set, slot->record);
 	unindex_slot(set, slot);
 	hashmap_remove(&set->by_id, slot->id);
 	prefix_index_remove(&set->prefixes, slot->id);

@@ -208,6 +208,12 @@ int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
 		return r;
 	}
 	set->loaded = true;
-	*repair = record_set_dirty(set);
-	return 0;
+	bool wanted = record_set_dirty(set);
+	if (set->kind->loaded)
+		r = set->kind->loaded(set, &wanted, error);
+	if (r < 0)
+		record_set_clear(set);
+	else
+		*repair = wanted;
+	return r;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/record_set.h"
 
-int record_set_init(struct record_set *set, const struct record_kind *kind, bool read_only,
-                    cst_error **error)
+void *record_set_new(const struct record_kind *kind, size_t size, bool read_only)
 {
-	*set = (struct record_set){.kind = kind, .read_only = read_only};
-	int r = pthread_mutex_init(&set->lazy, NULL);
-	return r ? error_errno(error, r) : 0;
+	struct record_set *set = calloc(1, size);
+	if (!set)
+		return NULL;
+	set->kind = kind;
+	set->read_only = read_only;
+	pthread_mutex_init(&set->lazy, NULL);
+	return set;
 }
 
 int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile,
@@ -56,6 +59,8 @@ void record_set_clear(struct record_set *set)
 
 void record_set_free(struct record_set *set)
 {
+	if (!set)
+		return;
 	record_set_clear(set);
 	for (unsigned f = 0; f < RECORD_FILES; f++)
 		free(set->content[f].items);
@@ -65,6 +70,14 @@ void record_set_free(struct record_set *set)
 	free(set->retired);
 	prefix_index_free(&set->prefixes);
 	pthread_mutex_destroy(&set->lazy);
+	if (set->kind->freed)
+		set->kind->freed(set);
+	free(set);
+}
+
+void record_set_mark_stale(struct record_set *set)
+{
+	set->stale = true;
 }
 
 /* ---- look-ups ---- */
@@ -99,7 +112,7 @@ void *record_set_by_name(const struct record_set *set, const char *name)
 	return record_of(hashmap_get(&set->by_name, name));
 }
 
-void *record_set_by_prefix(const struct record_set *set, const char *prefix)
+static void *by_prefix(const struct record_set *set, const char *prefix)
 {
 	struct record_set *writable = (struct record_set *)set; /* to sort what it holds, once */
 	pthread_mutex_lock(&writable->lazy);
@@ -107,6 +120,16 @@ void *record_set_by_prefix(const struct record_set *set, const char *prefix)
 	void *found = record_of(prefix_index_find(&set->prefixes, prefix));
 	pthread_mutex_unlock(&writable->lazy);
 	return found;
+}
+
+void *record_set_find(const struct record_set *set, const char *id)
+{
+	void *record = record_set_get(set, id);
+	if (!record)
+		record = record_set_by_name(set, id);
+	if (!record && set->kind->find)
+		record = set->kind->find(set, id);
+	return record ? record : by_prefix(set, id);
 }
 
 struct strings *record_names(const struct record_set *set, void *record)

@@ -12,10 +12,10 @@
 #define CST_RECORDS_RECORD_SET_H
 
 #include "base/hashmap.h"
-#include "lock/lockfile.h"
 #include "records/prefix_index.h"
 #include "records/record_fields.h"
 #include "records/record_file.h"
+#include "records/table.h"
 #include <pthread.h>
 
 #define RECORD_FILES 3
@@ -38,8 +38,6 @@ struct slots {
 	size_t len, capacity;
 };
 
-struct record_set;
-
 /* One of three: layers, images, containers. */
 struct record_kind {
 	const char *what;    /* "layer" */
@@ -54,10 +52,19 @@ struct record_kind {
 	 * one. */
 	bool (*settle)(struct record_set *set, struct arena *arena, void *record, const void *old,
 	               unsigned file);
+	/* Which file a new record goes to; NULL: the first. */
+	unsigned (*file_of)(const struct record_set *set, const void *record);
+	/* One more way to find a record, before the prefixes; NULL: none. */
+	void *(*find)(const struct record_set *set, const char *id);
+	/* A load found all records. *repair is set if one of them is a writer's to mend. NULL: nothing
+	 * to do. */
+	int (*loaded)(struct record_set *set, bool *repair, cst_error **error);
 	/* Keeps the table's own indexes; NULL: there are none. index: false when out of memory. */
 	bool (*index)(struct record_set *set, struct slot *slot);
 	void (*unindex)(struct record_set *set, struct slot *slot);
+	void (*removed)(struct record_set *set, const void *record); /* NULL: nothing to do */
 	void (*clear)(struct record_set *set); /* everything goes */
+	void (*freed)(struct record_set *set); /* what else the table owns; NULL: nothing */
 };
 
 enum dirt { CLEAN, LOST_NAMES, LOST_RECORDS, EDITED };
@@ -89,33 +96,15 @@ struct record_set {
 	size_t n_retired, retired_capacity;
 };
 
-int record_set_init(struct record_set *set, const struct record_kind *kind, bool read_only,
-                    cst_error **error);
+/* `size` of the whole table, which begins with its set. NULL: out of memory. */
+void *record_set_new(const struct record_kind *kind, size_t size, bool read_only);
 int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile,
                         cst_error **error);
-void record_set_free(struct record_set *set);
-
-int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret,
-                     cst_error **error);
-int record_set_open(struct record_set *set, const struct lock_token *token, cst_error **error);
-int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
-void record_set_clear(struct record_set *set); /* forgets all records */
-
-size_t record_set_size(const struct record_set *set);
-void *record_set_at(const struct record_set *set, size_t i); /* NULL: out of range */
 struct slot *record_set_slot(const struct record_set *set, const char *id);
-void *record_set_get(const struct record_set *set, const char *id);
-void *record_set_by_name(const struct record_set *set, const char *name);
-void *record_set_by_prefix(const struct record_set *set, const char *prefix);
-struct strings *record_names(const struct record_set *set, void *record);
-
-bool record_set_add(struct record_set *set, const void *record, unsigned file);
-bool record_set_replace(struct record_set *set, const void *record, bool dirty);
-bool record_set_remove(struct record_set *set, const char *id);
-bool record_set_dirty(const struct record_set *set);
-int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error);
+bool record_set_put(struct record_set *set, const void *record, bool dirty); /* replaces */
 
 /* Parts shared by the files of this folder only. */
+void record_set_clear(struct record_set *set); /* forgets all records */
 struct slot *record_slot_new(const char *id, unsigned file);
 bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables: the records of one store in memory, their indexes, and their files. Locks are the
- * caller's business; each function says which it needs. Reading is in two steps so that nothing is
- * parsed under a lock:
+ * Tables: the records of one kind (layers, images or containers) in memory, their indexes, and
+ * their files. The caller takes the locks; each function says which it needs. Reading is in two
+ * steps, so that nothing is parsed under a lock:
  *
- *     lock r;  table_stale()?  table_open(): opens the files, remembers token and identities;
- * unlock;  table_parse()
+ *     lock for reading;  record_set_stale()?  record_set_open() opens the files and remembers token
+ *     and identities;  unlock;  record_set_parse()
  *
- * After table_parse(), *repair tells that the files hold something only a writer may mend
- * (incomplete layers, a name held twice); the caller takes the write lock, loads again and repairs.
+ * After record_set_parse(), *repair tells that the files hold something that only a writer may mend
+ * (an incomplete layer, a name held twice). The caller then takes the lock for writing, loads again
+ * and repairs.
  *
- * Edits change memory only and need the write lock; table_save() then writes every file that an
- * edit touched. If a save fails the table is marked stale: the next use reloads what is on disk. An
- * edit that runs out of memory half-way makes the table stale too, and it cannot be saved.
+ * Edits change memory only and need the lock for writing. record_set_save() then writes every file
+ * that an edit touched. If a save fails, the table is marked stale: the next use reloads what is on
+ * disk. An edit that runs out of memory half-way makes the table stale too, and it cannot be saved.
  *
  * A record that a look-up returned stays good until the table is saved or parsed, also if an edit
- * replaces or removes it. Look-ups may run in parallel; parse, edits and saves need the table for
+ * replaces or removes it. Look-ups may run in parallel. Parsing, edits and saves need the table for
  * themselves.
  *
- * A record that cannot be used (no ID or one that another record has, a time or an image digest
- * that is none) is not served, but kept in its file as it is. Saves also remove the stale temporary
- * files of the file they replace.
+ * A record that cannot be used (it has no ID or that of another record, or a time or an image
+ * digest that cannot be read) is not served, but stays in its file as it is. Saves also remove the
+ * stale temporary files of the file they replace.
  */
 #ifndef CST_RECORDS_TABLE_H
 #define CST_RECORDS_TABLE_H
@@ -28,9 +29,53 @@
 #include "lock/lockfile.h"
 #include "records/record.h"
 
-/* ---- layers ---- */
+/* ---- any kind; a record is a cst_layer, cst_image or cst_container ---- */
 
-struct layer_table;
+struct record_set;
+
+void record_set_free(struct record_set *set); /* NULL allowed */
+
+/* Must it be loaded (again)? True at first; later if the token, or the device, inode, size or times
+ * of a file differ. Lock r. */
+int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret,
+                     cst_error **error);
+int record_set_open(struct record_set *set, const struct lock_token *token,
+                    cst_error **error); /* lock r */
+/* No lock. CST_ECORRUPT `loading "<path>": ...` for a file that is not understood: the table then
+ * refuses saves. */
+int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
+void record_set_mark_stale(struct record_set *set);
+
+/* All in the order of the files: stable, image store, volatile. at: NULL out of range. */
+size_t record_set_size(const struct record_set *set);
+void *record_set_at(const struct record_set *set, size_t i);
+void *record_set_get(const struct record_set *set, const char *id); /* exact ID */
+void *record_set_by_name(const struct record_set *set, const char *name);
+/* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
+void *record_set_find(const struct record_set *set, const char *id);
+struct strings *record_names(const struct record_set *set, void *record);
+
+/* Edits, lock w. Records are copied in; a name that stands twice is kept once. Names that another
+ * record holds are taken from it. False: out of memory (or, by mistake, an ID that is there already
+ * to add, or is not there to replace). Removing what is not there is success.
+ * A new record goes to the file that its `file` says (the stable one where the table has no such
+ * file); a replaced one stays where it is and keeps its mount state. An image's `digests` follow
+ * from its digest and data items; an empty digest becomes that of `manifest`, or of the smallest key
+ * that starts with it. */
+bool record_set_add(struct record_set *set, const void *record);
+bool record_set_replace(struct record_set *set, const void *record);
+bool record_set_remove(struct record_set *set, const char *id);
+bool record_set_dirty(const struct record_set *set); /* is there anything to save? */
+
+/* `lock` is that of the graph root; where an image store has its own lock, the caller touches that
+ * one before. First the token, then for each file: temporary file, fdatasync (not for the volatile
+ * file), rename, fsync of the directory. Lock w. Nothing dirty: nothing done. CST_ECORRUPT if a file
+ * was not understood when it was loaded. */
+int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error);
+
+/* The same look-ups with the type of the record. */
+
+/* ---- layers ---- */
 
 struct layer_paths {
 	const char *dir;       /* <g>/<drv>-layers: layers.json; tar-split and data of all layers */
@@ -40,114 +85,95 @@ struct layer_paths {
 	const char *run_dir; /* <r>/<drv>-layers: mountpoints.json; NULL for additional stores */
 	bool read_only;
 };
+int layer_table_new(const struct layer_paths *paths, struct record_set **ret, cst_error **error);
 
-int layer_table_new(const struct layer_paths *paths, struct layer_table **ret, cst_error **error);
-void layer_table_free(struct layer_table *t);
+static inline const cst_layer *layer_table_at(const struct record_set *layers, size_t i)
+{
+	return record_set_at(layers, i);
+}
+static inline const cst_layer *layer_table_get(const struct record_set *layers, const char *id)
+{
+	return record_set_get(layers, id);
+}
+static inline const cst_layer *layer_table_by_name(const struct record_set *layers,
+						   const char *name)
+{
+	return record_set_by_name(layers, name);
+}
+static inline const cst_layer *layer_table_find(const struct record_set *layers, const char *id)
+{
+	return record_set_find(layers, id);
+}
 
-/* Must it be (re)loaded? True at first; else token, or (dev, ino, size, mtime, ctime) of any file
- * differs. L r. */
-int layer_table_stale(struct layer_table *t, const struct lock_token *token, bool *ret,
-                      cst_error **error);
-int layer_table_open(struct layer_table *t, const struct lock_token *token,
-                     cst_error **error); /* L r */
-/* No lock. CST_ECORRUPT `loading "<path>": ...` for a file that is not understood: the table then
- * refuses saves. */
-int layer_table_parse(struct layer_table *t, bool *repair, cst_error **error);
-void layer_table_mark_stale(struct layer_table *t);
-
-/* All in list order: stable, image store, volatile. */
-size_t layer_table_size(const struct layer_table *t);
-const cst_layer *layer_table_at(const struct layer_table *t, size_t i);
-const cst_layer *layer_table_get(const struct layer_table *t, const char *id); /* exact ID */
-const cst_layer *layer_table_by_name(const struct layer_table *t, const char *name);
-const cst_layer *layer_table_find(const struct layer_table *t,
-                                  const char *id); /* ID, name, unique prefix */
-const cst_layer *layer_table_first_child(const struct layer_table *t,
+const cst_layer *layer_table_first_child(const struct record_set *layers,
                                          const char *id); /* NULL: none */
-const cst_layer *layer_table_next_child(const struct layer_table *t, const cst_layer *child);
+const cst_layer *layer_table_next_child(const struct record_set *layers, const cst_layer *child);
 /* The first layer (previous NULL) with that digest, or the next one after `previous`; NULL: no
  * more. "" has none. */
 enum layer_digest { LAYER_COMPRESSED_DIGEST, LAYER_DIFF_DIGEST, LAYER_TOC_DIGEST, LAYER_DIGESTS };
-const cst_layer *layer_table_by_digest(const struct layer_table *t, enum layer_digest which,
+const cst_layer *layer_table_by_digest(const struct record_set *layers, enum layer_digest which,
                                        const char *digest, const cst_layer *previous);
 
-/* Edits, L w. Records are copied in; a name that stands twice is kept once. Names that another
- * layer holds are taken from it. False: out of memory (or, by mistake, an ID that is there already,
- * or is not). `file` decides where a new layer is written (LAYER_STABLE where the table has no such
- * file); it starts unmounted. Removing what is not there is success. */
-bool layer_table_add(struct layer_table *t, const cst_layer *layer);
-bool layer_table_replace(struct layer_table *t,
-                         const cst_layer *layer); /* same id; file and mount state are kept */
-bool layer_table_remove(struct layer_table *t, const char *id);
-/* After a load that asked for repair: drops lost names for good. Incomplete layers are the store's
- * to delete. L w. */
-bool layer_table_dirty(const struct layer_table *t);
-
-/* `lock` is that of the graph root; with an image store its own lock is touched by the caller,
- * before. Token first, then temp file, fdatasync (not for the volatile file), rename, fsync of the
- * directory. L w. Nothing dirty: nothing done. CST_ECORRUPT if a file was not understood when it
- * was loaded. */
-int layer_table_save(struct layer_table *t, struct lockfile *lock, cst_error **error);
-
-/* Mount points. M r to load (open + parse in one, small file), M w to save; a layer that is unknown
- * is dropped. */
-int layer_table_load_mounts(struct layer_table *t, struct lockfile *mounts,
-                            cst_error **error); /* only if changed */
-bool layer_table_set_mount(struct layer_table *t, const char *id, const char *path, int count);
-int layer_table_save_mounts(struct layer_table *t, struct lockfile *mounts,
-                            cst_error **error); /* only if changed */
+/* Mount points, which are no part of the record: a new layer starts unmounted. M r to load (open
+ * and parse in one: the file is small), M w to save; the entry of an unknown layer is dropped. Load
+ * and save do nothing if nothing changed. */
+int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
+bool layer_table_set_mount(struct record_set *layers, const char *id, const char *path, int count);
+int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
 
 /* ---- images ---- */
 
-struct image_table;
-int image_table_new(const char *dir, bool read_only, struct image_table **ret, cst_error **error);
-void image_table_free(struct image_table *t);
-int image_table_stale(struct image_table *t, const struct lock_token *token, bool *ret,
-                      cst_error **error);
-int image_table_open(struct image_table *t, const struct lock_token *token, cst_error **error);
-int image_table_parse(struct image_table *t, bool *repair, cst_error **error);
-void image_table_mark_stale(struct image_table *t);
-size_t image_table_size(const struct image_table *t);
-const cst_image *image_table_at(const struct image_table *t, size_t i);
-const cst_image *image_table_get(const struct image_table *t, const char *id);
-const cst_image *image_table_by_name(const struct image_table *t, const char *name);
-const cst_image *image_table_find(const struct image_table *t, const char *id);
+int image_table_new(const char *dir, bool read_only, struct record_set **ret, cst_error **error);
+
+static inline const cst_image *image_table_at(const struct record_set *images, size_t i)
+{
+	return record_set_at(images, i);
+}
+static inline const cst_image *image_table_get(const struct record_set *images, const char *id)
+{
+	return record_set_get(images, id);
+}
+static inline const cst_image *image_table_by_name(const struct record_set *images,
+						   const char *name)
+{
+	return record_set_by_name(images, name);
+}
+static inline const cst_image *image_table_find(const struct record_set *images, const char *id)
+{
+	return record_set_find(images, id);
+}
+
 /* The next image that can be found by this digest; *cursor starts at 0. NULL: no more. */
-const cst_image *image_table_next_by_digest(const struct image_table *t, const char *digest,
+const cst_image *image_table_next_by_digest(const struct record_set *images, const char *digest,
                                             size_t *cursor);
-/* As for layers. An image's `digests` follow from its digest and data items; an empty digest
- * becomes that of `manifest`, or of the smallest key that starts with it. */
-bool image_table_add(struct image_table *t, const cst_image *image);
-bool image_table_replace(struct image_table *t, const cst_image *image);
-bool image_table_remove(struct image_table *t, const char *id);
-bool image_table_dirty(const struct image_table *t);
-int image_table_save(struct image_table *t, struct lockfile *lock, cst_error **error);
 
 /* ---- containers ---- */
 
-struct container_table;
 /* `volatile_dir`: dir, or <r>/<drv>-containers of a transient store */
 int container_table_new(const char *dir, const char *volatile_dir, bool read_only,
-                        struct container_table **ret, cst_error **error);
-void container_table_free(struct container_table *t);
-int container_table_stale(struct container_table *t, const struct lock_token *token, bool *ret,
-                          cst_error **error);
-int container_table_open(struct container_table *t, const struct lock_token *token,
-                         cst_error **error);
-int container_table_parse(struct container_table *t, bool *repair, cst_error **error);
-void container_table_mark_stale(struct container_table *t);
-size_t container_table_size(const struct container_table *t);
-const cst_container *container_table_at(const struct container_table *t, size_t i);
-const cst_container *container_table_get(const struct container_table *t, const char *id);
-const cst_container *container_table_by_name(const struct container_table *t, const char *name);
-const cst_container *container_table_by_layer(const struct container_table *t,
+                        struct record_set **ret, cst_error **error);
+
+static inline const cst_container *container_table_at(const struct record_set *containers, size_t i)
+{
+	return record_set_at(containers, i);
+}
+static inline const cst_container *container_table_get(const struct record_set *containers,
+						       const char *id)
+{
+	return record_set_get(containers, id);
+}
+static inline const cst_container *container_table_by_name(const struct record_set *containers,
+							   const char *name)
+{
+	return record_set_by_name(containers, name);
+}
+static inline const cst_container *container_table_find(const struct record_set *containers,
+							const char *id)
+{
+	return record_set_find(containers, id);
+}
+
+const cst_container *container_table_by_layer(const struct record_set *containers,
                                               const char *layer_id);
-const cst_container *container_table_find(const struct container_table *t,
-                                          const char *id); /* ID, name, layer ID, prefix */
-bool container_table_add(struct container_table *t, const cst_container *container);
-bool container_table_replace(struct container_table *t, const cst_container *container);
-bool container_table_remove(struct container_table *t, const char *id);
-bool container_table_dirty(const struct container_table *t);
-int container_table_save(struct container_table *t, struct lockfile *lock, cst_error **error);
 
 #endif

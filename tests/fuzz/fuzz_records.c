@@ -64,50 +64,50 @@ static void must_be(const char *name, const void *data, size_t size)
 
 /* Makes every record dirty without changing it, saves, and gives what the file holds. */
 #define DEFINE_ROUND(kind, file)                                                                  \
-	static char *save_##kind##s(struct kind##_table *t, size_t *size)                         \
+	static char *save_##kind##s(struct record_set *t, size_t *size)                           \
 	{                                                                                         \
-		for (size_t i = 0; i < kind##_table_size(t); i++) {                               \
+		for (size_t i = 0; i < record_set_size(t); i++) {                                 \
 			const cst_##kind *record = kind##_table_at(t, i);                         \
 			MUST(record == kind##_table_get(t, record->id));                          \
-			MUST(kind##_table_replace(t, record));                                    \
+			MUST(record_set_replace(t, record));                                      \
 		}                                                                                 \
-		MUST(kind##_table_save(t, place.lock, NULL) == 0);                                \
+		MUST(record_set_save(t, place.lock, NULL) == 0);                                  \
 		return get(file, size);                                                           \
 	}                                                                                         \
-	static int load_##kind##s(struct kind##_table *t, bool *repair)                           \
+	static int load_##kind##s(struct record_set *t, bool *repair)                             \
 	{                                                                                         \
-		MUST(kind##_table_open(t, &place.token, NULL) == 0);                              \
-		return kind##_table_parse(t, repair, NULL);                                       \
+		MUST(record_set_open(t, &place.token, NULL) == 0);                                \
+		return record_set_parse(t, repair, NULL);                                         \
 	}                                                                                         \
-	static void try_##kind##s(struct kind##_table *t, const uint8_t *data, size_t size)       \
+	static void try_##kind##s(struct record_set *t, const uint8_t *data, size_t size)         \
 	{                                                                                         \
 		bool repair;                                                                      \
 		size_t once_size, twice_size;                                                     \
 		put(file, data, size);                                                            \
 		if (load_##kind##s(t, &repair) < 0) {                                             \
-			MUST(kind##_table_size(t) == 0);                                          \
-			MUST(kind##_table_save(t, place.lock, NULL) < 0);                         \
+			MUST(record_set_size(t) == 0);                                            \
+			MUST(record_set_save(t, place.lock, NULL) < 0);                           \
 			must_be(file, data, size);                                                \
 			return;                                                                   \
 		}                                                                                 \
-		size_t records = kind##_table_size(t);                                            \
+		size_t records = record_set_size(t);                                              \
 		_cleanup_free_ char *once = save_##kind##s(t, &once_size);                        \
 		MUST(load_##kind##s(t, &repair) == 0);                                            \
-		MUST(!ascii || !kind##_table_dirty(t));                                           \
-		MUST(!ascii || kind##_table_size(t) == records);                                  \
+		MUST(!ascii || !record_set_dirty(t));                                             \
+		MUST(!ascii || record_set_size(t) == records);                                    \
 		_cleanup_free_ char *twice = save_##kind##s(t, &twice_size);                      \
 		MUST(!ascii || (once_size == twice_size && memcmp(once, twice, once_size) == 0)); \
-		while (kind##_table_size(t))                                                      \
-			MUST(kind##_table_remove(t, kind##_table_at(t, 0)->id));                  \
+		while (record_set_size(t))                                                        \
+			MUST(record_set_remove(t, kind##_table_at(t, 0)->id));                    \
 	}
 DEFINE_ROUND(layer, "layers.json")
 DEFINE_ROUND(image, "images.json")
 DEFINE_ROUND(container, "containers.json")
 
-static void try_mounts(struct layer_table *t, const uint8_t *data, size_t size)
+static void try_mounts(struct record_set *t, const uint8_t *data, size_t size)
 {
 	cst_layer layer = {.id = "m", .created = TIMESTAMP_ZERO, .mount_point = ""};
-	MUST(layer_table_add(t, &layer));
+	MUST(record_set_add(t, &layer));
 	put("mountpoints.json", data, size);
 	bool loaded = layer_table_load_mounts(t, place.lock, NULL) == 0;
 	MUST(layer_table_set_mount(t, "m", "/other", 7));
@@ -118,9 +118,9 @@ static void try_mounts(struct layer_table *t, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct layer_table *layers = NULL;
-	struct image_table *images = NULL;
-	struct container_table *containers = NULL;
+	struct record_set *layers = NULL;
+	struct record_set *images = NULL;
+	struct record_set *containers = NULL;
 	make_place();
 	ascii = true;
 	for (size_t i = 0; i < size; i++)
@@ -135,10 +135,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_layers(layers, data, size);
 	try_images(images, data, size);
 	try_containers(containers, data, size);
-	if (layer_table_size(layers) == 0 && layer_table_dirty(layers))
+	if (record_set_size(layers) == 0 && record_set_dirty(layers))
 		try_mounts(layers, data, size);
-	layer_table_free(layers);
-	image_table_free(images);
-	container_table_free(containers);
+	record_set_free(layers);
+	record_set_free(images);
+	record_set_free(containers);
 	return 0;
 }

@@ -48,56 +48,56 @@ static inline void assert_file(struct fixture *f, const char *name, const char *
 	assert_string_equal(data, want);
 }
 
-static inline struct layer_table *layers_new(struct fixture *f)
+static inline struct record_set *layers_new(struct fixture *f)
 {
 	struct layer_paths paths = {
 	        .dir = f->dir.path, .volatile_dir = f->dir.path, .run_dir = f->dir.path};
-	struct layer_table *t = NULL;
+	struct record_set *t = NULL;
 	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
 	return t;
 }
 
-static inline struct image_table *images_new(struct fixture *f)
+static inline struct record_set *images_new(struct fixture *f)
 {
-	struct image_table *t = NULL;
+	struct record_set *t = NULL;
 	assert_int_equal(image_table_new(f->dir.path, false, &t, NULL), 0);
 	return t;
 }
 
-static inline struct container_table *containers_new(struct fixture *f)
+static inline struct record_set *containers_new(struct fixture *f)
 {
-	struct container_table *t = NULL;
+	struct record_set *t = NULL;
 	assert_int_equal(container_table_new(f->dir.path, f->dir.path, false, &t, NULL), 0);
 	return t;
 }
 
 #define DEFINE_LOAD(kind)                                                                       \
-	static inline int kind##s_load(struct fixture *f, struct kind##_table *t, bool *repair, \
+	static inline int kind##s_load(struct fixture *f, struct record_set *t, bool *repair, \
 	                               cst_error **error)                                       \
 	{                                                                                       \
 		struct lock_token token;                                                        \
 		assert_int_equal(lockfile_read_token(f->lock, &token, NULL), 0);                \
-		int r = kind##_table_open(t, &token, error);                                    \
-		return r < 0 ? r : kind##_table_parse(t, repair, error);                        \
+		int r = record_set_open(t, &token, error);                                    \
+		return r < 0 ? r : record_set_parse(t, repair, error);                        \
 	}                                                                                       \
-	static inline struct kind##_table *kind##s_loaded(struct fixture *f)                    \
+	static inline struct record_set *kind##s_loaded(struct fixture *f)                    \
 	{                                                                                       \
-		struct kind##_table *t = kind##s_new(f);                                        \
+		struct record_set *t = kind##s_new(f);                                        \
 		bool repair;                                                                    \
 		assert_int_equal(kind##s_load(f, t, &repair, NULL), 0);                         \
 		return t;                                                                       \
 	}                                                                                       \
-	static inline bool kind##s_stale(struct fixture *f, struct kind##_table *t)             \
+	static inline bool kind##s_stale(struct fixture *f, struct record_set *t)             \
 	{                                                                                       \
 		struct lock_token token;                                                        \
 		bool stale;                                                                     \
 		assert_int_equal(lockfile_read_token(f->lock, &token, NULL), 0);                \
-		assert_int_equal(kind##_table_stale(t, &token, &stale, NULL), 0);               \
+		assert_int_equal(record_set_stale(t, &token, &stale, NULL), 0);               \
 		return stale;                                                                   \
 	}                                                                                       \
-	static inline void kind##s_freep(struct kind##_table **t)                               \
+	static inline void kind##s_freep(struct record_set **t)                               \
 	{                                                                                       \
-		kind##_table_free(*t);                                                          \
+		record_set_free(*t);                                                          \
 	}
 DEFINE_LOAD(layer)
 DEFINE_LOAD(image)
@@ -107,13 +107,13 @@ DEFINE_LOAD(container)
 #define _cleanup_containers_ _cleanup_(containers_freep)
 
 /* Replaces the metadata, as set-metadata does. */
-static inline void set_image_metadata(struct image_table *t, const char *id, const char *metadata)
+static inline void set_image_metadata(struct record_set *t, const char *id, const char *metadata)
 {
 	const cst_image *old = image_table_get(t, id);
 	assert_non_null(old);
 	cst_image edited = *old;
 	edited.metadata = metadata;
-	assert_true(image_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 }
 
 static inline void assert_names(const struct strings *names, const char *want)

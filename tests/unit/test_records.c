@@ -40,11 +40,11 @@ static void test_layers_unchanged(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "layers.json", layers_json);
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
-	assert_int_equal(layer_table_size(t), 2);
-	assert_true(layer_table_replace(t, layer_table_get(t, "1111")));
-	assert_true(layer_table_replace(t, layer_table_get(t, "c896")));
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
+	assert_int_equal(record_set_size(t), 2);
+	assert_true(record_set_replace(t, layer_table_get(t, "1111")));
+	assert_true(record_set_replace(t, layer_table_get(t, "c896")));
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "layers.json", layers_json);
 }
 
@@ -52,9 +52,9 @@ static void test_images_unchanged(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", images_json);
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
-	assert_true(image_table_replace(t, image_table_get(t, "aaaa")));
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
+	assert_true(record_set_replace(t, image_table_get(t, "aaaa")));
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json", images_json);
 }
 
@@ -62,9 +62,9 @@ static void test_containers_unchanged(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "containers.json", containers_json);
-	_cleanup_containers_ struct container_table *t = containers_loaded(&f);
-	assert_true(container_table_replace(t, container_table_get(t, "dddd")));
-	assert_int_equal(container_table_save(t, f.lock, NULL), 0);
+	_cleanup_containers_ struct record_set *t = containers_loaded(&f);
+	assert_true(record_set_replace(t, container_table_get(t, "dddd")));
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "containers.json", containers_json);
 }
 
@@ -103,12 +103,12 @@ static void test_layer_accessors(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "layers.json", layers_json);
-	struct layer_table *t = layers_loaded(&f);
+	struct record_set *t = layers_loaded(&f);
 	const cst_layer *all[] = {layer_table_at(t, 0), layer_table_at(t, 1)};
 	check_layer(all[0]);
 	cst_layer *copy = layer_dup(all[0]);
 	cst_layer_list *list = layer_list_new(all, 2);
-	layer_table_free(t); /* copies live on */
+	record_set_free(t); /* copies live on */
 	assert_non_null(copy);
 	assert_non_null(list);
 	check_layer(copy);
@@ -133,7 +133,7 @@ static void test_image_accessors(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", images_json);
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	cst_image *image = image_dup(image_table_get(t, "aaaa"));
 	const char *const *names;
 	assert_string_equal(cst_image_digest(image), D1);
@@ -162,7 +162,7 @@ static void test_container_accessors(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "containers.json", containers_json);
-	_cleanup_containers_ struct container_table *t = containers_loaded(&f);
+	_cleanup_containers_ struct record_set *t = containers_loaded(&f);
 	cst_container *c = container_dup(container_table_get(t, "dddd"));
 	assert_string_equal(cst_container_mount_label(c), "l<");
 	assert_string_equal(cst_container_process_label(c), "p");
@@ -186,9 +186,9 @@ static void assert_rewritten(const char *in, const char *out)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", in);
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	set_image_metadata(t, "A", "x");
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json", out);
 }
 
@@ -244,7 +244,7 @@ static void test_printed_form(void **state)
 	put_file(&f, "images.json",
 	         "[{\"id\":\"A\",\"names\":[\"\\b\\f\"],\"flags\":{\"a\":1e-9,\"b\":\"\\b\"},"
 	         "\"new\":1}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	_cleanup_free_ char *json = NULL;
 	size_t n;
 	assert_int_equal(cst_image_json(image_table_at(t, 0), &json, &n, NULL), 0);
@@ -252,7 +252,7 @@ static void test_printed_form(void **state)
 	                          ",\"flags\":{\"a\":1e-9,\"b\":\"\\b\"},\"new\":1}");
 	assert_int_equal(n, strlen(json));
 	set_image_metadata(t, "A", "");
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json",
 	            "[{\"id\":\"A\",\"names\":[\"\\u0008\\u000c\"]," ZERO_TIME
 	            ",\"flags\":{\"a\":1e-09,\"b\":\"\\u0008\"},\"new\":1}]");
@@ -271,7 +271,7 @@ static void test_image_digests(void **state)
 	         "\"big-data-digests\":{\"manifest-z\":\"" D2 "\",\"manifest-a\":\"" D1 "\"}},"
 	         "{\"id\":\"C\",\"big-data-names\":[\"manifest-a\",\"manifest\"],"
 	         "\"big-data-digests\":{\"manifest-a\":\"" D1 "\",\"manifest\":\"" D2 "\"}}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	size_t cursor = 0;
 	assert_names(&image_table_get(t, "A")->digests, D1 " " D2);
 	assert_string_equal(image_table_get(t, "B")->digest, D1);
@@ -288,7 +288,7 @@ static void test_image_digests(void **state)
 	                                   "77"};
 	edited.data = (struct data_items){.items = &item, .len = 1};
 	edited.digest = "";
-	assert_true(image_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 	assert_names(&image_table_get(t, "A")->digests, "sha256:77");
 	const char *const *names;
 	assert_int_equal(cst_image_data_names(image_table_get(t, "A"), &names), 1);

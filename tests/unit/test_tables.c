@@ -26,13 +26,13 @@ static cst_layer new_layer(const char *id, enum layer_file file)
 	                   .file = file};
 }
 
-static void add_layer(struct layer_table *t, const char *id, const char *parent,
+static void add_layer(struct record_set *t, const char *id, const char *parent,
                       enum layer_file file, const char *const *names, size_t n)
 {
 	cst_layer layer = new_layer(id, file);
 	layer.parent = parent;
 	layer.names = (struct strings){.items = names, .len = n};
-	assert_true(layer_table_add(t, &layer));
+	assert_true(record_set_add(t, &layer));
 }
 
 /* ---- empty and damaged files ---- */
@@ -44,11 +44,11 @@ static void test_empty_files(void **state)
 		_cleanup_fixture_ struct fixture f = fixture_make();
 		if (empty[i])
 			put_file(&f, "images.json", empty[i]);
-		_cleanup_images_ struct image_table *t = images_loaded(&f);
-		assert_int_equal(image_table_size(t), 0);
+		_cleanup_images_ struct record_set *t = images_loaded(&f);
+		assert_int_equal(record_set_size(t), 0);
 		assert_null(image_table_find(t, "x"));
 		assert_null(image_table_at(t, 0));
-		assert_int_equal(image_table_save(t, f.lock, NULL), 0); /* nothing to do */
+		assert_int_equal(record_set_save(t, f.lock, NULL), 0); /* nothing to do */
 		if (empty[i])
 			assert_file(&f, "images.json", empty[i]);
 		else
@@ -61,20 +61,20 @@ static void assert_damaged(const char *data, size_t n)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_images_ struct image_table *t = images_new(&f);
+	_cleanup_images_ struct record_set *t = images_new(&f);
 	bool repair = false;
 	put_bytes(&f, "images.json", data, n);
 	if (images_load(&f, t, &repair, &error) != CST_ECORRUPT)
 		fail_msg("accepted: %.*s", (int)n, data);
 	_cleanup_free_ char *start = str_printf("loading \"%s/images.json\": ", f.dir.path);
 	assert_true(has_prefix(cst_error_message(error), start));
-	assert_int_equal(image_table_size(t), 0);
+	assert_int_equal(record_set_size(t), 0);
 	assert_true(images_stale(&f, t));
-	assert_int_equal(image_table_save(t, f.lock, NULL), CST_ECORRUPT);
+	assert_int_equal(record_set_save(t, f.lock, NULL), CST_ECORRUPT);
 	cst_image image = {
 	        .id = "X", .digest = "", .layer = "", .metadata = "", .created = TIMESTAMP_ZERO};
-	assert_true(image_table_add(t, &image));
-	assert_int_equal(image_table_save(t, f.lock, NULL), CST_ECORRUPT);
+	assert_true(record_set_add(t, &image));
+	assert_int_equal(record_set_save(t, f.lock, NULL), CST_ECORRUPT);
 	_cleanup_free_ char *left = NULL;
 	size_t left_len;
 	assert_int_equal(fs_read_file(f.dir.fd, "images.json", 1 << 20, &left, &left_len, NULL), 0);
@@ -83,7 +83,7 @@ static void assert_damaged(const char *data, size_t n)
 	/* mended by hand, it loads */
 	put_file(&f, "images.json", "[]");
 	assert_int_equal(images_load(&f, t, &repair, NULL), 0);
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 }
 
 static void test_damaged_files(void **state)
@@ -124,13 +124,13 @@ static void test_every_cut(void **state)
 static void test_one_of_three_damaged(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_new(&f);
+	_cleanup_layers_ struct record_set *t = layers_new(&f);
 	bool repair;
 	put_file(&f, "layers.json", "[{\"id\":\"A\"}]");
 	put_file(&f, "volatile-layers.json", "[{\"id\":\"B\"}");
 	assert_int_equal(layers_load(&f, t, &repair, NULL), CST_ECORRUPT);
-	assert_int_equal(layer_table_size(t), 0);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), CST_ECORRUPT);
+	assert_int_equal(record_set_size(t), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), CST_ECORRUPT);
 	assert_file(&f, "layers.json", "[{\"id\":\"A\"}]");
 }
 
@@ -138,14 +138,14 @@ static void test_one_of_three_damaged(void **state)
 static void test_lost_volatile_file(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_new(&f);
+	_cleanup_layers_ struct record_set *t = layers_new(&f);
 	bool repair = false;
 	put_file(&f, "layers.json", "[{\"id\":\"A\"}]");
 	put_bytes(&f, "volatile-layers.json", "\0\0\0", 3);
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
-	assert_int_equal(layer_table_size(t), 1);
+	assert_int_equal(record_set_size(t), 1);
 	assert_true(repair);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "volatile-layers.json", "[]");
 	assert_file(&f, "layers.json", "[{\"id\":\"A\"}]"); /* not touched */
 }
@@ -163,13 +163,13 @@ static void test_bad_records_stay(void **state)
 	_cleanup_free_ char *before = str_printf("%s%s%s", head, TIME, tail);
 	_cleanup_free_ char *after = str_printf("%s\"metadata\":\"m\",%s%s", head, TIME, tail);
 	put_file(&f, "images.json", before);
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
-	assert_int_equal(image_table_size(t), 1);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
+	assert_int_equal(record_set_size(t), 1);
 	assert_null(image_table_find(t, "bad"));
 	assert_null(image_table_find(t, "x"));
-	assert_false(image_table_dirty(t));
+	assert_false(record_set_dirty(t));
 	set_image_metadata(t, "A", "m");
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json", after);
 }
 
@@ -181,18 +181,18 @@ static void test_duplicate_ids(void **state)
 	                            "},{\"id\":\"A\",\"names\":[\"two\"]," TIME "}]";
 	put_file(&f, "layers.json", twice);
 	put_file(&f, "images.json", twice);
-	_cleanup_layers_ struct layer_table *layers = layers_loaded(&f);
-	_cleanup_images_ struct image_table *images = images_loaded(&f);
-	assert_int_equal(layer_table_size(layers), 1);
-	assert_int_equal(image_table_size(images), 1);
+	_cleanup_layers_ struct record_set *layers = layers_loaded(&f);
+	_cleanup_images_ struct record_set *images = images_loaded(&f);
+	assert_int_equal(record_set_size(layers), 1);
+	assert_int_equal(record_set_size(images), 1);
 	assert_names(&layer_table_get(layers, "A")->names, "one");
 	assert_names(&image_table_get(images, "A")->names, "two");
 	assert_null(layer_table_by_name(layers, "two"));
 	assert_null(image_table_by_name(images, "one"));
-	assert_true(layer_table_replace(layers, layer_table_get(layers, "A")));
-	assert_true(image_table_replace(images, image_table_get(images, "A")));
-	assert_int_equal(layer_table_save(layers, f.lock, NULL), 0);
-	assert_int_equal(image_table_save(images, f.lock, NULL), 0);
+	assert_true(record_set_replace(layers, layer_table_get(layers, "A")));
+	assert_true(record_set_replace(images, image_table_get(images, "A")));
+	assert_int_equal(record_set_save(layers, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(images, f.lock, NULL), 0);
 	assert_file(&f, "layers.json", twice);
 	assert_file(&f, "images.json", twice);
 }
@@ -203,12 +203,12 @@ static void test_duplicate_id_in_other_file(void **state)
 	put_file(&f, "containers.json", "[{\"id\":\"A\",\"layer\":\"L1\"}]");
 	put_file(&f, "volatile-containers.json",
 	         "[{\"id\":\"A\",\"layer\":\"L2\"},{\"id\":\"B\",\"layer\":\"L3\"}]");
-	_cleanup_containers_ struct container_table *t = containers_loaded(&f);
-	assert_int_equal(container_table_size(t), 2);
+	_cleanup_containers_ struct record_set *t = containers_loaded(&f);
+	assert_int_equal(record_set_size(t), 2);
 	assert_string_equal(container_table_get(t, "A")->layer, "L1");
 	assert_null(container_table_by_layer(t, "L2"));
-	assert_true(container_table_remove(t, "B"));
-	assert_int_equal(container_table_save(t, f.lock, NULL), 0);
+	assert_true(record_set_remove(t, "B"));
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "volatile-containers.json", "[{\"id\":\"A\",\"layer\":\"L2\"}]");
 }
 
@@ -218,35 +218,35 @@ static void test_duplicate_id_in_other_file(void **state)
 static void test_name_clash(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_images_ struct image_table *t = images_new(&f);
+	_cleanup_images_ struct record_set *t = images_new(&f);
 	bool repair = false;
 	put_file(&f, "images.json",
 	         "[{\"id\":\"A\",\"names\":[\"one\",\"x\"]," TIME
 	         "},{\"id\":\"B\",\"names\":[\"one\"]," TIME "}]");
 	assert_int_equal(images_load(&f, t, &repair, NULL), 0);
 	assert_true(repair);
-	assert_true(image_table_dirty(t));
+	assert_true(record_set_dirty(t));
 	assert_names(&image_table_get(t, "A")->names, "x");
 	assert_string_equal(image_table_by_name(t, "one")->id, "B");
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json",
 	            "[{\"id\":\"A\",\"names\":[\"x\"]," TIME
 	            "},{\"id\":\"B\",\"names\":[\"one\"]," TIME "}]");
-	assert_false(image_table_dirty(t));
+	assert_false(record_set_dirty(t));
 	assert_false(images_stale(&f, t));
 }
 
 static void test_name_clash_across_files(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_containers_ struct container_table *t = containers_new(&f);
+	_cleanup_containers_ struct record_set *t = containers_new(&f);
 	bool repair = false;
 	put_file(&f, "containers.json", "[{\"id\":\"A\",\"names\":[\"n\"]}]");
 	put_file(&f, "volatile-containers.json", "[{\"id\":\"B\",\"names\":[\"n\"]}]");
 	assert_int_equal(containers_load(&f, t, &repair, NULL), 0);
 	assert_true(repair);
 	assert_string_equal(container_table_find(t, "n")->id, "B");
-	assert_int_equal(container_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "containers.json",
 	            "[{\"id\":\"A\",\"image\":\"\",\"layer\":\"\"," TIME "}]");
 	assert_file(&f, "volatile-containers.json", "[{\"id\":\"B\",\"names\":[\"n\"]}]");
@@ -255,7 +255,7 @@ static void test_name_clash_across_files(void **state)
 static void test_name_twice_in_one_record(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_new(&f);
+	_cleanup_layers_ struct record_set *t = layers_new(&f);
 	bool repair = true;
 	put_file(&f, "layers.json", "[{\"id\":\"A\",\"names\":[\"l1\",\"l1\",\"dup\"]}]");
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
@@ -271,8 +271,8 @@ static void test_name_twice_in_one_record(void **state)
 static void test_name_clash_read_only(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	struct image_table *images = NULL;
-	struct layer_table *layers = NULL;
+	struct record_set *images = NULL;
+	struct record_set *layers = NULL;
 	struct layer_paths paths = {.dir = f.dir.path, .read_only = true};
 	bool repair = true;
 	put_file(&f, "images.json",
@@ -280,15 +280,15 @@ static void test_name_clash_read_only(void **state)
 	put_file(&f, "layers.json", "[{\"id\":\"A\",\"flags\":{\"incomplete\":true}}]");
 	assert_int_equal(image_table_new(f.dir.path, true, &images, NULL), 0);
 	assert_int_equal(images_load(&f, images, &repair, NULL), CST_EDUPLICATE_IMAGE_NAMES);
-	assert_int_equal(image_table_save(images, f.lock, NULL), 0);
-	image_table_free(images);
+	assert_int_equal(record_set_save(images, f.lock, NULL), 0);
+	record_set_free(images);
 	assert_int_equal(layer_table_new(&paths, &layers, NULL), 0);
 	assert_int_equal(layers_load(&f, layers, &repair, NULL), 0);
 	assert_false(repair);
 	assert_true(layer_table_at(layers, 0)->read_only);
-	assert_true(layer_table_replace(layers, layer_table_at(layers, 0)));
-	assert_int_equal(layer_table_save(layers, f.lock, NULL), CST_ESTORE_READ_ONLY);
-	layer_table_free(layers);
+	assert_true(record_set_replace(layers, layer_table_at(layers, 0)));
+	assert_int_equal(record_set_save(layers, f.lock, NULL), CST_ESTORE_READ_ONLY);
+	record_set_free(layers);
 }
 
 /* set-names -n ia -n x B;  add-names -n x -n y A */
@@ -297,23 +297,23 @@ static void test_names_move(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json",
 	         "[{\"id\":\"A\",\"names\":[\"ia\"]},{\"id\":\"B\",\"names\":[\"ib\"]}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	static const char *const b_names[] = {"ia", "x"};
 	static const char *const a_names[] = {"x", "y"};
 	cst_image b = *image_table_get(t, "B");
 	b.names = (struct strings){.items = b_names, .len = 2};
-	assert_true(image_table_replace(t, &b));
+	assert_true(record_set_replace(t, &b));
 	assert_names(&image_table_get(t, "A")->names, "");
 	assert_names(&image_table_get(t, "B")->names, "ia x");
 	assert_null(image_table_by_name(t, "ib"));
 	cst_image a = *image_table_get(t, "A");
 	a.names = (struct strings){.items = a_names, .len = 2};
-	assert_true(image_table_replace(t, &a));
+	assert_true(record_set_replace(t, &a));
 	assert_names(&image_table_get(t, "A")->names, "x y");
 	assert_names(&image_table_get(t, "B")->names, "ia");
 	assert_string_equal(image_table_by_name(t, "x")->id, "A");
 	assert_string_equal(image_table_by_name(t, "ia")->id, "B");
-	assert_int_equal(image_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "images.json",
 	            "[{\"id\":\"A\",\"names\":[\"x\",\"y\"]," TIME
 	            "},{\"id\":\"B\",\"names\":[\"ia\"]," TIME "}]");
@@ -323,13 +323,13 @@ static void test_names_move(void **state)
 static void test_names_move_between_files(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	static const char *const names[] = {"n", "m"};
 	add_layer(t, "A", "", LAYER_STABLE, names, 2);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_false(fs_exists(f.dir.fd, "volatile-layers.json"));
 	add_layer(t, "B", "", LAYER_VOLATILE, names, 1);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "layers.json", "[{\"id\":\"A\",\"names\":[\"m\"]," TIME "}]");
 	assert_file(&f, "volatile-layers.json", "[{\"id\":\"B\",\"names\":[\"n\"]," TIME "}]");
 }
@@ -348,7 +348,7 @@ static void test_incomplete(void **state)
 	             {"null", false}};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_fixture_ struct fixture f = fixture_make();
-		_cleanup_layers_ struct layer_table *t = layers_new(&f);
+		_cleanup_layers_ struct record_set *t = layers_new(&f);
 		_cleanup_free_ char *text =
 		        str_printf("[{\"id\":\"A\",\"flags\":{\"incomplete\":%s}},"
 		                   "{\"id\":\"B\",\"parent\":\"A\"}]",
@@ -358,35 +358,35 @@ static void test_incomplete(void **state)
 		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 		assert_int_equal(repair, cases[i].incomplete);
 		assert_int_equal(layer_table_get(t, "A")->incomplete, cases[i].incomplete);
-		assert_false(layer_table_dirty(t));
+		assert_false(record_set_dirty(t));
 	}
 }
 
 static void test_incomplete_follows_flags(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	_cleanup_arena_ struct arena arena = {0};
 	cst_layer layer = new_layer("A", LAYER_VOLATILE);
 	assert_true(flags_set(&arena, &layer.flags, "incomplete", "true"));
-	assert_true(layer_table_add(t, &layer));
+	assert_true(record_set_add(t, &layer));
 	assert_true(layer_table_get(t, "A")->incomplete);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "volatile-layers.json",
 	            "[{\"id\":\"A\"," TIME ",\"flags\":{\"incomplete\":true}}]");
 	cst_layer edited = *layer_table_get(t, "A");
 	assert_true(flags_set(&arena, &edited.flags, "incomplete", NULL));
-	assert_true(layer_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 	assert_false(layer_table_get(t, "A")->incomplete);
 	assert_int_equal(layer_table_get(t, "A")->file, LAYER_VOLATILE);
-	assert_true(layer_table_remove(t, "A"));
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_true(record_set_remove(t, "A"));
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "volatile-layers.json", "[]");
 }
 
 /* ---- look-ups ---- */
 
-static void assert_found(const struct layer_table *t, const char *id, const char *want)
+static void assert_found(const struct record_set *t, const char *id, const char *want)
 {
 	const cst_layer *layer = layer_table_find(t, id);
 	if (want)
@@ -401,7 +401,7 @@ static void assert_found(const struct layer_table *t, const char *id, const char
 static void test_find(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	static const char *const names[] = {"l1", "sh"};
 	add_layer(t, ONES, "", LAYER_STABLE, names, 2);
 	add_layer(t, "short", ONES, LAYER_STABLE, NULL, 0);
@@ -418,11 +418,11 @@ static void test_find(void **state)
 	assert_found(t, "", NULL);
 	assert_found(t, "w", NULL);
 	assert_found(t, "with blank", "with blank");
-	assert_true(layer_table_remove(t, TWELVE));
+	assert_true(record_set_remove(t, TWELVE));
 	assert_found(t, "12", NULL);
 	assert_found(t, "1", ONES);
-	assert_true(layer_table_remove(t, "nothing"));
-	assert_int_equal(layer_table_size(t), 3);
+	assert_true(record_set_remove(t, "nothing"));
+	assert_int_equal(record_set_size(t), 3);
 }
 
 static void test_find_container(void **state)
@@ -431,24 +431,24 @@ static void test_find_container(void **state)
 	put_file(&f, "containers.json",
 	         "[{\"id\":\"abc\",\"names\":[\"n\"],\"layer\":\"L1\"},{\"id\":\"L2x\",\"layer\":"
 	         "\"L\"}]");
-	_cleanup_containers_ struct container_table *t = containers_loaded(&f);
+	_cleanup_containers_ struct record_set *t = containers_loaded(&f);
 	assert_string_equal(container_table_find(t, "L1")->id, "abc");
 	assert_string_equal(container_table_find(t, "L")->id, "L2x"); /* a layer, not a prefix */
 	assert_string_equal(container_table_find(t, "a")->id, "abc");
 	assert_string_equal(container_table_find(t, "n")->id, "abc");
 	cst_container edited = *container_table_get(t, "abc");
 	edited.layer = "L9";
-	assert_true(container_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 	assert_null(container_table_by_layer(t, "L1"));
 	assert_string_equal(container_table_by_layer(t, "L9")->id, "abc");
-	assert_true(container_table_remove(t, "abc"));
+	assert_true(record_set_remove(t, "abc"));
 	assert_null(container_table_by_layer(t, "L9"));
 }
 
 static void test_list_order(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	add_layer(t, "v1", "", LAYER_VOLATILE, NULL, 0);
 	add_layer(t, "s1", "", LAYER_STABLE, NULL, 0);
 	add_layer(t, "v2", "", LAYER_VOLATILE, NULL, 0);
@@ -458,24 +458,24 @@ static void test_list_order(void **state)
 		for (size_t i = 0; i < 4; i++)
 			assert_string_equal(layer_table_at(t, i)->id, want[i]);
 		assert_int_equal(layer_table_get(t, "s2")->file, LAYER_STABLE);
-		assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+		assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 		bool repair;
 		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 	}
 	cst_layer twice = new_layer("s1", LAYER_STABLE);
-	assert_false(layer_table_add(t, &twice));
+	assert_false(record_set_add(t, &twice));
 	cst_layer unknown = new_layer("none", LAYER_STABLE);
-	assert_false(layer_table_replace(t, &unknown));
-	assert_int_equal(layer_table_size(t), 4);
+	assert_false(record_set_replace(t, &unknown));
+	assert_int_equal(record_set_size(t), 4);
 }
 
 /* With an image store below `i`. */
-static struct layer_table *split_layers_new(const struct fixture *f)
+static struct record_set *split_layers_new(const struct fixture *f)
 {
 	_cleanup_free_ char *images = path_join(f->dir.path, "i/overlay-layers");
 	struct layer_paths paths = {
 	        .dir = f->dir.path, .image_dir = images, .volatile_dir = f->dir.path};
-	struct layer_table *t = NULL;
+	struct record_set *t = NULL;
 	assert_int_equal(fs_mkdir_p(images, 0700, NULL), 0);
 	assert_int_equal(layer_table_new(&paths, &t, NULL), 0);
 	return t;
@@ -484,13 +484,13 @@ static struct layer_table *split_layers_new(const struct fixture *f)
 static void test_image_store_file(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = split_layers_new(&f);
+	_cleanup_layers_ struct record_set *t = split_layers_new(&f);
 	bool repair;
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 	add_layer(t, "v", "", LAYER_VOLATILE, NULL, 0);
 	add_layer(t, "i", "", LAYER_IMAGE_STORE, NULL, 0);
 	add_layer(t, "s", "", LAYER_STABLE, NULL, 0);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_file(&f, "layers.json", "[{\"id\":\"s\"," TIME "}]");
 	assert_file(&f, "i/overlay-layers/layers.json", "[{\"id\":\"i\"," TIME "}]");
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
@@ -520,30 +520,30 @@ static void test_order_of_saving(void **state)
 	                  image_temporary[] = "i/overlay-layers/.tmp-layers.json0",
 	                  volatile_temporary[] = ".tmp-volatile-layers.json0";
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = split_layers_new(&f);
+	_cleanup_layers_ struct record_set *t = split_layers_new(&f);
 	bool repair;
 	for (int blocked = 1; blocked >= 0; blocked--) {
 		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
-		assert_int_equal(layer_table_size(t), 0);
+		assert_int_equal(record_set_size(t), 0);
 		if (blocked)
 			block(&f, image_temporary);
 		add_layer(t, "v", "s", LAYER_VOLATILE, NULL, 0);
 		add_layer(t, "s", "i", LAYER_STABLE, NULL, 0);
 		add_layer(t, "i", "", LAYER_IMAGE_STORE, NULL, 0);
-		int r = layer_table_save(t, f.lock, NULL);
+		int r = record_set_save(t, f.lock, NULL);
 		assert_int_equal(r < 0, blocked);
 		if (blocked)
 			unblock(&f, image_temporary);
 	}
 	for (int blocked = 1; blocked >= 0; blocked--) {
 		assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
-		assert_int_equal(layer_table_size(t), 3);
+		assert_int_equal(record_set_size(t), 3);
 		if (blocked)
 			block(&f, volatile_temporary);
-		assert_true(layer_table_remove(t, "i"));
-		assert_true(layer_table_remove(t, "s"));
-		assert_true(layer_table_remove(t, "v"));
-		int r = layer_table_save(t, f.lock, NULL);
+		assert_true(record_set_remove(t, "i"));
+		assert_true(record_set_remove(t, "s"));
+		assert_true(record_set_remove(t, "v"));
+		int r = record_set_save(t, f.lock, NULL);
 		assert_int_equal(r < 0, blocked);
 		if (blocked)
 			unblock(&f, volatile_temporary);
@@ -551,17 +551,17 @@ static void test_order_of_saving(void **state)
 	assert_file(&f, image, "[]");
 }
 
-static void add_with_digests(struct layer_table *t, const char *id, const char *parent,
+static void add_with_digests(struct record_set *t, const char *id, const char *parent,
                              const char *compressed, const char *diff)
 {
 	cst_layer layer = new_layer(id, LAYER_STABLE);
 	layer.parent = parent;
 	layer.compressed_digest = compressed;
 	layer.diff_digest = diff;
-	assert_true(layer_table_add(t, &layer));
+	assert_true(record_set_add(t, &layer));
 }
 
-static void assert_by_digest(const struct layer_table *t, enum layer_digest which,
+static void assert_by_digest(const struct record_set *t, enum layer_digest which,
                              const char *digest, const char *want)
 {
 	_cleanup_strbuf_ struct strbuf found = {0};
@@ -571,7 +571,7 @@ static void assert_by_digest(const struct layer_table *t, enum layer_digest whic
 	assert_string_equal(strbuf_str(&found), want);
 }
 
-static void assert_children(const struct layer_table *t, const char *id, const char *want)
+static void assert_children(const struct record_set *t, const char *id, const char *want)
 {
 	_cleanup_strbuf_ struct strbuf found = {0};
 	const cst_layer *child = layer_table_first_child(t, id);
@@ -583,7 +583,7 @@ static void assert_children(const struct layer_table *t, const char *id, const c
 static void test_chains(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	add_with_digests(t, "a", "", "c1", "d1");
 	add_with_digests(t, "b", "a", "c1", "d2");
 	assert_children(t, "a", "b"); /* builds the indexes */
@@ -600,13 +600,13 @@ static void test_chains(void **state)
 	edited.compressed_digest = "c3";
 	edited.toc_digest = "t";
 	edited.parent = "c";
-	assert_true(layer_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 	assert_by_digest(t, LAYER_COMPRESSED_DIGEST, "c1", "ac");
 	assert_by_digest(t, LAYER_COMPRESSED_DIGEST, "c3", "b");
 	assert_by_digest(t, LAYER_TOC_DIGEST, "t", "b");
 	assert_children(t, "a", "c");
 	assert_children(t, "c", "b");
-	assert_true(layer_table_remove(t, "c"));
+	assert_true(record_set_remove(t, "c"));
 	assert_children(t, "a", "");
 	assert_by_digest(t, LAYER_COMPRESSED_DIGEST, "c1", "a");
 	assert_by_digest(t, LAYER_DIFF_DIGEST, "d2", "b");
@@ -620,7 +620,7 @@ static void test_chains(void **state)
 static void test_stale(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_layers_ struct layer_table *t = layers_new(&f);
+	_cleanup_layers_ struct record_set *t = layers_new(&f);
 	struct lock_token token;
 	bool repair;
 	assert_true(layers_stale(&f, t));
@@ -634,13 +634,13 @@ static void test_stale(void **state)
 	assert_true(layers_stale(&f, t));
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 	add_layer(t, "A", "", LAYER_STABLE, NULL, 0);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_false(layers_stale(&f, t)); /* our own save is known */
 	assert_int_equal(unlinkat(f.dir.fd, "layers.json", 0), 0);
 	assert_true(layers_stale(&f, t));
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
-	assert_int_equal(layer_table_size(t), 0);
-	layer_table_mark_stale(t);
+	assert_int_equal(record_set_size(t), 0);
+	record_set_mark_stale(t);
 	assert_true(layers_stale(&f, t));
 }
 
@@ -650,7 +650,7 @@ static void test_stale_by_change_time(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	struct stat st;
 	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	assert_int_equal(fstatat(f.dir.fd, "images.json", &st, 0), 0);
 	usleep(20000); /* a tick of the file system's clock */
 	put_file(&f, "images.json", "[{\"id\":\"B\"}]");
@@ -664,10 +664,10 @@ static void test_save_without_token(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	set_image_metadata(t, "A", "new");
 	lockfile_unlock(f.lock);
-	assert_true(image_table_save(t, f.lock, NULL) < 0);
+	assert_true(record_set_save(t, f.lock, NULL) < 0);
 	assert_int_equal(lockfile_lock(f.lock, LOCK_WRITE, NULL), 0);
 	assert_true(images_stale(&f, t));
 	assert_file(&f, "images.json", "[{\"id\":\"A\"}]");
@@ -677,14 +677,14 @@ static void test_save_without_token(void **state)
 static void test_open_then_replaced(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
-	_cleanup_images_ struct image_table *t = images_new(&f);
+	_cleanup_images_ struct record_set *t = images_new(&f);
 	struct lock_token token;
 	bool repair;
 	put_file(&f, "images.json", "[{\"id\":\"old\"}]");
 	assert_int_equal(lockfile_read_token(f.lock, &token, NULL), 0);
-	assert_int_equal(image_table_open(t, &token, NULL), 0);
+	assert_int_equal(record_set_open(t, &token, NULL), 0);
 	assert_int_equal(fs_replace_file(f.dir.fd, "images.json", "[]", 2, 0600, 0, NULL, NULL), 0);
-	assert_int_equal(image_table_parse(t, &repair, NULL), 0);
+	assert_int_equal(record_set_parse(t, &repair, NULL), 0);
 	assert_non_null(image_table_get(t, "old"));
 	assert_true(images_stale(&f, t));
 }
@@ -693,11 +693,11 @@ static void test_failed_save(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
-	_cleanup_images_ struct image_table *t = images_loaded(&f);
+	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	set_image_metadata(t, "A", "new");
 	assert_int_equal(unlinkat(f.dir.fd, "images.json", 0), 0);
 	assert_int_equal(mkdirat(f.dir.fd, "images.json", 0700), 0); /* in the way of the rename */
-	assert_int_equal(image_table_save(t, f.lock, NULL), CST_ESYS);
+	assert_int_equal(record_set_save(t, f.lock, NULL), CST_ESYS);
 	assert_true(images_stale(&f, t));
 	struct strv names = {0};
 	assert_int_equal(fs_list_dir(f.dir.fd, ".", &names, NULL, NULL), 0);
@@ -711,20 +711,20 @@ static void test_stale_temporary_files(void **state)
 	put_file(&f, ".tmp-layers.json123", "x");
 	put_file(&f, ".tmp-volatile-layers.json5", "x");
 	put_file(&f, ".tmp-other7", "x");
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	assert_true(fs_exists(f.dir.fd, ".tmp-layers.json123")); /* reading removes nothing */
 	add_layer(t, "A", "", LAYER_STABLE, NULL, 0);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_false(fs_exists(f.dir.fd, ".tmp-layers.json123"));
 	assert_true(fs_exists(f.dir.fd, ".tmp-other7"));
 	add_layer(t, "B", "", LAYER_VOLATILE, NULL, 0);
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	assert_false(fs_exists(f.dir.fd, ".tmp-volatile-layers.json5"));
 }
 
 /* ---- mount points ---- */
 
-static void assert_mounted(const struct layer_table *t, const char *id, const char *path, int count)
+static void assert_mounted(const struct record_set *t, const char *id, const char *path, int count)
 {
 	assert_string_equal(layer_table_get(t, id)->mount_point, path);
 	assert_int_equal(layer_table_get(t, id)->mount_count, count);
@@ -740,12 +740,12 @@ static void test_mounts(void **state)
 	         "g\",\"count\":1},"
 	         "{\"id\":\"cc\",\"path\":\"\",\"count\":1},{\"id\":\"n\",\"path\":\"/m/"
 	         "a\",\"count\":1}]");
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	assert_int_equal(layer_table_load_mounts(t, f.lock, NULL), 0);
 	assert_mounted(t, "aa", "/m/a", 1);
 	assert_mounted(t, "bb", "/m/b", 2);
 	assert_mounted(t, "cc", "", 0);
-	assert_false(layer_table_dirty(t));
+	assert_false(record_set_dirty(t));
 	assert_int_equal(layer_table_save_mounts(t, f.lock, NULL), 0); /* no change: not written */
 	_cleanup_free_ char *text = NULL;
 	size_t n;
@@ -755,7 +755,7 @@ static void test_mounts(void **state)
 	cst_layer edited = *layer_table_get(t, "bb");
 	edited.metadata = "x";
 	edited.mount_point = "/elsewhere";
-	assert_true(layer_table_replace(t, &edited));
+	assert_true(record_set_replace(t, &edited));
 	assert_mounted(t, "bb", "/m/b", 2);
 	assert_true(layer_table_set_mount(t, "bb", "/m/b", 1));
 	assert_true(layer_table_set_mount(t, "aa", NULL, 0));
@@ -766,7 +766,7 @@ static void test_mounts(void **state)
 	            "[{\"id\":\"bb\",\"path\":\"/m/b\",\"count\":1},"
 	            "{\"id\":\"cc\",\"path\":\"/m/\\u003cc\\u003e\",\"count\":1}]");
 	/* seen by somebody else; changed by somebody else */
-	_cleanup_layers_ struct layer_table *other = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *other = layers_loaded(&f);
 	assert_int_equal(layer_table_load_mounts(other, f.lock, NULL), 0);
 	assert_mounted(other, "bb", "/m/b", 1);
 	assert_true(layer_table_set_mount(other, "bb", "", 0));
@@ -783,7 +783,7 @@ static void test_mounts_damaged(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "layers.json", "[{\"id\":\"aa\"}]");
 	put_file(&f, "mountpoints.json", "[{\"id\":\"aa\"");
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	assert_int_equal(layer_table_load_mounts(t, f.lock, NULL), CST_ECORRUPT);
 	assert_true(layer_table_set_mount(t, "aa", "/m", 1));
 	assert_int_equal(layer_table_save_mounts(t, f.lock, NULL), CST_ECORRUPT);
@@ -796,9 +796,9 @@ static void test_mounts_of_removed(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "layers.json", "[{\"id\":\"aa\"}]");
 	put_file(&f, "mountpoints.json", "[{\"id\":\"aa\",\"path\":\"/m\",\"count\":1}]");
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	assert_int_equal(layer_table_load_mounts(t, f.lock, NULL), 0);
-	assert_true(layer_table_remove(t, "aa"));
+	assert_true(record_set_remove(t, "aa"));
 	assert_int_equal(layer_table_save_mounts(t, f.lock, NULL), 0);
 	assert_file(&f, "mountpoints.json", "[]");
 }
@@ -848,12 +848,12 @@ static void test_many_layers(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_many(&f, 10000);
-	_cleanup_layers_ struct layer_table *t = layers_new(&f);
+	_cleanup_layers_ struct record_set *t = layers_new(&f);
 	bool repair;
 	double start = seconds();
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
 	double loaded = seconds();
-	assert_int_equal(layer_table_size(t), 10000);
+	assert_int_equal(record_set_size(t), 10000);
 	char id[65];
 	for (size_t i = 0; i < 10000; i += 7) {
 		hex_id(i, id);
@@ -866,10 +866,10 @@ static void test_many_layers(void **state)
 	for (size_t i = 0; i < 1000; i++) {
 		cst_layer edited = *layer_table_at(t, i * 9);
 		edited.metadata = "edited";
-		assert_true(layer_table_replace(t, &edited));
+		assert_true(record_set_replace(t, &edited));
 	}
 	double edited = seconds();
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 	print_message(
 	        "10000 layers: load %.1f ms, 1429 look-ups by prefix %.1f ms, 1000 edits %.1f ms, "
 	        "save %.1f ms\n",
@@ -892,7 +892,7 @@ static void test_long_life(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_many(&f, 200);
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	char id[65];
 	size_t before = 0;
 	const cst_layer *first = layer_table_at(t, 0);
@@ -905,24 +905,24 @@ static void test_long_life(void **state)
 		cst_layer edited = *old;
 		edited.metadata = id;
 		edited.diff_digest = id;
-		assert_true(layer_table_replace(t, &edited));
+		assert_true(record_set_replace(t, &edited));
 		assert_non_null(old->id); /* good until the save */
 		assert_true(layer_table_set_mount(t, id, "/mnt", 1));
 		hex_id(round + 1000000 - 5, id);
 		if (round >= 5)
-			assert_true(layer_table_remove(t, id));
+			assert_true(record_set_remove(t, id));
 		if (round % 10 == 0)
-			assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+			assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 		if (round == 1000)
 			before = heap_in_use();
 	}
-	assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
-	assert_int_equal(layer_table_size(t), 205);
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
+	assert_int_equal(record_set_size(t), 205);
 	hex_id(2999 + 1000000, id);
 	assert_string_equal(layer_table_by_name(t, "moving")->id, id);
 	assert_true(heap_in_use() < before + (1 << 20));
-	_cleanup_layers_ struct layer_table *again = layers_loaded(&f);
-	assert_int_equal(layer_table_size(again), 205);
+	_cleanup_layers_ struct record_set *again = layers_loaded(&f);
+	assert_int_equal(record_set_size(again), 205);
 	for (size_t i = 0; i < 205; i++) {
 		const cst_layer *a = layer_table_at(t, i), *b = layer_table_at(again, i);
 		_cleanup_free_ char *x = NULL, *y = NULL;
@@ -943,24 +943,24 @@ static void test_compaction(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_many(&f, 2000);
-	_cleanup_layers_ struct layer_table *t = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = layers_loaded(&f);
 	size_t loaded = heap_in_use();
 	for (size_t round = 0; round < 4; round++) {
 		for (size_t i = 0; i < 2000; i++) {
 			cst_layer edited = *layer_table_at(t, i);
 			edited.metadata = "edited";
-			assert_true(layer_table_replace(t, &edited));
+			assert_true(record_set_replace(t, &edited));
 		}
 		for (size_t i = 0; i < 400; i++)
-			assert_true(layer_table_remove(t, layer_table_at(t, 7)->id));
-		assert_int_equal(layer_table_save(t, f.lock, NULL), 0);
+			assert_true(record_set_remove(t, layer_table_at(t, 7)->id));
+		assert_int_equal(record_set_save(t, f.lock, NULL), 0);
 		for (size_t i = 0; i < 400; i++) {
 			char id[65];
 			hex_id(round * 1000 + i + 5000000, id);
 			add_layer(t, id, "", LAYER_STABLE, NULL, 0);
 		}
 	}
-	assert_int_equal(layer_table_size(t), 2000);
+	assert_int_equal(record_set_size(t), 2000);
 	assert_true(heap_in_use() < loaded + (4 << 20));
 	for (size_t i = 0; i < 2000; i++) {
 		const cst_layer *layer = layer_table_at(t, i);

@@ -21,7 +21,7 @@ static bool layer_is_used(const cst_store *store, const char *id)
 	if (layer_table_first_child(store->layers.table, id) ||
 	    container_table_by_layer(store->containers.table, id))
 		return true;
-	for (size_t i = 0; i < image_table_size(store->images.table); i++) {
+	for (size_t i = 0; i < record_set_size(store->images.table); i++) {
 		const cst_image *image = image_table_at(store->images.table, i);
 		if (streq(image->layer, id))
 			return true;
@@ -45,7 +45,7 @@ static int drop_orphan_records(cst_store *store, const struct intents *intents, 
 		if (!layer || !timestamp_equal(&layer->created, &intent->created) ||
 		    layer_is_used(store, intent->id))
 			continue;
-		if (!layer_table_remove(store->layers.table, intent->id))
+		if (!record_set_remove(store->layers.table, intent->id))
 			return error_oom(error);
 	}
 	return layers_save(store, error);

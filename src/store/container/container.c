@@ -147,7 +147,7 @@ static int plan_container(cst_store *store, const cst_container_options *options
 static int check_new_container(cst_store *store, const struct new_container *container,
                                cst_error **error)
 {
-	const struct container_table *table = store->containers.table;
+	const struct record_set *table = store->containers.table;
 	const cst_container *record = &container->record;
 	if (container_table_get(table, record->id))
 		return error_code(error, CST_EDUPLICATE_ID);
@@ -166,15 +166,15 @@ static int check_new_container(cst_store *store, const struct new_container *con
 static int commit_record(cst_store *store, struct new_container *container, struct trash *trash,
                          cst_error **error)
 {
-	struct container_table *table = store->containers.table;
+	struct record_set *table = store->containers.table;
 	const char *id = container->record.id;
 	int r = container_remove_files(store, id, trash, error); /* of a crashed Go process */
 	if (r == 0)
 		r = new_data_commit(&container->data, container->stage, store->containers.fd, id,
 		                    error);
-	if (r == 0 && !container_table_add(table, &container->record))
+	if (r == 0 && !record_set_add(table, &container->record))
 		r = error_oom(error);
-	return r == 0 ? container_table_save(table, store->containers.set.lock, error) : r;
+	return r == 0 ? record_set_save(table, store->containers.set.lock, error) : r;
 }
 
 /* The layer first, the record that owns it second; the announcement ties them together. */

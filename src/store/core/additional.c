@@ -97,8 +97,8 @@ void additional_close(cst_store *store)
 {
 	for (size_t i = 0; i < store->n_additional; i++) {
 		struct additional_store *a = &store->additional[i];
-		layer_table_free(a->layers);
-		image_table_free(a->images);
+		record_set_free(a->layers);
+		record_set_free(a->images);
 		store_set_free(&a->layer_set);
 		store_set_free(&a->image_set);
 		closep(&a->layers_fd);
@@ -113,7 +113,7 @@ void additional_close(cst_store *store)
 /* ---- look-up over all stores ---- */
 
 static const cst_layer *look_for_layer(cst_store *store, const char *id,
-                                       const cst_layer *(*look)(const struct layer_table *,
+                                       const cst_layer *(*look)(const struct record_set *,
                                                                 const char *),
                                        struct layer_source *source)
 {

@@ -41,10 +41,10 @@ struct strings strings_of(const struct strv *v)
 
 DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
 
-static void choose_layers(const struct layer_table *table, const char *digest,
+static void choose_layers(const struct record_set *table, const char *digest,
                           const char *(*of)(const cst_layer *), const cst_layer **items, size_t *n)
 {
-	for (size_t i = 0; i < layer_table_size(table); i++) {
+	for (size_t i = 0; i < record_set_size(table); i++) {
 		const cst_layer *layer = layer_table_at(table, i);
 		if (!digest || streq(of(layer), digest))
 			items[(*n)++] = layer;
@@ -56,9 +56,9 @@ static int list_held_layers(cst_store *store, const char *digest,
                             const char *(*of)(const cst_layer *), cst_layer_list **ret,
                             cst_error **error)
 {
-	size_t total = layer_table_size(store->layers.table), n = 0;
+	size_t total = record_set_size(store->layers.table), n = 0;
 	for (size_t i = 0; i < store->n_additional; i++)
-		total += store->additional[i].layers ? layer_table_size(store->additional[i].layers)
+		total += store->additional[i].layers ? record_set_size(store->additional[i].layers)
 		                                     : 0;
 	_cleanup_free_ const cst_layer **items = new0(const cst_layer *, total + 1);
 	if (!items)
@@ -153,11 +153,11 @@ bool image_has_top_layer(const cst_image *image, const char *layer)
 	return streq(image->layer, layer) || strings_contain(&image->mapped_layers, layer);
 }
 
-static void choose_images(const struct image_table *table,
+static void choose_images(const struct record_set *table,
                           bool (*fits)(const cst_image *, const char *), const char *wanted,
                           const cst_image **items, size_t *n)
 {
-	for (size_t i = 0; i < image_table_size(table); i++) {
+	for (size_t i = 0; i < record_set_size(table); i++) {
 		const cst_image *image = image_table_at(table, i);
 		if (fits(image, wanted))
 			items[(*n)++] = image;
@@ -167,9 +167,9 @@ static void choose_images(const struct image_table *table,
 static int list_held_images(cst_store *store, bool (*fits)(const cst_image *, const char *),
                             const char *wanted, cst_image_list **ret, cst_error **error)
 {
-	size_t total = image_table_size(store->images.table), n = 0;
+	size_t total = record_set_size(store->images.table), n = 0;
 	for (size_t i = 0; i < store->n_additional; i++)
-		total += image_table_size(store->additional[i].images);
+		total += record_set_size(store->additional[i].images);
 	_cleanup_free_ const cst_image **items = new0(const cst_image *, total + 1);
 	if (!items)
 		return error_oom(error);
@@ -228,7 +228,7 @@ int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_li
 
 int containers_list(cst_store *store, cst_container_list **ret, cst_error **error)
 {
-	size_t n = container_table_size(store->containers.table);
+	size_t n = record_set_size(store->containers.table);
 	_cleanup_free_ const cst_container **items = new0(const cst_container *, n + 1);
 	if (!items)
 		return error_oom(error);

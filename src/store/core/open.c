@@ -423,7 +423,7 @@ int cst_store_open(const cst_store_options *options, cst_store **ret, cst_error 
 
 static void close_sets(cst_store *store)
 {
-	layer_table_free(store->layers.table);
+	record_set_free(store->layers.table);
 	lockfile_free(store->layers.mounts_lock);
 	store_set_free(&store->layers.set);
 	closep(&store->layers.fd);
@@ -431,11 +431,11 @@ static void close_sets(cst_store *store)
 	free(store->layers.run_dir);
 	free(store->layers.tmp_dir);
 	free(store->layers.image_dir);
-	image_table_free(store->images.table);
+	record_set_free(store->images.table);
 	store_set_free(&store->images.set);
 	closep(&store->images.fd);
 	free(store->images.dir);
-	container_table_free(store->containers.table);
+	record_set_free(store->containers.table);
 	store_set_free(&store->containers.set);
 	closep(&store->containers.fd);
 	closep(&store->containers.run_fd);

@@ -14,15 +14,15 @@
 	static int kind##_stale(void *table, const struct lock_token *token, bool *ret,        \
 	                        cst_error **error)                                             \
 	{                                                                                      \
-		return kind##_table_stale(table, token, ret, error);                           \
+		return record_set_stale(table, token, ret, error);                             \
 	}                                                                                      \
 	static int kind##_open(void *table, const struct lock_token *token, cst_error **error) \
 	{                                                                                      \
-		return kind##_table_open(table, token, error);                                 \
+		return record_set_open(table, token, error);                                   \
 	}                                                                                      \
 	static int kind##_parse(void *table, bool *repair, cst_error **error)                  \
 	{                                                                                      \
-		return kind##_table_parse(table, repair, error);                               \
+		return record_set_parse(table, repair, error);                                 \
 	}
 
 DEFINE_TABLE_OPS(layer)
@@ -291,7 +291,7 @@ static int layers_after_load(cst_store *store, cst_error **error)
 }
 
 /* Is it in nobody's way to delete this incomplete layer? */
-static bool incomplete_is_free(const struct layer_table *table, const cst_layer *layer)
+static bool incomplete_is_free(const struct record_set *table, const cst_layer *layer)
 {
 	const cst_layer *child = layer_table_first_child(table, layer->id);
 	return !child || child->incomplete;
@@ -302,18 +302,18 @@ int layers_save(cst_store *store, cst_error **error)
 	struct lock_token token;
 	struct layer_set *layers = &store->layers;
 	int r = 0;
-	if (layers->set.second && layer_table_dirty(layers->table))
+	if (layers->set.second && record_set_dirty(layers->table))
 		r = lockfile_touch(layers->set.second, &token, error);
-	return r == 0 ? layer_table_save(layers->table, layers->set.lock, error) : r;
+	return r == 0 ? record_set_save(layers->table, layers->set.lock, error) : r;
 }
 
 /* Deletes the layers that a crashed Go process left incomplete, and writes down which of two
  * holders kept a name. */
 static int layers_repair(cst_store *store, cst_error **error)
 {
-	struct layer_table *table = store->layers.table;
+	struct record_set *table = store->layers.table;
 	_cleanup_intents_ struct intents intents = {0};
-	for (size_t i = 0; i < layer_table_size(table); i++) {
+	for (size_t i = 0; i < record_set_size(table); i++) {
 		const cst_layer *layer = layer_table_at(table, i);
 		if (!layer->incomplete)
 			continue;
@@ -332,7 +332,7 @@ static int layers_repair(cst_store *store, cst_error **error)
 		return r;
 	for (size_t i = 0; i < intents.len; i++) {
 		log_warning("deleting the incomplete layer %s", intents.items[i].id);
-		if (!layer_table_remove(table, intents.items[i].id))
+		if (!record_set_remove(table, intents.items[i].id))
 			return error_oom(error);
 	}
 	r = layers_save(store, error);
@@ -367,7 +367,7 @@ const struct store_set_ops layer_set_ops = {
 
 static int images_repair(cst_store *store, cst_error **error)
 {
-	return image_table_save(store->images.table, store->images.set.lock, error);
+	return record_set_save(store->images.table, store->images.set.lock, error);
 }
 
 const struct store_set_ops image_set_ops = {
@@ -381,7 +381,7 @@ const struct store_set_ops image_set_ops = {
 
 static int containers_repair(cst_store *store, cst_error **error)
 {
-	return container_table_save(store->containers.table, store->containers.set.lock, error);
+	return record_set_save(store->containers.table, store->containers.set.lock, error);
 }
 
 const struct store_set_ops container_set_ops = {

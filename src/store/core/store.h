@@ -29,7 +29,7 @@ struct store_set {
 	struct lockfile *lock;
 	struct lockfile *second; /* of a split image store, taken after `lock`; NULL: none */
 	pthread_mutex_t mutex;
-	void *table; /* struct layer_table, image_table or container_table */
+	void *table; /* struct record_set, image_table or container_table */
 	const struct store_set_ops *ops;
 	bool open;
 	bool foreign; /* of an additional store: never repaired, never written */
@@ -54,8 +54,8 @@ void store_set_free(struct store_set *set);
 struct additional_store {
 	char *root, *layers_dir, *images_dir;
 	struct store_set layer_set, image_set;
-	struct layer_table *layers; /* NULL: `own` */
-	struct image_table *images;
+	struct record_set *layers; /* NULL: `own` */
+	struct record_set *images;
 	int layers_fd, images_fd;
 	bool own; /* the graph root of a store whose images are in an image store: what was there
 	             before, still ours */
@@ -63,7 +63,7 @@ struct additional_store {
 
 struct layer_set {
 	struct store_set set;
-	struct layer_table *table;
+	struct record_set *table;
 	struct lockfile *mounts_lock;
 	char *dir, *run_dir,
 	        *tmp_dir; /* <g>/<drv>-layers, <r>/<drv>-layers, <g>/<drv>-layers/tmp */
@@ -72,13 +72,13 @@ struct layer_set {
 };
 struct image_set {
 	struct store_set set;
-	struct image_table *table;
+	struct record_set *table;
 	char *dir;
 	int fd;
 };
 struct container_set {
 	struct store_set set;
-	struct container_table *table;
+	struct record_set *table;
 	char *dir, *run_dir;
 	int fd, run_fd;
 };
@@ -124,7 +124,7 @@ void additional_close(cst_store *store);
 
 /* Where a record was found. */
 struct layer_source {
-	struct layer_table *table;
+	struct record_set *table;
 	int fd; /* of its <drv>-layers */
 	const char *dir;
 	bool foreign;

@@ -174,7 +174,7 @@ static int plan_image(cst_store *store, const cst_image_options *options,
 
 static int check_new_image(cst_store *store, const struct new_image *image, cst_error **error)
 {
-	const struct image_table *table = store->images.table;
+	const struct record_set *table = store->images.table;
 	const cst_image *record = &image->record;
 	const struct strings names = strings_of(&image->names);
 	if (image_table_get(table, record->id))
@@ -199,7 +199,7 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 static int commit_image(cst_store *store, struct new_image *image, struct trash *trash,
                         cst_error **error)
 {
-	struct image_table *table = store->images.table;
+	struct record_set *table = store->images.table;
 	const char *id = image->record.id;
 	_cleanup_intents_ struct intents intents = {0};
 	intents_add(&intents, &(struct intent){.kind = CST_KIND_IMAGE, .id = id});
@@ -209,10 +209,10 @@ static int commit_image(cst_store *store, struct new_image *image, struct trash 
 	r = image_remove_files(store, id, trash, error); /* of a crashed Go process */
 	if (r == 0)
 		r = new_data_commit(&image->data, image->stage, store->images.fd, id, error);
-	if (r == 0 && !image_table_add(table, &image->record))
+	if (r == 0 && !record_set_add(table, &image->record))
 		r = error_oom(error);
 	if (r == 0)
-		r = image_table_save(table, store->images.set.lock, error);
+		r = record_set_save(table, store->images.set.lock, error);
 	if (r == 0)
 		journal_end(&store->image_journal);
 	else
@@ -289,7 +289,7 @@ static bool image_has_top(const cst_image *image, const char *layer)
 
 static bool other_image_has_top(const cst_store *store, const cst_image *image, const char *layer)
 {
-	for (size_t i = 0; i < image_table_size(store->images.table); i++) {
+	for (size_t i = 0; i < record_set_size(store->images.table); i++) {
 		const cst_image *other = image_table_at(store->images.table, i);
 		if (!streq(other->id, image->id) && image_has_top(other, layer))
 			return true;
@@ -299,7 +299,7 @@ static bool other_image_has_top(const cst_store *store, const cst_image *image, 
 
 static bool has_child_outside(const cst_store *store, const char *id, const struct strv *going)
 {
-	for (size_t i = 0; i < layer_table_size(store->layers.table); i++) {
+	for (size_t i = 0; i < record_set_size(store->layers.table); i++) {
 		const cst_layer *layer = layer_table_at(store->layers.table, i);
 		if (streq(layer->parent, id) && !strv_contains(going, layer->id))
 			return true;
@@ -332,7 +332,7 @@ static int layers_of_image(cst_store *store, const cst_image *image, struct strv
 
 static int check_no_container(cst_store *store, const cst_image *image, cst_error **error)
 {
-	for (size_t i = 0; i < container_table_size(store->containers.table); i++) {
+	for (size_t i = 0; i < record_set_size(store->containers.table); i++) {
 		const cst_container *container = container_table_at(store->containers.table, i);
 		if (streq(container->image, image->id))
 			return error_wrap_code(error, CST_EIMAGE_USED_BY_CONTAINER,
@@ -359,7 +359,7 @@ static int drop_own_record(cst_store *store, const char *id, const struct image_
 {
 	_cleanup_free_ char *path = path_join(source->dir, "images.lock");
 	struct lockfile *lock = NULL;
-	struct image_table *table = NULL;
+	struct record_set *table = NULL;
 	struct lock_token token;
 	bool repair;
 	int r = path ? lockfile_new(path, false, &lock, error) : error_oom(error);
@@ -370,16 +370,16 @@ static int drop_own_record(cst_store *store, const char *id, const struct image_
 	if (r == 0) {
 		r = lockfile_read_token(lock, &token, error);
 		if (r == 0)
-			r = image_table_open(table, &token, error);
+			r = record_set_open(table, &token, error);
 		if (r == 0)
-			r = image_table_parse(table, &repair, error);
-		if (r == 0 && image_table_get(table, id) && !image_table_remove(table, id))
+			r = record_set_parse(table, &repair, error);
+		if (r == 0 && image_table_get(table, id) && !record_set_remove(table, id))
 			r = error_oom(error);
 		if (r == 0)
-			r = image_table_save(table, lock, error);
+			r = record_set_save(table, lock, error);
 		lockfile_unlock(lock);
 	}
-	image_table_free(table);
+	record_set_free(table);
 	lockfile_free(lock);
 	if (r == 0)
 		r = fs_remove_tree(source->fd, id, NULL, error);

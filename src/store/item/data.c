@@ -290,8 +290,8 @@ static int edit_layer_item(cst_store *store, const cst_layer *layer, struct item
 	int r = put_layer_item(&edited, edit, error);
 	if (r < 0 || !edit->names)
 		return r;
-	struct layer_table *table = store->layers.table;
-	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
+	struct record_set *table = store->layers.table;
+	return record_set_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
 static int edit_image_item(cst_store *store, const cst_image *image, struct item_edit *edit,
@@ -303,9 +303,9 @@ static int edit_image_item(cst_store *store, const cst_image *image, struct item
 	int r = put_item(&edited.data, edit, error);
 	if (r < 0)
 		return r;
-	struct image_table *table = store->images.table;
-	return image_table_replace(table, &edited)
-	               ? image_table_save(table, store->images.set.lock, error)
+	struct record_set *table = store->images.table;
+	return record_set_replace(table, &edited)
+	               ? record_set_save(table, store->images.set.lock, error)
 	               : error_oom(error);
 }
 
@@ -316,9 +316,9 @@ static int edit_container_item(cst_store *store, const cst_container *container,
 	int r = put_item(&edited.data, edit, error);
 	if (r < 0)
 		return r;
-	struct container_table *table = store->containers.table;
-	return container_table_replace(table, &edited)
-	               ? container_table_save(table, store->containers.set.lock, error)
+	struct record_set *table = store->containers.table;
+	return record_set_replace(table, &edited)
+	               ? record_set_save(table, store->containers.set.lock, error)
 	               : error_oom(error);
 }
 

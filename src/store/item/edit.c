@@ -7,7 +7,7 @@
 static int edit_layer(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
                       cst_error **error)
 {
-	struct layer_table *table = NULL;
+	struct record_set *table = NULL;
 	_cleanup_layers_write_ cst_store *layers = NULL;
 	int r = layers_write(store, &layers, error);
 	if (r < 0)
@@ -20,13 +20,13 @@ static int edit_layer(cst_store *store, const char *id, const struct record_edit
 	r = edit->layer(&edited, arg, error);
 	if (r < 0)
 		return r;
-	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
+	return record_set_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
 static int edit_image(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
                       cst_error **error)
 {
-	struct image_table *table = store->images.table;
+	struct record_set *table = store->images.table;
 	_cleanup_images_write_ cst_store *images = NULL;
 	int r = images_write(store, &images, error);
 	if (r < 0)
@@ -38,15 +38,15 @@ static int edit_image(cst_store *store, const char *id, const struct record_edit
 	r = edit->image(&edited, arg, error);
 	if (r < 0)
 		return r;
-	return image_table_replace(table, &edited)
-	               ? image_table_save(table, store->images.set.lock, error)
+	return record_set_replace(table, &edited)
+	               ? record_set_save(table, store->images.set.lock, error)
 	               : error_oom(error);
 }
 
 static int edit_container(cst_store *store, const char *id, const struct record_edit *edit,
                           void *arg, cst_error **error)
 {
-	struct container_table *table = store->containers.table;
+	struct record_set *table = store->containers.table;
 	_cleanup_containers_write_ cst_store *containers = NULL;
 	int r = containers_write(store, &containers, error);
 	if (r < 0)
@@ -58,8 +58,8 @@ static int edit_container(cst_store *store, const char *id, const struct record_
 	r = edit->container(&edited, arg, error);
 	if (r < 0)
 		return r;
-	return container_table_replace(table, &edited)
-	               ? container_table_save(table, store->containers.set.lock, error)
+	return record_set_replace(table, &edited)
+	               ? record_set_save(table, store->containers.set.lock, error)
 	               : error_oom(error);
 }
 

@@ -117,7 +117,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 static int finish_apply(cst_store *store, const cst_layer *described, const char *content,
                         cst_error **error)
 {
-	struct layer_table *table = store->layers.table;
+	struct record_set *table = store->layers.table;
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", described->id);
 	_cleanup_free_ char *waiting = waiting_tarsplit(described->id, content);
 	_cleanup_close_ int root = -1;
@@ -134,7 +134,7 @@ static int finish_apply(cst_store *store, const cst_layer *described, const char
 		return r;
 	cst_layer edited = *layer_table_get(table, described->id);
 	layer_take_digests(described, &edited);
-	return layer_table_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
+	return record_set_replace(table, &edited) ? layers_save(store, error) : error_oom(error);
 }
 
 static int announce(cst_store *store, struct applied *applied, struct intents *intents,

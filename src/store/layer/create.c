@@ -143,7 +143,7 @@ static int check_origin(cst_store *store, struct new_layer *layer, cst_error **e
 
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error)
 {
-	const struct layer_table *table = store->layers.table;
+	const struct record_set *table = store->layers.table;
 	const cst_layer *record = &layer->record;
 	if (layer_table_get(table, record->id))
 		return error_code(error, CST_EDUPLICATE_ID);
@@ -334,7 +334,7 @@ static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_
 int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
                      cst_error **error)
 {
-	struct layer_table *table = store->layers.table;
+	struct record_set *table = store->layers.table;
 	const struct driver_ops *ops = layer->driver->ops;
 	int r = layer_remove_metadata(store, layer->record.id, trash,
 	                              error); /* of a crashed Go process */
@@ -346,7 +346,7 @@ int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *tr
 	if (r == 0)
 		r = new_data_commit(&layer->data, layer->metadata, store->layers.fd,
 		                    layer->record.id, error);
-	if (r == 0 && !layer_table_add(table, &layer->record))
+	if (r == 0 && !record_set_add(table, &layer->record))
 		r = error_oom(error);
 	return r == 0 ? layers_save(store, error) : r;
 }

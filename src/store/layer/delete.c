@@ -28,9 +28,9 @@ void deletion_free(struct deletion *d)
 static bool drop_record(cst_store *store, const struct intent *intent)
 {
 	switch (intent->kind) {
-	case CST_KIND_LAYER: return layer_table_remove(store->layers.table, intent->id);
-	case CST_KIND_IMAGE: return image_table_remove(store->images.table, intent->id);
-	case CST_KIND_CONTAINER: return container_table_remove(store->containers.table, intent->id);
+	case CST_KIND_LAYER: return record_set_remove(store->layers.table, intent->id);
+	case CST_KIND_IMAGE: return record_set_remove(store->images.table, intent->id);
+	case CST_KIND_CONTAINER: return record_set_remove(store->containers.table, intent->id);
 	}
 	return false;
 }
@@ -52,10 +52,9 @@ static int save_records(cst_store *store, const struct deletion *d, cst_error **
 {
 	int r = 0;
 	if (d->containers)
-		r = container_table_save(store->containers.table, store->containers.set.lock,
-		                         error);
+		r = record_set_save(store->containers.table, store->containers.set.lock, error);
 	if (r == 0 && d->images)
-		r = image_table_save(store->images.table, store->images.set.lock, error);
+		r = record_set_save(store->images.table, store->images.set.lock, error);
 	if (r == 0 && d->layers)
 		r = layers_save(store, error);
 	return r;
@@ -123,7 +122,7 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 	if (child)
 		return error_wrap_code(error, CST_ELAYER_HAS_CHILDREN, "used by layer %s",
 		                       child->id);
-	for (size_t i = 0; i < image_table_size(store->images.table); i++) {
+	for (size_t i = 0; i < record_set_size(store->images.table); i++) {
 		const cst_image *image = image_table_at(store->images.table, i);
 		if (streq(image->layer, layer->id))
 			return error_wrap_code(error, CST_ELAYER_USED_BY_IMAGE,
@@ -139,8 +138,8 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 
 int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error)
 {
-	struct image_table *table = store->images.table;
-	for (size_t i = 0; i < image_table_size(table); i++) {
+	struct record_set *table = store->images.table;
+	for (size_t i = 0; i < record_set_size(table); i++) {
 		cst_image image = *image_table_at(table, i);
 		_cleanup_free_ const char **kept = new0(const char *, image.mapped_layers.len + 1);
 		if (!kept)
@@ -153,10 +152,10 @@ int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error)
 		if (n == image.mapped_layers.len)
 			continue;
 		image.mapped_layers = (struct strings){.items = kept, .len = n};
-		if (!image_table_replace(table, &image))
+		if (!record_set_replace(table, &image))
 			return error_oom(error);
 	}
-	return image_table_save(table, store->images.set.lock, error);
+	return record_set_save(table, store->images.set.lock, error);
 }
 
 static int delete_layer(cst_store *store, const cst_layer *layer, struct trash *trash,

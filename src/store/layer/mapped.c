@@ -79,7 +79,7 @@ static int stage_copy(cst_store *store, const cst_layer *template, const struct 
 
 static int list_copy(cst_store *store, const char *id, const char *layer, cst_error **error)
 {
-	struct image_table *table = store->images.table;
+	struct record_set *table = store->images.table;
 	const cst_image *image = image_table_find(table, id);
 	cst_image edited = *image;
 	_cleanup_free_ const char **layers = new0(const char *, image->mapped_layers.len + 1);
@@ -90,8 +90,8 @@ static int list_copy(cst_store *store, const char *id, const char *layer, cst_er
 	layers[image->mapped_layers.len] = layer;
 	edited.mapped_layers =
 	        (struct strings){.items = layers, .len = image->mapped_layers.len + 1};
-	return image_table_replace(table, &edited)
-	               ? image_table_save(table, store->images.set.lock, error)
+	return record_set_replace(table, &edited)
+	               ? record_set_save(table, store->images.set.lock, error)
 	               : error_oom(error);
 }
 

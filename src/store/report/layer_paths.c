@@ -26,7 +26,7 @@ int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret
 		r = layer_must(store, id, &layer, error);
 	if (r < 0)
 		return r;
-	struct layer_table *table = store->layers.table;
+	struct record_set *table = store->layers.table;
 	for (const cst_layer *child = layer_table_first_child(table, layer->id); child;
 	     child = layer_table_next_child(table, child))
 		if (!strv_add(&ids, child->id))

@@ -47,7 +47,7 @@ static int list_mounted(cst_store *store, struct strv *ret, cst_error **error)
 {
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	int r = layers_read(store, &layers, error);
-	for (size_t i = 0; r == 0 && i < layer_table_size(store->layers.table); i++) {
+	for (size_t i = 0; r == 0 && i < record_set_size(store->layers.table); i++) {
 		const cst_layer *layer = layer_table_at(store->layers.table, i);
 		if (layer->mount_count > 0 && !strv_add(ret, layer->id))
 			r = error_oom(error);
@@ -90,12 +90,12 @@ int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_
 /* Newest first, so that children go before their parents. */
 static void add_everything(cst_store *store, struct deletion *all)
 {
-	for (size_t i = container_table_size(store->containers.table); i > 0; i--)
+	for (size_t i = record_set_size(store->containers.table); i > 0; i--)
 		deletion_add(all, CST_KIND_CONTAINER,
 		             container_table_at(store->containers.table, i - 1)->id);
-	for (size_t i = image_table_size(store->images.table); i > 0; i--)
+	for (size_t i = record_set_size(store->images.table); i > 0; i--)
 		deletion_add(all, CST_KIND_IMAGE, image_table_at(store->images.table, i - 1)->id);
-	for (size_t i = layer_table_size(store->layers.table); i > 0; i--)
+	for (size_t i = record_set_size(store->layers.table); i > 0; i--)
 		deletion_add_layer(all, layer_table_at(store->layers.table, i - 1), 0, NULL);
 }
 
