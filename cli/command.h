@@ -66,6 +66,8 @@ enum option_id {
 	OPT_IMAGE,
 	OPT_CONTAINER,
 	OPT_MOUNT_OPTIONS,
+	OPT_ARCHITECTURE,
+	OPT_OS,
 	OPT_PROGRESS,
 	OPT_PROGRESS_FD,
 	OPTION_COUNT,
@@ -293,6 +295,8 @@ void json_print_strings(const cst_strings *strings, const char *if_empty);
 void json_print_pairs(const cst_strings *pairs); /* [["Root","/g"],...] */
 int json_print_layer(const struct invocation *in, const cst_layer *layer);
 int json_print_image(const struct invocation *in, const cst_image *image);
+/* An image that was just made: its ID and names, or its record as JSON. Returns an exit code. */
+int print_new_image(const struct invocation *in, const cst_image *image);
 int json_print_container(const struct invocation *in, const cst_container *container);
 void json_print_base64(const void *data, size_t size);
 
@@ -403,6 +407,7 @@ int run_get_container_run_directory(struct invocation *in);
 int run_get_image_directory(struct invocation *in);
 int run_get_image_run_directory(struct invocation *in);
 int run_create_layer(struct invocation *in);
+int run_import(struct invocation *in);
 int run_import_layer(struct invocation *in);
 int run_create_image(struct invocation *in);
 int run_create_container(struct invocation *in);

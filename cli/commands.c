@@ -101,6 +101,11 @@ static const struct option import_layer_options[] = {
         TEXT(OPT_FILE, "Read from file instead of stdin", "--file", "-f"),
         NEW_LAYER,
 };
+static const struct option import_options[] = {
+        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", "--architecture"),
+        TEXT(OPT_OS, "Operating system to choose or to record", "--os"),
+        JSON,
+};
 static const struct option create_image_options[] = {
         LIST(OPT_NAME, "Image name", "--name", "-n"),
         TEXT(OPT_ID, "Image ID", "--id", "-i"),
@@ -239,6 +244,8 @@ const struct command commands[] = {
 	 WITH(create_layer_options), 0, 1, GROUP_LAYERS, 0, run_create_layer},
 	{{"import-layer", "importlayer"}, PARENT, "Import a new layer",
 	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS, run_import_layer},
+	{{"import"}, "source [name ...]", "Import an image: oci:DIR[:REF] or tar:FILE",
+	 WITH(import_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS | COMMAND_OURS, run_import},
 	{{"create-image", "createimage"}, OPTS " topLayerNameOrID",
 	 "Create a new image using layers",
 	 WITH(create_image_options), 0, 1, GROUP_IMAGES, 0, run_create_image},

@@ -143,6 +143,19 @@ static int metadata_from_options(const struct invocation *in, char **ret, const 
 	return 0;
 }
 
+int print_new_image(const struct invocation *in, const cst_image *image)
+{
+	const char *const *names = NULL;
+	size_t n = cst_image_names(image, &names);
+	if (!is_on(in, OPT_JSON)) {
+		print_created(cst_image_id(image), names, n);
+		return 0;
+	}
+	int code = json_print_image(in, image);
+	putchar('\n');
+	return code;
+}
+
 int run_create_image(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
@@ -159,14 +172,7 @@ int run_create_image(struct invocation *in)
 	cst_image *image = NULL;
 	if (cst_store_create_image(in->store, &options, &image, &error) < 0)
 		return fail(in, error);
-	const char *const *names = NULL;
-	size_t n = cst_image_names(image, &names);
-	if (is_on(in, OPT_JSON)) {
-		code = json_print_image(in, image);
-		putchar('\n');
-	} else {
-		print_created(cst_image_id(image), names, n);
-	}
+	code = print_new_image(in, image);
 	cst_image_free(image);
 	return code;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a layer: a tar becomes a layer, the layer an image, the image a container; the container is mounted and
+ * The life of a layer: a tar becomes an image of one layer, the image a container; the container is mounted and
  * gets a file; what it changed is written to a tar; then everything is deleted again.
  *
  *     cc import-and-run.c $(pkg-config --cflags --libs libcstorage) -o import-and-run
@@ -21,7 +21,8 @@ struct run {
 	cst_layer *layer;
 	cst_container *container;
 	char *path;
-	int tar, out;
+	const char *tar;
+	int out;
 };
 
 static int open_store(struct run *run, const char *folder, const char *driver, cst_error **error)
@@ -36,26 +37,25 @@ static int open_store(struct run *run, const char *folder, const char *driver, c
 	return cst_store_open(&options, &run->store, error);
 }
 
-/* The layer and the image; nothing is given an ID, so that each gets a random one. */
+/* The tar becomes an image of one layer, with a configuration and a manifest, so that podman can run it, too. */
 static int import(struct run *run, cst_error **error)
 {
 	static const char *const names[] = {"localhost/example:latest"};
-	static const char config[] = "{\"architecture\":\"amd64\"}";
-	cst_layer_options layer_options = CST_LAYER_OPTIONS_INIT;
-	cst_image_options image_options = CST_IMAGE_OPTIONS_INIT;
-	cst_source source = cst_source_fd(run->tar);
-	cst_data_item data = {"config", config, sizeof(config) - 1, NULL};
-	int r = cst_store_create_layer(run->store, &layer_options, &source, &run->layer, error);
+	char source[4096];
+	cst_image *image = NULL;
+	cst_import_options options = CST_IMPORT_OPTIONS_INIT;
+	options.names = names;
+	options.n_names = 1;
+	snprintf(source, sizeof(source), "tar:%s", run->tar);
+	int r = cst_store_import_image(run->store, source, &options, &image, error);
+	if (r == 0)
+		r = cst_store_layer(run->store, cst_image_top_layer(image), &run->layer, error);
+	cst_image_free(image);
 	if (r < 0)
 		return r;
 	printf("layer      %s\n", cst_layer_id(run->layer));
 	printf("  DiffID   %s\n", cst_layer_diff_digest(run->layer));
-	image_options.layer = cst_layer_id(run->layer);
-	image_options.names = names;
-	image_options.n_names = 1;
-	image_options.data = &data;
-	image_options.n_data = 1;
-	return cst_store_create_image(run->store, &image_options, NULL, error);
+	return 0;
 }
 
 static int list_images(struct run *run, cst_error **error)
@@ -142,22 +142,20 @@ static void release(struct run *run)
 	cst_container_free(run->container);
 	cst_layer_free(run->layer);
 	cst_store_close(run->store);
-	close(run->tar);
 	close(run->out);
 }
 
 int main(int argc, char **argv)
 {
-	struct run run = {NULL, NULL, NULL, NULL, -1, -1};
+	struct run run = {NULL, NULL, NULL, NULL, argv[2], -1};
 	cst_error *error = NULL;
 	if (argc < 4) {
 		fprintf(stderr, "usage: %s FOLDER LAYER.tar CHANGES.tar [DRIVER]\n", argv[0]);
 		return 2;
 	}
-	run.tar = open(argv[2], O_RDONLY | O_CLOEXEC);
 	run.out = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (run.tar < 0 || run.out < 0) {
-		perror(run.tar < 0 ? argv[2] : argv[3]);
+	if (run.out < 0) {
+		perror(argv[3]);
 		return 1;
 	}
 	int r = run_all(&run, argv[1], argc > 4 ? argv[4] : NULL, &error);

@@ -6,6 +6,7 @@
 #include <cstorage/archive.h>
 #include <cstorage/error.h>
 #include <cstorage/ids.h>
+#include <cstorage/import.h>
 #include <cstorage/lock.h>
 #include <cstorage/records.h>
 #include <cstorage/report.h>

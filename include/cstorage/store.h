@@ -166,6 +166,8 @@ typedef struct cst_layer_options {
 	size_t n_data;
 	const cst_flag *flags; /* any but "incomplete" */
 	size_t n_flags;
+	/* sha256 of the plain tar that `diff` must have, or nothing is made: CST_EARCHIVE; NULL or "": any */
+	const char *expected_diff_digest;
 } cst_layer_options;
 #define CST_LAYER_OPTIONS_INIT { .size = sizeof(cst_layer_options), .original_size = -1 }
 

@@ -72,6 +72,17 @@ static int note_result(const struct unpack_result *result, struct arena *arena, 
 	return arena->failed ? error_oom(error) : 0;
 }
 
+static int check_content(const cst_layer_options *options, const cst_layer *record,
+                         cst_error **error)
+{
+	const char *expected = options->expected_diff_digest;
+	if (isempty(expected) || streq(expected, record->diff_digest))
+		return 0;
+	return error_set(error, CST_EARCHIVE,
+	                 "the layer's content has the digest %s, but %s is expected",
+	                 record->diff_digest, expected);
+}
+
 static const char *trusted(const char *digest)
 {
 	return !isempty(digest) && digest_is_sha256(digest) ? digest : NULL;
@@ -108,6 +119,8 @@ int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;
 	unpack_result_free(&result);
+	if (r == 0)
+		r = check_content(options, record, error);
 	if (r == 0 && sys_fsync(tarsplit) < 0)
 		r = error_sys(error, errno, "fsync %s/%s/%s", metadata->shown, metadata->name,
 		              TARSPLIT_STAGED);

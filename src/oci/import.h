@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the ways to import an image share: one import under way, and the steps at its end. */
+#ifndef CST_OCI_IMPORT_H
+#define CST_OCI_IMPORT_H
+
+#include "base/str.h"
+#include "base/timestamp.h"
+#include <cstorage/import.h>
+
+struct import {
+	cst_store *store;
+	const cst_import_options *options;
+	struct strv names;    /* normalised */
+	struct strv made;     /* IDs of the layers that this import made, the base first */
+	cst_progress progress; /* passes on to the caller's, counting all layers together */
+	uint64_t bytes_before, bytes_total, entries_before, entries_in_layer;
+};
+
+/* An image that is ready to be recorded: its layers are there. */
+struct new_image {
+	const char *id, *layer; /* layer: "" for none */
+	const struct timestamp *created; /* NULL: now */
+	const cst_data_item *data;
+	size_t n_data;
+};
+
+int import_oci(struct import *import, const char *place, cst_image **image, cst_error **error);
+int import_tar(struct import *import, const char *path, cst_image **image, cst_error **error);
+
+/* Makes a layer with this ID, or finds that there is one; notes it in `made`. */
+int import_layer(struct import *import, const cst_layer_options *options, const cst_source *source, cst_error **error);
+/* Records the image, or gives an image that is there the names. */
+int import_record(struct import *import, const struct new_image *image, cst_image **ret, cst_error **error);
+
+/* This machine's architecture in Go's words. */
+const char *import_architecture(void);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oci:DIR[:REF] (docs/format/config.md, "Import recipe"). */
+#include "base/id.h"
+#include "oci/import.h"
+#include "oci/manifest.h"
+#include <stdio.h>
+
+#define DATA_MAX 4 /* configuration, index, manifest twice */
+
+struct layout_image {
+	struct arena arena;
+	struct layout layout;
+	struct descriptor index,
+	        manifest_at; /* index.digest NULL: the layout names the manifest itself */
+	char *index_text, *manifest_text, *config_text;
+	size_t index_len, manifest_len, config_len;
+	struct manifest manifest;
+	struct image_config config;
+};
+
+static void layout_image_free(struct layout_image *image)
+{
+	image_config_free(&image->config);
+	manifest_free(&image->manifest);
+	free(image->index_text);
+	free(image->manifest_text);
+	free(image->config_text);
+	layout_close(&image->layout);
+	arena_clear(&image->arena);
+}
+
+/* ---- which image ---- */
+
+static int which_one(const struct layout *layout, const struct descriptors *list,
+                     const char *reference, cst_error **error)
+{
+	_cleanup_strbuf_ struct strbuf names = {0};
+	for (size_t i = 0; i < list->len; i++)
+		if (*list->items[i].reference)
+			strbuf_addf(&names, "%s\"%s\"", names.len ? ", " : "",
+			            list->items[i].reference);
+	if (names.failed)
+		return error_oom(error);
+	const char *known = names.len ? strbuf_str(&names) : "none with a name";
+	if (*reference)
+		return error_set(error, CST_EINVAL, "%s has no image called \"%s\"; it has %s",
+		                 layout->path, reference, known);
+	return error_set(error, CST_EINVAL,
+	                 "%s has %zu images, say which one: oci:%s:REF; it has %s", layout->path,
+	                 list->len, layout->path, known);
+}
+
+static const struct descriptor *by_reference(const struct descriptors *list, const char *reference)
+{
+	if (!*reference)
+		return list->len == 1 ? &list->items[0] : NULL;
+	for (size_t i = 0; i < list->len; i++)
+		if (streq(list->items[i].reference, reference))
+			return &list->items[i];
+	return NULL;
+}
+
+static int by_platform(const struct import *import, const struct layout_image *image,
+                       const struct descriptors *list, const struct descriptor **ret,
+                       cst_error **error)
+{
+	const char *os = isempty(import->options->os) ? "linux" : import->options->os;
+	const char *architecture = isempty(import->options->architecture)
+	                                   ? import_architecture()
+	                                   : import->options->architecture;
+	for (size_t i = 0; i < list->len; i++)
+		if (streq(list->items[i].architecture, architecture) &&
+		    streq(list->items[i].os, os)) {
+			*ret = &list->items[i];
+			return 0;
+		}
+	return error_set(error, CST_EINVAL, "the image in %s does not exist for %s on %s",
+	                 image->layout.path, os, architecture);
+}
+
+/* An image of several platforms is an index of its own. */
+static int choose_platform(const struct import *import, struct layout_image *image,
+                           cst_error **error)
+{
+	const struct descriptor *chosen = NULL;
+	_cleanup_(descriptors_free) struct descriptors list = {0};
+	if (!is_index(&image->manifest_at))
+		return 0;
+	image->index = image->manifest_at;
+	int r = layout_read_blob(&image->layout, &image->index, &image->index_text,
+	                         &image->index_len, error);
+	if (r == 0)
+		r = index_parse(image->index_text, image->index_len, image->index.digest,
+		                &image->arena, &list, error);
+	if (r == 0)
+		r = by_platform(import, image, &list, &chosen, error);
+	if (r == 0)
+		image->manifest_at = *chosen;
+	return r;
+}
+
+static int find_manifest(const struct import *import, const char *reference,
+                         struct layout_image *image, cst_error **error)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	_cleanup_(descriptors_free) struct descriptors list = {0};
+	int r = layout_read_index(&image->layout, &text, &len, error);
+	if (r == 0)
+		r = index_parse(text, len, "index.json", &image->arena, &list, error);
+	if (r < 0)
+		return r;
+	const struct descriptor *chosen = by_reference(&list, reference);
+	if (!chosen)
+		return which_one(&image->layout, &list, reference, error);
+	image->manifest_at = *chosen;
+	return choose_platform(import, image, error);
+}
+
+/* ---- its documents ---- */
+
+static int check_documents(const struct layout_image *image, cst_error **error)
+{
+	const struct manifest *manifest = &image->manifest;
+	if (!digest_is_sha256(manifest->config.digest))
+		return error_set(error, CST_ENOTSUP,
+		                 "the configuration %s cannot give the image its ID: that takes a "
+		                 "sha256 digest",
+		                 manifest->config.digest);
+	if (manifest->layers.len != image->config.diff_ids.len)
+		return error_set(error, CST_EARCHIVE,
+		                 "the manifest %s lists %zu layers, its configuration %zu",
+		                 image->manifest_at.digest, manifest->layers.len,
+		                 image->config.diff_ids.len);
+	for (size_t i = 0; i < image->config.diff_ids.len; i++)
+		if (!digest_is_sha256(image->config.diff_ids.items[i]))
+			return error_set(error, CST_ENOTSUP,
+			                 "the configuration %s names a layer \"%s\", which is not "
+			                 "a sha256 digest",
+			                 manifest->config.digest, image->config.diff_ids.items[i]);
+	return 0;
+}
+
+static int read_documents(struct layout_image *image, cst_error **error)
+{
+	int r = layout_read_blob(&image->layout, &image->manifest_at, &image->manifest_text,
+	                         &image->manifest_len, error);
+	if (r == 0)
+		r = manifest_parse(image->manifest_text, image->manifest_len,
+		                   image->manifest_at.digest, &image->arena, &image->manifest,
+		                   error);
+	if (r == 0)
+		r = layout_read_blob(&image->layout, &image->manifest.config, &image->config_text,
+		                     &image->config_len, error);
+	if (r == 0)
+		r = image_config_parse(image->config_text, image->config_len,
+		                       image->manifest.config.digest, &image->config, error);
+	return r == 0 ? check_documents(image, error) : r;
+}
+
+/* ---- its layers ---- */
+
+static const char *hex_of(const char *digest)
+{
+	return strchr(digest, ':') + 1;
+}
+
+/* The ID of a layer stands for the layers up to it: the first has its DiffID, every other one the digest of "ID+DiffID". */
+static int next_id(const char *parent, const char *diff_id, char ret[ID_HEX_LEN + 1],
+                   cst_error **error)
+{
+	char digest[DIGEST_TEXT_MAX], text[2 * ID_HEX_LEN + 2];
+	if (!*parent) {
+		memcpy(ret, hex_of(diff_id), ID_HEX_LEN + 1);
+		return 0;
+	}
+	int n = snprintf(text, sizeof(text), "%s+%s", parent, hex_of(diff_id));
+	int r = digest_buffer(DIGEST_SHA256, text, (size_t)n, digest, error);
+	if (r == 0)
+		memcpy(ret, hex_of(digest), ID_HEX_LEN + 1);
+	return r;
+}
+
+static int import_blob(struct import *import, const struct layout_image *image, size_t index,
+                       const char *parent, const char *id, cst_error **error)
+{
+	const struct descriptor *blob = &image->manifest.layers.items[index];
+	_cleanup_blob_stream_ struct blob_stream stream = {.fd = -1};
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	int r = blob_stream_open(&image->layout, blob, &stream, error);
+	if (r < 0)
+		return r;
+	options.id = id;
+	options.parent = parent;
+	options.progress = &import->progress;
+	options.original_digest = blob->digest; /* the stream holds it against the content */
+	options.expected_diff_digest = image->config.diff_ids.items[index];
+	r = import_layer(import, &options, &stream.source, error);
+	return r < 0 ? error_prefix(error, r, "layer %zu of %zu, %s", index + 1,
+	                            image->manifest.layers.len, blob->digest)
+	             : 0;
+}
+
+static int import_layers(struct import *import, const struct layout_image *image,
+                         char top[ID_HEX_LEN + 1], cst_error **error)
+{
+	char parent[ID_HEX_LEN + 1] = "";
+	const struct descriptors *layers = &image->manifest.layers;
+	for (size_t i = 0; i < layers->len; i++)
+		import->bytes_total +=
+		        layers->items[i].size > 0 ? (uint64_t)layers->items[i].size : 0;
+	for (size_t i = 0; i < layers->len; i++) {
+		int r = next_id(parent, image->config.diff_ids.items[i], top, error);
+		if (r == 0)
+			r = import_blob(import, image, i, parent, top, error);
+		if (r < 0)
+			return r;
+		import->bytes_before +=
+		        layers->items[i].size > 0 ? (uint64_t)layers->items[i].size : 0;
+		memcpy(parent, top, sizeof(parent));
+	}
+	return 0;
+}
+
+/* ---- its record ---- */
+
+static int add_data(cst_data_item *items, size_t *n, const char *key, const char *text, size_t len,
+                    const char *digest)
+{
+	items[*n] = (cst_data_item){.key = key, .data = text, .data_size = len, .digest = digest};
+	++*n;
+	return 0;
+}
+
+static int record_image(struct import *import, struct layout_image *image, const char *top,
+                        cst_image **ret, cst_error **error)
+{
+	cst_data_item data[DATA_MAX];
+	size_t n = 0;
+	const char *config = image->manifest.config.digest, *manifest = image->manifest_at.digest;
+	_cleanup_free_ char *index_key =
+	        str_printf("manifest-%s", image->index_text ? image->index.digest : "");
+	_cleanup_free_ char *manifest_key = str_printf("manifest-%s", manifest);
+	if (!index_key || !manifest_key)
+		return error_oom(error);
+	add_data(data, &n, config, image->config_text, image->config_len, config);
+	if (image->index_text)
+		add_data(data, &n, index_key, image->index_text, image->index_len,
+		         image->index.digest);
+	add_data(data, &n, manifest_key, image->manifest_text, image->manifest_len, manifest);
+	add_data(data, &n, "manifest", image->manifest_text, image->manifest_len, manifest);
+	const struct new_image new = {.id = hex_of(config),
+	                              .layer = top,
+	                              .created = image->config.has_created ? &image->config.created
+	                                                                   : NULL,
+	                              .data = data,
+	                              .n_data = n};
+	return import_record(import, &new, ret, error);
+}
+
+int import_oci(struct import *import, const char *place, cst_image **ret, cst_error **error)
+{
+	char top[ID_HEX_LEN + 1] = "";
+	_cleanup_(layout_image_free) struct layout_image image = {.layout.fd = -1};
+	const char *colon = strchr(place, ':');
+	_cleanup_free_ char *path = strndup(place, colon ? (size_t)(colon - place) : strlen(place));
+	if (!path)
+		return error_oom(error);
+	int r = layout_open(path, &image.layout, error);
+	if (r == 0)
+		r = find_manifest(import, colon ? colon + 1 : "", &image, error);
+	if (r == 0)
+		r = read_documents(&image, error);
+	if (r == 0)
+		r = import_layers(import, &image, top, error);
+	return r == 0 ? record_image(import, &image, top, ret, error) : r;
+}

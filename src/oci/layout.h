@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An OCI image layout: a directory with an index, and blobs that are named after their digests
+ * (https://github.com/opencontainers/image-spec/blob/main/image-layout.md). It comes from strangers: only regular files
+ * below the directory are read, every size is bounded, and nothing is believed before its digest was computed.
+ */
+#ifndef CST_OCI_LAYOUT_H
+#define CST_OCI_LAYOUT_H
+
+#include "base/digest.h"
+#include "base/str.h"
+#include <cstorage/types.h>
+
+/* What a manifest or an index says of a blob. The strings belong to an arena. */
+struct descriptor {
+	const char *media_type, *digest;
+	int64_t size; /* -1: not said */
+	const char *reference;         /* the annotation org.opencontainers.image.ref.name, or "" */
+	const char *architecture, *os; /* of `platform`, or "" */
+};
+struct descriptors {
+	struct descriptor *items;
+	size_t len, capacity;
+};
+
+struct layout {
+	int fd;
+	const char *path; /* as the user gave it, for messages */
+};
+int layout_open(const char *path, struct layout *ret, cst_error **error);
+void layout_close(struct layout *layout);
+#define _cleanup_layout_ _cleanup_(layout_close)
+
+/* The whole of index.json; the caller frees *ret. */
+int layout_read_index(const struct layout *layout, char **ret, size_t *ret_len, cst_error **error);
+/* The whole of a small blob (a manifest, a configuration), which fits its digest and its size. The caller frees *ret. */
+int layout_read_blob(const struct layout *layout, const struct descriptor *blob, char **ret, size_t *ret_len,
+		     cst_error **error);
+
+/* A layer's blob as a source, which fails at its end with CST_EARCHIVE unless the bytes fit the descriptor. */
+struct blob_stream {
+	int fd;
+	const struct layout *layout;
+	const struct descriptor *blob;
+	struct digester *digester;
+	int64_t done;
+	bool ended;
+	cst_source source;
+};
+int blob_stream_open(const struct layout *layout, const struct descriptor *blob, struct blob_stream *ret,
+		     cst_error **error);
+void blob_stream_close(struct blob_stream *stream);
+#define _cleanup_blob_stream_ _cleanup_(blob_stream_close)
+
+#endif
