@@ -268,13 +268,12 @@ int finish_output(const struct invocation *in, int code);
 const char *size_text(char text[SIZE_TEXT_MAX], double bytes);
 /* An ID as short as people write it: 12 digits of a full one. */
 #define SHORT_ID 12
-/* Names joined by ", ", control characters shown as '?'. The caller frees it; NULL: out of memory.
- */
+/* Names joined by ", ". The caller frees it; NULL: out of memory. */
 char *joined_names(const char *const *names, size_t n);
 bool is_utf8_locale(void);
 size_t text_columns(const char *text); /* of UTF-8, one a character */
 
-/* Columns of text as wide as their cells. */
+/* Columns of text as wide as their cells. What is not printable in a cell is escaped. */
 struct table {
 	size_t n_columns;
 	unsigned right; /* bit i: column i is aligned to the right */
@@ -299,12 +298,29 @@ int json_print_image(const struct invocation *in, const cst_image *image);
 int print_new_image(const struct invocation *in, const cst_image *image);
 int json_print_container(const struct invocation *in, const cst_container *container);
 void json_print_base64(const void *data, size_t size);
+/* JSON text that is ready: on a terminal, what is not printable in it becomes escapes of JSON. */
+void json_print_raw(const char *json, size_t size);
 
 /* A string as Go's %q: what is not printable becomes an escape. The caller frees it; NULL: out of
  * memory. */
 char *go_quote(const char *text);
-/* A message to people. The names in it may be a stranger's: what would move the cursor, or worse, is
- * written as go_quote() does. `only_in_quotes`: only where upstream does so. */
+/* Whether what is written there is looked at by a terminal. False for streams other than stdin, stdout and stderr. */
+bool is_terminal(FILE *to);
+/* A text of the store or of a stranger: a name, an ID, a path, a digest. On a terminal, what is not printable is written as
+ * go_quote() does; elsewhere the bytes stay as they are. */
+void show_text(FILE *to, const char *text);
+/* The same for content of several lines: line ends and tabs stay. */
+void show_content(FILE *to, const void *data, size_t size);
+void show_keyed(FILE *to, const char *key, const char *text); /* the line "KEY: TEXT" */
+/* Lines on stdout, each a label and a text that goes through show_text(). */
+void print_field(const char *label, const char *text);
+void print_fields(const char *label, const char *const *texts, size_t n);
+/* The text with everything escaped that is not printable, wherever it goes. The caller frees it; NULL: out of memory. */
+char *plain_text(const char *text);
+/* False for control and format characters, and for what changes the direction of writing. */
+bool is_printable(uint32_t point);
+/* A message to people. The names in it may be a stranger's, and are escaped as in show_text(); cstorage does so wherever
+ * the message goes. `only_in_quotes`: but for a terminal, only where upstream does so. */
 void write_message(FILE *to, const char *text, bool only_in_quotes);
 /* The UTF-8 character at `text`: its length, 0 if it is not valid. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret);

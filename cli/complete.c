@@ -4,11 +4,21 @@
 #include "command.h"
 #include <string.h>
 
+/* A shell shows its user what it is given, and takes line ends and tabs for the end of a name. */
+static bool can_be_offered(const char *text)
+{
+	_cleanup_text_ char *plain = plain_text(text);
+	return plain && text[0] && strcmp(plain, text) == 0;
+}
+
 /* The ID stands for what has no name. */
 static void print_item(const char *kind, const char *id, const char *const *names, size_t n)
 {
+	if (!can_be_offered(id))
+		return;
 	for (size_t i = 0; i < n; i++)
-		printf("%s\t%s %.*s\n", names[i], kind, SHORT_ID, id);
+		if (can_be_offered(names[i]))
+			printf("%s\t%s %.*s\n", names[i], kind, SHORT_ID, id);
 	if (n == 0)
 		printf("%s\t%s\n", id, kind);
 }

@@ -4,12 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void print_list(const char *format, const char *const *items, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		printf(format, items[i]);
-}
-
 static int print_containers(const struct invocation *in, const cst_container_list *list)
 {
 	size_t n = cst_container_list_size(list);
@@ -24,11 +18,11 @@ static int print_containers(const struct invocation *in, const cst_container_lis
 			continue;
 		}
 		const char *const *items = NULL;
-		printf("%s\n", cst_container_id(container));
+		print_field("", cst_container_id(container));
 		size_t n_items = cst_container_names(container, &items);
-		print_list("\tname: %s\n", items, n_items);
+		print_fields("\tname: ", items, n_items);
 		n_items = cst_container_data_names(container, &items);
-		print_list("\tdata: %s\n", items, n_items);
+		print_fields("\tdata: ", items, n_items);
 	}
 	if (json)
 		fputs(n ? "]\n" : "[]\n", stdout);
@@ -53,7 +47,7 @@ static void print_image_names(cst_store *store, const char *image_id)
 		return;
 	const char *const *names = NULL;
 	size_t n = cst_image_names(image, &names);
-	print_list("Image name: %s\n", names, n);
+	print_fields("Image name: ", names, n);
 	cst_image_free(image);
 }
 
@@ -62,18 +56,18 @@ static void print_container(cst_store *store, const cst_container *container)
 	_cleanup_error_ cst_error *error = NULL;
 	const char *const *items = NULL;
 	int64_t size = 0;
-	printf("ID: %s\n", cst_container_id(container));
+	print_field("ID: ", cst_container_id(container));
 	size_t n = cst_container_names(container, &items);
-	print_list("Name: %s\n", items, n);
-	printf("Image: %s\n", cst_container_image(container));
+	print_fields("Name: ", items, n);
+	print_field("Image: ", cst_container_image(container));
 	print_image_names(store, cst_container_image(container));
 	if (cst_store_container_size(store, cst_container_id(container), &size, &error) < 0)
-		printf("Size unknown: %s\n", cst_error_message(error));
+		print_field("Size unknown: ", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);
-	printf("Layer: %s\n", cst_container_layer(container));
+	print_field("Layer: ", cst_container_layer(container));
 	n = cst_container_data_names(container, &items);
-	print_list("Data: %s\n", items, n);
+	print_fields("Data: ", items, n);
 }
 
 int run_container(struct invocation *in)

@@ -74,9 +74,8 @@ int id_maps_from_options(const struct invocation *in, struct id_maps *maps)
 
 static void print_created(const char *id, const char *const *names, size_t n)
 {
-	printf("%s\n", id);
-	for (size_t i = 0; i < n; i++)
-		printf("\t%s\n", names[i]);
+	print_field("", id);
+	print_fields("\t", names, n);
 }
 
 int print_new_layer(const struct invocation *in, const cst_layer *layer)

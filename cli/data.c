@@ -17,7 +17,7 @@ static int list_data(const struct invocation *in, enum cst_kind kind)
 		return 0;
 	}
 	for (size_t i = 0; i < cst_strings_size(names); i++)
-		printf("%s\n", cst_strings_get(names, i));
+		print_field("", cst_strings_get(names, i));
 	return 0;
 }
 
@@ -104,7 +104,13 @@ static int print_data_digest(const struct invocation *in, enum cst_kind kind)
 	if (cst_store_data_digest(in->store, kind, in->operands[0], in->operands[1], &digest,
 	                          &error) < 0)
 		return fail(in, error);
-	printf(is_on(in, OPT_JSON) ? "{\"digest\":\"%s\"}\n" : "%s\n", digest);
+	if (is_on(in, OPT_JSON)) {
+		fputs("{\"digest\":", stdout);
+		json_print_string(digest);
+		fputs("}\n", stdout);
+	} else {
+		print_field("", digest);
+	}
 	cst_free(digest);
 	return 0;
 }

@@ -48,12 +48,13 @@ static void print_image_outcome(const struct outcome *outcome)
 static void print_text_outcome(const char *operand, const struct outcome *outcome)
 {
 	if (outcome->error) {
-		fprintf(stderr, "%s: ", operand);
+		show_text(stderr, operand);
+		fputs(": ", stderr);
 		write_message(stderr, cst_error_message(outcome->error), true);
 		fputc('\n', stderr);
 	}
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
-		fprintf(stderr, "%s: %s\n", operand, cst_strings_get(outcome->layers, i));
+		show_keyed(stderr, operand, cst_strings_get(outcome->layers, i));
 }
 
 /* In cstorage, what was deleted is a result and goes to stdout. */
@@ -65,7 +66,7 @@ static void print_gnu_outcome(const struct invocation *in, const char *operand,
 		hint(in, outcome->error);
 	}
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
-		printf("%s: %s\n", operand, cst_strings_get(outcome->layers, i));
+		show_keyed(stdout, operand, cst_strings_get(outcome->layers, i));
 }
 
 static int delete_for_text(const struct invocation *in, int kind)

@@ -76,6 +76,12 @@ int run_diff(struct invocation *in)
 	_cleanup_error_ cst_error *error = NULL;
 	_cleanup_output_ struct output output = {.fd = -1};
 	struct progress progress;
+	if (in->personality == GNU_STYLE && is_standard_stream(in, text_of(in, OPT_FILE)) &&
+	    is_terminal(stdout)) {
+		complain(in, "diff: a terminal cannot show an archive; -f FILE or > FILE keeps it, "
+		             "'cstorage changes' lists what is in it");
+		return 1;
+	}
 	progress_start(in, &progress);
 	int code = output_open(in, text_of(in, OPT_FILE), &output);
 	if (code)

@@ -16,7 +16,7 @@ static int print_directory(const struct invocation *in, directory_function find)
 		json_print_string(path);
 		fputs("}\n", stdout);
 	} else {
-		printf("%s\n", path);
+		print_field("", path);
 	}
 	cst_free(path);
 	return 0;

@@ -53,7 +53,7 @@ int run_exists(struct invocation *in)
 			continue;
 		bool found = exists(in, in->operands[i]);
 		if (!is_on(in, OPT_QUIET))
-			printf("%s: %s\n", in->operands[i], found ? "true" : "false");
+			show_keyed(stdout, in->operands[i], found ? "true" : "false");
 		code = found ? code : 1;
 	}
 	return code;

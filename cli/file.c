@@ -116,6 +116,10 @@ int output_write(void *userdata, const void *data, size_t size, cst_error **erro
 {
 	struct output *output = userdata;
 	const char *at = data;
+	if (output->fd == STDOUT_FILENO && is_terminal(stdout)) {
+		show_content(stdout, data, size);
+		return 0;
+	}
 	while (size > 0) {
 		if (interrupted_by())
 			return cst_error_set(error, CST_ECANCELED, 0, "interrupted");

@@ -15,10 +15,13 @@ static bool failed(const char *format, ...) __attribute__((format(printf, 1, 2))
 static bool failed(const char *format, ...)
 {
 	va_list args;
+	_cleanup_text_ char *message = NULL;
 	va_start(args, format);
-	fputs("cstorage: ", stderr);
-	vfprintf(stderr, format, args);
+	if (vasprintf(&message, format, args) < 0)
+		message = NULL;
 	va_end(args);
+	fputs("cstorage: ", stderr);
+	write_message(stderr, message ? message : "out of memory", false);
 	fputc('\n', stderr);
 	return false;
 }

@@ -87,7 +87,8 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	char *labels[OPTIONS_MAX] = {NULL};
 	size_t n = sorted_options(set, sorted), width = 20;
 	for (size_t i = 0; i < n; i++) {
-		labels[i] = label_of(sorted[i], set, initial);
+		_cleanup_text_ char *label = label_of(sorted[i], set, initial);
+		labels[i] = !label ? NULL : is_terminal(to) ? plain_text(label) : strdup(label);
 		size_t length = labels[i] ? text_columns(labels[i]) + 3 : 0;
 		width = length > width ? length : width;
 	}

@@ -243,8 +243,10 @@ static void add_branch(struct branches *branches, const char *kind, const char *
 	if (size >= 0)
 		size_text(text, (double)size);
 	if (asprintf(&line, "%s %.*s  %s%s%s%s", kind, SHORT_ID, id, text, n ? "  " : "",
-	             joined ? joined : "", note) >= 0)
-		branches->held = line;
+	             joined ? joined : "", note) < 0)
+		return;
+	branches->held = plain_text(line);
+	free(line);
 }
 
 static void add_layer(struct branches *branches, const struct node *node)
@@ -283,10 +285,12 @@ static void print_text(const struct forest *forest)
 		const char *const *names = NULL;
 		size_t n = cst_image_names(image, &names);
 		_cleanup_text_ char *joined = joined_names(names, n);
+		_cleanup_text_ char *shown = joined ? plain_text(joined) : NULL;
+		_cleanup_text_ char *id = plain_text(cst_image_id(image));
 		char size[SIZE_TEXT_MAX];
-		printf("image %.*s  %s%s%s\n", SHORT_ID, cst_image_id(image),
+		printf("image %.*s  %s%s%s\n", SHORT_ID, id ? id : "",
 		       size_text(size, (double)image_size(forest, image)), n ? "  " : "",
-		       joined ? joined : "");
+		       shown ? shown : "");
 		FOR_CHAIN(forest, at, cst_image_top_layer(image))
 		add_layer(&branches, &forest->nodes[at]);
 		add_containers(&branches, forest, image);

@@ -4,24 +4,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void print_list(const char *format, const char *const *items, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		printf(format, items[i]);
-}
-
 static void print_listed(const cst_image *image, bool quiet)
 {
 	const char *const *items = NULL;
-	printf("%s\n", cst_image_id(image));
+	print_field("", cst_image_id(image));
 	if (quiet)
 		return;
 	size_t n = cst_image_names(image, &items);
-	print_list("\tname: %s\n", items, n);
+	print_fields("\tname: ", items, n);
 	n = cst_image_digests(image, &items);
-	print_list("\tdigest: %s\n", items, n);
+	print_fields("\tdigest: ", items, n);
 	n = cst_image_data_names(image, &items);
-	print_list("\tdata: %s\n", items, n);
+	print_fields("\tdata: ", items, n);
 }
 
 static int print_images(const struct invocation *in, const cst_image_list *list,
@@ -72,7 +66,7 @@ static void print_size(cst_store *store, const char *id)
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
 	if (cst_store_image_size(store, id, &size, &error) < 0)
-		printf("Size unknown: %s\n", cst_error_message(error));
+		print_field("Size unknown: ", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);
 }
@@ -80,16 +74,16 @@ static void print_size(cst_store *store, const char *id)
 static void print_image(cst_store *store, const cst_image *image)
 {
 	const char *const *items = NULL;
-	printf("ID: %s\n", cst_image_id(image));
+	print_field("ID: ", cst_image_id(image));
 	size_t n = cst_image_names(image, &items);
-	print_list("Name: %s\n", items, n);
-	printf("Top Layer: %s\n", cst_image_top_layer(image));
+	print_fields("Name: ", items, n);
+	print_field("Top Layer: ", cst_image_top_layer(image));
 	n = cst_image_mapped_layers(image, &items);
-	print_list("Top Layer: %s\n", items, n);
+	print_fields("Top Layer: ", items, n);
 	n = cst_image_digests(image, &items);
-	print_list("Digest: %s\n", items, n);
+	print_fields("Digest: ", items, n);
 	n = cst_image_data_names(image, &items);
-	print_list("Data: %s\n", items, n);
+	print_fields("Data: ", items, n);
 	print_size(store, cst_image_id(image));
 	if (cst_image_read_only(image))
 		printf("Read Only: true\n");

@@ -11,7 +11,7 @@ static void put_key(FILE *to, const char *key)
 	fprintf(to, ",\"%s\":", key);
 }
 
-static void put_text(FILE *to, const char *key, const char *text)
+static void put_member(FILE *to, const char *key, const char *text)
 {
 	put_key(to, key);
 	json_write_string(to, text);
@@ -65,7 +65,7 @@ static void put_paths(const struct invocation *in, FILE *to, const char *layer)
 
 static void put_mount(FILE *to, const cst_layer *layer)
 {
-	put_text(to, "mountpoint", layer ? cst_layer_mount_point(layer) : "");
+	put_member(to, "mountpoint", layer ? cst_layer_mount_point(layer) : "");
 	put_key(to, "mountcount");
 	fprintf(to, "%d", layer ? cst_layer_mount_count(layer) : 0);
 }
@@ -244,22 +244,28 @@ static void new_line(unsigned depth)
 	printf("\n%*s", (int)(2 * depth), "");
 }
 
+/* The string that begins at `json`, with both quotes; its length. */
+static size_t print_string(const char *json, size_t size)
+{
+	size_t i = 1;
+	while (i < size && json[i] != '"')
+		i += json[i] == '\\' ? 2 : 1;
+	size_t length = i < size ? i + 1 : size;
+	json_print_raw(json, length);
+	return length;
+}
+
 /* Compact JSON with line breaks: strings are passed over, the rest is punctuation. */
 static void print_indented(const char *json, size_t size)
 {
 	unsigned depth = 0;
-	bool in_string = false;
 	for (size_t i = 0; i < size; i++) {
-		char c = json[i], next = i + 1 < size ? json[i + 1] : '\0';
-		putchar(c);
-		if (in_string && c == '\\' && next) {
-			putchar(next);
-			i++;
-		} else if (c == '"') {
-			in_string = !in_string;
-		}
-		if (in_string)
-			continue;
+		char c = json[i];
+		if (c == '"')
+			i += print_string(json + i, size - i) - 1;
+		else
+			putchar(c);
+		char next = i + 1 < size ? json[i + 1] : '\0';
 		if ((c == '{' || c == '[') && next != '}' && next != ']')
 			new_line(++depth);
 		else if (c == '{' || c == '[')
@@ -300,12 +306,14 @@ int run_inspect(struct invocation *in)
 		fwrite(one, 1, length, to);
 	}
 	bool ok = to && fputs(found ? "]" : "[]", to) >= 0 && fclose(to) == 0;
-	if (!ok)
+	if (!ok) {
 		complain(in, "out of memory");
-	else if (is_on(in, OPT_JSON))
-		printf("%s\n", json);
-	else
+	} else if (is_on(in, OPT_JSON)) {
+		json_print_raw(json, size);
+		putchar('\n');
+	} else {
 		print_indented(json, size);
+	}
 	free(json);
 	return ok ? code : 1;
 }

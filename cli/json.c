@@ -4,6 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* An escape, of two halves for what needs more than 16 bits. */
+static void put_escape(FILE *to, uint32_t point)
+{
+	if (point < 0x10000)
+		fprintf(to, "\\u%04x", point);
+	else
+		fprintf(to, "\\u%04x\\u%04x", 0xd7c0 + (point >> 10), 0xdc00 + (point & 0x3ff));
+}
+
 static void put_ascii(FILE *to, unsigned char c)
 {
 	static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
@@ -18,12 +27,15 @@ static void put_ascii(FILE *to, unsigned char c)
 
 static void write_bytes(FILE *to, const char *text, size_t length)
 {
+	bool escape = is_terminal(to);
 	putc_unlocked('"', to);
 	for (size_t i = 0; i < length;) {
 		uint32_t point = 0;
 		size_t n = utf8_decode(text + i, length - i, &point);
 		if (n == 0)
 			fputs("\\ufffd", to);
+		else if (escape && point >= 0x7f && !is_printable(point))
+			put_escape(to, point);
 		else if (n == 1)
 			put_ascii(to, (unsigned char)point);
 		else if (point == 0x2028 || point == 0x2029) /* line and paragraph separators */
@@ -33,6 +45,27 @@ static void write_bytes(FILE *to, const char *text, size_t length)
 		i += n ? n : 1;
 	}
 	putc_unlocked('"', to);
+}
+
+/* Whoever made the JSON has escaped what JSON has to; beyond ASCII there is nothing outside of
+ * strings. */
+void json_print_raw(const char *json, size_t size)
+{
+	if (!is_terminal(stdout)) {
+		fwrite(json, 1, size, stdout);
+		return;
+	}
+	for (size_t i = 0; i < size;) {
+		uint32_t point = 0;
+		size_t n = utf8_decode(json + i, size - i, &point);
+		if (n == 0)
+			fputs("\\ufffd", stdout);
+		else if (is_printable(point) || point == '\n')
+			fwrite(json + i, 1, n, stdout);
+		else
+			put_escape(stdout, point);
+		i += n ? n : 1;
+	}
 }
 
 void json_write_string(FILE *to, const char *text)
@@ -92,7 +125,7 @@ static int put_record(const struct invocation *in, int result, char *json, size_
 {
 	if (result < 0)
 		return fail(in, error);
-	fwrite(json, 1, size, stdout);
+	json_print_raw(json, size);
 	cst_free(json);
 	return 0;
 }

@@ -93,43 +93,48 @@ struct note_style {
 	bool mounts;
 };
 
+static void print_notes_of(const struct note_style *style, const char *label,
+                           const char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fputs(style->prefix, stdout);
+		print_field(label, texts[i]);
+	}
+}
+
 static void print_notes(const struct uses *uses, const cst_layer *layer,
                         const struct note_style *style)
 {
 	const char *const *names = NULL, *id = cst_layer_id(layer);
 	size_t n = cst_layer_names(layer, &names);
-	for (size_t i = 0; i < n; i++)
-		printf("%s%s: %s\n", style->prefix, style->name, names[i]);
-	if (style->mounts && cst_layer_mount_point(layer)[0])
-		printf("%smount: %s\n", style->prefix, cst_layer_mount_point(layer));
+	print_notes_of(style, style->name, names, n);
+	const char *mount_point = cst_layer_mount_point(layer);
+	if (style->mounts && mount_point[0])
+		print_notes_of(style, "mount: ", &mount_point, 1);
 	const struct use *end = uses->items + uses->n;
 	for (const struct use *use = first_use(uses, id); use < end && strcmp(use->layer, id) == 0;
 	     use++) {
-		if (use->image) {
-			printf("%s%s: %s\n", style->prefix, style->image, cst_image_id(use->image));
-			n = cst_image_names(use->image, &names);
-		} else {
-			printf("%s%s: %s\n", style->prefix, style->container,
-			       cst_container_id(use->container));
-			n = cst_container_names(use->container, &names);
-		}
-		for (size_t i = 0; i < n; i++)
-			printf("%s%s: %s\n", style->prefix,
-			       use->image ? style->image_name : style->container_name, names[i]);
+		const char *user =
+		        use->image ? cst_image_id(use->image) : cst_container_id(use->container);
+		n = use->image ? cst_image_names(use->image, &names)
+		               : cst_container_names(use->container, &names);
+		print_notes_of(style, use->image ? style->image : style->container, &user, 1);
+		print_notes_of(style, use->image ? style->image_name : style->container_name, names,
+		               n);
 	}
 }
 
 static void print_text(const cst_layer_list *list, const struct uses *uses)
 {
 	static const struct note_style style = {.prefix = "\t",
-	                                        .name = "name",
-	                                        .image = "image",
-	                                        .image_name = "\tname",
-	                                        .container = "container",
-	                                        .container_name = "\tname"};
+	                                        .name = "name: ",
+	                                        .image = "image: ",
+	                                        .image_name = "\tname: ",
+	                                        .container = "container: ",
+	                                        .container_name = "\tname: "};
 	for (size_t i = 0; i < cst_layer_list_size(list); i++) {
 		const cst_layer *layer = cst_layer_list_get(list, i);
-		printf("%s\n", cst_layer_id(layer));
+		print_field("", cst_layer_id(layer));
 		print_notes(uses, layer, &style);
 	}
 }
@@ -143,11 +148,11 @@ static void print_tree_notes(size_t index, const char *prefix, void *userdata)
 {
 	const struct tree_context *context = userdata;
 	const struct note_style style = {.prefix = prefix,
-	                                 .name = "name",
-	                                 .image = "image",
-	                                 .image_name = "image name",
-	                                 .container = "container",
-	                                 .container_name = "container name",
+	                                 .name = "name: ",
+	                                 .image = "image: ",
+	                                 .image_name = "image name: ",
+	                                 .container = "container: ",
+	                                 .container_name = "container name: ",
 	                                 .mounts = true};
 	print_notes(context->uses, cst_layer_list_get(context->list, index), &style);
 }
@@ -189,7 +194,7 @@ static int print_layers(const struct invocation *in, const cst_layer_list *list)
 		return print_json(in, list);
 	if (is_on(in, OPT_QUIET) && !is_on(in, OPT_TREE)) {
 		for (size_t i = 0; i < cst_layer_list_size(list); i++)
-			printf("%s\n", cst_layer_id(cst_layer_list_get(list, i)));
+			print_field("", cst_layer_id(cst_layer_list_get(list, i)));
 		return 0;
 	}
 	struct uses uses = {0};
@@ -226,16 +231,15 @@ static void print_layer(const cst_layer *layer)
 {
 	const cst_idmap *map = NULL;
 	const char *const *names = NULL;
-	printf("ID: %s\n", cst_layer_id(layer));
+	print_field("ID: ", cst_layer_id(layer));
 	size_t n = cst_layer_uid_map(layer, &map);
 	print_map("UID", map, n);
 	n = cst_layer_gid_map(layer, &map);
 	print_map("GID", map, n);
 	if (cst_layer_parent(layer)[0])
-		printf("Parent: %s\n", cst_layer_parent(layer));
+		print_field("Parent: ", cst_layer_parent(layer));
 	n = cst_layer_names(layer, &names);
-	for (size_t i = 0; i < n; i++)
-		printf("Name: %s\n", names[i]);
+	print_fields("Name: ", names, n);
 	if (cst_layer_read_only(layer))
 		printf("Read Only: true\n");
 }

@@ -38,7 +38,6 @@ static int print_text(const struct invocation *in, const cst_lock_holders *holde
 		printf("No lock of this store is held.\n");
 	for (size_t i = 0; i < cst_lock_holders_size(holders); i++) {
 		const cst_lock_holder *holder = cst_lock_holders_get(holders, i);
-		_cleanup_text_ char *command = joined_names(&holder->command, 1);
 		table_add(&table, "%s", holder->lock);
 		table_add(&table, "%s", holder->mode == CST_LOCK_WRITE ? "write" : "read");
 		table_add(&table, "%s", holder->waiting ? "waits" : "holds");
@@ -46,7 +45,7 @@ static int print_text(const struct invocation *in, const cst_lock_holders *holde
 			table_add(&table, "%" PRId64, holder->pid);
 		else
 			table_add(&table, "?");
-		table_add(&table, "%s", holder->pid && command ? command : "?");
+		table_add(&table, "%s", holder->pid ? holder->command : "?");
 		table_add(&table, "%s", holder->path);
 	}
 	return table_print(in, &table);

@@ -126,7 +126,8 @@ static int go_parse_program(struct go_usage *usage, const char *const *words, si
 	enum parse_result result = go_parse(&parser, words, n, n_used);
 	_cleanup_text_ char *message = parser.message;
 	if (result != PARSE_DONE) {
-		printf("%s while parsing arguments (1)\n", message ? message : "out of memory");
+		write_message(stdout, message ? message : "out of memory", true);
+		printf(" while parsing arguments (1)\n");
 		show_program_usage(usage);
 		return 1;
 	}
@@ -144,8 +145,10 @@ static int check_operands(struct go_usage *usage)
 		printf("%s: more arguments required.\n", in->word);
 	} else if (in->n_operands > in->command->max_operands) {
 		printf("%s: too many arguments ([", in->word);
-		for (size_t i = 0; i < in->n_operands; i++)
-			printf("%s%s", i ? " " : "", in->operands[i]);
+		for (size_t i = 0; i < in->n_operands; i++) {
+			fputs(i ? " " : "", stdout);
+			show_text(stdout, in->operands[i]);
+		}
 		printf("]).\n");
 	} else {
 		return -1;
@@ -195,7 +198,7 @@ static int go_main(struct invocation *in, const char *const *words, size_t n)
 	in->word = words[n_used];
 	in->command = command_find(in->word);
 	if (!in->command || in->command->flags & COMMAND_OURS) {
-		printf("%s: unrecognized command.\n", in->word);
+		show_keyed(stdout, in->word, "unrecognized command.");
 		return 1;
 	}
 	code = go_parse_command(&usage, words + n_used + 1, n - n_used - 1);

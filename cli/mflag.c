@@ -28,7 +28,8 @@ static enum word_result failed(struct go_parser *parser, const char *format, ...
 		message = NULL;
 	va_end(args);
 	fflush(stdout);
-	fprintf(stderr, "%s\n", message ? message : "out of memory");
+	write_message(stderr, message ? message : "out of memory", true);
+	fputc('\n', stderr);
 	if (strcmp(parser->program, parser->name) == 0)
 		fprintf(stderr, "See '%s --help'.\n", parser->program);
 	else

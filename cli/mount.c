@@ -82,7 +82,7 @@ int run_mount(struct invocation *in)
 			if (results[i].error)
 				complain_of(in, &results[i], "while mounting %s", in->operands[i]);
 			if (results[i].path || in->personality == GO_STYLE)
-				printf("%s\n", results[i].path ? results[i].path : "");
+				print_field("", results[i].path ? results[i].path : "");
 		}
 	}
 	int code = any_failed(results, in->n_operands);
@@ -109,6 +109,12 @@ static void print_states_json(const struct invocation *in, const struct mount_re
 	fputs("]\n", stdout);
 }
 
+static void print_state(const char *id, const char *state)
+{
+	show_text(stdout, id);
+	printf(" %s\n", state);
+}
+
 /* What is no layer or container may be an image; the first error is the one that counts. */
 static void unmount_one(const struct invocation *in, const char *id, struct mount_result *result)
 {
@@ -116,7 +122,7 @@ static void unmount_one(const struct invocation *in, const char *id, struct moun
 	bool force = is_on(in, OPT_FORCE);
 	if (cst_store_unmount(in->store, id, force, &result->mounted, &error) == 0) {
 		if (!result->mounted && !is_on(in, OPT_JSON))
-			printf("%s mountpoint unmounted\n", id);
+			print_state(id, "mountpoint unmounted");
 	} else if (cst_store_unmount_image(in->store, id, force, &result->mounted, NULL) < 0) {
 		result->error = error;
 	} else {
@@ -151,7 +157,7 @@ static void ask_one(const struct invocation *in, const char *id, struct mount_re
 		return;
 	result->mounted = count > 0;
 	if (result->mounted && !is_on(in, OPT_JSON))
-		printf("%s mounted\n", id);
+		print_state(id, "mounted");
 }
 
 int run_mounted(struct invocation *in)

@@ -16,7 +16,7 @@ static int print_names(const struct invocation *in, const char *id, const char *
 		return 0;
 	}
 	for (size_t i = 0; i < cst_strings_size(names); i++)
-		printf("%s\n", cst_strings_get(names, i));
+		print_field("", cst_strings_get(names, i));
 	return 0;
 }
 
@@ -75,10 +75,12 @@ static int print_metadata_text(const struct invocation *in)
 		char *metadata = NULL;
 		if (cst_store_metadata(in->store, in->operands[i], &metadata, NULL) < 0)
 			code = 1;
-		if (!is_on(in, OPT_QUIET))
-			printf("%s: ", in->operands[i]);
+		if (!is_on(in, OPT_QUIET)) {
+			show_text(stdout, in->operands[i]);
+			fputs(": ", stdout);
+		}
 		if (metadata)
-			fwrite(metadata, 1, shown_length(metadata), stdout);
+			show_content(stdout, metadata, shown_length(metadata));
 		putchar('\n');
 		cst_free(metadata);
 	}

@@ -87,8 +87,9 @@ static void log_to_terminal(enum cst_log_level level, const char *message)
 		const char *name;
 		int colour;
 	} levels[] = {{"ERRO", 31}, {"WARN", 33}, {"INFO", 36}, {"DEBU", 37}};
+	_cleanup_text_ char *plain = plain_text(message);
 	fprintf(stderr, "\033[%dm%s\033[0m[%04ld] %-44s \n", levels[level].colour,
-	        levels[level].name, (long)(time(NULL) - log_start), message);
+	        levels[level].name, (long)(time(NULL) - log_start), plain ? plain : "");
 }
 
 static void log_to_file(enum cst_log_level level, const char *message)

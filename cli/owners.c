@@ -36,7 +36,7 @@ static void print_owners(const struct owners *owners, bool json, bool empty_line
 		fputs("}\n", stdout);
 		return;
 	}
-	printf("ID: %s\n", owners->id);
+	print_field("ID: ", owners->id);
 	if (owners->n_uids > 0 || empty_lines)
 		print_ids("UIDs", owners->uids, owners->n_uids);
 	if (owners->n_gids > 0 || empty_lines)

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Go's %q, in which file names and log messages are shown. */
+/*
+ * Text that a stranger may have written: names, metadata, paths, messages with such things in them.
+ * Printed raw on a terminal, a control character in it retitles the window, clears the screen or
+ * hides a line, and an override of the writing direction shows another name than the one that is
+ * there. So every such text goes to a stream through show_text() or write_message(), which write
+ * escapes where the stream is a terminal. A pipe or a file gets the bytes as they are.
+ */
 #include "command.h"
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <wchar.h>
 #include <wctype.h>
 
@@ -28,7 +35,7 @@ static bool is_hidden(uint32_t point)
 	return false;
 }
 
-static bool is_printable(uint32_t point)
+bool is_printable(uint32_t point)
 {
 	static locale_t utf8; /* made at the first character beyond ASCII: most runs see none */
 	if (point < 0x80)
@@ -110,18 +117,102 @@ char *go_quote(const char *text)
 	return quoted;
 }
 
-/* Quotes and backslashes stay: the text may have been quoted in part. */
-static bool stays(char c, bool in_quotes, bool only_in_quotes)
+bool is_terminal(FILE *to)
 {
-	return c == '"' || c == '\\' || (!in_quotes && (only_in_quotes || c == '\n'));
+	static signed char known[STDERR_FILENO + 1]; /* 0: not asked yet */
+	int fd = fileno(to);
+	if (fd < 0 || fd > STDERR_FILENO)
+		return false;
+	if (!known[fd])
+		known[fd] = isatty(fd) ? 1 : -1;
+	return known[fd] > 0;
 }
 
+/* What `stays` names is written as it is; quotes and backslashes are, too: they do no harm, and the
+ * text may have been quoted in part. */
+static void write_escaped(FILE *to, const char *text, const char *stays)
+{
+	for (const char *at = text; *at;) {
+		if (strchr(stays, *at))
+			fputc(*at++, to);
+		else
+			at += quote_next(to, at);
+	}
+}
+
+char *plain_text(const char *text)
+{
+	char *plain = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&plain, &size);
+	if (!to)
+		return NULL;
+	write_escaped(to, text, "\"\\");
+	if (fclose(to) != 0) {
+		free(plain);
+		return NULL;
+	}
+	return plain;
+}
+
+void show_text(FILE *to, const char *text)
+{
+	if (is_terminal(to))
+		write_escaped(to, text, "\"\\");
+	else
+		fputs(text, to);
+}
+
+void show_content(FILE *to, const void *data, size_t size)
+{
+	if (!is_terminal(to)) {
+		fwrite(data, 1, size, to);
+		return;
+	}
+	const char *bytes = data;
+	for (size_t i = 0; i < size;) {
+		uint32_t point = 0;
+		size_t length = utf8_decode(bytes + i, size - i, &point);
+		if (length > 0 && (is_printable(point) || point == '\n' || point == '\t'))
+			fwrite(bytes + i, 1, length, to);
+		else if (length > 0)
+			quote_character(to, point, bytes + i, length);
+		else
+			fprintf(to, "\\x%02x", (unsigned char)bytes[i]);
+		i += length ? length : 1;
+	}
+}
+
+void show_keyed(FILE *to, const char *key, const char *text)
+{
+	show_text(to, key);
+	fputs(": ", to);
+	show_text(to, text);
+	fputc('\n', to);
+}
+
+void print_field(const char *label, const char *text)
+{
+	fputs(label, stdout);
+	show_text(stdout, text);
+	putchar('\n');
+}
+
+void print_fields(const char *label, const char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		print_field(label, texts[i]);
+}
+
+/* Without a terminal, containers-storage escapes nothing but what stands in quotes. */
 void write_message(FILE *to, const char *text, bool only_in_quotes)
 {
 	bool in_quotes = false;
+	only_in_quotes = only_in_quotes && !is_terminal(to);
 	for (const char *at = text; *at;) {
 		in_quotes ^= *at == '"';
-		if (stays(*at, in_quotes, only_in_quotes))
+		bool stays = strchr("\"\\", *at) || (!in_quotes && (only_in_quotes || *at == '\n'));
+		if (stays)
 			fputc(*at++, to);
 		else
 			at += quote_next(to, at);

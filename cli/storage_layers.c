@@ -16,7 +16,7 @@ int run_storage_layers(struct invocation *in)
 		return 0;
 	}
 	for (size_t i = 0; i < cst_strings_size(ids); i++)
-		printf("%s\n", cst_strings_get(ids, i));
+		print_field("", cst_strings_get(ids, i));
 	return 0;
 }
 
@@ -38,7 +38,7 @@ int run_create_storage_layer(struct invocation *in)
 	if (is_on(in, OPT_JSON))
 		json_print_string(shown);
 	else
-		fputs(shown, stdout);
+		show_text(stdout, shown);
 	putchar('\n');
 	cst_free(id);
 	return 0;

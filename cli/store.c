@@ -3,6 +3,7 @@
 #include "command.h"
 #include "config.h"
 #include <stdio.h>
+#include <string.h>
 
 /* Text goes to stderr in containers-storage, as upstream. */
 static void print_pairs(const struct invocation *in, const cst_strings *pairs)
@@ -14,7 +15,7 @@ static void print_pairs(const struct invocation *in, const cst_strings *pairs)
 	}
 	FILE *to = in->personality == GO_STYLE ? stderr : stdout;
 	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2)
-		fprintf(to, "%s: %s\n", cst_strings_get(pairs, i), cst_strings_get(pairs, i + 1));
+		show_keyed(to, cst_strings_get(pairs, i), cst_strings_get(pairs, i + 1));
 }
 
 int run_status(struct invocation *in)
@@ -59,7 +60,8 @@ int run_config(struct invocation *in)
 	cst_config_free(config);
 	if (result < 0)
 		return fail(in, error);
-	printf("%s\n", json);
+	json_print_raw(json, strlen(json));
+	putchar('\n');
 	cst_free(json);
 	return 0;
 }

@@ -32,8 +32,7 @@ char *joined_names(const char *const *names, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		fputs(i ? ", " : "", to);
-		for (const char *c = names[i]; *c; c++)
-			fputc((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c, to);
+		fputs(names[i], to);
 	}
 	if (fclose(to) != 0) {
 		free(text);
@@ -56,16 +55,16 @@ bool is_utf8_locale(void)
 void table_add(struct table *table, const char *format, ...)
 {
 	va_list args;
-	char *cell = NULL;
+	_cleanup_text_ char *text = NULL;
 	va_start(args, format);
-	int length = vasprintf(&cell, format, args);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	va_end(args);
-	char **cells =
-	        length < 0 ? NULL : reallocarray(table->cells, table->n_cells + 1, sizeof(*cells));
+	char *cell = text ? plain_text(text) : NULL;
+	char **cells = cell ? reallocarray(table->cells, table->n_cells + 1, sizeof(*cells)) : NULL;
 	if (!cells) {
 		table->failed = true;
-		if (length >= 0)
-			free(cell);
+		free(cell);
 		return;
 	}
 	cells[table->n_cells++] = cell;

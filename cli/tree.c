@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* layers --tree. */
 #include "tree.h"
+#include "command.h"
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +92,8 @@ static bool set_indent(struct walk *walk, size_t length, const char *tail)
 static bool print_node(struct walk *walk, size_t index)
 {
 	bool is_last = walk->nodes[index].next_sibling == TREE_NO_PARENT;
-	printf("%s%s%s%s\n", walk->indent, is_last ? last : more, stem, walk->nodes[index].id);
+	printf("%s%s%s", walk->indent, is_last ? last : more, stem);
+	print_field("", walk->nodes[index].id);
 	char tail[8];
 	snprintf(tail, sizeof(tail), "%s ", is_last ? " " : vertical);
 	if (!set_indent(walk, walk->indent_length, tail))
@@ -174,7 +177,7 @@ bool tree_print(struct tree_node *nodes, size_t n,
 		size_t n_roots = collect_roots(nodes, n, roots);
 		qsort(roots, n_roots, sizeof(*roots), by_children);
 		for (size_t r = 0; r < n_roots && ok; r++) {
-			printf("%s\n", roots[r].name);
+			print_field("", roots[r].name);
 			ok = print_subtree(&walk, roots[r].first_child);
 		}
 	}

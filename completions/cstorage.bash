@@ -27,7 +27,13 @@ _cstorage() {
 		cstorage __complete "${words[@]}"
 		case $current in -*) ;; *) cstorage __complete_operand "${words[@]}" ;; esac
 	)
-	mapfile -t COMPREPLY < <(compgen -W "$(cut -f 1 <<<"$candidates")" -- "$current")
+	# Not by compgen -W: it expands its words as the shell does, and a name in the store may be "$(anything)".
+	local line
+	COMPREPLY=()
+	while IFS= read -r line; do
+		line=${line%%$'\t'*}
+		[[ -z $line || $line != "$current"* ]] || COMPREPLY+=("$(printf %q "$line")")
+	done <<<"$candidates"
 	! declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions "$current"
 } 2>/dev/null
 complete -o default -F _cstorage cstorage
