@@ -3,7 +3,7 @@
 # The library as somebody gets it who only has the installed files: every header by itself, as C99 and as C++, the examples
 # compiled with what pkg-config says, against the shared and the static library, and run.
 . "$(dirname "$0")/../lib.sh"
-lacking=$(lacks_command cc meson pkg-config tar)
+lacking=$(lacks_command cc meson pkg-config tar readelf)
 if [ -n "$lacking" ]; then
 	skip "an installed library" "$lacking" 4
 	finish
@@ -53,6 +53,18 @@ compile_static() {
 	cc $sanitizers -std=c99 -D_POSIX_C_SOURCE=200809L "$TOP/examples/$1.c" $(pkg-config --cflags libcstorage) "$library/libcstorage.a" \
 		$(pkg-config --static --libs libcstorage | sed 's/-lcstorage//') -o "$WORK/$1-static"
 }
+# Nothing but libc is linked, and pkg-config looks for no other library's file: here it could not find one.
+alone() { PKG_CONFIG_LIBDIR=$folder PKG_CONFIG_PATH='' pkg-config "$@" libcstorage; }
+says_alone() { alone --cflags && alone --libs && alone --static --libs; }
+compile_wholly_static() {
+	cc -static -std=c99 -D_POSIX_C_SOURCE=200809L "$TOP/examples/list-json.c" $(alone --static --cflags --libs) -o "$WORK/list-json-wholly-static" &&
+		! readelf -d "$WORK/list-json-wholly-static" | grep NEEDED
+}
+lacks_static_libc() {
+	echo 'int main(void) { return 0; }' >"$WORK/empty.c"
+	[ -z "$sanitizers" ] || { echo "sanitizers are never static"; return; }
+	cc -static "$WORK/empty.c" -o "$WORK/empty" 2>/dev/null || echo "no static libc"
+}
 # The man page's own example, as it stands there.
 awk '/^# EXAMPLE/ { on = 1 } /^# COMPAT/ { on = 0 } on && /^    / { print substr($0, 5) } on && /^$/ { print "" }' \
 	"$TOP/docs/man/libcstorage.3.md" | sed "s,/var/tmp/example,$WORK/example," >"$WORK/man.c"
@@ -78,6 +90,13 @@ for name in import-and-run list-json; do
 	case_ "$name compiles" compile $name
 	case_ "$name compiles, static" compile_static $name
 done
+case_ "pkg-config asks for no other library" says_alone
+lacking=$(lacks_static_libc)
+if [ -z "$lacking" ]; then
+	case_ "pkg-config --static links a program with -static" compile_wholly_static
+else
+	skip "pkg-config --static links a program with -static" "$lacking"
+fi
 case_ "the life of a layer, vfs" live "$WORK/import-and-run" vfs "$WORK/layer.tar"
 case_ "the life of a layer, vfs, static, compressed" live "$WORK/import-and-run-static" vfs "$WORK/layer.tar.gz"
 lacking=$(lacks_overlay)
@@ -96,6 +115,7 @@ listed() {
 	"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs create-image -i two -n second one
 	"$OURS" --graph "$WORK/store" --run "$WORK/run" --storage-driver vfs create-container -i three -n third second
 	"$WORK/list-json" "$WORK/store" "$WORK/run" vfs >"$WORK/list.json"
+	[ ! -e "$WORK/list-json-wholly-static" ] || "$WORK/list-json-wholly-static" "$WORK/store" "$WORK/run" vfs | cmp - "$WORK/list.json"
 	python3 - "$WORK/list.json" <<-X
 		import json, sys
 		all = json.load(open(sys.argv[1]))
