@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /*
  * Deflate whose output is, byte for byte, that of another program: of klauspost/compress (since its version 1.18.1)
  * at its default level, called by klauspost/pgzip, which is how containers-storage writes a gzip layer.
@@ -6,7 +6,7 @@
  * Why that matters: a compressed layer is known by the digest of its bytes. Whoever packs the same layer with the Go tools and with
  * us gets the same blob, so that a registry stores it once, a push finds it there, and a digest that was
  * written down stays true. No format promises this and no library keeps it between its own versions, so nothing but the
- * decisions themselves can be copied: which places of the text are entered into which table, which reference is taken
+ * decisions themselves can be copied (NOTICE has the licence they come under): which places of the text are entered into which table, which reference is taken
  * (deflate_match.c), how lengths of codes are chosen among equally good ones (deflate_huffman.c), and which of several
  * forms a block gets, by estimates in single precision (deflate_block.c). docs/format/archive.md has them as a list.
  *

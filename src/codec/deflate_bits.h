@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /* Bits into memory, the lowest first (RFC 1951, 3.1.1). Whoever puts them has seen to it that there is room, and for
  * eight bytes more. */
 #ifndef CST_CODEC_DEFLATE_BITS_H

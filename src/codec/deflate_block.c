@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 #include "codec/deflate_block.h"
 #include "base/mem.h"
 

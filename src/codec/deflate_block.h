@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /*
  * The second half of deflate: tokens or bytes become a block. A block is written in whichever form is found to be the shortest:
  * stored, with the fixed code, with a code of its own, or with that of the block before, which then simply goes on. What is

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /*
  * Lengths by package-merge: a row of weights for each length up to the limit; in it the symbols
  * themselves and the pairs of neighbours from the row below, sorted. The 2n - 2 lightest of the top

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /*
  * Prefix codes of deflate (RFC 1951, 3.2.2): optimal lengths under a limit, and the codes that follow from them.
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
 /*
  * Greedy, with three second thoughts: at each place the candidates are the last two texts that
  * began with the same seven bytes and the last one that began with the same four. A reference found
