@@ -1,28 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 # A front door for Meson: every line here is a command you could type yourself. `make help` explains.
 BUILD ?= build
-WERROR ?= true
 MESON ?= meson
 TESTS ?=
 ROUNDS ?=
 STORM ?=
-PREFIX ?= /usr/local
 tests_run = BUILD=$(BUILD) tests/run
 
+# A clone is a developer's: warnings are errors, and what tests and demo lack is installed. A release has no .git: whoever builds it, with
+# whatever compiler, gets a program, and nothing is installed.
+clone := $(wildcard .git)
+NO_DEPS ?= $(if $(clone),,1)
+# What is named here, in the environment or on the command line, changes a build folder that exists, too; all else stays as it is there.
+PREFIX ?=
+WERROR ?=
+options = $(if $(PREFIX),-Dprefix=$(PREFIX)) $(if $(WERROR),-Dwerror=$(WERROR)) $(MESON_OPTIONS)
+
 all: $(BUILD)/build.ninja
+	@$(if $(strip $(options)),MESON='$(MESON)' scripts/reconfigure $(BUILD) $(options))
 	@ninja -C $(BUILD) $(NINJAFLAGS)
+
+$(BUILD)/build.ninja:
+	$(MESON) setup $(BUILD) -Dwerror=$(if $(clone),true,false) $(options) || \
+		{ echo 'make: what is missing is in README.md, Building; on Debian: scripts/install-deps build' >&2; exit 1; }
 
 # NO_DEPS=1 looks for nothing and installs nothing.
 deps-%:
 	@$(if $(NO_DEPS),:,scripts/install-deps $*)
 
-$(BUILD)/build.ninja: | deps-build
-	$(MESON) setup $(BUILD) --prefix=$(PREFIX) -Dwerror=$(WERROR) $(MESON_OPTIONS)
+# Packages first, under make -j as well.
+ready-%: deps-%
+	@$(MAKE) --no-print-directory all
 
-demo: deps-demo all
+demo: ready-demo
 	@scripts/demo $(BUILD)/cstorage
 
-test: deps-test all
+test: ready-test
 	@$(tests_run) $(TESTS)
 
 # Everything again with the address, undefined-behaviour and thread sanitizers looking on.
@@ -32,14 +45,14 @@ test-asan: deps-test
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-tsan MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false'
 	@BUILD=$(BUILD)-tsan UNIT_TESTS='pool deflate unpack api public' tests/run unit
 
-test-crash: deps-test all
+test-crash: ready-test
 	@BUILD=$(BUILD) CRASH=full tests/run crash
 
-test-powercut: deps-test all
+test-powercut: ready-test
 	@BUILD=$(BUILD) CRASH=powercut tests/run crash
 
 # TREES: more Debians (see test-bare), with container tools installed in them that are driven here after those of this one.
-test-peers: deps-peers all
+test-peers: ready-peers
 	@result=0; for tree in here $(TREES); do \
 		tools=; \
 		[ $$tree = here ] || tools=$$(tests/interop/peer $$tree $(BUILD)/peers/$$tree) || exit 1; \
@@ -51,20 +64,21 @@ test-peers: deps-peers all
 test-bare:
 	@tests/bare $(or $(TREES),$(error say where: make test-bare TREES="/var/tmp/deb12 /var/tmp/deb13"))
 
-test-platforms: deps-platforms all
+test-platforms: ready-platforms
 	@$(tests_run) platforms
 
 fuzz: deps-fuzz
 	@tests/fuzz/fuzz
 
-bench: deps-bench all
+bench: ready-bench
 	@bench/run
 
-# A built tree is installed as it is: `sudo make install` neither looks for packages nor builds as root what is up to date.
+# A built tree is installed as it is: `sudo make install` does not build as root what is up to date.
 install: all
 	$(MESON) install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(if $(DESTDIR),,scripts/after-install $(BUILD))
 
-dist: all
+dist: $(BUILD)/build.ninja
 	$(MESON) dist -C $(BUILD) --no-tests
 
 clean:
