@@ -229,6 +229,9 @@ void print_operand_candidates(struct invocation *in);
 /* ---- opening ---- */
 
 bool is_rootless(void);
+/* As this personality reads it. */
+int load_config(const struct invocation *in, const char *file, cst_config **config,
+                cst_error **error);
 /* Fills store_options out of the options and the configuration. */
 int prepare_store_options(struct invocation *in, const struct option_value *before,
                           cst_error **error);

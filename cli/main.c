@@ -66,6 +66,12 @@ static int run_command(struct invocation *in, const struct option_value *before)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	bool wants_store = in->personality == GO_STYLE || !(in->command->flags & COMMAND_NO_STORE);
+	/* Upstream logs errors only from here on, and its debug output begins with the store's
+	 * options. cstorage first tells where these come from, and what is wrong there. */
+	if (in->personality == GO_STYLE)
+		set_log_level(CST_LOG_ERROR);
+	else if (is_on(in, OPT_DEBUG))
+		set_log_level(CST_LOG_DEBUG);
 	/* Whether a user needs a namespace depends on the store. */
 	bool ask_first = wants_store && in->personality == GNU_STYLE && geteuid() != 0;
 	if (ask_first && prepare_store_options(in, before, &error) < 0)
@@ -75,12 +81,10 @@ static int run_command(struct invocation *in, const struct option_value *before)
 		if (code)
 			return code;
 	}
-	/* Upstream's debug output begins with the store's options; cstorage tells first where they
-	 * come from. */
-	bool debug = is_on(in, OPT_DEBUG) && in->personality == GNU_STYLE;
-	set_log_level(debug ? CST_LOG_DEBUG : CST_LOG_ERROR);
 	if (wants_store && !ask_first && prepare_store_options(in, before, &error) < 0)
 		return cannot_open(in, error);
+	if (wants_store && !is_on(in, OPT_DEBUG))
+		set_log_level(CST_LOG_ERROR);
 	if (wants_store && open_store(in, &error) < 0)
 		return cannot_open(in, error);
 	return in->command->run(in);

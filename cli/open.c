@@ -54,12 +54,19 @@ static const char *or_empty(const char *text)
 	return text ? text : "";
 }
 
+int load_config(const struct invocation *in, const char *file, cst_config **config,
+                cst_error **error)
+{
+	return in->personality == GO_STYLE ? cst_config_load_as_upstream(file, config, error)
+	                                   : cst_config_load(file, config, error);
+}
+
 /* The options behind the verb, and the defaults that its help shows, start from the configuration.
  * Errors wait: the store is opened later, if at all. */
 void go_configured_defaults(struct invocation *in)
 {
 	struct option_value *values = in->options.values;
-	if (names_a_store(values) || cst_config_load(NULL, &in->config, NULL) < 0)
+	if (names_a_store(values) || load_config(in, NULL, &in->config, NULL) < 0)
 		return;
 	const cst_store_options *options = cst_config_options(in->config);
 	values[OPT_GRAPH].text = or_empty(options->graph_root);
@@ -115,12 +122,30 @@ static void log_store_options(const struct invocation *in, bool configured)
 		debug_line("The store is only read");
 }
 
-/* It is there but cannot be written: on a medium for reading, or another user's. */
+/* On a medium for reading, or another user's. */
+static bool cannot_write(const char *root)
+{
+	return faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) < 0 &&
+	       (errno == EROFS || errno == EACCES);
+}
+
+/* It is there but cannot be written. */
 static bool only_readable(const char *root)
 {
-	return faccessat(AT_FDCWD, root, R_OK | X_OK, AT_EACCESS) == 0 &&
-	       faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) < 0 &&
-	       (errno == EROFS || errno == EACCES);
+	return faccessat(AT_FDCWD, root, R_OK | X_OK, AT_EACCESS) == 0 && cannot_write(root);
+}
+
+/* Where the roots come from, for the library's messages; containers-storage does not say it. */
+static void set_origins(struct invocation *in, const cst_store_options *configured)
+{
+	const struct option_value *values = in->options.values;
+	cst_store_options *options = &in->store_options;
+	if (in->personality == GO_STYLE)
+		return;
+	options->graph_root_origin =
+	        values[OPT_GRAPH].text[0] ? "given with --graph" : configured->graph_root_origin;
+	options->run_root_origin =
+	        values[OPT_RUN].text[0] ? "given with --run" : configured->run_root_origin;
 }
 
 /* In containers-storage `before` holds the options in front of the verb, and the current values
@@ -133,7 +158,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 	/* The configuration is read whatever was given: a broken one is an error. */
 	bool configured_before = in->config != NULL;
 	if (!in->config) {
-		int result = cst_config_load(NULL, &in->config, error);
+		int result = load_config(in, NULL, &in->config, error);
 		if (result < 0)
 			return result;
 	}
@@ -158,6 +183,8 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		in->store_options.driver_options = values[OPT_STORAGE_OPT].items;
 		in->store_options.n_driver_options = values[OPT_STORAGE_OPT].n_items;
 	}
+	in->store_options.as_upstream = in->personality == GO_STYLE;
+	set_origins(in, configured);
 	if (in->personality == GNU_STYLE)
 		in->store_options.read_only =
 		        is_on(in, OPT_READ_ONLY_STORE) || only_readable(in->graph_root);

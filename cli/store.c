@@ -54,7 +54,7 @@ int run_config(struct invocation *in)
 	const char *file = in->n_operands > 0 ? in->operands[0] : NULL;
 	cst_config *config = NULL;
 	char *json = NULL;
-	if (cst_config_load(file, &config, &error) < 0)
+	if (load_config(in, file, &config, &error) < 0)
 		return fail(in, error);
 	int result = cst_store_options_json(cst_config_options(config), &json, &error);
 	cst_config_free(config);

@@ -30,6 +30,7 @@ struct id_map {
 };
 
 static pid_t child_pid;
+static bool warned; /* of missing subordinate ids */
 
 /* ---- maps ---- */
 
@@ -60,19 +61,15 @@ static bool read_own_map(const char *path, struct id_map *map)
 	return map->n > 0;
 }
 
-/* As a user: the own id becomes 0, the ranges set aside for the user follow. */
-static void user_map(const char *user, bool group, struct id_map *map)
+/* As a user: the own id becomes 0, the ranges set aside for the user follow. *error says why there
+ * are none. */
+static void user_map(const char *user, bool group, struct id_map *map, cst_error **error)
 {
-	_cleanup_error_ cst_error *error = NULL;
 	cst_idmap *ranges = NULL;
 	size_t n = 0;
 	map->ranges[map->n++] = (struct range){0, group ? getgid() : getuid(), 1};
-	if (cst_idmap_subids(user, group, &ranges, &n, &error) < 0) {
-		warn("Reading allowed ID mappings: %s", cst_error_message(error));
-		warn("Found no %s ranges set aside for user \"%s\" in /etc/%s.",
-		     group ? "GID" : "UID", user, group ? "subgid" : "subuid");
+	if (cst_idmap_subids(user, group, &ranges, &n, error) < 0)
 		return;
-	}
 	for (size_t i = 0; i < n && map->n < RANGES_MAX; i++)
 		map->ranges[map->n++] = (struct range){ranges[i].container_id + 1,
 		                                       ranges[i].host_id, ranges[i].size};
@@ -158,31 +155,88 @@ static bool run_helper(const char *program, const char *path, pid_t pid, const s
 	return false;
 }
 
+/* In the words of containers-storage, which has them with every command. */
+static void warn_as_upstream(const char *user, const cst_error *error)
+{
+	warn("Reading allowed ID mappings: reading subuid mappings for user \"%s\" and subgid "
+	     "mappings for group \"%s\": %s",
+	     user, user, cst_error_message(error));
+	warn("Found no UID ranges set aside for user \"%s\" in /etc/subuid.", user);
+	warn("Found no GID ranges set aside for user \"%s\" in /etc/subgid.", user);
+}
+
+/* Its presence in the run root, which is empty after a boot, says that the user was warned. */
+static char *warned_path(const struct invocation *in)
+{
+	char *path = NULL;
+	return in->run_root && asprintf(&path, "%s/cstorage-no-subordinate-ids", in->run_root) >= 0
+	               ? path
+	               : NULL;
+}
+
+/* Once is enough: who has no ids set aside has none with the next command, too. */
+static void warn_once(const struct invocation *in, const char *user, const cst_error *users,
+                      const cst_error *groups)
+{
+	_cleanup_text_ char *path = warned_path(in);
+	if (path && access(path, F_OK) == 0)
+		return;
+	warn("%s%s%s: only files of user and group 0 can be stored until /etc/subuid and "
+	     "/etc/subgid have ids for user \"%s\"",
+	     users ? cst_error_message(users) : "", users && groups ? "; " : "",
+	     groups ? cst_error_message(groups) : "", user);
+	warned = true;
+}
+
+/* When the command is over: it may have made the run root. */
+static void remember_warning(const struct invocation *in)
+{
+	_cleanup_text_ char *path = warned ? warned_path(in) : NULL;
+	int fd = path ? open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) : -1;
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Each kind by itself: with the helper if there is more than the own id, else that id alone.
  * Returns an exit code. */
-static int map_for_user(const struct invocation *in, pid_t pid, bool group, const char *user)
+static int map_for_user(const struct invocation *in, pid_t pid, bool group,
+                        const struct id_map *map)
 {
 	const char *program = group ? "newgidmap" : "newuidmap";
-	struct id_map map = {.n = 0};
 	char path[4096];
-	user_map(user, group, &map);
-	if (map.n > 1) {
+	if (map->n > 1) {
 		if (!find_program(program, path, sizeof(path))) {
 			complain(in, "finding %s: exec: \"%s\": executable file not found in $PATH",
 			         program, program);
 			return 1;
 		}
-		if (run_helper(program, path, pid, &map))
+		if (run_helper(program, path, pid, map))
 			return 0;
 	}
 	/* Without privilege a group may be mapped only where groups cannot be dropped. */
 	if (group)
 		(void)write_proc(pid, "setgroups", "deny", 4);
-	if (write_map(pid, group ? "gid_map" : "uid_map", &map, 1))
+	if (write_map(pid, group ? "gid_map" : "uid_map", map, 1))
 		return 0;
 	complain(in, "writing %s of the user namespace: %s", group ? "gid_map" : "uid_map",
 	         errno_words(errno));
 	return 1;
+}
+
+static int map_user(const struct invocation *in, pid_t pid, const char *user)
+{
+	_cleanup_error_ cst_error *groups = NULL, *users = NULL;
+	struct id_map gids = {.n = 0}, uids = {.n = 0};
+	user_map(user, false, &uids, &users);
+	user_map(user, true, &gids, &groups);
+	if ((users || groups) && in->personality == GO_STYLE) {
+		warn_as_upstream(user, users ? users : groups);
+		uids.n = gids.n = 1; /* upstream takes both or none */
+	} else if (users || groups) {
+		warn_once(in, user, users, groups);
+	}
+	int code = map_for_user(in, pid, true, &gids);
+	return code ? code : map_for_user(in, pid, false, &uids);
 }
 
 static int map_ids(const struct invocation *in, pid_t pid)
@@ -201,10 +255,7 @@ static int map_ids(const struct invocation *in, pid_t pid)
 	char number[12];
 	snprintf(number, sizeof(number), "%u", (unsigned)getuid());
 	_cleanup_text_ char *user = strdup(entry ? entry->pw_name : number);
-	if (!user)
-		return 1;
-	int code = map_for_user(in, pid, true, user);
-	return code ? code : map_for_user(in, pid, false, user);
+	return user ? map_user(in, pid, user) : 1;
 }
 
 /* ---- the child ---- */
@@ -287,6 +338,7 @@ static int lead_child(const struct invocation *in, int ready_fd, int go_fd)
 		code = 1;
 	close(go_fd); /* without a byte: the child gives up */
 	int child_code = wait_for_child();
+	remember_warning(in);
 	return code ? code : child_code;
 }
 

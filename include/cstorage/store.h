@@ -47,13 +47,21 @@ typedef struct cst_store_options {
 	/* Never write: nothing is made, only shared locks, no write permission needed. The graph root must be there; lock files
 	 * need not. The run root is left alone (but in a transient store, which has records in it): nothing counts as mounted. */
 	bool read_only;
+	/* Read the configuration for a root that is missing here exactly as containers/storage 1.64 does. */
+	bool as_upstream;
+	/* Where the roots come from, for messages: "set in FILE:LINE". NULL: from the caller. */
+	const char *graph_root_origin, *run_root_origin;
 } cst_store_options;
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 
 /* What storage.conf, its drop-ins and the environment say (docs/format/config.md). `cst_config_options` belongs to the
- * configuration. `file`: read this one instead of searching; NULL: search as the environment says. CST_EINVAL: not understood. */
+ * configuration. `file`: read this one instead of searching; NULL: search as the environment says. CST_EINVAL: not understood.
+ * Keys without effect are warned about. Roots that a file of the system gives to everybody, but this user cannot write to, are
+ * root's: this user's own are taken. */
 typedef struct cst_config cst_config;
 CST_PUBLIC int cst_config_load(const char *file, cst_config **config, cst_error **error);
+/* The same exactly as containers/storage 1.64 does: no such warnings, a system's roots for everybody. */
+CST_PUBLIC int cst_config_load_as_upstream(const char *file, cst_config **config, cst_error **error);
 CST_PUBLIC const cst_store_options *cst_config_options(const cst_config *config);
 CST_PUBLIC void cst_config_free(cst_config *config);
 /* Store options as the one-line JSON object that `config` prints. Caller frees with cst_free. */

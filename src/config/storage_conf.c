@@ -4,44 +4,68 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 /* ---- files ---- */
 
-/* Opened to wait for a writer: the file may be a pipe. */
-static int read_conf(const char *path, char **data, size_t *len, cst_error **error)
+/* /dev/null, which users name to say "no configuration". Its number is Linux's (devices.txt). */
+static bool is_null_device(const struct stat *st)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
+/* A FIFO without a writer or a device without an end would keep this process waiting for ever. */
+static int open_conf(const char *path, int *ret, cst_error **error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
 	if (fd < 0)
 		return error_sys(error, errno, "open %s", path);
-	int code = fs_read_fd(fd, path, TOML_MAX_SIZE, data, len, error);
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !is_null_device(&st))
+		return error_set(error, CST_EINVAL,
+		                 "read %s: not a regular file: copy what it gives into one", path);
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
+static int read_conf(const char *path, char **data, size_t *len, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int code = open_conf(path, &fd, error);
+	if (code == CST_ESYS)
+		return code;
+	if (code == 0)
+		code = fs_read_fd(fd, path, TOML_MAX_SIZE, data, len, error);
 	if (code < 0)
 		error_prefix(error, code, "decode configuration \"%s\"", path);
 	return code;
 }
 
-static int merge_file(struct settings *settings, const char *path, cst_error **error)
+static int merge_file(struct settings *settings, const struct conf_source *source,
+                      cst_error **error)
 {
 	_cleanup_arena_ struct arena arena = {0};
 	_cleanup_free_ char *data = NULL;
 	size_t len = 0;
 	struct toml_node *root = NULL;
-	int code = read_conf(path, &data, &len, error);
+	int code = read_conf(source->path, &data, &len, error);
 	if (code < 0)
 		return code;
 	code = toml_parse(data, len, TOML_1_1, &arena, &root, error);
 	if (code == 0)
-		code = settings_merge(settings, root, path, error);
+		code = settings_merge(settings, root, source, error);
 	if (code < 0)
-		error_prefix(error, code, "decode configuration \"%s\"", path);
+		error_prefix(error, code, "decode configuration \"%s\"", source->path);
 	return code;
 }
 
-static int merge_files(struct settings *settings, const char *file, uid_t user, cst_error **error)
+static int merge_files(struct settings *settings, const struct conf_files *files, cst_error **error)
 {
-	_cleanup_strv_ struct strv paths = {0};
-	int code = config_find_files(file, user, &paths, error);
-	for (size_t i = 0; code == 0 && i < paths.len; i++)
-		code = merge_file(settings, paths.items[i], error);
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < files->len; i++)
+		code = merge_file(settings, &files->items[i], error);
 	return code;
 }
 
@@ -52,30 +76,98 @@ static const char *text_of(const struct settings *settings, enum setting setting
 	return strempty(settings->texts[setting]);
 }
 
-static int set_graph_root(cst_config *config, const struct settings *settings, uid_t user,
-                          cst_error **error)
+/* A file for everybody that names one directory means root's store: the Go tools up to 1.62 gave a
+ * user the user's own paths then, and later ones fail for every user. A path with a variable in it
+ * is meant for users, and one that this user can write to works. */
+static bool is_for_root(const struct settings *settings, enum setting setting, uid_t user,
+                        const char *path)
 {
-	const char *graph = text_of(settings, SETTING_GRAPHROOT);
-	const char *rootless = text_of(settings, SETTING_ROOTLESS_STORAGE_PATH);
-	if (*graph && *rootless)
+	const struct setting_origin *origin = &settings->origins[setting];
+	if (user == 0 || settings->as_upstream || setting == SETTING_ROOTLESS_STORAGE_PATH ||
+	    !origin->source->shared || strchr(text_of(settings, setting), '$') ||
+	    config_can_write(path))
+		return false;
+	log_debug("%s:%u: %s %s is not used: user %u cannot write there", origin->source->path,
+	          origin->line, setting_infos[setting].key, path, (unsigned)user);
+	return true;
+}
+
+/* A path and where it comes from. */
+struct place {
+	char **path, **origin;
+};
+
+/* The path that a file sets. *place.path stays NULL if none does, or if it is root's. */
+static int set_place(struct place place, const struct settings *settings, enum setting setting,
+                     uid_t user, cst_error **error)
+{
+	_cleanup_free_ char *path = NULL, *origin = NULL;
+	const char *text = text_of(settings, setting);
+	const struct setting_origin *from = &settings->origins[setting];
+	if (!*text)
+		return 0;
+	origin = str_printf("set in %s:%u", from->source->path, from->line);
+	if (!origin)
+		return error_oom(error);
+	int code = config_expand_path(text, user, setting_infos[setting].key, &path, error);
+	if (code < 0)
+		return settings->as_upstream ? code : error_suffix(error, code, " (%s)", origin);
+	if (is_for_root(settings, setting, user, path))
+		return 0;
+	*place.path = steal_ptr(&path);
+	*place.origin = steal_ptr(&origin);
+	return 0;
+}
+
+/* Root has no use for rootless_storage_path: a file for everybody may set it beside root's graphroot.
+ * 1.64 warns of it all the same. */
+static void warn_of_both(const struct settings *settings, uid_t user)
+{
+	if (*text_of(settings, SETTING_ROOTLESS_STORAGE_PATH) &&
+	    (user != 0 || settings->as_upstream))
 		log_warning("Both rootless_storage_path and graphroot are set, using graphroot "
 		            "setting only, rootless_storage_path is deprecated and should be "
 		            "removed from the config");
-	if (*graph)
-		return config_expand_path(graph, user, "graphroot", &config->graph_root, error);
-	if (*rootless && user != 0)
-		return config_expand_path(rootless, user, "rootless_storage_path",
-		                          &config->graph_root, error);
-	return config_default_graph_root(user, &config->graph_root, error);
+}
+
+/* The path that holds where no file sets one. `name` is for messages. */
+static int set_default_place(struct place place, const struct settings *settings, uid_t user,
+                             const char *name, int (*find)(uid_t, char **, cst_error **),
+                             const char *(*origin)(uid_t), cst_error **error)
+{
+	int code = find(user, place.path, error);
+	if (code < 0)
+		return settings->as_upstream
+		               ? code
+		               : error_suffix(error, code, " (the %s, %s)", name, origin(user));
+	*place.origin = strdup(origin(user));
+	return *place.origin ? 0 : error_oom(error);
+}
+
+static int set_graph_root(cst_config *config, const struct settings *settings, uid_t user,
+                          cst_error **error)
+{
+	struct place place = {&config->graph_root, &config->graph_root_origin};
+	int code = set_place(place, settings, SETTING_GRAPHROOT, user, error);
+	if (code == 0 && config->graph_root)
+		warn_of_both(settings, user);
+	if (code == 0 && !config->graph_root && user != 0)
+		code = set_place(place, settings, SETTING_ROOTLESS_STORAGE_PATH, user, error);
+	if (code < 0 || config->graph_root)
+		return code;
+	return set_default_place(place, settings, user, "graph root", config_default_graph_root,
+	                         config_default_graph_root_origin, error);
 }
 
 static int set_run_root(cst_config *config, const struct settings *settings, uid_t user,
                         cst_error **error)
 {
-	const char *run = text_of(settings, SETTING_RUNROOT);
-	if (*run)
-		return config_expand_path(run, user, "runroot", &config->run_root, error);
-	return config_default_run_root(user, &config->run_root, error);
+	struct place place = {&config->run_root, &config->run_root_origin};
+	int code = set_place(place, settings, SETTING_RUNROOT, user, error);
+	if (code < 0 || config->run_root)
+		return code;
+	return set_default_place(place, settings, user, "run root", config_default_run_root,
+	                         config_default_run_root_origin, error);
 }
 
 static bool same_directory(const char *a, const char *b)
@@ -92,14 +184,17 @@ static int set_image_store(cst_config *config, const struct settings *settings, 
 	const char *text = text_of(settings, SETTING_IMAGESTORE);
 	if (!*text)
 		return 0;
-	config->image_store = config_expand(text, user);
-	if (!config->image_store)
+	_cleanup_free_ char *path = config_expand(text, user);
+	if (!path)
 		return error_oom(error);
-	if (same_directory(config->image_store, config->graph_root))
+	if (is_for_root(settings, SETTING_IMAGESTORE, user, path))
+		return 0;
+	if (same_directory(path, config->graph_root))
 		return error_set(error, CST_EINVAL,
 		                 "imagestore %s must either be not set or be different than "
 		                 "graphroot",
-		                 config->image_store);
+		                 path);
+	config->image_store = steal_ptr(&path);
 	return 0;
 }
 
@@ -223,19 +318,25 @@ static void fill_options(cst_config *config, const struct settings *settings)
 	        .has_pull_options = settings->has_pull_options,
 	        .disable_volatile = is_true(settings, SETTING_DISABLE_VOLATILE),
 	        .transient_store = is_true(settings, SETTING_TRANSIENT_STORE),
+	        .graph_root_origin = settings->as_upstream ? NULL : config->graph_root_origin,
+	        .run_root_origin = settings->as_upstream ? NULL : config->run_root_origin,
+	        .as_upstream = settings->as_upstream,
 	};
 }
 
 DEFINE_CLEANUP(cst_config *, cst_config_free)
 
-int cst_config_load(const char *file, cst_config **config, cst_error **error)
+static int load(const char *file, bool as_upstream, cst_config **config, cst_error **error)
 {
-	_cleanup_settings_ struct settings settings = {0};
+	_cleanup_(conf_files_free) struct conf_files files = {0};
+	_cleanup_settings_ struct settings settings = {.as_upstream = as_upstream};
 	_cleanup_(cst_config_freep) cst_config *loaded = new0(cst_config, 1);
 	uid_t user = config_user();
 	if (!loaded)
 		return error_oom(error);
-	int code = merge_files(&settings, file, user, error);
+	int code = config_find_files(file, user, &files, error);
+	if (code == 0)
+		code = merge_files(&settings, &files, error);
 	if (code == 0)
 		code = fill_config(loaded, &settings, user, error);
 	if (code < 0)
@@ -243,6 +344,16 @@ int cst_config_load(const char *file, cst_config **config, cst_error **error)
 	fill_options(loaded, &settings);
 	*config = steal_ptr(&loaded);
 	return 0;
+}
+
+int cst_config_load(const char *file, cst_config **config, cst_error **error)
+{
+	return load(file, false, config, error);
+}
+
+int cst_config_load_as_upstream(const char *file, cst_config **config, cst_error **error)
+{
+	return load(file, true, config, error);
 }
 
 const cst_store_options *cst_config_options(const cst_config *config)
@@ -257,6 +368,8 @@ void cst_config_free(cst_config *config)
 	free(config->graph_root);
 	free(config->run_root);
 	free(config->image_store);
+	free(config->graph_root_origin);
+	free(config->run_root_origin);
 	free(config->driver);
 	free(config->root_auto_userns_user);
 	strv_free(&config->driver_priority);

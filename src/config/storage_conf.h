@@ -69,20 +69,52 @@ struct setting_info {
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 
+#define SETTING_TABLES 6
+extern const char *const setting_tables[SETTING_TABLES];
+
+/* A file to read. */
+struct conf_source {
+	char *path;
+	bool shared; /* found in a directory of the system that root and every user read */
+};
+
+struct conf_files {
+	struct conf_source *items;
+	size_t len, capacity;
+};
+void conf_files_free(struct conf_files *files);
+
+/* Where a setting got its value. */
+struct setting_origin {
+	const struct conf_source *source; /* NULL: the setting is not set */
+	unsigned line;
+};
+
 /* What the files said so far. A later file wins. */
 struct settings {
+	bool as_upstream; /* take what 1.64 takes, and log what it logs */
 	char *texts[SETTING_COUNT]; /* NULL: not set; numbers and booleans as Go prints them */
 	struct strv lists[SETTING_COUNT]; /* of kind SETTING_LIST */
 	bool append[SETTING_COUNT];       /* {append=true} was seen: arrays add from now on */
+	struct setting_origin origins[SETTING_COUNT];
 	bool has_pull_options;
 	struct strv pull_options; /* "key=value" */
 };
 void settings_free(struct settings *settings);
 #define _cleanup_settings_ _cleanup_(settings_free)
 
-/* Decodes a parsed file. `file` is for the log. Unknown keys are warned about. */
-int settings_merge(struct settings *settings, const struct toml_node *root, const char *file,
-                   cst_error **error);
+/* Decodes a parsed file. `source` must live as long as the settings. A key that has no effect is
+ * warned about. */
+int settings_merge(struct settings *settings, const struct toml_node *root,
+                   const struct conf_source *source, cst_error **error);
+
+/* The valid key, or if `node` is a table the valid table, that comes nearest to what `node` says:
+ * the same name elsewhere, or a name that is a slip away. `key` is empty for a table. false: none is
+ * near. */
+struct setting_name {
+	const char *table, *key;
+};
+bool setting_nearest(const struct toml_node *node, struct setting_name *ret);
 
 /* Who the store is for: behind `_CONTAINERS_ROOTLESS_UID`, inside of a user namespace, the user
  * outside. */
@@ -92,7 +124,7 @@ int config_home(uid_t user, char **home, cst_error **error);
 
 /* The files to read, in order, all of which must be readable. `file`: this one instead of
  * searching, or NULL. */
-int config_find_files(const char *file, uid_t user, struct strv *paths, cst_error **error);
+int config_find_files(const char *file, uid_t user, struct conf_files *files, cst_error **error);
 
 /* $UID, $VAR and ${VAR} replaced. NULL: out of memory. */
 char *config_expand(const char *text, uid_t user);
@@ -100,14 +132,21 @@ char *config_expand(const char *text, uid_t user);
  * `what` names the key. */
 int config_expand_path(const char *text, uid_t user, const char *what, char **path,
                        cst_error **error);
+/* Could this process write there? What does not exist counts as the directory in which it would be
+ * made. */
+bool config_can_write(const char *path);
 /* Where a store is if no file says so. */
 int config_default_graph_root(uid_t user, char **path, cst_error **error);
 int config_default_run_root(uid_t user, char **path, cst_error **error);
+/* What these two go by, for messages: "from $HOME". */
+const char *config_default_graph_root_origin(uid_t user);
+const char *config_default_run_root_origin(uid_t user);
 
 /* Owns everything that `options` points at. */
 struct cst_config {
 	cst_store_options options;
 	char *graph_root, *run_root, *image_store, *driver, *root_auto_userns_user;
+	char *graph_root_origin, *run_root_origin;
 	struct strv driver_priority, driver_options, pull_options;
 };
 

@@ -9,15 +9,37 @@
 #define SYSTEM_DIRECTORY "/usr/share/containers"
 #define ADMIN_DIRECTORY  "/etc/containers"
 
-/* A directory's drop-ins: `names` are base names, paths in step with them. */
+/* A directory's drop-ins: `names` are base names, files in step with them. */
 struct drop_ins {
-	struct strv names, paths;
+	struct strv names;
+	struct conf_files files;
 };
+
+void conf_files_free(struct conf_files *files)
+{
+	for (size_t i = 0; i < files->len; i++)
+		free(files->items[i].path);
+	free(files->items);
+	*files = (struct conf_files){0};
+}
 
 static void drop_ins_free(struct drop_ins *found)
 {
 	strv_free(&found->names);
-	strv_free(&found->paths);
+	conf_files_free(&found->files);
+}
+
+/* Takes ownership of the path, also on failure; NULL fails. */
+static bool conf_files_take(struct conf_files *files, char *path, bool shared)
+{
+	_cleanup_free_ char *owned = path;
+	struct conf_source *grown =
+	        grow_array(files->items, &files->capacity, files->len + 1, sizeof(*grown));
+	if (!owned || !grown)
+		return false;
+	files->items = grown;
+	grown[files->len++] = (struct conf_source){steal_ptr(&owned), shared};
+	return true;
 }
 
 uid_t config_user(void)
@@ -81,38 +103,42 @@ static int user_directory(uid_t user, char **ret, cst_error **error)
 	return 0;
 }
 
-/* The first that exists. Only "no such file" leads on to the next. */
-static int find_main_file(const char *const *directories, size_t n, struct strv *paths,
-                          cst_error **error)
+/* The first that exists: the user's own, then those of the system. Only "no such file" leads on to
+ * the next. */
+static int find_main_file(const char *own, struct conf_files *files, cst_error **error)
 {
-	for (size_t i = n; i-- > 0;) {
+	const char *const directories[] = {own, ADMIN_DIRECTORY, SYSTEM_DIRECTORY};
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
 		_cleanup_free_ char *path = path_join(directories[i], "storage.conf");
 		if (!path)
 			return error_oom(error);
 		if (access(path, F_OK) < 0 && errno == ENOENT)
 			continue;
-		return strv_take(paths, steal_ptr(&path)) ? 0 : error_oom(error);
+		return conf_files_take(files, steal_ptr(&path), i > 0) ? 0 : error_oom(error);
 	}
 	return 0;
 }
 
 /* Adds or replaces by base name. */
-static bool put_drop_in(struct drop_ins *found, const char *directory, const char *name)
+static bool put_drop_in(struct drop_ins *found, const char *directory, const char *name,
+                        bool shared)
 {
 	_cleanup_free_ char *path = path_join(directory, name);
 	if (!path)
 		return false;
 	for (size_t i = 0; i < found->names.len; i++) {
 		if (streq(found->names.items[i], name)) {
-			free(found->paths.items[i]);
-			found->paths.items[i] = steal_ptr(&path);
+			free(found->files.items[i].path);
+			found->files.items[i] = (struct conf_source){steal_ptr(&path), shared};
 			return true;
 		}
 	}
-	return strv_add(&found->names, name) && strv_take(&found->paths, steal_ptr(&path));
+	return strv_add(&found->names, name) &&
+	       conf_files_take(&found->files, steal_ptr(&path), shared);
 }
 
-static int add_drop_ins(struct drop_ins *found, const char *directory, cst_error **error)
+static int add_drop_ins(struct drop_ins *found, const char *directory, bool shared,
+                        cst_error **error)
 {
 	_cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -130,7 +156,7 @@ static int add_drop_ins(struct drop_ins *found, const char *directory, cst_error
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) ||
 		    (S_ISLNK(st.st_mode) && fstatat(fd, name, &st, 0) < 0 && errno == ENOENT))
 			continue;
-		if (!put_drop_in(found, directory, name))
+		if (!put_drop_in(found, directory, name, shared))
 			return error_oom(error);
 	}
 	return 0;
@@ -146,16 +172,16 @@ static int add_directory(struct drop_ins *found, const char *directory, uid_t us
 	_cleanup_free_ char *own = user && some ? str_printf("%s/%u", some, (unsigned)user) : NULL;
 	if (!all || !some || (user && !own))
 		return error_oom(error);
-	int code = add_drop_ins(found, all, error);
+	int code = add_drop_ins(found, all, true, error);
 	if (code == 0)
-		code = add_drop_ins(found, some, error);
+		code = add_drop_ins(found, some, false, error);
 	if (code == 0 && own)
-		code = add_drop_ins(found, own, error);
+		code = add_drop_ins(found, own, false, error);
 	return code;
 }
 
 /* In byte order of the base names, whatever directories they are from. */
-static bool take_sorted(struct drop_ins *found, struct strv *paths)
+static bool take_sorted(struct drop_ins *found, struct conf_files *files)
 {
 	_cleanup_strv_ struct strv sorted = {0};
 	if (!strv_copy(&sorted, &found->names))
@@ -165,52 +191,52 @@ static bool take_sorted(struct drop_ins *found, struct strv *paths)
 		size_t i = 0;
 		while (!streq(found->names.items[i], name))
 			i++;
-		if (!strv_add(paths, found->paths.items[i]))
+		struct conf_source *source = &found->files.items[i];
+		if (!conf_files_take(files, steal_ptr(&source->path), source->shared))
 			return false;
 	}
 	return true;
 }
 
-static int search_files(uid_t user, struct strv *paths, cst_error **error)
+static int search_files(uid_t user, struct conf_files *files, cst_error **error)
 {
 	_cleanup_free_ char *own = NULL, *own_drop_ins = NULL;
 	_cleanup_(drop_ins_free) struct drop_ins found = {0};
 	int code = user_directory(user, &own, error);
 	if (code < 0)
 		return code;
-	const char *directories[] = {SYSTEM_DIRECTORY, ADMIN_DIRECTORY, own};
 	own_drop_ins = path_join(own, "storage.conf.d");
 	if (!own_drop_ins)
 		return error_oom(error);
-	code = find_main_file(directories, ARRAY_SIZE(directories), paths, error);
+	code = find_main_file(own, files, error);
 	if (code == 0)
 		code = add_directory(&found, SYSTEM_DIRECTORY, user, error);
 	if (code == 0)
 		code = add_directory(&found, ADMIN_DIRECTORY, user, error);
 	if (code == 0)
-		code = add_drop_ins(&found, own_drop_ins, error);
+		code = add_drop_ins(&found, own_drop_ins, false, error);
 	if (code < 0)
 		return code;
-	return take_sorted(&found, paths) ? 0 : error_oom(error);
+	return take_sorted(&found, files) ? 0 : error_oom(error);
 }
 
-int config_find_files(const char *file, uid_t user, struct strv *paths, cst_error **error)
+int config_find_files(const char *file, uid_t user, struct conf_files *files, cst_error **error)
 {
-	_cleanup_strv_ struct strv found = {0};
+	_cleanup_(conf_files_free) struct conf_files found = {0};
 	const char *override = getenv("CONTAINERS_STORAGE_CONF_OVERRIDE");
 	if (!file)
 		file = getenv("CONTAINERS_STORAGE_CONF");
 	if (!isempty(file)) {
-		if (!strv_add(&found, file))
+		if (!conf_files_take(&found, strdup(file), false))
 			return error_oom(error);
 	} else {
 		int code = search_files(user, &found, error);
 		if (code < 0)
 			return code;
 	}
-	if (!isempty(override) && !strv_add(&found, override))
+	if (!isempty(override) && !conf_files_take(&found, strdup(override), false))
 		return error_oom(error);
-	*paths = found;
-	found = (struct strv){0};
+	*files = found;
+	found = (struct conf_files){0};
 	return 0;
 }

@@ -57,20 +57,21 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
         [SETTING_ZFS_SIZE] = {OPTIONS ".zfs", "size", SETTING_STRING, "zfs.size"},
 };
 
-/* Accepted without a word, without effect: what earlier releases knew, or what 1.64 reads and
- * drops. */
+/* What earlier releases of containers/storage had: without effect now, with nothing in its place. */
 static const struct {
 	const char *table, *key;
-} ignored_keys[] = {
-        {OPTIONS, "imagestore"},   {OPTIONS, "use_composefs"},
-        {OPTIONS, "remap-uids"},   {OPTIONS, "remap-gids"},
-        {OPTIONS, "remap-user"},   {OPTIONS, "remap-group"},
-        {OPTIONS, "thinpool"},     {OPTIONS, "aufs"},
-        {OPTIONS, "ostree_repos"}, {OPTIONS, "override_kernel_check"},
+} removed_keys[] = {
+        {OPTIONS, "remap-uids"},
+        {OPTIONS, "remap-gids"},
+        {OPTIONS, "remap-user"},
+        {OPTIONS, "remap-group"},
+        {OPTIONS, "thinpool"},
+        {OPTIONS, "aufs"},
+        {OPTIONS, "override_kernel_check"},
 };
 
-static const char *const tables[] = {STORAGE,        OPTIONS,          OPTIONS ".overlay",
-                                     OPTIONS ".vfs", OPTIONS ".btrfs", OPTIONS ".zfs"};
+const char *const setting_tables[SETTING_TABLES] = {
+        STORAGE, OPTIONS, OPTIONS ".overlay", OPTIONS ".vfs", OPTIONS ".btrfs", OPTIONS ".zfs"};
 
 void settings_free(struct settings *settings)
 {
@@ -246,10 +247,10 @@ static bool key_is(const struct toml_node *node, const char *name)
 	return strcasecmp(node->key, name) == 0;
 }
 
-static bool is_ignored(const char *path, const struct toml_node *node)
+static bool is_removed(const char *path, const struct toml_node *node)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(ignored_keys); i++) {
-		if (streq(path, ignored_keys[i].table) && key_is(node, ignored_keys[i].key))
+	for (size_t i = 0; i < ARRAY_SIZE(removed_keys); i++) {
+		if (streq(path, removed_keys[i].table) && key_is(node, removed_keys[i].key))
 			return true;
 	}
 	return false;
@@ -259,15 +260,15 @@ static bool is_ignored(const char *path, const struct toml_node *node)
 static const char *find_table(const char *path, const struct toml_node *node)
 {
 	size_t n = strlen(path);
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		const char *name = tables[i];
+	for (size_t i = 0; i < SETTING_TABLES; i++) {
+		const char *name = setting_tables[i];
 		if (n) {
 			if (!has_prefix(name, path) || name[n] != '.')
 				continue;
 			name += n + 1;
 		}
 		if (!strchr(name, '.') && key_is(node, name))
-			return tables[i];
+			return setting_tables[i];
 	}
 	return NULL;
 }
@@ -281,46 +282,75 @@ static int find_setting(const char *path, const struct toml_node *node)
 	return -1;
 }
 
-static void log_key(const struct toml_node *node, const char *file, bool known)
+static void log_setting(const struct toml_node *node, const char *file)
 {
 	_cleanup_strbuf_ struct strbuf key = {0};
+	if (!log_enabled(CST_LOG_DEBUG))
+		return;
 	toml_path(node, &key);
-	if (known)
-		log_debug("%s:%u sets %s", file, node->line, strbuf_str(&key));
-	else
-		log_warning("%s:%u: unknown key %s is ignored", file, node->line, strbuf_str(&key));
+	log_debug("%s:%u sets %s", file, node->line, strbuf_str(&key));
+}
+
+/* A key or table that has no effect. */
+static void warn_of_key(const char *path, const struct toml_node *node, const char *file)
+{
+	_cleanup_strbuf_ struct strbuf shown = {0};
+	const char *table = node->type == TOML_TABLE ? "table" : "key";
+	if (!log_enabled(CST_LOG_WARNING))
+		return;
+	toml_path(node, &shown);
+	const char *name = strbuf_str(&shown);
+	struct setting_name near;
+	if (is_removed(path, node)) {
+		if (node->type != TOML_TABLE || node->first) /* a heading alone asks for nothing */
+			log_warning("%s:%u: %s %s is ignored: containers/storage no longer has it",
+			            file, node->line, table, name);
+	} else if (setting_nearest(node, &near)) {
+		log_warning("%s:%u: unknown %s %s is ignored: did you mean %s%s%s?", file,
+		            node->line, table, name, near.table, *near.key ? "." : "", near.key);
+	} else {
+		log_warning("%s:%u: unknown %s %s is ignored", file, node->line, table, name);
+	}
+}
+
+static int merge_table(struct settings *settings, const char *path, const struct toml_node *table,
+                       const struct conf_source *source, cst_error **error);
+
+/* One key of the table `path`. */
+static int merge_key(struct settings *settings, const char *path, const struct toml_node *node,
+                     const struct conf_source *source, cst_error **error)
+{
+	int setting = find_setting(path, node);
+	const char *below = find_table(path, node);
+	if (setting >= 0) {
+		log_setting(node, source->path);
+		settings->origins[setting] = (struct setting_origin){source, node->line};
+		return decode_setting(settings, (enum setting)setting, node, error);
+	}
+	if (below && node->type != TOML_TABLE)
+		return toml_error(node, error, "type mismatch for %s: expected table but found %s",
+		                  below, toml_type_text(node->type));
+	if (below)
+		return merge_table(settings, below, node, source, error);
+	if (streq(path, OPTIONS) && key_is(node, "pull_options") && node->type == TOML_TABLE)
+		return merge_pull_options(settings, node, error);
+	if (!settings->as_upstream)
+		warn_of_key(path, node, source->path);
+	return 0;
 }
 
 /* Depth is that of the known tables: three. */
 static int merge_table(struct settings *settings, const char *path, const struct toml_node *table,
-                       const char *file, cst_error **error)
+                       const struct conf_source *source, cst_error **error)
 {
-	for (const struct toml_node *node = table->first; node; node = node->next) {
-		int code = 0, setting = find_setting(path, node);
-		const char *below = find_table(path, node);
-		if (setting >= 0) {
-			log_key(node, file, true);
-			code = decode_setting(settings, (enum setting)setting, node, error);
-		} else if (below && node->type != TOML_TABLE) {
-			return toml_error(node, error,
-			                  "type mismatch for %s: expected table but found %s",
-			                  below, toml_type_text(node->type));
-		} else if (below) {
-			code = merge_table(settings, below, node, file, error);
-		} else if (streq(path, OPTIONS) && key_is(node, "pull_options") &&
-		           node->type == TOML_TABLE) {
-			code = merge_pull_options(settings, node, error);
-		} else if (!is_ignored(path, node)) {
-			log_key(node, file, false);
-		}
-		if (code < 0)
-			return code;
-	}
-	return 0;
+	int code = 0;
+	for (const struct toml_node *node = table->first; code == 0 && node; node = node->next)
+		code = merge_key(settings, path, node, source, error);
+	return code;
 }
 
-int settings_merge(struct settings *settings, const struct toml_node *root, const char *file,
-                   cst_error **error)
+int settings_merge(struct settings *settings, const struct toml_node *root,
+                   const struct conf_source *source, cst_error **error)
 {
-	return merge_table(settings, "", root, file, error);
+	return merge_table(settings, "", root, source, error);
 }

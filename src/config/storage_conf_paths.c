@@ -105,6 +105,29 @@ int config_expand_path(const char *text, uid_t user, const char *what, char **pa
 	return 0;
 }
 
+bool config_can_write(const char *path)
+{
+	_cleanup_free_ char *place = strdup(path);
+	while (place && *place) {
+		if (faccessat(AT_FDCWD, place, W_OK | X_OK, AT_EACCESS) == 0)
+			return true;
+		char *slash = strrchr(place, '/');
+		if (errno != ENOENT || !slash)
+			return false;
+		*slash = '\0';
+	}
+	return place && faccessat(AT_FDCWD, "/", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+const char *config_default_graph_root_origin(uid_t user)
+{
+	if (user == 0)
+		return "the default";
+	if (!isempty(getenv("XDG_DATA_HOME")))
+		return "from $XDG_DATA_HOME";
+	return isempty(getenv("HOME")) ? "from the user database" : "from $HOME";
+}
+
 int config_default_graph_root(uid_t user, char **path, cst_error **error)
 {
 	_cleanup_free_ char *home = NULL, *data = NULL;
@@ -169,6 +192,14 @@ static int runtime_directory(uid_t user, char **ret, cst_error **error)
 		        path);
 	*ret = steal_ptr(&path);
 	return 0;
+}
+
+const char *config_default_run_root_origin(uid_t user)
+{
+	if (user == 0)
+		return "the default";
+	return isempty(getenv("XDG_RUNTIME_DIR")) ? "the default without $XDG_RUNTIME_DIR"
+	                                          : "from $XDG_RUNTIME_DIR";
 }
 
 int config_default_run_root(uid_t user, char **path, cst_error **error)

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -131,17 +132,185 @@ static void test_type_errors(void **state)
 	      E "driver\"): the value contains a NUL character");
 }
 
-static void test_unknown_keys(void **state)
+static void test_keys_without_effect(void **state)
 {
-	_cleanup_free_ char *path = write_conf(
-	        "storage.conf", R "foo=1\n[other]\na=1\n[storage.options]\nremap-uids=\"0:1:2\"\n"
-	                          "[storage.options.thinpool]\nfs=\"xfs\"\n");
-	_cleanup_free_ char *got = load(path);
-	_cleanup_free_ char *wanted = str_printf("%s:4: unknown key storage.foo is ignored\n"
-	                                         "%s:5: unknown key other is ignored\n",
-	                                         path, path);
-	assert_string_equal(ROOTS "\"PullOptions\":null}", got);
-	assert_string_equal(wanted, logged);
+	static const struct {
+		const char *lines, *warning; /* NULL: none */
+	} rows[] = {
+	        {"[storage]\nfoo=1", "2: unknown key storage.foo is ignored"},
+	        {"[other]\na=1", "1: unknown table other is ignored"},
+	        /* mistyped */
+	        {"[storage]\ngraphrot=''",
+	         "2: unknown key storage.graphrot is ignored: did you mean "
+	         "storage.graphroot?"},
+	        {"[storage]\ngraph-root=''",
+	         "2: unknown key storage.graph-root is ignored: did you "
+	         "mean storage.graphroot?"},
+	        {"[storage.options]\nszie='1G'",
+	         "2: unknown key storage.options.szie is ignored: did "
+	         "you mean storage.options.size?"},
+	        {"[storage.options.overlay]\nMountpt='x'",
+	         "2: unknown key storage.options.overlay.Mountpt is ignored: did you mean "
+	         "storage.options.overlay.mountopt?"},
+	        {"[storage.options.vsf]\nsync='none'",
+	         "1: unknown table storage.options.vsf is ignored: did you mean "
+	         "storage.options.vfs?"},
+	        {"[sotrage]\ndriver='vfs'",
+	         "1: unknown table sotrage is ignored: did you mean storage?"},
+	        {"[storage.option]\nsize='1'",
+	         "1: unknown table storage.option is ignored: did you "
+	         "mean storage.options?"},
+	        /* misplaced */
+	        {"driver='vfs'", "1: unknown key driver is ignored: did you mean storage.driver?"},
+	        {"[storage]\n\nmountopt='x'", "3: unknown key storage.mountopt is ignored: did you "
+	                                      "mean storage.options.mountopt?"},
+	        {"[storage.options]\nimagestore='/x'",
+	         "2: unknown key storage.options.imagestore is ignored: did you mean "
+	         "storage.imagestore?"},
+	        {"[storage.options]\nuse_composefs='true'",
+	         "2: unknown key storage.options.use_composefs is ignored: did you mean "
+	         "storage.options.overlay.use_composefs?"},
+	        {"[storage.options]\nostree_repos=''",
+	         "2: unknown key storage.options.ostree_repos is ignored: did you mean "
+	         "storage.options.pull_options.ostree_repos?"},
+	        {"[overlay]\nsize='1'", "1: unknown table overlay is ignored: did you mean "
+	                                "storage.options.overlay?"},
+	        {"[storage.pull_options]\nuse_hard_links='true'",
+	         "1: unknown table storage.pull_options is ignored: did you mean "
+	         "storage.options.pull_options?"},
+	        /* removed */
+	        {"[storage.options]\nremap-uids='0:1:2'",
+	         "2: key storage.options.remap-uids is ignored: containers/storage no longer has "
+	         "it"},
+	        {"[storage.options.thinpool]\nfs='xfs'",
+	         "1: table storage.options.thinpool is ignored: containers/storage no longer has "
+	         "it"},
+	        {"[storage.options.thinpool]", NULL},
+	        {"[storage.options.pull_options]\nanything='x'", NULL},
+	        {"[STORAGE]\nDriver='vfs'", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *path = write_conf("storage.conf", rows[i].lines),
+		                    *got = load(path);
+		_cleanup_free_ char *wanted =
+		        rows[i].warning ? str_printf("%s:%s\n", path, rows[i].warning) : strdup("");
+		assert_int_equal('{', got[0]);
+		assert_string_equal(wanted, logged);
+	}
+}
+
+/* A key may be as long as the file. */
+static void test_long_unknown_key(void **state)
+{
+	_cleanup_strbuf_ struct strbuf text = {0};
+	for (size_t i = 0; i < 100000; i++)
+		strbuf_addc(&text, 'a');
+	strbuf_adds(&text, "=1");
+	_cleanup_free_ char *path = write_conf("storage.conf", strbuf_str(&text));
+	cst_config *config = NULL;
+	assert_int_equal(0, cst_config_load(path, &config, NULL));
+	cst_config_free(config);
+}
+
+static void check_as_upstream(const char *content, const char *wanted)
+{
+	_cleanup_free_ char *path = write_conf("storage.conf", content), *json = NULL;
+	cst_config *config = NULL;
+	cst_error *error = NULL;
+	logged[0] = '\0';
+	if (cst_config_load_as_upstream(path, &config, &error) < 0) {
+		assert_string_equal(wanted, cst_error_message(error));
+		cst_error_free(error);
+		return;
+	}
+	const cst_store_options *options = cst_config_options(config);
+	assert_true(options->as_upstream);
+	assert_null(options->graph_root_origin);
+	assert_null(options->run_root_origin);
+	assert_int_equal(0, cst_store_options_json(options, &json, NULL));
+	assert_string_equal(wanted, json);
+	cst_config_free(config);
+}
+
+static void test_as_upstream(void **state)
+{
+	check_as_upstream(R "foo=1\n[storage.options]\nremap-uids='0:1:2'\nmountopt='m'\n",
+	                  ROOTS "\"driver-options\":[\"mountopt=m\"],\"PullOptions\":null}");
+	assert_string_equal("", logged);
+	check_as_upstream("[storage]\nrunroot='x'\n",
+	                  "runroot \"x\" must be an absolute path, but expands to \"x\"");
+}
+
+static void check_origins(const char *content, const char *graph, const char *run)
+{
+	_cleanup_free_ char *path = write_conf("storage.conf", content);
+	cst_config *config = NULL;
+	assert_int_equal(0, cst_config_load(path, &config, NULL));
+	const cst_store_options *options = cst_config_options(config);
+	assert_string_equal(graph, options->graph_root_origin);
+	assert_string_equal(run, options->run_root_origin);
+	cst_config_free(config);
+}
+
+static void test_origins(void **state)
+{
+	_cleanup_free_ char *line_2 = str_printf("set in %s/storage.conf:2", directory),
+	                    *line_3 = str_printf("set in %s/storage.conf:3", directory);
+	check_origins(R, line_2, line_3);
+	check_origins("", "the default", "the default");
+	setenv("_CONTAINERS_ROOTLESS_UID", "5000", 1);
+	setenv("XDG_RUNTIME_DIR", directory, 1);
+	check_origins("", "from $HOME", "from $XDG_RUNTIME_DIR");
+	check_origins("[storage]\nrootless_storage_path='/x'", line_2, "from $XDG_RUNTIME_DIR");
+	setenv("XDG_DATA_HOME", "/data", 1);
+	check_origins("", "from $XDG_DATA_HOME", "from $XDG_RUNTIME_DIR");
+	unsetenv("XDG_DATA_HOME");
+	unsetenv("XDG_RUNTIME_DIR");
+	setenv("_CONTAINERS_ROOTLESS_UID", "0", 1);
+}
+
+static void test_can_write(void **state)
+{
+	_cleanup_free_ char *below = path_join(directory, "a/b/c"),
+	                    *file = write_conf("storage.conf", ""), *in_file = path_join(file, "x");
+	assert_true(config_can_write(directory));
+	assert_true(config_can_write(below));
+	assert_false(config_can_write(in_file));
+	assert_false(config_can_write("/proc/self/status/x"));
+}
+
+/* Whoever reads a FIFO without a writer or a device without an end waits for ever. */
+static void test_not_a_file(void **state)
+{
+	static const char refused[] =
+	        "decode configuration \"F\": read F: not a regular file: copy "
+	        "what it gives into one";
+	_cleanup_free_ char *fifo = path_join(directory, "fifo"),
+	                    *to_fifo = path_join(directory, "to-fifo"),
+	                    *file = write_conf("storage.conf", R),
+	                    *to_file = path_join(directory, "to-file");
+	assert_int_equal(0, mkfifo(fifo, 0600));
+	assert_int_equal(0, symlink(fifo, to_fifo));
+	assert_int_equal(0, symlink(file, to_file));
+	alarm(20); /* a reader that waits ends the test */
+	_cleanup_free_ char *of_fifo = load(fifo), *of_link = load(to_fifo), *good = load(to_file),
+	                    *of_zero = load("/dev/zero"), *of_null = load("/dev/null");
+	alarm(0);
+	assert_string_equal(refused, of_fifo);
+	assert_string_equal(refused, of_link);
+	assert_string_equal(ROOTS "\"PullOptions\":null}", good);
+	assert_string_equal(
+	        "decode configuration \"/dev/zero\": read /dev/zero: not a regular file: "
+	        "copy what it gives into one",
+	        of_zero);
+	assert_int_equal('{', of_null[0]);
+	_cleanup_free_ char *large = path_join(directory, "large");
+	int fd = open(large, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(0, ftruncate(fd, (off_t)1 << 40));
+	close(fd);
+	_cleanup_free_ char *of_large = load(large);
+	assert_non_null(strstr(of_large, "larger than 1048576 bytes"));
 }
 
 static void test_expansion(void **state)
@@ -167,9 +336,9 @@ static void test_expansion(void **state)
 	check("[storage]\nrunroot=\"/t/r\"\ngraphroot=\"$HOME/${FOO}x/$UID/../$UNDEF/y\"",
 	      "{\"runroot\":\"/t/r\",\"root\":\"/tmp/hh/x/y\",\"PullOptions\":null}");
 	check("[storage]\nrunroot=\"/t/r\"\ngraphroot=\"$UNDEF\"",
-	      "graphroot \"$UNDEF\" must be an absolute path, but expands to \"\"");
+	      "graphroot \"$UNDEF\" must be an absolute path, but expands to \"\" (set in F:3)");
 	check("[storage]\nrunroot=\"x/y\"\ngraphroot=\"/t/g\"",
-	      "runroot \"x/y\" must be an absolute path, but expands to \"x/y\"");
+	      "runroot \"x/y\" must be an absolute path, but expands to \"x/y\" (set in F:2)");
 	setenv("HOME", "/root", 1);
 }
 
@@ -209,12 +378,13 @@ static void check_priority(const char *const *values, size_t n, const char *want
 {
 	_cleanup_settings_ struct settings settings = {0};
 	_cleanup_strbuf_ struct strbuf got = {0};
+	const struct conf_source source = {.path = (char[]){"f"}};
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_arena_ struct arena arena = {0};
 		_cleanup_free_ char *text = str_printf("storage.driver_priority = %s", values[i]);
 		struct toml_node *root;
 		assert_int_equal(0, toml_parse(text, strlen(text), TOML_1_1, &arena, &root, NULL));
-		assert_int_equal(0, settings_merge(&settings, root, "f", NULL));
+		assert_int_equal(0, settings_merge(&settings, root, &source, NULL));
 	}
 	strv_foreach (item, &settings.lists[SETTING_DRIVER_PRIORITY]) {
 		strbuf_adds(&got, item);
@@ -272,7 +442,7 @@ static void test_users(void **state)
 	setenv("XDG_RUNTIME_DIR", "/nope", 1);
 	check("[storage]\nrunroot=\"/t/r\"", "{\"runroot\":\"/t/r\",\"root\":"
 	                                     "\"/data/containers/storage\",\"PullOptions\":null}");
-	check("", "lstat /nope: no such file or directory");
+	check("", "lstat /nope: no such file or directory (the run root, from $XDG_RUNTIME_DIR)");
 	unsetenv("XDG_RUNTIME_DIR");
 	unsetenv("XDG_DATA_HOME");
 
@@ -387,11 +557,21 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_keys),         cmocka_unit_test(test_type_errors),
-	        cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_expansion),
-	        cmocka_unit_test(test_image_store),  cmocka_unit_test(test_driver),
-	        cmocka_unit_test(test_merge),        cmocka_unit_test(test_files),
-	        cmocka_unit_test(test_users),        cmocka_unit_test(test_json_maps),
+	        cmocka_unit_test(test_keys),
+	        cmocka_unit_test(test_type_errors),
+	        cmocka_unit_test(test_keys_without_effect),
+	        cmocka_unit_test(test_long_unknown_key),
+	        cmocka_unit_test(test_as_upstream),
+	        cmocka_unit_test(test_origins),
+	        cmocka_unit_test(test_can_write),
+	        cmocka_unit_test(test_not_a_file),
+	        cmocka_unit_test(test_expansion),
+	        cmocka_unit_test(test_image_store),
+	        cmocka_unit_test(test_driver),
+	        cmocka_unit_test(test_merge),
+	        cmocka_unit_test(test_files),
+	        cmocka_unit_test(test_users),
+	        cmocka_unit_test(test_json_maps),
 	        cmocka_unit_test(test_size),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing a store: paths, the driver, the sets, and the recovery that every opener
+/* Opening and closing a store: the driver, the sets, and the recovery that every opener
  * does. */
 #include "base/log.h"
 #include "store/core/store.h"
@@ -9,73 +9,6 @@
 char *kind_path(const char *root, const cst_store *store, const char *kind)
 {
 	return str_join(root, "/", store->driver->ops->name, "-", kind);
-}
-
-/* ---- roots ---- */
-
-/* A root that is not given comes from the configuration; none given at all is an error. */
-static int default_roots(const cst_store_options *options, struct cst_store *store,
-                         cst_error **error)
-{
-	const char *graph_root = options->graph_root, *run_root = options->run_root;
-	cst_config *config = NULL;
-	int r;
-	if (isempty(graph_root) && isempty(run_root))
-		return error_wrap_code(error, CST_EINCOMPLETE_OPTIONS,
-		                       "no storage runroot or graphroot specified");
-	if (isempty(graph_root) || isempty(run_root)) {
-		r = cst_config_load(NULL, &config, error);
-		if (r < 0)
-			return r;
-		const cst_store_options *defaults = cst_config_options(config);
-		graph_root = isempty(graph_root) ? defaults->graph_root : graph_root;
-		run_root = isempty(run_root) ? defaults->run_root : run_root;
-	}
-	if (*graph_root != '/' || *run_root != '/') {
-		r = error_set(error, CST_EINVAL,
-		              "the roots of a store must be absolute paths: \"%s\", \"%s\"",
-		              graph_root, run_root);
-		cst_config_free(config);
-		return r;
-	}
-	store->graph_root = path_absolute(graph_root);
-	store->run_root = path_absolute(run_root);
-	store->image_store =
-	        isempty(options->image_store) ? strdup("") : path_absolute(options->image_store);
-	cst_config_free(config);
-	if (store->graph_root && !isempty(store->image_store) &&
-	    streq(store->graph_root, store->image_store))
-		return error_set(
-		        error, CST_EINVAL,
-		        "imagestore %s must either be not set or be different than graphroot",
-		        store->image_store);
-	return store->graph_root && store->run_root && store->image_store ? 0 : error_oom(error);
-}
-
-/* mkdir -p, and the new name durable in its parent. */
-static int make_root(const char *path, cst_error **error)
-{
-	struct stat st;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return 0;
-	int r = fs_mkdir_p(path, 0700, error);
-	if (r < 0)
-		return r;
-	_cleanup_close_ int fd = -1;
-	r = fs_open_dir(path, &fd, error);
-	if (r < 0)
-		return r;
-	_cleanup_close_ int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return parent < 0 ? 0
-	                  : fs_fsync_dir(parent, path,
-	                                 error); /* an unreadable parent is not ours to sync */
-}
-
-/* What is only read has to be there. */
-static int need_root(const char *path, cst_error **error)
-{
-	_cleanup_close_ int fd = -1;
-	return fs_open_dir(path, &fd, error);
 }
 
 static int open_graph_locks(cst_store *store, cst_error **error)
@@ -366,18 +299,10 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	return 0;
 }
 
-static int open_all(cst_store *store, const cst_store_options *options, cst_error **error)
+/* Everything in the roots. */
+static int open_parts(cst_store *store, const cst_store_options *options, cst_error **error)
 {
-	int r = copy_options(store, options, error);
-	if (r == 0)
-		r = default_roots(options, store, error);
-	if (r == 0 && !store->read_only)
-		r = make_root(store->run_root, error);
-	if (r == 0)
-		r = store->read_only ? need_root(store->graph_root, error)
-		                     : make_root(store->graph_root, error);
-	if (r == 0)
-		r = open_graph_locks(store, error);
+	int r = open_graph_locks(store, error);
 	if (r == 0)
 		r = graph_token(store, &store->graph_token, error);
 	/* Somebody may shut the store down in between: the driver is known to be older then. */
@@ -399,7 +324,17 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 		r = store->driver->ops->recover(store->driver, error);
 	if (r == 0 && !store->read_only)
 		r = journals_recover(store, error);
-	return r;
+	return r < 0 ? store_blame_root(store, r, error) : 0;
+}
+
+static int open_all(cst_store *store, const cst_store_options *options, cst_error **error)
+{
+	int r = copy_options(store, options, error);
+	if (r == 0)
+		r = store_find_roots(store, options, error);
+	if (r == 0)
+		r = store_open_roots(store, error);
+	return r == 0 ? open_parts(store, options, error) : r;
 }
 
 int cst_store_open(const cst_store_options *options, cst_store **ret, cst_error **error)
@@ -465,7 +400,9 @@ void cst_store_close(cst_store *store)
 	idmaps_free(&store->maps);
 	strv_free(&store->driver_options);
 	free(store->graph_root);
+	free(store->graph_root_origin);
 	free(store->run_root);
+	free(store->run_root_origin);
 	free(store->image_store);
 	free(store);
 }

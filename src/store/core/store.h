@@ -95,6 +95,7 @@ int trash_announce(const struct trash *trash, cst_error **error);
 
 struct cst_store {
 	char *graph_root, *run_root, *image_store;
+	char *graph_root_origin, *run_root_origin; /* for messages; NULL: the caller's own choice */
 	struct strv driver_options;
 	struct idmaps maps; /* defaults of new layers */
 	bool disable_volatile, transient, read_only;
@@ -116,6 +117,16 @@ struct cst_store {
 	struct journal layer_journal, image_journal, container_journal;
 	struct trash trash; /* of a repair while the layers were being loaded for writing */
 };
+
+/* ---- roots: core/roots.c ---- */
+
+/* A root that the options leave out comes from the configuration; none given at all is an error. */
+int store_find_roots(cst_store *store, const cst_store_options *options, cst_error **error);
+/* Makes them, or if the store is only read, sees that the graph root is there. */
+int store_open_roots(cst_store *store, cst_error **error);
+/* Opening the store failed with `code` after the roots were there. If this process may not write to
+ * one of them, the message says where that root comes from. Returns the code. */
+int store_blame_root(const cst_store *store, int code, cst_error **error);
 
 /* ---- additional stores ---- */
 
