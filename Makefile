@@ -38,6 +38,10 @@ demo: ready-demo
 test: ready-test
 	@$(tests_run) $(TESTS)
 
+# The rules of the house (scripts/lint tells them).
+lint: all
+	@scripts/lint $(BUILD)
+
 # Everything again with the address, undefined-behaviour and thread sanitizers looking on.
 test-asan: deps-test
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-asan MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false'
@@ -87,4 +91,4 @@ clean:
 help:
 	@sed 's/^  //' scripts/make-help
 
-.PHONY: all demo test test-asan test-crash test-powercut test-peers test-bare test-platforms fuzz bench install dist clean help
+.PHONY: all demo test lint test-asan test-crash test-powercut test-peers test-bare test-platforms fuzz bench install dist clean help

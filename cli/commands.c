@@ -102,7 +102,8 @@ static const struct option import_layer_options[] = {
         NEW_LAYER,
 };
 static const struct option import_options[] = {
-        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", "--architecture"),
+        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64",
+             "--architecture"),
         TEXT(OPT_OS, "Operating system to choose or to record", "--os"),
         JSON,
 };

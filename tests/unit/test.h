@@ -33,6 +33,16 @@ static inline void test_dir_remove(struct test_dir *t)
 }
 #define _cleanup_test_dir_ _cleanup_(test_dir_remove)
 
+/* Other people's test data, which are not part of this tree: $CST_DATA, else a folder beside it. The
+ * caller frees it. */
+static inline char *corpus_path(const char *name)
+{
+	const char *given = getenv("CST_DATA"), *source = strstr(__FILE__, "tests/unit/");
+	assert_non_null(source);
+	return given ? str_printf("%s/%s", given, name)
+	             : str_printf("%.*s../shared/data/%s", (int)(source - __FILE__), __FILE__, name);
+}
+
 /* Says what this machine lacks. */
 #define skip_because(reason)                            \
 	do {                                            \

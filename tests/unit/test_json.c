@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "base/fs.h"
 #include "base/json.h"
+#include "test.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -92,15 +85,8 @@ static void normalize_any(const char *data, size_t n)
 /* False: there is none. (A skip leaves without cleaning up, so it is not done here.) */
 static bool corpus_is_read(void)
 {
-	const char *data_dir = getenv("CST_DATA");
-	_cleanup_free_ char *source = strdup(__FILE__);
-	assert_non_null(source);
-	char *end = strstr(source, "tests/unit/");
-	assert_non_null(end);
-	*end = '\0';
-	_cleanup_free_ char *base =
-	        data_dir ? strdup(data_dir) : str_printf("%s../shared/data", source);
-	_cleanup_free_ char *dir = str_printf("%s/json-test/test_parsing", base);
+	_cleanup_free_ char *dir = corpus_path("json-test/test_parsing");
+	assert_non_null(dir);
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_strv_ struct strv names = {0};
 	if (fd < 0) {

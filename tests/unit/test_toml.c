@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The TOML reader against the language's public corpus (CST_DATA/toml-test), its errors and its
  * bounds. */
-#include "base/fs.h"
 #include "base/json.h"
 #include "config/toml.h"
+#include "test.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 /* ---- the corpus: what a document means is JSON with every value as {"type", "value"} ---- */
 
@@ -178,8 +173,7 @@ static bool invalid_is_refused(const struct corpus *corpus, const char *name)
 static bool corpus_is_read(void)
 {
 	struct corpus corpus = {0};
-	const char *data = getenv("CST_DATA");
-	_cleanup_free_ char *root = path_join(data ? data : "../shared/data", "toml-test");
+	_cleanup_free_ char *root = corpus_path("toml-test");
 	_cleanup_free_ char *list = path_join(root, "files-toml-1.0.0"), *text = NULL;
 	size_t len;
 	if (fs_read_file(AT_FDCWD, list, 1 << 20, &text, &len, NULL) < 0) {
