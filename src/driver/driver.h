@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a storage driver does for the store: keeps each layer's files, builds new ones out of sight, makes them visible with
- * a rename, and takes them away the same way. A driver knows nothing of records, names or policies. Which lock the store
- * holds around a call is said at each function; "no lock" calls may be slow (docs/format/drivers.md).
+ * What a storage driver does for the store: it keeps each layer's files, builds new layers out of sight, makes them visible,
+ * and takes them away the same way. A driver knows nothing of records, names or policies; the store knows nothing of how a
+ * driver keeps its layers.
+ *
+ * Each operation says which of the store's locks its caller holds: G is the graph lock, L the layers', M the mount points'
+ * (docs/format/store.md, "Lock files and order"); "r" is shared, "w" exclusive. "No lock" means that none is needed and
+ * that none may be held, because the call can be slow: it unpacks, copies, compares or removes trees, or runs a program.
+ * What is called with a lock held is quick: a few renames, small files, a mount. Where a driver cannot be quick it says so
+ * in `slow_steps`, and the store makes that step before it takes the lock or after it gave it back.
+ *
+ * A function succeeds whole, or returns a negative CST_E... code and leaves its out-parameters as they were. An answer
+ * "no" is not an error, and an I/O error is never an answer.
  */
 #ifndef CST_DRIVER_DRIVER_H
 #define CST_DRIVER_DRIVER_H
@@ -14,8 +23,25 @@
 
 struct driver;
 struct driver_staged;
+struct driver_trash;
 struct driver_view;
-struct tempdir;
+struct fs_watch;
+
+/* What a driver can do that not every driver can. */
+enum driver_capability {
+	DRIVER_REOWNS_PARENT = 1 << 0, /* stage() can give the parent's content to other ids */
+	DRIVER_WHOLE_TREES = 1 << 1,   /* a layer's content is its whole root file system, not only what it changes */
+	DRIVER_QUOTA = 1 << 2,         /* set_quota() is there */
+	DRIVER_DEDUP = 1 << 3,         /* dedup() is there */
+};
+
+/* Operations of the "quick" kind that are slow all the same with this driver. */
+enum driver_slow_step {
+	DRIVER_SLOW_COMMIT = 1 << 0,  /* stage_commit() */
+	DRIVER_SLOW_REPLACE = 1 << 1, /* stage_replace() */
+	DRIVER_SLOW_REMOVE = 1 << 2,  /* remove() */
+	DRIVER_SLOW_GET = 1 << 3,     /* get(), put() */
+};
 
 struct driver_config {
 	const char *graph_root, *run_root; /* absolute */
@@ -55,9 +81,29 @@ struct driver_mount_options {
 	bool is_volatile;
 };
 
+/* What the store wants of an unpacking. All else (whiteouts, masks, user namespaces) is the driver's own affair. */
+struct driver_unpack_policy {
+	struct pool *pool;               /* NULL: one thread */
+	const cst_progress *progress;
+	const char *original_digest;     /* of the stream, trusted and then not computed; NULL: computed */
+	const char *uncompressed_digest; /* of the plain tar, the same */
+	int tarsplit_fd;                 /* where the tar-split goes; -1: nowhere */
+	bool sync;                       /* the content is on disk when the call returns */
+};
+
+struct driver_usage { /* of a layer's own content */
+	int64_t bytes;  /* of everything but directories, each inode once */
+	int64_t inodes;
+};
+
+struct driver_quota {
+	uint64_t bytes, inodes; /* 0: no limit */
+};
+
 struct driver_ops {
 	const char *name;
-	bool reowns_parent; /* stage() can give the parent's content to other ids */
+	unsigned capabilities; /* enum driver_capability */
+	unsigned slow_steps;   /* enum driver_slow_step */
 
 	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w unless it only reads.
 	 * CST_ENOTSUP, CST_EPREREQ, CST_EBACKINGFS make detection try the next driver. */
@@ -73,43 +119,58 @@ struct driver_ops {
 	/* Removes what crashed processes left in staging areas. No lock: each area's own lock decides. */
 	int (*recover)(struct driver *d, cst_error **error);
 
-	/* ---- building a layer: no lock until commit ---- */
+	/* ---- building a layer ---- */
+	/* No lock. An empty layer on top of the parent, where nobody sees it. */
 	int (*stage)(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret, cst_error **error);
-	int (*staged_fd)(struct driver_staged *staged); /* directory to unpack into; stays the staged layer's */
-	/* Fills in how unpack_layer() must behave for this driver (whiteouts, userns, force_mask, ...). */
-	void (*unpack_options)(struct driver *d, const struct driver_stage_options *options, struct unpack_options *ret);
-	/* Makes the driver's own files of the staged layer durable, and its directories. Content was synced by unpack. */
+	/* No lock; but L w if the copy is to replace the layer's content, or what others write meanwhile is lost. A staged copy
+	 * of an existing layer's own content. `maps` (NULL: none): whose ids stage_unpack() gives to files. */
+	int (*stage_copy)(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+			  cst_error **error);
+	/* L w. No copy: what is unpacked goes straight into the layer, which is mounted and has to change under its users.
+	 * Neither commit nor replace; stage_free() removes nothing. */
+	int (*stage_in_place)(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+			      cst_error **error);
+	/* No lock (of a layer staged in place: L w). Unpacks a layer tar. After a failure the content may be anything, and
+	 * ret->fault says what is to blame; *ret is freed by unpack_result_free() after success. */
+	int (*stage_unpack)(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
+			    struct unpack_result *ret, cst_error **error);
+	/* No lock (in place: L w). Makes the driver's own files of the staged layer durable, and its directories. Content was
+	 * synced by stage_unpack(). */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);
-	/* L w, under an intent: the layer appears as `id`; the directories changed are fsynced if `durable`. A leftover
-	 * without a record at that place is moved aside first. On failure nothing is visible. */
+	/* L w, under an intent. The layer appears as `id`; the directories changed are fsynced if `durable`. A leftover without
+	 * a record at that place is moved aside first. On failure nothing is visible. */
 	int (*stage_commit)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
-	/* Free text that lets remove_leftover() find what stage_commit() makes besides <home>/<id> ("" if nothing). */
+	/* Free text that lets remove() find what stage_commit() makes besides <home>/<id> ("" if nothing). */
 	const char *(*stage_note)(struct driver_staged *staged);
-	void (*stage_free)(struct driver_staged *staged); /* NULL allowed; no lock: removes what was not committed */
-
-	/* A staged copy of an existing layer's own content, to be changed and put in its place. No lock. */
-	int (*stage_copy)(struct driver *d, const char *id, struct driver_staged **ret, cst_error **error);
-	/* L w, under an intent: the staged content becomes that of the existing layer `id` by one exchange of names; the old
-	 * content goes with the staging area. The directories changed are fsynced if `durable`. */
+	/* L w, under an intent. The staged content becomes that of the existing layer `id`, at once; the old content goes with
+	 * the staged layer. The directories changed are fsynced if `durable`. */
 	int (*stage_replace)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 	/* Of the content that is staged, and of the content that an existing layer has: equal after stage_replace(). That is how
 	 * recovery knows whether a replacement came to pass. Any lock or none. A layer without content: ENOENT. */
 	int (*staged_identity)(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
 	int (*content_identity)(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
-	/* The layer's own content directory. */
-	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+	void (*stage_free)(struct driver_staged *staged); /* no lock: removes what was not committed. NULL allowed */
 
 	/* ---- taking one away ---- */
-	/* L w: unmounts it whatever its count, moves it out of sight into a fresh *trash (one trash serves several layers: pass
-	 * it again). Missing parts are no error. `note`: as from stage_note of a half-made layer, NULL otherwise. */
-	int (*remove)(struct driver *d, const char *id, const char *note, struct tempdir **trash, bool durable, cst_error **error);
+	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one
+	 * trash takes many layers). Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. */
+	int (*remove)(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable,
+		      cst_error **error);
+	/* No lock, all three. How many names there are to remove, for the progress. */
+	uint64_t (*trash_count)(const struct driver_trash *trash);
+	/* Removes them; `watch` (NULL: nobody) is told of each. What cannot be removed stays for trash_free(). */
+	void (*trash_empty)(struct driver_trash *trash, const struct fs_watch *watch);
+	/* Removes what is left, complaining about what cannot be, and frees. NULL allowed. */
+	void (*trash_free)(struct driver_trash *trash);
 
-	/* ---- looking ---- */
-	bool (*exists)(struct driver *d, const char *id);
+	/* ---- looking: any lock or none ---- */
+	int (*exists)(struct driver *d, const char *id, bool *ret, cst_error **error);
 	int (*list)(struct driver *d, struct strv *ids, cst_error **error); /* own layers, sorted */
 	int (*status)(struct driver *d, struct strv *pairs, cst_error **error); /* key, value, ... */
 	/* Directories of a layer: key, value, ...; the one with its own content is UpperDir or Directory. CST_ELAYER_UNKNOWN. */
 	int (*paths)(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
+	/* The directory with the layer's own content, to read. */
+	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of additional read-only stores, in order */
 	/* Sets the error that the Go driver has for a layer it does not find, under whatever name it was asked: to compare with,
 	 * or `as_parent` of a new one. Returns it. */
@@ -117,14 +178,24 @@ struct driver_ops {
 	/* Maps ids at mount time? An error if it could not be found out: what depends on it would come out different. */
 	int (*supports_shifting)(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 
+	/* ---- measuring and limiting: no lock, slow ---- */
+	int (*usage)(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
+	/* L w. Limits what a container's layer may hold, from now on. Only with DRIVER_QUOTA, else NULL; the store then refuses
+	 * a size. */
+	int (*set_quota)(struct driver *d, const char *id, const struct driver_quota *quota, cst_error **error);
+	/* Lets equal files of these layers share their blocks; *saved: bytes. Only with DRIVER_DEDUP, else NULL. */
+	int (*dedup)(struct driver *d, const struct strv *ids, const cst_progress *progress, uint64_t *saved, cst_error **error);
+
 	/* ---- mounting: G w, L w, M w ---- */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 	int (*put)(struct driver *d, const char *id, cst_error **error); /* not mounted: success */
-	/* Is something mounted at the path get() gave (or would give)? Reads the kernel's mount table. */
-	bool (*is_mounted)(struct driver *d, const char *id);
+	/* Is `path`, which a record says this layer is mounted at, the layer's mount point, and is this store's layer mounted
+	 * there? A record may have come from another store that shares the run root, or be of before this one was moved. */
+	int (*is_mounted)(struct driver *d, const char *id, const char *path, bool *ret, cst_error **error);
 
-	/* ---- reading a layer: open under L r, then read without any lock ---- */
-	/* A view of `id` against layer `from` (NULL: nothing below; equal to its parent: the cheap, native way). `maps` NULL:
+	/* ---- reading a layer ---- */
+	/* L r for opening, which is quick; reading the view is slow and takes no lock. A view of `id` against layer `from` (NULL:
+	 * nothing below; equal to its parent: the cheap, native way). `maps` NULL:
 	 * both are unmapped. */
 	int (*view_open)(struct driver *d, const char *id, const char *from, const struct driver_view_maps *maps,
 			 struct driver_view **ret, cst_error **error);
@@ -141,6 +212,10 @@ struct driver { /* first member of every driver's own struct */
 	char *home;     /* <graph_root>/<name> */
 	char *run_home; /* <run_root>/<name> */
 	bool sync_content; /* unpack durably; off only with sync=none given by the user */
+};
+
+struct driver_trash { /* first member of every driver's own struct */
+	const struct driver_ops *ops;
 };
 
 /* The driver named, or the one detected: drivers that have a home there, then the first of the priority list whose probe()

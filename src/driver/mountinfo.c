@@ -245,6 +245,43 @@ int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *user
 	return 0;
 }
 
+struct find_description {
+	unsigned long id;
+	char *type, *options;
+	bool found;
+};
+
+static bool match_description(const struct mountinfo_entry *entry, void *userdata)
+{
+	struct find_description *find = userdata;
+	if (entry->id != find->id)
+		return true;
+	find->found = true;
+	find->type = strdup(entry->type);
+	find->options = strdup(entry->super_options);
+	return false;
+}
+
+int mountinfo_describe(int fd, char **ret_type, char **ret_options, cst_error **error)
+{
+	struct find_description find = {0};
+	struct statx stx;
+	if (statx_mount(fd, "", STATX_MNT_ID, &stx) < 0)
+		return error_sys(error, errno, "statx a mount point");
+	find.id = (unsigned long)statx_mount_id(&stx);
+	int r = mountinfo_scan(match_description, &find, error);
+	_cleanup_free_ char *type = find.type, *options = find.options;
+	if (r < 0)
+		return r;
+	if (!find.found)
+		return error_sys(error, ENOENT, "looking for a mount in /proc/self/mountinfo");
+	if (!type || !options)
+		return error_oom(error);
+	*ret_type = steal_ptr(&type);
+	*ret_options = steal_ptr(&options);
+	return 0;
+}
+
 struct find_below {
 	const char *path;
 	size_t len;

@@ -29,6 +29,10 @@ bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret);
 int mountinfo_scan(bool (*visit)(const struct mountinfo_entry *entry, void *userdata),
                    void *userdata, cst_error **error);
 
+/* File system type and superblock options, escapes decoded, of the mount that `fd` is on. Both are the caller's. ENOENT: the
+ * table has no such mount. */
+int mountinfo_describe(int fd, char **ret_type, char **ret_options, cst_error **error);
+
 /* Is anything mounted strictly below `path` (absolute, clean)? What is in the directories `except`
  * of it (names, ended by NULL; NULL: none) does not count. */
 int mountinfo_any_below(const char *path, const char *const *except, bool *ret, cst_error **error);

@@ -14,6 +14,12 @@ bool idmap_copy(struct idmap *to, const cst_idmap *from, size_t n)
 	return true;
 }
 
+bool idmaps_copy(struct idmaps *to, const struct idmaps *from)
+{
+	return !from || (idmap_copy(&to->uids, from->uids.ranges, from->uids.len) &&
+	                 idmap_copy(&to->gids, from->gids.ranges, from->gids.len));
+}
+
 bool idmap_equal(const struct idmap *a, const struct idmap *b)
 {
 	if (a->len != b->len)

@@ -17,6 +17,7 @@ struct idmaps {
 };
 
 bool idmap_copy(struct idmap *to, const cst_idmap *from, size_t n); /* `to` must be empty; false: out of memory */
+bool idmaps_copy(struct idmaps *to, const struct idmaps *from); /* the same of both; NULL: empty ones */
 bool idmap_equal(const struct idmap *a, const struct idmap *b);
 bool idmaps_equal(const struct idmaps *a, const struct idmaps *b); /* NULL: empty ones */
 int idmap_append(struct idmap *map, const struct idmap *more, cst_error **error);

@@ -4,7 +4,7 @@
 #define CST_TESTS_UNIT_OVERLAY_FIXTURE_H
 
 #include "driver/mountinfo.h"
-#include "driver/overlay/overlay.h"
+#include "driver/overlay/staged.h"
 #include "unit/test.h"
 #include <errno.h>
 #include <sched.h>
@@ -139,12 +139,40 @@ static inline void make_layer(struct fixture *f, const char *id, const char *par
 
 	check(overlay_driver.stage(f->driver, &options, &staged, &error), error);
 	if (file)
-		write_text_at(overlay_driver.staged_fd(staged), file, file);
+		write_text_at(staged->diff_fd, file, file);
 	if (f->driver->sync_content)
 		check(overlay_driver.stage_sync(staged, &error), error);
 	check(overlay_driver.stage_commit(staged, id, f->driver->sync_content, &error), error);
 	overlay_driver.stage_free(staged);
 }
+
+/* At the path where get() mounts it: in the run home if it is another store's layer. */
+static inline bool is_mounted(struct fixture *f, const char *id)
+{
+	const char *home =
+	        fs_exists(AT_FDCWD, in_home(f, "%s", id)) ? f->driver->home : f->driver->run_home;
+	_cleanup_free_ char *path = path_join3(home, id, "merged");
+	_cleanup_error_ cst_error *error = NULL;
+	bool mounted = false;
+
+	check(overlay_driver.is_mounted(f->driver, id, path, &mounted, &error), error);
+	return mounted;
+}
+
+static inline bool layer_exists(struct fixture *f, const char *id)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	bool found = false;
+
+	check(overlay_driver.exists(f->driver, id, &found, &error), error);
+	return found;
+}
+
+static inline void free_trash(struct driver_trash **trash)
+{
+	naive_trash_free(*trash);
+}
+#define _cleanup_trash_ _cleanup_(free_trash)
 
 static inline char *mount_layer_with(struct fixture *f, const char *id,
                                      const struct driver_mount_options *options)
@@ -153,7 +181,7 @@ static inline char *mount_layer_with(struct fixture *f, const char *id,
 	char *path = NULL;
 
 	check(overlay_driver.get(f->driver, id, options, &path, &error), error);
-	assert_true(overlay_driver.is_mounted(f->driver, id));
+	assert_true(is_mounted(f, id));
 	return path;
 }
 
@@ -169,16 +197,16 @@ static inline void unmount_layer(struct fixture *f, const char *id)
 	_cleanup_error_ cst_error *error = NULL;
 
 	check(overlay_driver.put(f->driver, id, &error), error);
-	assert_false(overlay_driver.is_mounted(f->driver, id));
+	assert_false(is_mounted(f, id));
 }
 
 static inline void remove_layer(struct fixture *f, const char *id)
 {
-	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
+	_cleanup_trash_ struct driver_trash *trash = NULL;
 	_cleanup_error_ cst_error *error = NULL;
 
 	check(overlay_driver.remove(f->driver, id, NULL, &trash, true, &error), error);
-	assert_false(overlay_driver.exists(f->driver, id));
+	assert_false(layer_exists(f, id));
 }
 
 /* How many entries a directory has; 0 if there is none. */

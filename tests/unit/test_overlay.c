@@ -122,9 +122,9 @@ static void test_layout(void **state)
 	assert_int_equal(overlay_driver.list(f.driver, &ids, NULL), 0);
 	assert_int_equal(ids.len, 3);
 	assert_string_equal(ids.items[1], B);
-	assert_true(overlay_driver.exists(f.driver, A));
-	assert_false(overlay_driver.exists(f.driver, "l"));
-	assert_false(overlay_driver.exists(f.driver, "../overlay"));
+	assert_true(layer_exists(&f, A));
+	assert_false(layer_exists(&f, "l"));
+	assert_false(layer_exists(&f, "../overlay"));
 	remove_layer(&f, C);
 	remove_layer(&f, C); /* again: no error */
 	assert_int_equal(entries(in_home(&f, "l")), 2);

@@ -112,7 +112,7 @@ static void test_skip_mount_home(void **state)
 	f.n_options = 0;
 	fixture_open(&f);
 	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 0);
-	assert_true(overlay_driver.is_mounted(f.driver, "A"));
+	assert_true(is_mounted(&f, "A"));
 	unmount_layer(&f, "A");
 	overlay_driver.close(first);
 	overlay_driver.close(f.driver);
@@ -157,12 +157,12 @@ static void test_home_changes(void **state)
 	const struct driver_stage_options options = {0};
 	_cleanup_error_ cst_error *error = NULL;
 	struct driver_staged *staged = NULL;
-	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
+	_cleanup_trash_ struct driver_trash *trash = NULL;
 
 	fixture_open(&f);
 	check(overlay_driver.stage(f.driver, &options, &staged, &error), error);
 	assert_int_equal(umount2(f.driver->home, MNT_DETACH), 0);
-	write_text_at(overlay_driver.staged_fd(staged), "a", "a");
+	write_text_at(staged->diff_fd, "a", "a");
 	check(overlay_driver.stage_commit(staged, "A", true, &error), error);
 	overlay_driver.stage_free(staged);
 	check(overlay_driver.stage(f.driver, &options, &staged, &error), error);
@@ -172,7 +172,7 @@ static void test_home_changes(void **state)
 	check(overlay_driver.remove(f.driver, "A", NULL, &trash, true, &error), error);
 	assert_int_equal(umount2(f.driver->home, MNT_DETACH), 0);
 	check(overlay_driver.remove(f.driver, "B", NULL, &trash, true, &error), error);
-	tempdir_free(steal_ptr(&trash));
+	naive_trash_free(steal_ptr(&trash));
 	assert_int_equal(entries(in_home(&f, "l")), 0);
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
 }
@@ -200,7 +200,7 @@ static void test_commit(void **state)
 	make_layer(&f, "A", NULL, true, "old");
 	free(mount_layer(&f, "A"));
 	assert_int_equal(overlay_driver.stage_commit(staged, "A", true, NULL), 0);
-	assert_false(overlay_driver.is_mounted(f.driver, "A"));
+	assert_false(is_mounted(&f, "A"));
 	overlay_driver.stage_free(staged);
 	assert_int_equal(entries(in_home(&f, "A/diff")), 0);
 	assert_int_equal(entries(in_home(&f, "l")), 1);
@@ -222,7 +222,7 @@ static void test_note(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
 	const struct driver_stage_options options = {0};
 	struct driver_staged *staged = NULL;
-	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
+	_cleanup_trash_ struct driver_trash *trash = NULL;
 
 	fixture_open(&f);
 	assert_int_equal(overlay_driver.stage(f.driver, &options, &staged, NULL), 0);
@@ -247,7 +247,7 @@ static void test_replace(void **state)
 	make_layer(&f, "A", NULL, true, "old");
 	assert_int_equal(chmod(in_home(&f, "A/diff"), 0711), 0);
 	assert_int_equal(overlay_driver.stage(f.driver, &options, &staged, NULL), 0);
-	write_text_at(overlay_driver.staged_fd(staged), "new", "new");
+	write_text_at(staged->diff_fd, "new", "new");
 	assert_int_equal(overlay_driver.stage_replace(staged, "A", true, NULL), 0);
 	overlay_driver.stage_free(staged);
 	assert_true(text_is(in_home(&f, "A/diff/new"), "new"));
@@ -294,7 +294,7 @@ static void test_other_stores(void **state)
 	assert_false(fs_exists(AT_FDCWD, in_home(&f, "A")));
 	assert_true(fs_exists(AT_FDCWD, in_home(&f, "C")));
 	assert_true(text_is(in_home(&f, "C/lower-layers"), "A:S"));
-	assert_true(overlay_driver.exists(f.driver, "S"));
+	assert_true(layer_exists(&f, "S"));
 	mounts_with(&f, "C", 3);
 	_cleanup_free_ char *path = mount_layer(&f, "A");
 	assert_string_equal(path, run_a);
@@ -306,9 +306,9 @@ static void test_other_stores(void **state)
 	assert_int_equal(ids.len, 2);
 	remove_layer(&f, "C");
 	remove_layer(&f, "A");
-	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
+	_cleanup_trash_ struct driver_trash *trash = NULL;
 	assert_int_equal(overlay_driver.remove(f.driver, "S", NULL, &trash, true, NULL), 0);
-	assert_true(overlay_driver.exists(f.driver, "S")); /* not ours */
+	assert_true(layer_exists(&f, "S")); /* not ours */
 }
 
 /* Makes nothing, mounts nothing; reads all the same. */
@@ -335,7 +335,7 @@ static void test_read_only(void **state)
 	remove_path(in_home(&f, "l"));
 	check(overlay_driver.open(&config, &f.driver, &error), error);
 	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 0);
-	assert_true(overlay_driver.exists(f.driver, "B"));
+	assert_true(layer_exists(&f, "B"));
 	check(overlay_driver.view_open(f.driver, "B", "A", NULL, &view, &error), error);
 	check(overlay_driver.view_size(view, &size, &error), error);
 	assert_int_equal(size, 2);
@@ -415,7 +415,7 @@ static void test_go_in_turns(void **state)
 		assert_int_equal(go(&f, unmount), 0);
 	}
 	assert_int_equal(go(&f, "delete L6"), 0);
-	assert_false(overlay_driver.exists(f.driver, "L6"));
+	assert_false(layer_exists(&f, "L6"));
 	assert_int_equal(entries(in_home(&f, "l")), 6);
 	assert_int_equal(go(&f, "shutdown"), 0);
 	assert_int_equal(mountinfo_is_mount_point(AT_FDCWD, f.driver->home), 0);

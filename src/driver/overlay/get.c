@@ -210,6 +210,69 @@ static int mount_layer(struct getting *g, cst_error **error)
 	return attach(g, &mount, error);
 }
 
+/* ---- is it mounted? ---- */
+
+/* The top lower of an overlay mount, from its superblock options: as one of many (lowerdir+, from Linux 6.8 on) or at the
+ * head of a list. NULL: none is told, or no memory. */
+static char *top_lower(const char *options)
+{
+	static const char *const keys[] = {"lowerdir+=", "lowerdir="};
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *at = strstr(options, keys[i]);
+		if (at) {
+			at += strlen(keys[i]);
+			return strndup(at, strcspn(at, ",:"));
+		}
+	}
+	return NULL;
+}
+
+/* Layers of other homes have their mount point in the run home, which another store may share: is it this layer that the
+ * mount shows? The Go tools name a lower by its link, relative to the home. Where the kernel tells no path that means
+ * anything later (/proc/self/fd/9, before Linux 6.13) the mount is believed to be of the layer whose name it has. */
+static int shows_layer(const struct getting *g, int merged_fd, bool *ret, cst_error **error)
+{
+	_cleanup_free_ char *type = NULL, *options = NULL;
+	char link[OVERLAY_LINK_LEN + 1];
+	struct stat own, lower;
+	int r = mountinfo_describe(merged_fd, &type, &options, error);
+	if (r == 0)
+		r = overlay_read_link(g->o, &g->dirs, g->home, g->id, link, error);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *top = top_lower(options);
+	if (!streq(type, "overlay"))
+		*ret = has_prefix(type, "fuse.");
+	else if (!top || has_prefix(top, "/proc/"))
+		*ret = true;
+	else if (*top != '/')
+		*ret = has_prefix(top, OVERLAY_LINK_DIR "/") && streq(top + 2, link);
+	else
+		*ret = stat(top, &lower) == 0 && fstatat(g->layer_fd, "diff", &own, 0) == 0 &&
+		       own.st_dev == lower.st_dev && own.st_ino == lower.st_ino;
+	return 0;
+}
+
+enum mount_state { NOT_MOUNTED, MOUNTED, MOUNTED_BY_ANOTHER_STORE };
+
+/* What is on the layer's mount point, of which merged_fd is a descriptor? The mount point of a layer of home 0 is inside of
+ * that home: whatever is mounted there is ours. */
+static int mount_state(const struct getting *g, int merged_fd, enum mount_state *ret,
+                       cst_error **error)
+{
+	bool shown = true;
+	int mounted = mountinfo_is_mount_point(merged_fd, "");
+	if (mounted < 0)
+		return error_sys(error, errno, "statx %s", g->merged);
+	int r = mounted && g->home != 0 ? shows_layer(g, merged_fd, &shown, error) : 0;
+	if (r < 0)
+		return r;
+	*ret = !mounted ? NOT_MOUNTED : MOUNTED;
+	if (!shown)
+		*ret = MOUNTED_BY_ANOTHER_STORE;
+	return 0;
+}
+
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                 char **ret_path, cst_error **error)
 {
@@ -220,9 +283,18 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	r = find_layer(&g, error);
 	if (r == 0)
 		r = open_merged(&g, error);
+	enum mount_state state = NOT_MOUNTED;
+	if (r == 0)
+		r = mount_state(&g, g.merged_fd, &state, error);
+	if (r == 0 && state == MOUNTED_BY_ANOTHER_STORE)
+		r = error_set(error, CST_EINVAL,
+		              "%s: another store that uses the same run root has mounted its layer "
+		              "of this "
+		              "ID there; give each store a run root of its own",
+		              g.merged);
 	if (r < 0)
 		return r;
-	if (mountinfo_is_mount_point(g.merged_fd, "") != 1) {
+	if (state == NOT_MOUNTED) {
 		if (has_maps(options->maps))
 			r = overlay_supports_shifting(d, options->maps, &g.idmapped, error);
 		if (r == 0)
@@ -323,13 +395,22 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	return 0;
 }
 
-bool overlay_is_mounted(struct driver *d, const char *id)
+int overlay_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
+                       cst_error **error)
 {
 	_cleanup_(getting_close) struct getting g = {
 	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
-	_cleanup_error_ cst_error *ignored = NULL;
-
-	if (find_layer(&g, &ignored) < 0)
-		return false;
-	return mountinfo_is_mount_point(AT_FDCWD, g.merged) == 1;
+	enum mount_state state = NOT_MOUNTED;
+	bool same = false;
+	int r = find_layer(&g, error);
+	if (r == 0)
+		r = naive_same_directory(path, g.merged, &same, error);
+	if (r == 0 && same) {
+		g.merged_fd = open(g.merged, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = g.merged_fd < 0 ? error_sys(error, errno, "open %s", g.merged)
+		                    : mount_state(&g, g.merged_fd, &state, error);
+	}
+	if (r == 0)
+		*ret = state == MOUNTED;
+	return r;
 }

@@ -17,23 +17,33 @@ bool overlay_id_ok(const char *id)
 	       !streq(id, OVERLAY_STAGING_DIR) && !streq(id, OVERLAY_TEMP_DIR);
 }
 
-ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id)
+int overlay_find(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                 ssize_t *ret, cst_error **error)
 {
 	struct stat st;
-
-	for (size_t i = 0; i < dirs->n && overlay_id_ok(id); i++)
-		if (dirs->fds[i] >= 0 && fstatat(dirs->fds[i], id, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISDIR(st.st_mode))
-			return (ssize_t)i;
-	return -1;
+	for (size_t i = 0; i < dirs->n && overlay_id_ok(id); i++) {
+		if (dirs->fds[i] < 0)
+			continue;
+		bool found = fstatat(dirs->fds[i], id, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		if (!found && errno != ENOENT)
+			return error_sys(error, errno, "stat %s/%s", o->homes[i].path, id);
+		if (found && S_ISDIR(st.st_mode)) {
+			*ret = (ssize_t)i;
+			return 0;
+		}
+	}
+	*ret = -1;
+	return 0;
 }
 
 int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        size_t *ret_home, int *ret_fd, cst_error **error)
 {
-	ssize_t home = overlay_find(dirs, id);
-	int fd;
+	ssize_t home;
+	int fd, r = overlay_find(o, dirs, id, &home, error);
 
+	if (r < 0)
+		return r;
 	if (home < 0)
 		return error_set(error, CST_ELAYER_UNKNOWN,
 		                 "faccessat %s/%s: no such file or directory", o->base.home, id);
@@ -274,9 +284,10 @@ static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs
 			id = follow_link(dirs->fds[i], link);
 	if (!id && expected) {
 		id = strdup(expected);
-		home = overlay_find(dirs, expected);
-		if (id && home >= 0 && may_write(o, (size_t)home) &&
-		    (r = overlay_make_link(o, dirs, (size_t)home, link, expected, error)) < 0)
+		r = overlay_find(o, dirs, expected, &home, error);
+		if (r == 0 && id && home >= 0 && may_write(o, (size_t)home))
+			r = overlay_make_link(o, dirs, (size_t)home, link, expected, error);
+		if (r < 0)
 			return r;
 	} else if (!id) {
 		r = repair_link(o, dirs, link, &id, error);
@@ -374,9 +385,11 @@ static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs,
                        struct strbuf *links, cst_error **error)
 {
 	char link[OVERLAY_LINK_LEN + 1];
-	ssize_t home = overlay_find(dirs, id);
-	int r;
+	ssize_t home;
+	int r = overlay_find(o, dirs, id, &home, error);
 
+	if (r < 0)
+		return r;
 	if (home < 0)
 		return error_sys(
 		        error, ENOENT,
@@ -454,82 +467,5 @@ int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs
 		return error_oom(error);
 	*lower = steal_ptr(&links_text);
 	*lower_layers = steal_ptr(&ids_text);
-	return 0;
-}
-
-/* ---- what to stack ---- */
-
-void overlay_lowers_free(struct overlay_lowers *lowers)
-{
-	for (size_t i = 0; i < lowers->len; i++)
-		free(lowers->items[i].path);
-	free(lowers->items);
-	*lowers = (struct overlay_lowers){0};
-}
-
-int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
-                       cst_error **error)
-{
-	struct overlay_lower *items;
-	char *path;
-
-	items = grow_array(lowers->items, &lowers->capacity, lowers->len + 1, sizeof(*items));
-	if (!items)
-		return error_oom(error);
-	lowers->items = items;
-	path = path_join(id, name);
-	if (!path)
-		return error_oom(error);
-	items[lowers->len++] = (struct overlay_lower){.home = home, .path = path};
-	return 0;
-}
-
-/* `diff`, if wanted, then diff1, diff2, ... which a change of id maps leaves behind. */
-static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id,
-                           bool content, struct overlay_lowers *lowers, cst_error **error)
-{
-	int r = content ? overlay_lowers_add(lowers, home, id, "diff", error) : 0;
-
-	for (unsigned n = 1; r == 0; n++) {
-		_cleanup_free_ char *name = str_printf("diff%u", n),
-		                    *path = name ? path_join(id, name) : NULL;
-
-		if (!path)
-			return error_oom(error);
-		if (!fs_exists(dirs->fds[home], path))
-			return 0;
-		r = overlay_lowers_add(lowers, home, id, name, error);
-	}
-	return r;
-}
-
-char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
-{
-	return path_join(o->homes[lower->home].path, lower->path);
-}
-
-int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                   const char *id, const struct strv *parents, bool content,
-                   struct overlay_lowers *ret, cst_error **error)
-{
-	_cleanup_lowers_ struct overlay_lowers lowers = {0};
-	int r;
-
-	r = add_generations(dirs, home, id, content, &lowers, error);
-	for (size_t i = 0; r == 0 && i < parents->len; i++) {
-		const char *parent = parents->items[i];
-		ssize_t at = overlay_find(dirs, parent);
-
-		if (at < 0)
-			return error_sys(error, ENOENT,
-			                 "can't stat (or find?) lower layer \"%s/%s/diff\": stat "
-			                 "%s/%s/diff",
-			                 o->base.home, parent, o->base.home, parent);
-		r = add_generations(dirs, (size_t)at, parent, true, &lowers, error);
-	}
-	if (r < 0)
-		return r;
-	*ret = lowers;
-	lowers = (struct overlay_lowers){0};
 	return 0;
 }

@@ -227,13 +227,16 @@ static int cleanup(struct driver *d, cst_error **error)
 
 /* ---- looking ---- */
 
-static bool exists(struct driver *d, const char *id)
+static int exists(struct driver *d, const char *id, bool *ret, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	_cleanup_error_ cst_error *ignored = NULL;
-
-	return overlay_dirs_open(overlay_of(d), &dirs, &ignored) == 0 &&
-	       overlay_find(&dirs, id) >= 0;
+	ssize_t home = -1;
+	int r = overlay_dirs_open(overlay_of(d), &dirs, error);
+	if (r == 0)
+		r = overlay_find(overlay_of(d), &dirs, id, &home, error);
+	if (r == 0)
+		*ret = home >= 0;
+	return r;
 }
 
 static int list_home(const struct overlay *o, int fd, size_t home, struct strv *ids,
@@ -306,19 +309,6 @@ static const struct strv *image_stores(struct driver *d)
 	return &overlay_of(d)->options.image_stores;
 }
 
-static void unpack_options(struct driver *d, const struct driver_stage_options *options,
-                           struct unpack_options *ret)
-{
-	struct overlay *o = overlay_of(d);
-
-	ret->whiteouts = UNPACK_WHITEOUT_OVERLAY;
-	ret->maps = options->maps;
-	ret->userns = driver_is_rootless();
-	ret->ignore_chown_errors = o->options.ignore_chown_errors;
-	ret->force_mask = o->options.force_mask;
-	ret->sync = o->base.sync_content;
-}
-
 /* ---- the tables ---- */
 
 static int missing(struct driver *d, const char *name, bool as_parent, cst_error **error)
@@ -361,17 +351,19 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 }
 
 #define COMMON_OPERATIONS                                                                         \
-	.reowns_parent = true, .close = close_driver, .cleanup = cleanup, .recover = recover,     \
-	.stage = overlay_stage, .staged_fd = overlay_staged_fd, .unpack_options = unpack_options, \
-	.stage_copy = overlay_stage_copy, .content_open = overlay_content_open,                   \
-	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
+	.capabilities = DRIVER_REOWNS_PARENT, .close = close_driver, .cleanup = cleanup,          \
+	.recover = recover, .stage = overlay_stage, .stage_copy = overlay_stage_copy,             \
+	.stage_in_place = overlay_stage_in_place, .stage_unpack = overlay_stage_unpack,           \
 	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                   \
-	.stage_note = overlay_stage_note, .stage_free = overlay_stage_free,                       \
-	.stage_replace = overlay_stage_replace, .remove = overlay_remove, .exists = exists,       \
-	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
+	.stage_note = overlay_stage_note, .stage_replace = overlay_stage_replace,                 \
+	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
+	.stage_free = overlay_stage_free, .remove = overlay_remove,                               \
+	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
+	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
+	.paths = overlay_paths, .content_open = overlay_content_open,                             \
 	.image_stores = image_stores, .missing = missing,                                         \
-	.supports_shifting = overlay_supports_shifting, .get = overlay_get, .put = overlay_put,   \
-	.is_mounted = overlay_is_mounted, .view_open = overlay_view_open,                         \
+	.supports_shifting = overlay_supports_shifting, .usage = naive_usage, .get = overlay_get, \
+	.put = overlay_put, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,     \
 	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
 	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
 	.view_close = overlay_view_close

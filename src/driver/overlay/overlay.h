@@ -4,10 +4,12 @@
  *
  *   options.c        what the user may set             home.c         the driver home and its mount
  *   native.c         may this home be used at all?     probe.c        what this kernel can do
- *   layer_dir.c      a layer's directory: its link     stage.c        building a layer
- *                    and its parents                   reown.c        giving a parent's content to other ids
- *   remove.c         taking one away                   get.c          mounting one
- *   view.c           reading one                       paths.c        telling where it is
+ *   layer_dir.c      a layer's directory: its link     lowers.c       what its mount stacks
+ *                    and its parents                   stage.c        building a layer
+ *   reown.c          giving a parent's content to      commit.c       making it visible
+ *                    other ids                         remove.c       taking one away
+ *   get.c            mounting one                      view.c         reading one
+ *   paths.c          telling where it is
  *   mount.c          one overlay mount, any kernel     idmap_mount.c  its lowers id-mapped
  *   mount_options.c  mount option words                overlay.c      the driver's table, and `status`
  *
@@ -18,8 +20,7 @@
 #ifndef CST_DRIVER_OVERLAY_H
 #define CST_DRIVER_OVERLAY_H
 
-#include "driver/driver.h"
-#include "lock/tempdir.h"
+#include "driver/naive.h"
 #include <pthread.h>
 #include <sys/types.h>
 
@@ -119,7 +120,8 @@ void overlay_dirs_close(struct overlay_dirs *dirs);
 
 bool overlay_id_ok(const char *id); /* a name that a layer directory may have */
 /* Where layer `id` is: index of the first home that has it, or -1. */
-ssize_t overlay_find(const struct overlay_dirs *dirs, const char *id);
+int overlay_find(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                 ssize_t *ret, cst_error **error);
 /* An O_PATH descriptor of the layer's directory, and its home. CST_ELAYER_UNKNOWN. */
 int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        size_t *ret_home, int *ret_fd, cst_error **error);
@@ -142,6 +144,8 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 /* The two lists of a child of `parent`. */
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
                         const char *parent, char **lower, char **lower_layers, cst_error **error);
+
+/* ---- lowers.c ---- */
 
 /* Directories to stack, top first. */
 struct overlay_lower {
@@ -241,15 +245,19 @@ bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char
 
 int overlay_stage(struct driver *d, const struct driver_stage_options *options,
                   struct driver_staged **ret, cst_error **error);
-int overlay_stage_copy(struct driver *d, const char *id, struct driver_staged **ret,
-                       cst_error **error);
+int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *maps,
+                       struct driver_staged **ret, cst_error **error);
+int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps,
+                           struct driver_staged **ret, cst_error **error);
+int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
+                         const struct driver_unpack_policy *policy, struct unpack_result *ret,
+                         cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
                              cst_error **error);
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
-int overlay_staged_fd(struct driver_staged *staged);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                          cst_error **error);
@@ -257,7 +265,7 @@ const char *overlay_stage_note(struct driver_staged *staged);
 void overlay_stage_free(struct driver_staged *staged);
 int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
                           cst_error **error);
-int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
+int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
 /* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Missing:
  * success. */
@@ -280,7 +288,8 @@ char *overlay_merged_path(const struct overlay *o, size_t home, const char *id);
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                 char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);
-bool overlay_is_mounted(struct driver *d, const char *id);
+int overlay_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
+                       cst_error **error);
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error);
 

@@ -93,26 +93,18 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 	return r;
 }
 
-/* The caller's trash if it is of this home; else one of its own, emptied at once (layers of two
- * homes in one removal are rare: a wipe of a store with an image store). */
 static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                       const char *id, struct tempdir **trash, cst_error **error)
+                       const char *id, struct driver_trash **trash, cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, home);
-	_cleanup_(tempdir_freep) struct tempdir *own = NULL;
-	struct tempdir **use = trash;
-	int r = 0;
-
+	struct tempdir *area = NULL;
 	if (!root)
 		return error_oom(error);
-	if (*trash && !streq((*trash)->shown, root))
-		use = &own;
-	if (!*use)
-		r = tempdir_new(root, TEMPDIR_STAGING, use, error);
-	return r < 0 ? r : overlay_discard(o, dirs, home, id, *use, error);
+	int r = naive_trash_in(o->base.ops, root, TEMPDIR_STAGING, trash, &area, error);
+	return r < 0 ? r : overlay_discard(o, dirs, home, id, area, error);
 }
 
-int overlay_remove(struct driver *d, const char *id, const char *note, struct tempdir **trash,
+int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};

@@ -15,12 +15,13 @@
 
 struct driver_view {
 	struct overlay *overlay;
-	bool native;
-	struct idmaps maps, from_maps; /* borrowed ranges copied: the caller's may go */
+	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
 	int diff_fd;
 	int *lowers; /* of the layer, top first; or one: their mount */
 	size_t n_lowers;
-	struct overlay_detached merged, parent, below; /* the layer, `from`, the lowers */
+	struct naive_view trees;       /* the layer and `from`, mounted, unless native */
+	int layer_mount, from_mount;   /* the mounts that their descriptors are of */
+	struct overlay_detached below; /* the mount of the lowers */
 };
 
 void overlay_view_close(struct driver_view *v)
@@ -31,11 +32,10 @@ void overlay_view_close(struct driver_view *v)
 		closep(&v->lowers[i]);
 	free(v->lowers);
 	closep(&v->diff_fd);
-	overlay_detached_close(&v->merged);
-	overlay_detached_close(&v->parent);
+	naive_view_close(&v->trees);
+	closep(&v->layer_mount);
+	closep(&v->from_mount);
 	overlay_detached_close(&v->below);
-	idmaps_free(&v->maps);
-	idmaps_free(&v->from_maps);
 	free(v);
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
@@ -117,6 +117,19 @@ static int open_lowers(struct driver_view *v, const struct overlay_dirs *dirs,
 	return r;
 }
 
+/* Mounts a whole layer; both descriptors are the view's. */
+static int mount_tree(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                      int *mount_fd, int *tree_fd, cst_error **error)
+{
+	struct overlay_detached whole;
+	int r = overlay_mount_whole(o, dirs, id, &whole, error);
+	if (r < 0)
+		return r;
+	*mount_fd = whole.mount_fd;
+	*tree_fd = whole.root_fd;
+	return 0;
+}
+
 static int open_view(struct driver_view *v, const char *id, const char *from, cst_error **error)
 {
 	const struct overlay *o = v->overlay;
@@ -150,16 +163,10 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	v->native = o->native_diff && is_parent && !fs_exists(layer_fd, "diff1");
 	if (v->native)
 		return 0;
-	r = overlay_mount_whole(o, &dirs, id, &v->merged, error);
+	r = mount_tree(o, &dirs, id, &v->layer_mount, &v->trees.tree_fd, error);
 	if (r == 0 && !isempty(from))
-		r = overlay_mount_whole(o, &dirs, from, &v->parent, error);
+		r = mount_tree(o, &dirs, from, &v->from_mount, &v->trees.old_fd, error);
 	return r;
-}
-
-static bool copy_maps(const struct idmaps *from, struct idmaps *to)
-{
-	return !from || (idmap_copy(&to->uids, from->uids.ranges, from->uids.len) &&
-	                 idmap_copy(&to->gids, from->gids.ranges, from->gids.len));
 }
 
 int overlay_view_open(struct driver *d, const char *id, const char *from,
@@ -167,30 +174,29 @@ int overlay_view_open(struct driver *d, const char *id, const char *from,
                       cst_error **error)
 {
 	_cleanup_(overlay_view_closep) struct driver_view *v = new0(struct driver_view, 1);
-	const struct overlay_detached none = {.mount_fd = -1, .root_fd = -1};
 	int r;
 
 	if (!v)
 		return error_oom(error);
 	*v = (struct driver_view){.overlay = overlay_of(d),
 	                          .diff_fd = -1,
-	                          .merged = none,
-	                          .parent = none,
-	                          .below = none};
-	if (maps &&
-	    (!copy_maps(maps->maps, &v->maps) || !copy_maps(maps->from_maps, &v->from_maps)))
-		return error_oom(error);
-	r = open_view(v, id, from, error);
+	                          .layer_mount = -1,
+	                          .from_mount = -1,
+	                          .trees = NAIVE_VIEW_INIT,
+	                          .below = {.mount_fd = -1, .root_fd = -1}};
+	v->trees.userns = driver_is_rootless();
+	r = naive_view_set_maps(&v->trees, maps, error);
+	if (r == 0)
+		r = open_view(v, id, from, error);
 	if (r == 0)
 		*ret = steal_ptr(&v);
 	return r;
 }
 
-static struct pack_options pack_options(const struct driver_view *v, const cst_progress *progress)
+static struct pack_options native_options(const struct driver_view *v, const cst_progress *progress)
 {
-	return (struct pack_options){.maps = &v->maps,
-	                             .old_maps = &v->from_maps,
-	                             .userns = driver_is_rootless(),
+	return (struct pack_options){.maps = &v->trees.maps,
+	                             .userns = v->trees.userns,
 	                             .lowers = v->lowers,
 	                             .n_lowers = v->n_lowers,
 	                             .progress = progress};
@@ -199,37 +205,26 @@ static struct pack_options pack_options(const struct driver_view *v, const cst_p
 int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_progress *progress,
                       cst_error **error)
 {
-	const struct pack_options options = pack_options(v, progress);
-	_cleanup_changes_ struct cst_changes changes = {0};
-	int r;
+	const struct pack_options options = native_options(v, progress);
 
-	if (v->native)
-		return pack_overlay(v->diff_fd, &options, sink, error);
-	if (v->parent.root_fd < 0)
-		return pack_tree(v->merged.root_fd, &options, sink, error);
-	r = changes_trees(v->parent.root_fd, v->merged.root_fd, &options, &changes, error);
-	return r < 0 ? r : pack_changes(v->merged.root_fd, &changes, &options, sink, error);
+	return v->native ? pack_overlay(v->diff_fd, &options, sink, error)
+	                 : naive_view_diff(&v->trees, sink, progress, error);
 }
 
 int overlay_view_changes(struct driver_view *v, struct cst_changes *ret, cst_error **error)
 {
-	const struct pack_options options = pack_options(v, NULL);
+	const struct pack_options options = native_options(v, NULL);
 
-	if (v->native)
-		return changes_overlay(v->diff_fd, &options, ret, error);
-	return changes_trees(v->parent.root_fd, v->merged.root_fd, &options, ret, error);
+	return v->native ? changes_overlay(v->diff_fd, &options, ret, error)
+	                 : naive_view_changes(&v->trees, ret, error);
 }
 
 int overlay_view_size(struct driver_view *v, int64_t *ret, cst_error **error)
 {
-	_cleanup_changes_ struct cst_changes changes = {0};
 	int64_t inodes;
-	int r;
 
-	if (v->native)
-		return usage_tree(v->diff_fd, ret, &inodes, error);
-	r = overlay_view_changes(v, &changes, error);
-	return r < 0 ? r : changes_size(v->merged.root_fd, &changes, ret, error);
+	return v->native ? usage_tree(v->diff_fd, ret, &inodes, error)
+	                 : naive_view_size(&v->trees, ret, error);
 }
 
 int overlay_view_open_content(struct driver_view *v, const char *name, int64_t size,

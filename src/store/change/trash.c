@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking away what belongs to an item that has no record (any more): out of sight under the lock,
  * deleted after it. */
-#include "archive/tree/walk.h"
+#include "driver/naive.h"
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -37,55 +37,27 @@ static void note_removed(void *userdata)
 		emptying->stopped = tell(emptying);
 }
 
-/* For the progress alone: what cannot be read is not counted. */
-static uint64_t count_entries(int fd)
-{
-	struct tree_walk *walk = NULL;
-	struct tree_entry entry;
-	enum tree_event event = TREE_ENTRY;
-	uint64_t n = 0;
-	if (tree_walk_new(&fd, 1, true, &walk, NULL) < 0)
-		return 0;
-	while (event != TREE_END && tree_walk_next(walk, &event, &entry, NULL) == 0)
-		n += event == TREE_ENTRY;
-	tree_walk_free(walk);
-	return n;
-}
-
-/* A staging directory holds its own lock. */
-static bool is_trash(const char *name)
-{
-	return !streq(name, "staging.lock");
-}
-
-static void empty_dir(const struct tempdir *dir, const struct fs_watch *watch)
-{
-	_cleanup_strv_ struct strv names = {0};
-	(void)fs_list_dir(dir->fd, ".", &names, dir->shown, NULL);
-	for (size_t i = 0; i < names.len; i++)
-		if (is_trash(names.items[i]))
-			(void)fs_remove_tree_watched(dir->fd, names.items[i], dir->shown, watch,
-			                             NULL);
-}
-
-/* What this leaves, failing, tempdir_free() tries again and complains about. */
 static void empty_with_progress(const struct trash *trash)
 {
-	const struct tempdir *dirs[] = {trash->driver, trash->metadata};
 	struct emptying emptying = {.progress = trash->progress};
 	const struct fs_watch watch = {.removed = note_removed, .userdata = &emptying};
-	for (size_t i = 0; i < 2; i++)
-		emptying.total += dirs[i] ? count_entries(dirs[i]->fd) : 0;
-	for (size_t i = 0; i < 2; i++)
-		if (dirs[i])
-			empty_dir(dirs[i], &watch);
+	const struct driver_ops *ops = trash->driver ? trash->driver->ops : NULL;
+	if (ops)
+		emptying.total += ops->trash_count(trash->driver);
+	if (trash->metadata)
+		emptying.total += naive_tempdir_count(trash->metadata);
+	if (ops)
+		ops->trash_empty(trash->driver, &watch);
+	if (trash->metadata)
+		naive_tempdir_empty(trash->metadata, &watch);
 }
 
 void trash_free(struct trash *trash)
 {
 	if (trash->progress && trash->progress->callback)
 		empty_with_progress(trash);
-	tempdir_free(trash->driver);
+	if (trash->driver)
+		trash->driver->ops->trash_free(trash->driver);
 	tempdir_free(trash->metadata);
 	*trash = (struct trash){0};
 }

@@ -85,7 +85,8 @@ struct container_set {
 
 /* What is slow to delete, collected under the locks and freed after them. */
 struct trash {
-	struct tempdir *driver, *metadata;
+	struct driver_trash *driver;
+	struct tempdir *metadata;
 	const cst_progress *progress; /* of the removal; may be NULL */
 };
 void trash_free(struct trash *trash);

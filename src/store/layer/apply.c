@@ -35,8 +35,7 @@ struct applied {
 	struct tempdir *metadata;
 	int spool; /* the archive */
 	struct idmaps maps;
-	bool in_place;  /* mounted: content_fd is the layer's own directory */
-	int content_fd; /* where the archive is unpacked, borrowed from `staged` unless in_place */
+	bool in_place;                  /* mounted: the archive goes straight into the layer */
 	struct driver_identity content; /* of the new content */
 };
 
@@ -44,8 +43,6 @@ static void applied_free(struct applied *applied)
 {
 	if (applied->staged)
 		applied->driver->ops->stage_free(applied->staged);
-	if (applied->in_place)
-		closep(&applied->content_fd);
 	closep(&applied->spool);
 	tempdir_free(applied->metadata);
 	arena_clear(&applied->arena);
@@ -144,9 +141,7 @@ static int announce(cst_store *store, struct applied *applied, struct intents *i
 	const struct driver_ops *ops = applied->driver->ops;
 	struct json_writer w;
 	struct stat tarsplit;
-	int r = applied->in_place ? ops->content_identity(applied->driver, applied->record.id,
-	                                                  &applied->content, error)
-	                          : ops->staged_identity(applied->staged, &applied->content, error);
+	int r = ops->staged_identity(applied->staged, &applied->content, error);
 	if (r < 0)
 		return r;
 	json_writer_init(&w, &record, JSON_STORE);
@@ -275,16 +270,21 @@ int apply_recover(cst_store *store, const struct intent *intent, cst_error **err
 	return r < 0 ? r : remove_waiting(store, intent, error);
 }
 
-static int open_target(cst_store *store, struct applied *applied, cst_error **error)
+static int stage_target(cst_store *store, struct applied *applied, cst_error **error)
 {
-	const struct driver_ops *ops = store->driver->ops;
-	if (applied->in_place)
-		return ops->content_open(store->driver, applied->record.id, &applied->content_fd,
-		                         error);
-	int r = ops->stage_copy(store->driver, applied->record.id, &applied->staged, error);
-	if (r == 0)
-		applied->content_fd = ops->staged_fd(applied->staged);
-	return r;
+	applied->driver = store->driver; /* another process may have shut down the one of before */
+	const struct driver_ops *ops = applied->driver->ops;
+	const struct idmaps *maps = &applied->maps;
+	bool shifting = false;
+	int r = ops->supports_shifting(applied->driver, maps, &shifting, error);
+	if (r < 0)
+		return r;
+	if (shifting) /* the content belongs to nobody in particular */
+		maps = NULL;
+	return applied->in_place ? ops->stage_in_place(applied->driver, applied->record.id, maps,
+	                                               &applied->staged, error)
+	                         : ops->stage_copy(applied->driver, applied->record.id, maps,
+	                                           &applied->staged, error);
 }
 
 static int unpack_spooled(cst_store *store, struct applied *applied, const cst_progress *progress,
@@ -292,17 +292,11 @@ static int unpack_spooled(cst_store *store, struct applied *applied, const cst_p
 {
 	const cst_source spooled = cst_source_fd(applied->spool);
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	struct driver_stage_options stage = {0};
-	bool shifting = false;
 	options.progress = progress;
 	if (lseek(applied->spool, 0, SEEK_SET) < 0)
 		return error_sys(error, errno, "seek in a temporary file");
-	int r = store->driver->ops->supports_shifting(store->driver, &applied->maps, &shifting,
-	                                              error);
-	return r == 0 ? layer_unpack(store, &stage, applied->content_fd,
-	                             shifting ? NULL : &applied->maps, &options, &spooled,
-	                             applied->metadata, &applied->arena, &applied->record, error)
-	              : r;
+	return layer_unpack(store, applied->driver, applied->staged, &options, &spooled,
+	                    applied->metadata, &applied->arena, &applied->record, error);
 }
 
 static int apply(cst_store *store, const char *id, const cst_progress *progress,
@@ -314,12 +308,11 @@ static int apply(cst_store *store, const char *id, const cst_progress *progress,
 	if (r == 0)
 		r = copy_record(store, id, applied, error);
 	if (r == 0)
-		r = open_target(store, applied, error);
+		r = stage_target(store, applied, error);
 	if (r == 0)
 		r = unpack_spooled(store, applied, progress, error);
 	if (r == 0)
-		r = applied->in_place ? fs_fsync_dir(applied->content_fd, applied->record.id, error)
-		                      : applied->driver->ops->stage_sync(applied->staged, error);
+		r = applied->driver->ops->stage_sync(applied->staged, error);
 	return r == 0 ? commit_applied(store, applied, &trash, error) : r;
 }
 
@@ -336,8 +329,7 @@ static int precheck(cst_store *store, const char *id, cst_error **error)
 int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *diff,
                          const cst_progress *progress, cst_error **error)
 {
-	_cleanup_(applied_free) struct applied applied = {
-	        .driver = store->driver, .content_fd = -1, .spool = -1};
+	_cleanup_(applied_free) struct applied applied = {.driver = store->driver, .spool = -1};
 	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : precheck(store, id, error);
 	if (r == 0)

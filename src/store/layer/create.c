@@ -262,11 +262,11 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 	        .storage_options = layer->storage_options.items,
 	        .n_storage_options = layer->storage_options.len,
 	};
-	const struct driver_ops *ops = store->driver->ops;
+	const struct driver_ops *ops = layer->driver->ops;
 	int r = fill_data(store, options, layer, error);
 	if (r < 0)
 		return r;
-	r = ops->stage(store->driver, &stage, &layer->staged, error);
+	r = ops->stage(layer->driver, &stage, &layer->staged, error);
 	if (r < 0)
 		return error_prefix(error, r, "creating %s layer with ID \"%s\"",
 		                    options->writable ? "read-write" : "read-only",
@@ -276,9 +276,8 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 	if (r == 0 && diff) {
 		r = metadata_stage(store, &layer->metadata, error);
 		if (r == 0)
-			r = layer_unpack(store, &stage, ops->staged_fd(layer->staged), stage.maps,
-			                 options, diff, layer->metadata, &layer->arena,
-			                 &layer->record, error);
+			r = layer_unpack(store, layer->driver, layer->staged, options, diff,
+			                 layer->metadata, &layer->arena, &layer->record, error);
 		layer->has_tarsplit = r == 0;
 	}
 	return r == 0 ? ops->stage_sync(layer->staged, error) : r;

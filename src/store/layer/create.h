@@ -49,11 +49,10 @@ void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
 int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
                      cst_error **error);
 
-/* Unpacks into a staged directory and notes digests, sizes and ids in the record. */
-int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int target_fd,
-                 const struct idmaps *maps, const cst_layer_options *options,
-                 const cst_source *diff, struct tempdir *metadata, struct arena *arena,
-                 cst_layer *record, cst_error **error);
+/* Unpacks into a staged layer of `driver` and notes digests, sizes and ids in the record. */
+int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
+                 const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
+                 struct arena *arena, cst_layer *record, cst_error **error);
 #define TARSPLIT_STAGED "0-addition"
 
 /* What a diff that was unpacked says of a layer: digests, sizes, owners. The strings stay those of

@@ -48,7 +48,7 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 	if (!ret->layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
 	/* A foreign image or layer is used as it is, and the container's own layer is re-owned. */
-	ret->copy = ret->copy && ops->reowns_parent && !store->read_only &&
+	ret->copy = ret->copy && (ops->capabilities & DRIVER_REOWNS_PARENT) && !store->read_only &&
 	            image_table_get(store->images.table, image->id);
 	bool shifting = false;
 	int r = ret->copy ? ops->supports_shifting(store->driver, maps, &shifting, error) : 0;

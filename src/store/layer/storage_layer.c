@@ -49,9 +49,11 @@ static int commit(cst_store *store, struct storage_layer *layer, const char *id,
 	_cleanup_trash_ struct trash trash = {0};
 	_cleanup_intents_ struct intents intents = {0};
 	_cleanup_layers_write_ cst_store *held = NULL;
+	bool exists = false;
 	int r = layers_write(store, &held, error);
-	if (r == 0 &&
-	    (layer_table_get(store->layers.table, id) || layer->ops->exists(store->driver, id)))
+	if (r == 0)
+		r = layer->ops->exists(store->driver, id, &exists, error);
+	if (r == 0 && (exists || layer_table_get(store->layers.table, id)))
 		r = error_code(error, CST_EDUPLICATE_ID);
 	if (r < 0)
 		return r;
@@ -81,8 +83,10 @@ static int create(cst_store *store, const cst_layer_options *options, char **ret
 	if (r == 0 && !isempty(options->parent) && !path_is_component(options->parent))
 		r = error_set(error, CST_EINVAL, "\"%s\" is not the ID of a storage layer",
 		              options->parent);
-	if (r == 0 && !isempty(options->parent) &&
-	    !store->driver->ops->exists(store->driver, options->parent))
+	bool has_parent = true;
+	if (r == 0 && !isempty(options->parent))
+		r = store->driver->ops->exists(store->driver, options->parent, &has_parent, error);
+	if (r == 0 && !has_parent)
 		r = store->driver->ops->missing(store->driver, options->parent, true, error);
 	if (r < 0)
 		return r;

@@ -34,7 +34,7 @@ static int wrap_apply_error(enum unpack_fault fault, int code, cst_error **error
 
 /* Error texts around the cause are the Go command's, which has a command for each way to unpack
  * (docs/format/archive.md, "Two extractors", "Error texts"). */
-static int wrap_unpack_error(enum unpack_whiteouts way, enum unpack_fault fault, int code,
+static int wrap_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
                              cst_error **error)
 {
 	if (!error || !*error)
@@ -46,8 +46,8 @@ static int wrap_unpack_error(enum unpack_whiteouts way, enum unpack_fault fault,
 		cst_error_free(steal_ptr(error));
 		return error_errno(error, ENOSPC);
 	}
-	return way == UNPACK_WHITEOUT_APPLY ? wrap_apply_error(fault, code, error)
-	                                    : wrap_untar_error(fault, code, error);
+	return ops->capabilities & DRIVER_WHOLE_TREES ? wrap_apply_error(fault, code, error)
+	                                              : wrap_untar_error(fault, code, error);
 }
 
 static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
@@ -88,33 +88,29 @@ static const char *trusted(const char *digest)
 	return !isempty(digest) && digest_is_sha256(digest) ? digest : NULL;
 }
 
-int layer_unpack(cst_store *store, const struct driver_stage_options *stage, int target_fd,
-                 const struct idmaps *maps, const cst_layer_options *options,
-                 const cst_source *diff, struct tempdir *metadata, struct arena *arena,
-                 cst_layer *record, cst_error **error)
+int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
+                 const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
+                 struct arena *arena, cst_layer *record, cst_error **error)
 {
-	struct unpack_options unpack = {.force_mask = -1};
+	struct driver_unpack_policy policy = {
+	        .progress = options->progress,
+	        .original_digest = trusted(options->original_digest),
+	        .uncompressed_digest = trusted(options->uncompressed_digest),
+	        .sync = driver->sync_content,
+	};
 	struct unpack_result result = {0};
-	int r = store_pool(store, &unpack.pool, error);
+	int r = store_pool(store, &policy.pool, error);
 	if (r < 0)
 		return r;
-	struct pool *pool = unpack.pool;
-	store->driver->ops->unpack_options(store->driver, stage, &unpack);
 	_cleanup_close_ int tarsplit = sys_openat(metadata->fd, TARSPLIT_STAGED,
 	                                          O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (tarsplit < 0)
 		return error_sys(error, errno, "open %s/%s/%s", metadata->shown, metadata->name,
 		                 TARSPLIT_STAGED);
-	unpack.pool = pool;
-	unpack.maps = maps;
-	unpack.tarsplit_fd = tarsplit;
-	unpack.original_digest = trusted(options->original_digest);
-	unpack.uncompressed_digest = trusted(options->uncompressed_digest);
-	unpack.sync = store->driver->sync_content;
-	unpack.progress = options->progress;
-	r = unpack_layer(target_fd, diff, &unpack, &result, error);
+	policy.tarsplit_fd = tarsplit;
+	r = driver->ops->stage_unpack(staged, diff, &policy, &result, error);
 	if (r < 0)
-		return wrap_unpack_error(unpack.whiteouts, result.fault, r, error);
+		return wrap_unpack_error(driver->ops, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;

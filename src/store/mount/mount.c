@@ -118,7 +118,11 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 	const cst_layer *layer = layer_table_get(store->layers.table, target->layer);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
-	bool mounted = layer->mount_count > 0 && ops->is_mounted(store->driver, layer->id);
+	bool mounted = false;
+	if (layer->mount_count > 0)
+		r = ops->is_mounted(store->driver, layer->id, layer->mount_point, &mounted, error);
+	if (r < 0)
+		return r;
 	int count = mounted ? layer->mount_count + 1 : 1;
 	_cleanup_free_ char *path = NULL;
 	if (mounted) {

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive/tree/copy.h"
+#include "archive/tree/rechown.h"
+#include "base/fs.h"
+#include "driver/vfs/vfs.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <unistd.h>
+
+#define CONTENT "0-addition" /* of a staging directory, named as the Go tools do */
+
+struct driver_staged {
+	struct vfs *vfs;
+	const struct vfs_home *home;
+	struct tempdir *area; /* NULL: the content is an existing layer's */
+	int fd;               /* of the content */
+	struct idmaps maps;   /* of files to be unpacked; empty: none */
+};
+
+void vfs_stage_free(struct driver_staged *staged)
+{
+	if (!staged)
+		return;
+	closep(&staged->fd);
+	tempdir_free(staged->area);
+	idmaps_free(&staged->maps);
+	free(staged);
+}
+DEFINE_CLEANUP(struct driver_staged *, vfs_stage_free)
+
+/* ---- building ---- */
+
+static int staged_new(struct vfs *vfs, const struct vfs_home *home, const struct idmaps *maps,
+                      struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = new0(struct driver_staged, 1);
+	if (!staged)
+		return error_oom(error);
+	*staged = (struct driver_staged){.vfs = vfs, .home = home, .fd = -1};
+	if (!idmaps_copy(&staged->maps, maps))
+		return error_oom(error);
+	*ret = steal_ptr(&staged);
+	return 0;
+}
+
+/* An empty directory in a temporary directory of the home. */
+static int stage_new(struct vfs *vfs, const struct vfs_home *home, const struct idmaps *maps,
+                     struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	int r = staged_new(vfs, home, maps, &staged, error);
+	if (r == 0)
+		r = tempdir_new(home->tempdirs, TEMPDIR_PAIR, &staged->area, error);
+	if (r < 0)
+		return r;
+	if (sys_mkdirat(staged->area->fd, CONTENT, 0755) < 0)
+		return error_sys(error, errno, "mkdir %s/%s/%s", home->tempdirs, staged->area->name,
+		                 CONTENT);
+	staged->fd =
+	        openat(staged->area->fd, CONTENT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (staged->fd < 0)
+		return error_sys(error, errno, "open %s/%s/%s", home->tempdirs, staged->area->name,
+		                 CONTENT);
+	*ret = steal_ptr(&staged);
+	return 0;
+}
+
+static int copy_layer(struct vfs *vfs, const char *from, const struct driver_staged *staged,
+                      bool sync, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = vfs_layer_open(vfs, from, &fd, error);
+	return r == 0 ? copy_tree(fd, staged->fd, &(struct copy_options){.sync = sync}, error) : r;
+}
+
+/* The parent's content, given to the new layer's ids. */
+static int copy_parent(struct vfs *vfs, const struct driver_stage_options *options,
+                       const struct driver_staged *staged, cst_error **error)
+{
+	bool sync = vfs->base.sync_content;
+	if (idmaps_equal(options->maps, options->parent_maps))
+		return copy_layer(vfs, options->parent, staged, sync, error);
+	int r = copy_layer(vfs, options->parent, staged, false, error);
+	if (r == 0)
+		r = rechown_tree(staged->fd, options->parent_maps, options->maps, error);
+	if (r == 0 && sync && sys_syncfs(staged->fd) < 0)
+		r = error_sys(error, errno, "syncfs");
+	return r;
+}
+
+/* A base layer's root: docs/format/drivers.md, "vfs". */
+static int base_root(const struct driver_staged *staged, const struct idmaps *maps,
+                     cst_error **error)
+{
+	uint32_t uid = 0, gid = 0;
+	int r = maps ? idmaps_root(maps, &uid, &gid, error) : 0;
+	if (r < 0)
+		return r;
+	if (maps && sys_fchown(staged->fd, uid, gid) < 0)
+		return error_sys(error, errno, "chown the root of the new layer");
+	if (sys_fchmod(staged->fd, 0555) < 0)
+		return error_sys(error, errno, "chmod the root of the new layer");
+	return 0;
+}
+
+int vfs_stage(struct driver *d, const struct driver_stage_options *options,
+              struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	if (options->n_storage_options)
+		return error_set(error, CST_ENOTSUP, "--storage-opt is not supported for vfs");
+	const struct vfs *vfs = vfs_of(d);
+	int r = stage_new(vfs_of(d), &vfs->homes[options->writable ? 0 : vfs->n_homes - 1],
+	                  options->maps, &staged, error);
+	if (r == 0)
+		r = options->parent ? copy_parent(vfs_of(d), options, staged, error)
+		                    : base_root(staged, options->maps, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
+}
+
+int vfs_stage_copy(struct driver *d, const char *id, const struct idmaps *maps,
+                   struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	int r = stage_new(vfs_of(d), vfs_home_of(vfs_of(d), id), maps, &staged, error);
+	if (r == 0)
+		r = copy_layer(vfs_of(d), id, staged, vfs_of(d)->base.sync_content, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
+}
+
+int vfs_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps,
+                       struct driver_staged **ret, cst_error **error)
+{
+	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
+	int r = staged_new(vfs_of(d), vfs_home_of(vfs_of(d), id), maps, &staged, error);
+	if (r == 0)
+		r = vfs_content_open(d, id, &staged->fd, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
+}
+
+int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source,
+                     const struct driver_unpack_policy *policy, struct unpack_result *ret,
+                     cst_error **error)
+{
+	struct unpack_options options = naive_unpack_options(policy, &staged->maps);
+	options.whiteouts = UNPACK_WHITEOUT_APPLY;
+	options.ignore_chown_errors = staged->vfs->ignore_chown_errors;
+	return unpack_layer(staged->fd, source, &options, ret, error);
+}
+
+/* Content was synced as it was written; the attributes of the root may have come after. */
+int vfs_stage_sync(struct driver_staged *staged, cst_error **error)
+{
+	return staged->vfs->base.sync_content
+	               ? fs_fsync_dir(staged->fd, staged->home->tempdirs, error)
+	               : 0;
+}
+
+const char *vfs_stage_note(struct driver_staged *staged)
+{
+	return "";
+}
+
+/* ---- identity ---- */
+
+int vfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
+                        cst_error **error)
+{
+	return naive_identity(staged->fd, ret, error);
+}
+
+int vfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
+                         cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = vfs_content_open(d, id, &fd, error);
+	return r == 0 ? naive_identity(fd, ret, error) : r;
+}
+
+/* ---- into place ---- */
+
+int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
+{
+	const struct vfs_home *home = staged->home;
+	/* A directory without a record, of a process that died, makes room. */
+	int r = tempdir_take(staged->area, home->dir_fd, id, error);
+	if (r < 0)
+		return r;
+	if (sys_renameat(staged->area->fd, CONTENT, home->dir_fd, id) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", home->tempdirs,
+		                 staged->area->name, CONTENT, home->dir_path, id);
+	return durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : 0;
+}
+
+int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
+{
+	const struct vfs_home *home = staged->home;
+	if (sys_renameat2(staged->area->fd, CONTENT, home->dir_fd, id, RENAME_EXCHANGE) < 0)
+		return error_sys(error, errno, "exchange %s/%s/%s and %s/%s", home->tempdirs,
+		                 staged->area->name, CONTENT, home->dir_path, id);
+	return durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : 0;
+}

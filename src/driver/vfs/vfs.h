@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vfs: every layer is a full copy of its parent with its own changes applied, <home>/dir/<id>. No mounts, works everywhere,
+ * costs the space (unless the filesystem shares blocks: the copy asks for that). Built in <home>/tempdirs and renamed into
+ * place (docs/format/drivers.md, "vfs").
+ *
+ *   vfs.c     opening, finding layers, taking them away, the table of operations
+ *   stage.c   building a layer, and new content for one
+ */
+#ifndef CST_DRIVER_VFS_H
+#define CST_DRIVER_VFS_H
+
+#include "driver/naive.h"
+
+/* The graph root's home, and that of a split image store, where read-only layers go. */
+struct vfs_home {
+	char *path, *dir_path, *tempdirs;
+	int dir_fd; /* <home>/dir */
+};
+#define VFS_MAX_HOMES 2
+
+struct vfs {
+	struct driver base;
+	struct vfs_home homes[VFS_MAX_HOMES];
+	size_t n_homes;
+	bool ignore_chown_errors;
+	struct strv image_stores; /* read-only graph roots whose layers may be parents */
+};
+
+static inline struct vfs *vfs_of(struct driver *d)
+{
+	return (struct vfs *)d;
+}
+
+/* The home that has the layer; the first if none does. */
+const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id);
+/* The layer's directory, here or in an additional store. */
+int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
+/* The same of a layer of our own homes only. */
+int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+
+int vfs_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret, cst_error **error);
+int vfs_stage_copy(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+		   cst_error **error);
+int vfs_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+		       cst_error **error);
+int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
+		     struct unpack_result *ret, cst_error **error);
+int vfs_stage_sync(struct driver_staged *staged, cst_error **error);
+const char *vfs_stage_note(struct driver_staged *staged);
+int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int vfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
+int vfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
+void vfs_stage_free(struct driver_staged *staged);
+
+#endif
