@@ -132,6 +132,7 @@ enum command_flags {
 	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
 	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
+	COMMAND_READS = 64,     /* changes nothing */
 };
 
 struct invocation;
