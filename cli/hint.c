@@ -85,7 +85,7 @@ void hint(const struct invocation *in, const cst_error *error)
 	static const char *said;
 	if (in->personality == GO_STYLE)
 		return;
-	const char *text = of_code(in, error), *message = cst_error_message(error);
+	const char *text = of_code(in, error), *message = error_text(in, error);
 	if (!text && strstr(message, "several valid graphdrivers"))
 		text = "-s DRIVER chooses one of them";
 	if (!text && strstr(message, "driver not supported"))
