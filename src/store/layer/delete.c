@@ -62,8 +62,9 @@ static int save_records(cst_store *store, const struct deletion *d, cst_error **
 
 static int forget_mounts(cst_store *store, cst_error **error)
 {
+	static const struct lock_wait to_the_end = {0}; /* the records are gone already */
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = lockfile_lock(store->layers.mounts_lock, LOCKFILE_WRITE, error);
+	int r = lockfile_lock_for(store->layers.mounts_lock, LOCKFILE_WRITE, &to_the_end, error);
 	if (r < 0)
 		return r;
 	mounts = store->layers.mounts_lock;
@@ -247,6 +248,7 @@ int cst_store_delete(cst_store *store, const char *id, const cst_delete_options 
 	if (!options)
 		options = &defaults;
 	const cst_progress *progress = options->progress;
+	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	if (options->dry_run && options->kind != CST_KIND_IMAGE)
 		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
 	switch (options->kind) {
