@@ -70,6 +70,10 @@ enum option_id {
 	OPT_OS,
 	OPT_PROGRESS,
 	OPT_PROGRESS_FD,
+	OPT_FORMAT,
+	OPT_FILTER,
+	OPT_SORT,
+	OPT_NO_TRUNC,
 	OPTION_COUNT,
 };
 
@@ -80,7 +84,8 @@ struct option {
 	enum option_type type;
 	const char *names[3]; /* "--json", "-j": in the order help shows them */
 	const char *initial;  /* default of a string; NULL: empty */
-	const char *help;
+	const char *help;     /* NULL: cstorage knows it, but does not offer it */
+	const char *go_help;  /* of containers-storage; NULL: the same */
 };
 
 struct option_value {
@@ -92,7 +97,7 @@ struct option_value {
 };
 
 /* Several tables of options make up what a command line may hold. */
-#define OPTION_TABLES_MAX 5
+#define OPTION_TABLES_MAX 6
 struct option_set {
 	const struct option *tables[OPTION_TABLES_MAX];
 	size_t sizes[OPTION_TABLES_MAX];
@@ -104,8 +109,8 @@ struct option_set {
 
 extern const struct option global_options[];
 extern const size_t n_global_options;
-extern const struct option help_option, gnu_options[], progress_options[], json_option;
-extern const size_t n_gnu_options, n_progress_options;
+extern const struct option help_option, gnu_options[];
+extern const size_t n_gnu_options;
 
 void option_set_add(struct option_set *set, const struct option *table, size_t n);
 const struct option *option_find(const struct option_set *set, const char *name, size_t length);
@@ -132,25 +137,39 @@ enum command_flags {
 	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
 	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
-	COMMAND_READS = 64,     /* changes nothing */
+	COMMAND_LISTS = 64,     /* takes --format, --filter, --sort, --no-trunc and --quiet */
+	COMMAND_REFUSED = 128,  /* not part of this version: cstorage does not offer it */
+	COMMAND_MAKES_STORE = 256, /* makes the store if there is none; the other verbs need one */
 };
+
+/* What an operand may name. */
+enum kinds { KIND_LAYER = 1, KIND_IMAGE = 2, KIND_CONTAINER = 4, KIND_ANY = 7 };
 
 struct invocation;
 struct command {
 	const char *names[3];
-	const char *operands; /* of the usage line */
-	const char *description;
+	const char *go_operands, *go_description; /* of containers-storage's help */
 	const struct option *options;
 	size_t n_options;
 	unsigned min_operands, max_operands; /* max UINT_MAX: any number */
 	enum command_group group;
 	unsigned flags;
 	int (*run)(struct invocation *invocation); /* returns the exit code */
+	const char *operands, *description;        /* of our help */
+	unsigned kinds;                            /* of the things that operands name */
 };
 
 extern const struct command commands[];
 extern const size_t n_commands;
 const struct command *command_find(const char *word);
+
+struct option_table {
+	const struct option *options;
+	size_t n;
+};
+#define COMMAND_TABLES_MAX 4
+/* The tables of options that cstorage's verb has, global ones not among them. Returns how many. */
+size_t command_tables(const struct command *command, struct option_table tables[COMMAND_TABLES_MAX]);
 
 /* ---- one run of the program ---- */
 
@@ -167,8 +186,7 @@ struct invocation {
 	size_t n_operands;
 	struct option_set options;
 	cst_config *config;
-	cst_store_options store_options; /* borrows from config, options and what follows */
-	cst_wait lock_wait;
+	cst_store_options store_options; /* borrows from config and options */
 	char *graph_root, *run_root;     /* made absolute */
 	cst_store *store;
 };
@@ -238,6 +256,8 @@ int load_config(const struct invocation *in, const char *file, cst_config **conf
 int prepare_store_options(struct invocation *in, const struct option_value *before,
                           cst_error **error);
 void go_configured_defaults(struct invocation *in);
+/* Whether there is a store where in->store_options say; if not, tells so. */
+bool store_is_there(const struct invocation *in);
 
 /* ---- output ---- */
 
@@ -254,18 +274,14 @@ void complain(const struct invocation *in, const char *format, ...)
 /* The same for an error of the library. Returns exit code 1, or 128 plus the signal if one asked us
  * to stop. */
 int fail(const struct invocation *in, const cst_error *error);
-int fail_out_of_memory(const struct invocation *in);
-/* One operand's failure, with the hint; the operand is named once. */
-void complain_about(const struct invocation *in, const char *operand, const cst_error *error);
-/* What an error says: the library's own words, those of the Go command where this one stands in for it. */
-const char *error_text(const struct invocation *in, const cst_error *error);
 /* "PATH: <text of errnum>" as containers-storage words it; returns exit code 1. */
 int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
 const char *errno_words(int errnum);
 
-/* A line that says what to do about the error that was just told, if anything helps. cstorage only;
- * the same line is not said twice in a row. */
+/* A line that says what to do about the error that was just told, if anything helps. cstorage only. */
 void hint(const struct invocation *in, const cst_error *error);
+/* The same of one operand out of several. */
+void hint_about(const struct invocation *in, const cst_error *error, const char *operand);
 
 /* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
  * `code`. */
@@ -281,12 +297,18 @@ const char *size_text(char text[SIZE_TEXT_MAX], double bytes);
 /* Names joined by ", ". The caller frees it; NULL: out of memory. */
 char *joined_names(const char *const *names, size_t n);
 bool is_utf8_locale(void);
-size_t text_columns(const char *text); /* of UTF-8, one a character */
+size_t text_characters(const char *text); /* of UTF-8 */
+/* "5 min", "3 days": the two largest units that a glance takes in. */
+const char *age_text(char text[SIZE_TEXT_MAX], int64_t seconds);
+/* How many columns stdout has; 0: it is no terminal. */
+size_t terminal_columns(void);
 
 /* Columns of text as wide as their cells. What is not printable in a cell is escaped. */
 struct table {
 	size_t n_columns;
-	unsigned right; /* bit i: column i is aligned to the right */
+	size_t limit;      /* columns of the terminal that it has to fit; 0: any number */
+	unsigned right;    /* bit i: column i is aligned to the right */
+	unsigned flexible; /* bit i: column i may be cut short to fit */
 	char **cells;
 	size_t n_cells;
 	bool failed;
@@ -329,6 +351,8 @@ void print_fields(const char *label, const char *const *texts, size_t n);
 char *plain_text(const char *text);
 /* False for control and format characters, and for what changes the direction of writing. */
 bool is_printable(uint32_t point);
+/* How many columns of a terminal it takes: 2 for most of East Asia, 0 for accents that join what is in front. */
+size_t character_columns(uint32_t point);
 /* A message to people. The names in it may be a stranger's, and are escaped as in show_text(); cstorage does so wherever
  * the message goes. `only_in_quotes`: but for a terminal, only where upstream does so. */
 void write_message(FILE *to, const char *text, bool only_in_quotes);
@@ -366,11 +390,6 @@ void output_abandon(struct output *output);
 /* From here on SIGINT and SIGTERM ask the work to stop instead of ending the process. */
 void catch_interrupts(void);
 int interrupted_by(void); /* the signal, or 0 */
-/* Until there is input at `fd`, or one of the signals came: a handler alone would leave a gap
- * between looking at its flag and reading. */
-void wait_for_input(int fd);
-/* While the store waits for a lock: the signals end the wait, and a terminal is told who holds it. */
-void watch_lock_waits(struct invocation *in);
 
 struct progress {
 	cst_progress hook; /* hand &progress.hook to the library */

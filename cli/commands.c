@@ -7,188 +7,224 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ANY          UINT_MAX
 
-#define FLAG(id, help, ...)                                \
-	{                                                  \
-		id, OPTION_BOOL, {__VA_ARGS__}, NULL, help \
+/* An option with our help text, and that of containers-storage where it is another one. Without a
+ * text of ours it is not offered, but still known. */
+#define FLAG(id, help, go_help, ...)                                \
+	{                                                           \
+		id, OPTION_BOOL, {__VA_ARGS__}, NULL, help, go_help \
 	}
-#define TEXT(id, help, ...)                                  \
-	{                                                    \
-		id, OPTION_STRING, {__VA_ARGS__}, NULL, help \
+#define TEXT(id, help, go_help, ...)                                  \
+	{                                                             \
+		id, OPTION_STRING, {__VA_ARGS__}, NULL, help, go_help \
 	}
-#define LIST(id, help, ...)                                \
-	{                                                  \
-		id, OPTION_LIST, {__VA_ARGS__}, NULL, help \
+#define LIST(id, help, go_help, ...)                                \
+	{                                                           \
+		id, OPTION_LIST, {__VA_ARGS__}, NULL, help, go_help \
 	}
-#define TEXT_OF(id, initial, help, ...)                         \
-	{                                                       \
-		id, OPTION_STRING, {__VA_ARGS__}, initial, help \
+#define TEXT_OF(id, initial, help, go_help, ...)                         \
+	{                                                                \
+		id, OPTION_STRING, {__VA_ARGS__}, initial, help, go_help \
 	}
 
-#define JSON FLAG(OPT_JSON, "Prefer JSON output", "--json", "-j")
-#define ID_MAPS                                                                   \
-	FLAG(OPT_HOST_UID_MAP, "Force host UID map", "--hostuidmap"),             \
-	        FLAG(OPT_HOST_GID_MAP, "Force host GID map", "--hostgidmap"),     \
-	        TEXT(OPT_UID_MAP, "UID map", "--uidmap"),                         \
-	        TEXT(OPT_GID_MAP, "GID map", "--gidmap"),                         \
-	        TEXT(OPT_SUBUID_MAP, "subuid UID map for a user", "--subuidmap"), \
-	        TEXT(OPT_SUBGID_MAP, "subgid GID map for a group", "--subgidmap")
-#define NEW_LAYER                                                                                \
-	TEXT(OPT_LABEL, "Mount Label", "--label", "-l"), TEXT(OPT_ID, "Layer ID", "--id", "-i"), \
-	        FLAG(OPT_READ_ONLY, "Mark as read-only", "--readonly", "-r"), JSON, ID_MAPS
-#define METADATA                                            \
-	TEXT(OPT_METADATA, "Metadata", "--metadata", "-m"), \
-	        TEXT(OPT_METADATA_FILE, "Metadata File", "--metadata-file", "-f")
+#define JSON FLAG(OPT_JSON, "Print JSON", "Prefer JSON output", "--json", "-j")
+#define ID_MAPS                                                                               \
+	FLAG(OPT_HOST_UID_MAP, "Keep user IDs as they are on the host", "Force host UID map", \
+	     "--hostuidmap"),                                                                 \
+	        FLAG(OPT_HOST_GID_MAP, "Keep group IDs as they are on the host",              \
+	             "Force host GID map", "--hostgidmap"),                                   \
+	        TEXT(OPT_UID_MAP, "Map user IDs: CONTAINER:HOST:COUNT[:...]", "UID map",      \
+	             "--uidmap"),                                                             \
+	        TEXT(OPT_GID_MAP, "Map group IDs: CONTAINER:HOST:COUNT[:...]", "GID map",     \
+	             "--gidmap"),                                                             \
+	        TEXT(OPT_SUBUID_MAP, "Map user IDs to this user's /etc/subuid",               \
+	             "subuid UID map for a user", "--subuidmap"),                             \
+	        TEXT(OPT_SUBGID_MAP, "Map group IDs to this group's /etc/subgid",             \
+	             "subgid GID map for a group", "--subgidmap")
+#define NEW_LAYER                                                                         \
+	TEXT(OPT_LABEL, "SELinux label of its mounts", "Mount Label", "--label", "-l"),   \
+	        TEXT(OPT_ID, "ID of the layer (a random one)", "Layer ID", "--id", "-i"), \
+	        FLAG(OPT_READ_ONLY, "Keep it in the image store, if there is one",        \
+	             "Mark as read-only", "--readonly", "-r"),                            \
+	        JSON, ID_MAPS
+#define METADATA                                                                                \
+	TEXT(OPT_METADATA, "Metadata to keep with it", "Metadata", "--metadata", "-m"),         \
+	        TEXT(OPT_METADATA_FILE, "File that the metadata is read from", "Metadata File", \
+	             "--metadata-file", "-f")
 
 const struct option global_options[] = {
-        TEXT(OPT_GRAPH, "Root of the storage tree", "--graph", "-g"),
-        TEXT(OPT_RUN, "Root of the runtime state tree", "--run", "-R"),
-        TEXT(OPT_IMAGE_STORE, "Root of the separate image store", "--image-store"),
-        FLAG(OPT_TRANSIENT_STORE, "Transient store", "--transient-store"),
-        TEXT(OPT_STORAGE_DRIVER, "Storage driver to use ($STORAGE_DRIVER)", "--storage-driver",
-             "-s"),
-        LIST(OPT_STORAGE_OPT, "Set storage driver options ($STORAGE_OPTS)", "--storage-opt"),
-        FLAG(OPT_DEBUG, "Print debugging information", "--debug", "-D"),
+        TEXT(OPT_GRAPH, "Directory of the store", "Root of the storage tree", "--graph", "-g"),
+        TEXT(OPT_RUN, "Directory of its state until the next boot",
+             "Root of the runtime state tree", "--run", "-R"),
+        TEXT(OPT_IMAGE_STORE, "Directory of a separate store for images",
+             "Root of the separate image store", "--image-store"),
+        FLAG(OPT_TRANSIENT_STORE, "Keep containers in the run directory only", "Transient store",
+             "--transient-store"),
+        TEXT(OPT_STORAGE_DRIVER, "Storage driver, overlay or vfs ($STORAGE_DRIVER)",
+             "Storage driver to use ($STORAGE_DRIVER)", "--storage-driver", "-s"),
+        LIST(OPT_STORAGE_OPT, "KEY=VALUE for the driver ($STORAGE_OPTS)",
+             "Set storage driver options ($STORAGE_OPTS)", "--storage-opt"),
+        FLAG(OPT_DEBUG, "Log what is being done", "Print debugging information", "--debug", "-D"),
         /* Its help text ends in the default, which help.c adds. */
-        FLAG(OPT_UNSHARE, "Run in a user namespace", "--unshare", "-U"),
+        FLAG(OPT_UNSHARE, "Run in a user namespace", NULL, "--unshare", "-U"),
 };
 const size_t n_global_options = COUNT(global_options);
 
-const struct option help_option = FLAG(OPT_HELP, "Print usage", "--help");
+const struct option help_option = FLAG(OPT_HELP, "Print usage", NULL, "--help");
 
 const struct option gnu_options[] = {
-        FLAG(OPT_READ_ONLY_STORE,
-             "Only read the store, as is done by itself where it cannot be written",
+        FLAG(OPT_READ_ONLY_STORE, "Change nothing, take no lock for writing", NULL,
              "--read-only-store"),
-        FLAG(OPT_HELP, "Print help and exit", "--help", "-h"),
-        FLAG(OPT_VERSION, "Print the version and exit", "--version"),
+        FLAG(OPT_HELP, "Print help and exit", NULL, "--help", "-h"),
+        FLAG(OPT_VERSION, "Print the version and exit", NULL, "--version"),
 };
 const size_t n_gnu_options = COUNT(gnu_options);
 
-const struct option progress_options[] = {
-        TEXT_OF(OPT_PROGRESS, "auto", "Show progress: json, none, or auto for a bar on a terminal",
-                "--progress"),
-        TEXT(OPT_PROGRESS_FD, "Write progress to this descriptor, not to stderr", "--progress-fd"),
+static const struct option progress_options[] = {
+        TEXT_OF(OPT_PROGRESS, "auto", "Progress: auto, json or none", NULL, "--progress"),
+        TEXT(OPT_PROGRESS_FD, "Descriptor for progress, in place of stderr", NULL, "--progress-fd"),
 };
-const size_t n_progress_options = COUNT(progress_options);
-
-const struct option json_option = JSON;
+static const struct option list_options[] = {
+        FLAG(OPT_QUIET, "Print IDs only", NULL, "--quiet", "-q"),
+        TEXT(OPT_FORMAT, "table, json, or such as '{id} {names}'", NULL, "--format"),
+        LIST(OPT_FILTER, "Only what fits, such as 'names=alpine*'", NULL, "--filter"),
+        TEXT(OPT_SORT, "Order by a field; '-FIELD' turns it round", NULL, "--sort"),
+        FLAG(OPT_NO_TRUNC, "Cut no ID, digest or name short", NULL, "--no-trunc"),
+};
 
 static const struct option json_only[] = {JSON};
 static const struct option check_options[] = {
-        TEXT_OF(OPT_MAX, "24h", "Maximum allowed age for unreferenced layers", "--max", "-m"),
-        FLAG(OPT_REPAIR, "Remove damaged images and layers", "--repair", "-r"),
-        FLAG(OPT_FORCE, "Remove damaged containers", "--force", "-f"),
-        FLAG(OPT_QUIET, "Perform only quick checks", "--quick", "-q"),
+        TEXT_OF(OPT_MAX, "24h", NULL, "Maximum allowed age for unreferenced layers", "--max", "-m"),
+        FLAG(OPT_REPAIR, NULL, "Remove damaged images and layers", "--repair", "-r"),
+        FLAG(OPT_FORCE, NULL, "Remove damaged containers", "--force", "-f"),
+        FLAG(OPT_QUIET, NULL, "Perform only quick checks", "--quick", "-q"),
         JSON,
 };
 static const struct option write_data_options[] = {
-        TEXT(OPT_FILE, "Write data to file", "--file", "-f"),
+        TEXT(OPT_FILE, "Write to this file, not to stdout", "Write data to file", "--file", "-f"),
 };
 static const struct option read_data_options[] = {
-        TEXT(OPT_FILE, "Read data from file", "--file", "-f"),
+        TEXT(OPT_FILE, "Read from this file, not from stdin", "Read data from file", "--file",
+             "-f"),
 };
 static const struct option copy_options[] = {
-        TEXT(OPT_CHOWN, "Set owner on new copies", "--chown", "-o"),
+        TEXT(OPT_CHOWN, "Owner of the copies: UID or UID:GID", "Set owner on new copies", "--chown",
+             "-o"),
         JSON,
 };
 static const struct option create_storage_layer_options[] = {NEW_LAYER};
 static const struct option create_layer_options[] = {
-        LIST(OPT_NAME, "Layer name", "--name", "-n"),
+        LIST(OPT_NAME, "Name of the layer; may be repeated", "Layer name", "--name", "-n"),
         NEW_LAYER,
 };
 static const struct option import_layer_options[] = {
-        LIST(OPT_NAME, "Layer name", "--name", "-n"),
-        TEXT(OPT_FILE, "Read from file instead of stdin", "--file", "-f"),
+        LIST(OPT_NAME, "Name of the layer; may be repeated", "Layer name", "--name", "-n"),
+        TEXT(OPT_FILE, "Read from this file, not from stdin", "Read from file instead of stdin",
+             "--file", "-f"),
         NEW_LAYER,
 };
 static const struct option import_options[] = {
-        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64",
+        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", NULL,
              "--architecture"),
-        TEXT(OPT_OS, "Operating system to choose or to record", "--os"),
+        TEXT(OPT_OS, "Operating system to choose or to record", NULL, "--os"),
         JSON,
 };
 static const struct option create_image_options[] = {
-        LIST(OPT_NAME, "Image name", "--name", "-n"),
-        TEXT(OPT_ID, "Image ID", "--id", "-i"),
-        TEXT(OPT_DIGEST, "Image Digest", "--digest", "-d"),
+        LIST(OPT_NAME, "Name of the image; may be repeated", "Image name", "--name", "-n"),
+        TEXT(OPT_ID, "ID of the image (a random one)", "Image ID", "--id", "-i"),
+        TEXT(OPT_DIGEST, "Digest by which the image is found, too", "Image Digest", "--digest",
+             "-d"),
         METADATA,
         JSON,
 };
 static const struct option create_container_options[] = {
-        LIST(OPT_NAME, "Container name", "--name", "-n"),
-        TEXT(OPT_ID, "Container ID", "--id", "-i"),
-        FLAG(OPT_VOLATILE, "Mark as volatile", "--volatile"),
+        LIST(OPT_NAME, "Name of the container; may be repeated", "Container name", "--name", "-n"),
+        TEXT(OPT_ID, "ID of the container (a random one)", "Container ID", "--id", "-i"),
+        FLAG(OPT_VOLATILE, "It need not outlive a crash of the machine", "Mark as volatile",
+             "--volatile"),
         METADATA,
         JSON,
         ID_MAPS,
 };
 static const struct option dedup_options[] = {
         JSON,
-        TEXT_OF(OPT_HASH_METHOD, "crc",
+        TEXT_OF(OPT_HASH_METHOD, "crc", NULL,
                 "Specify the hash function to use to detect identical files", "--hash-method"),
 };
 static const struct option delete_image_options[] = {
-        FLAG(OPT_TEST, "Only test removal", "--test", "-t"),
+        FLAG(OPT_TEST, "Delete nothing, only say what would go", "Only test removal", "--test",
+             "-t"),
         JSON,
 };
 static const struct option diff_options[] = {
-        TEXT(OPT_FILE, "Write to file instead of stdout", "--file", "-f"),
-        FLAG(OPT_UNCOMPRESSED, "Use no compression", "--uncompressed", "-u"),
-        FLAG(OPT_GZIP, "Compress using gzip", "--gzip", "-c"),
-        FLAG(OPT_BZIP2, "Compress using bzip2 (not currently supported)", "--bzip2", "--bz2", "-b"),
-        FLAG(OPT_XZ, "Compress using xz (not currently supported)", "--xz", "-x"),
+        TEXT(OPT_FILE, "Write to this file, not to stdout", "Write to file instead of stdout",
+             "--file", "-f"),
+        FLAG(OPT_UNCOMPRESSED, "Do not compress", "Use no compression", "--uncompressed", "-u"),
+        FLAG(OPT_GZIP, "Compress with gzip", "Compress using gzip", "--gzip", "-c"),
+        FLAG(OPT_BZIP2, NULL, "Compress using bzip2 (not currently supported)", "--bzip2", "--bz2",
+             "-b"),
+        FLAG(OPT_XZ, NULL, "Compress using xz (not currently supported)", "--xz", "-x"),
 };
 static const struct option apply_diff_options[] = {
-        TEXT(OPT_FILE, "Read from file instead of stdin", "--file", "-f"),
+        TEXT(OPT_FILE, "Read from this file, not from stdin", "Read from file instead of stdin",
+             "--file", "-f"),
 };
 static const struct option exists_options[] = {
-        FLAG(OPT_QUIET, "Don't print names", "--quiet", "-q"),
-        FLAG(OPT_LAYER, "Only succeed if the match is a layer", "--layer", "-l"),
-        FLAG(OPT_IMAGE, "Only succeed if the match is an image", "--image", "-i"),
-        FLAG(OPT_CONTAINER, "Only succeed if the match is a container", "--container", "-c"),
+        FLAG(OPT_QUIET, "Print nothing, the exit status tells", "Don't print names", "--quiet",
+             "-q"),
+        FLAG(OPT_LAYER, "Only layers count", "Only succeed if the match is a layer", "--layer",
+             "-l"),
+        FLAG(OPT_IMAGE, "Only images count", "Only succeed if the match is an image", "--image",
+             "-i"),
+        FLAG(OPT_CONTAINER, "Only containers count", "Only succeed if the match is a container",
+             "--container", "-c"),
         JSON,
 };
 static const struct option images_options[] = {
-        FLAG(OPT_QUIET, "Only print IDs", "--quiet", "-q"),
+        FLAG(OPT_QUIET, NULL, "Only print IDs", "--quiet", "-q"),
         JSON,
 };
 static const struct option layers_options[] = {
-        FLAG(OPT_TREE, "Use a tree", "--tree", "-t"),
-        FLAG(OPT_QUIET, "Just the IDs", "--quick", "-q"),
+        FLAG(OPT_TREE, "Show children below their parents", "Use a tree", "--tree", "-t"),
+        FLAG(OPT_QUIET, NULL, "Just the IDs", "--quick", "-q"),
         JSON,
 };
 static const struct option metadata_options[] = {
-        FLAG(OPT_QUIET, "Omit names and IDs", "--quiet", "-q"),
+        FLAG(OPT_QUIET, "Print the metadata alone", "Omit names and IDs", "--quiet", "-q"),
         JSON,
 };
 static const struct option set_metadata_options[] = {METADATA};
 static const struct option mount_options[] = {
-        TEXT(OPT_MOUNT_OPTIONS, "Mount Options", "--opt", "-o"),
-        TEXT(OPT_LABEL, "Mount Label", "--label", "-l"),
-        FLAG(OPT_READ_ONLY, "Mount image readonly", "--read-only", "--ro", "-r"),
+        TEXT(OPT_MOUNT_OPTIONS, NULL, "Mount Options", "--opt", "-o"),
+        TEXT(OPT_LABEL, "SELinux label of the mount", "Mount Label", "--label", "-l"),
+        FLAG(OPT_READ_ONLY, "Mount images, which nobody can write to", "Mount image readonly",
+             "--read-only", "--ro", "-r"),
         JSON,
 };
 static const struct option unmount_options[] = {
-        FLAG(OPT_FORCE, "Force the umount", "--force", "-f"),
+        FLAG(OPT_FORCE, "Unmount it, whoever else uses the mount", "Force the umount", "--force",
+             "-f"),
         JSON,
 };
 static const struct option shutdown_options[] = {
-        FLAG(OPT_FORCE, "Unmount mounted layers first", "--force", "-f"),
+        FLAG(OPT_FORCE, "Unmount mounted layers first", NULL, "--force", "-f"),
         JSON,
 };
 static const struct option add_names_options[] = {
-        LIST(OPT_NAME, "Name to add", "--name", "-n"),
+        LIST(OPT_NAME, "Name to add; may be repeated", "Name to add", "--name", "-n"),
         JSON,
 };
 static const struct option remove_names_options[] = {
-        LIST(OPT_NAME, "Name to remove", "--name", "-n"),
+        LIST(OPT_NAME, "Name to take away; may be repeated", "Name to remove", "--name", "-n"),
         JSON,
 };
 static const struct option set_names_options[] = {
-        LIST(OPT_NAME, "New name", "--name", "-n"),
+        LIST(OPT_NAME, "Name that it gets; may be repeated", "New name", "--name", "-n"),
         JSON,
 };
 
+#define LAYER_OR_CONTAINER (KIND_LAYER | KIND_CONTAINER)
+
+/* Operands in the words of containers-storage. */
 #define OPTS          "[options [...]]"
 #define NONE          NULL, 0
 #define WITH(table)   table, COUNT(table)
@@ -205,176 +241,248 @@ static const struct option set_names_options[] = {
 /* clang-format off */
 const struct command commands[] = {
 	{{"check"}, "", "Check storage consistency",
-	 WITH(check_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE, run_check},
+	 WITH(check_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_check},
 	{{"config"}, "[configurationFile]", "Print storage library configuration as JSON",
-	 NONE, 0, 1, GROUP_STORE, COMMAND_NO_STORE | COMMAND_ADD_JSON | COMMAND_READS, run_config},
+	 NONE, 0, 1, GROUP_STORE, COMMAND_NO_STORE | COMMAND_ADD_JSON, run_config,
+	 "[FILE]", "Print the configuration of storage as JSON", 0},
 	{{"container"}, CONTAINERS, "Examine a container",
-	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, COMMAND_READS, run_container},
+	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, 0, run_container,
+	 "CONTAINER...", "Show containers", KIND_CONTAINER},
 	{{"list-container-data", "listcontainerdata"}, ONE_CONTAINER,
 	 "List data items that are attached to an container",
-	 WITH(json_only), 1, 1, GROUP_DATA, COMMAND_READS, run_list_container_data},
+	 WITH(json_only), 1, 1, GROUP_DATA, 0, run_list_container_data,
+	 "CONTAINER", "List the data items of a container", KIND_CONTAINER},
 	{{"get-container-data", "getcontainerdata"}, ONE_CONTAINER " dataName",
 	 "Get data that is attached to an container",
-	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_container_data},
+	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_container_data,
+	 "CONTAINER KEY", "Print a data item of a container", KIND_CONTAINER},
 	{{"get-container-data-size", "getcontainerdatasize"}, ONE_CONTAINER " dataName",
 	 "Get size of data that is attached to an container",
-	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_container_data_size},
+	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_container_data_size,
+	 "CONTAINER KEY", "Print the size of a data item of a container", KIND_CONTAINER},
 	{{"get-container-data-digest", "getcontainerdatadigest"}, ONE_CONTAINER " dataName",
 	 "Get digest of data that is attached to an container",
-	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_container_data_digest},
+	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_container_data_digest,
+	 "CONTAINER KEY", "Print the digest of a data item of a container", KIND_CONTAINER},
 	{{"set-container-data", "setcontainerdata"}, ONE_CONTAINER " dataName",
 	 "Set data that is attached to an container",
-	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_container_data},
+	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_container_data,
+	 "CONTAINER KEY", "Set a data item of a container", KIND_CONTAINER},
 	{{"get-container-dir", "getcontainerdir"}, ONE_CONTAINER,
 	 "Find the container's associated data directory",
-	 NONE, 1, 1, GROUP_CONTAINERS, COMMAND_ADD_JSON, run_get_container_directory},
+	 NONE, 1, 1, GROUP_CONTAINERS, COMMAND_ADD_JSON, run_get_container_directory,
+	 "CONTAINER", "Print a container's directory", KIND_CONTAINER},
 	{{"get-container-run-dir", "getcontainerrundir"}, ONE_CONTAINER,
 	 "Find the container's associated runtime directory",
-	 NONE, 1, 1, GROUP_CONTAINERS, COMMAND_ADD_JSON, run_get_container_run_directory},
+	 NONE, 1, 1, GROUP_CONTAINERS, COMMAND_ADD_JSON, run_get_container_run_directory,
+	 "CONTAINER", "Print a container's directory in the run root", KIND_CONTAINER},
 	{{"container-parent-owners"}, CONTAINERS,
 	 "Compute the set of unmapped parent UIDs and GIDs of the container",
-	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, COMMAND_READS, run_container_parent_owners},
+	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, 0, run_container_parent_owners,
+	 "CONTAINER...", "List unmapped owners above a container's mount", KIND_CONTAINER},
 	{{"containers"}, OPTS, "List containers",
-	 WITH(json_only), 0, 0, GROUP_CONTAINERS, COMMAND_READS, run_containers},
+	 WITH(json_only), 0, 0, GROUP_CONTAINERS, COMMAND_LISTS, run_containers,
+	 "", "List containers", 0},
 	{{"copy"}, OPTS " [sourceLayerNameOrID:]/path [...] targetLayerNameOrID:/path",
 	 "Copy files or directories into a layer, possibly from another layer",
-	 WITH(copy_options), 2, ANY, GROUP_LAYERS, COMMAND_PROGRESS, run_copy},
+	 WITH(copy_options), 2, ANY, GROUP_LAYERS, COMMAND_PROGRESS, run_copy,
+	 "[LAYER:]PATH... LAYER:PATH", "Copy files into a layer or container", LAYER_OR_CONTAINER},
 	{{"create-storage-layer"}, PARENT, "Create a new layer only in the storage driver",
-	 WITH(create_storage_layer_options), 0, 1, GROUP_LAYERS, 0, run_create_storage_layer},
+	 WITH(create_storage_layer_options), 0, 1, GROUP_LAYERS, COMMAND_MAKES_STORE, run_create_storage_layer,
+	 "[PARENT]", "Create a layer that only the storage driver knows", KIND_LAYER},
 	{{"create-layer", "createlayer"}, PARENT, "Create a new layer",
-	 WITH(create_layer_options), 0, 1, GROUP_LAYERS, 0, run_create_layer},
+	 WITH(create_layer_options), 0, 1, GROUP_LAYERS, COMMAND_MAKES_STORE, run_create_layer,
+	 "[PARENT]", "Create an empty layer", KIND_LAYER},
 	{{"import-layer", "importlayer"}, PARENT, "Import a new layer",
-	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS, run_import_layer},
-	{{"import"}, "source [name ...]", "Import an image: oci:DIR[:REF] or tar:FILE",
-	 WITH(import_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS | COMMAND_OURS, run_import},
+	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_MAKES_STORE, run_import_layer,
+	 "[PARENT]", "Create a layer from an archive", KIND_LAYER},
+	{{"import"}, NULL, NULL,
+	 WITH(import_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS | COMMAND_OURS | COMMAND_MAKES_STORE, run_import,
+	 "SOURCE [NAME...]", "Import an image from oci:DIR[:REF] or tar:FILE", 0},
 	{{"create-image", "createimage"}, OPTS " topLayerNameOrID",
 	 "Create a new image using layers",
-	 WITH(create_image_options), 0, 1, GROUP_IMAGES, 0, run_create_image},
+	 WITH(create_image_options), 0, 1, GROUP_IMAGES, COMMAND_MAKES_STORE, run_create_image,
+	 "[LAYER]", "Create an image of a layer and those below it", KIND_LAYER},
 	{{"create-container", "createcontainer"}, OPTS " parentImageNameOrID",
 	 "Create a new container from an image",
-	 WITH(create_container_options), 1, 1, GROUP_CONTAINERS, 0, run_create_container},
+	 WITH(create_container_options), 1, 1, GROUP_CONTAINERS, COMMAND_MAKES_STORE, run_create_container,
+	 "IMAGE", "Create a container from an image", KIND_IMAGE},
 	{{"dedup"}, "", "Dedup all images",
-	 WITH(dedup_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE, run_dedup},
+	 WITH(dedup_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_dedup},
 	{{"delete"}, ANY_KIND, "Delete a layer or image or container, with no safety checks",
-	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_PROGRESS, run_delete},
+	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_PROGRESS, run_delete,
+	 "ITEM...", "Delete anything, without safety checks", KIND_ANY},
 	{{"delete-layer", "deletelayer"}, "[LayerNameOrID [...]]",
 	 "Delete a layer, with safety checks",
-	 WITH(json_only), 1, ANY, GROUP_LAYERS, COMMAND_PROGRESS, run_delete_layer},
+	 WITH(json_only), 1, ANY, GROUP_LAYERS, COMMAND_PROGRESS, run_delete_layer,
+	 "LAYER...", "Delete layers that nothing uses", KIND_LAYER},
 	{{"delete-image", "deleteimage"}, "[ImageNameOrID [...]]",
 	 "Delete an image, with safety checks",
-	 WITH(delete_image_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS, run_delete_image},
+	 WITH(delete_image_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS, run_delete_image,
+	 "IMAGE...", "Delete images, and layers that nothing uses then", KIND_IMAGE},
 	{{"delete-container", "deletecontainer"}, "[ContainerNameOrID [...]]",
 	 "Delete a container, with safety checks",
-	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, COMMAND_PROGRESS, run_delete_container},
+	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, COMMAND_PROGRESS, run_delete_container,
+	 "CONTAINER...", "Delete containers", KIND_CONTAINER},
 	{{"changes"}, TWO_LAYERS, "Compare two layers",
-	 WITH(json_only), 1, 2, GROUP_LAYERS, COMMAND_READS, run_changes},
+	 WITH(json_only), 1, 2, GROUP_LAYERS, 0, run_changes,
+	 "LAYER [REFERENCE]", "List what a layer changes", LAYER_OR_CONTAINER},
 	{{"diffsize", "diff-size"}, TWO_LAYERS, "Compare two layers",
-	 NONE, 1, 2, GROUP_LAYERS, COMMAND_ADD_JSON | COMMAND_READS, run_diff_size},
+	 NONE, 1, 2, GROUP_LAYERS, COMMAND_ADD_JSON, run_diff_size,
+	 "LAYER [REFERENCE]", "Print how many bytes a layer adds and changes", LAYER_OR_CONTAINER},
 	{{"diff"}, TWO_LAYERS, "Compare two layers",
-	 WITH(diff_options), 1, 2, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_READS, run_diff},
+	 WITH(diff_options), 1, 2, GROUP_LAYERS, COMMAND_PROGRESS, run_diff,
+	 "LAYER [REFERENCE]", "Write what a layer changes as an archive", LAYER_OR_CONTAINER},
 	{{"applydiff", "apply-diff"}, TWO_LAYERS, "Apply a diff to a layer",
-	 WITH(apply_diff_options), 1, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_ADD_JSON,
-	 run_apply_diff},
+	 WITH(apply_diff_options), 1, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_ADD_JSON, run_apply_diff,
+	 "LAYER", "Unpack an archive onto a layer", KIND_LAYER},
 	{{"applydiff-using-staging-dir"}, "layerNameOrID directory",
 	 "Apply a diff to a layer using a staging directory",
-	 NONE, 2, 2, GROUP_LAYERS, COMMAND_NO_STORE, run_unsupported},
+	 NONE, 2, 2, GROUP_LAYERS, COMMAND_NO_STORE | COMMAND_REFUSED, run_unsupported},
 	{{"exists"}, ANY_KIND, "Check if a layer or image or container exists",
-	 WITH(exists_options), 1, ANY, GROUP_STORE, COMMAND_READS, run_exists},
+	 WITH(exists_options), 1, ANY, GROUP_STORE, 0, run_exists,
+	 "ITEM...", "Check if layers, images or containers exist", KIND_ANY},
 	{{"gc"}, "", "Perform garbage collection",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE, run_unsupported},
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_unsupported},
 	{{"image"}, ONE_IMAGE " [...]", "Examine an image",
-	 WITH(json_only), 1, ANY, GROUP_IMAGES, COMMAND_READS, run_image},
+	 WITH(json_only), 1, ANY, GROUP_IMAGES, 0, run_image,
+	 "IMAGE...", "Show images", KIND_IMAGE},
 	{{"list-image-data", "listimagedata"}, ONE_IMAGE,
 	 "List data items that are attached to an image",
-	 WITH(json_only), 1, 1, GROUP_DATA, COMMAND_READS, run_list_image_data},
+	 WITH(json_only), 1, 1, GROUP_DATA, 0, run_list_image_data,
+	 "IMAGE", "List the data items of an image", KIND_IMAGE},
 	{{"get-image-data", "getimagedata"}, ONE_IMAGE " dataName",
 	 "Get data that is attached to an image",
-	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_image_data},
+	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_image_data,
+	 "IMAGE KEY", "Print a data item of an image", KIND_IMAGE},
 	{{"get-image-data-size", "getimagedatasize"}, ONE_IMAGE " dataName",
 	 "Get size of data that is attached to an image",
-	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_image_data_size},
+	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_image_data_size,
+	 "IMAGE KEY", "Print the size of a data item of an image", KIND_IMAGE},
 	{{"get-image-data-digest", "getimagedatadigest"}, ONE_IMAGE " dataName",
 	 "Get digest of data that is attached to an image",
-	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_image_data_digest},
+	 NONE, 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_image_data_digest,
+	 "IMAGE KEY", "Print the digest of a data item of an image", KIND_IMAGE},
 	{{"set-image-data", "setimagedata"}, ONE_IMAGE " dataName",
 	 "Set data that is attached to an image (with sometimes wrong digest)",
-	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_image_data},
+	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_image_data,
+	 "IMAGE KEY", "Set a data item of an image", KIND_IMAGE},
 	{{"get-image-dir", "getimagedir"}, ONE_IMAGE,
 	 "Find the image's associated data directory",
-	 NONE, 1, 1, GROUP_IMAGES, COMMAND_ADD_JSON, run_get_image_directory},
+	 NONE, 1, 1, GROUP_IMAGES, COMMAND_ADD_JSON, run_get_image_directory,
+	 "IMAGE", "Print an image's directory", KIND_IMAGE},
 	{{"get-image-run-dir", "getimagerundir"}, ONE_IMAGE,
 	 "Find the image's associated runtime directory",
-	 NONE, 1, 1, GROUP_IMAGES, COMMAND_ADD_JSON, run_get_image_run_directory},
+	 NONE, 1, 1, GROUP_IMAGES, COMMAND_ADD_JSON, run_get_image_run_directory,
+	 "IMAGE", "Print an image's directory in the run root", KIND_IMAGE},
 	{{"images"}, OPTS, "List images",
-	 WITH(images_options), 0, 0, GROUP_IMAGES, COMMAND_READS, run_images},
+	 WITH(images_options), 0, 0, GROUP_IMAGES, COMMAND_LISTS, run_images,
+	 "", "List images", 0},
 	{{"images-by-digest"}, OPTS " DIGEST", "List images by digest",
-	 WITH(images_options), 1, 1, GROUP_IMAGES, COMMAND_READS, run_images_by_digest},
+	 WITH(images_options), 1, 1, GROUP_IMAGES, COMMAND_LISTS, run_images_by_digest,
+	 "DIGEST", "List the images that have a digest", 0},
 	{{"layer"}, ONE_LAYER " [...]", "Examine a layer",
-	 WITH(json_only), 1, ANY, GROUP_LAYERS, COMMAND_READS, run_layer},
+	 WITH(json_only), 1, ANY, GROUP_LAYERS, 0, run_layer,
+	 "LAYER...", "Show layers", KIND_LAYER},
 	{{"layer-parent-owners"}, ONE_LAYER " [...]",
 	 "Compute the set of unmapped parent UIDs and GIDs of the layer",
-	 WITH(json_only), 1, ANY, GROUP_LAYERS, COMMAND_READS, run_layer_parent_owners},
+	 WITH(json_only), 1, ANY, GROUP_LAYERS, 0, run_layer_parent_owners,
+	 "LAYER...", "List unmapped owners above a layer's mount", KIND_LAYER},
 	{{"list-layer-data", "listlayerdata"}, ONE_LAYER,
 	 "List data items that are attached to a layer",
-	 WITH(json_only), 1, 1, GROUP_DATA, COMMAND_READS, run_list_layer_data},
+	 WITH(json_only), 1, 1, GROUP_DATA, 0, run_list_layer_data,
+	 "LAYER", "List the data items of a layer", KIND_LAYER},
 	{{"get-layer-data", "getlayerdata"}, OPTS " layerID dataName",
 	 "Get data that is attached to a layer",
-	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON | COMMAND_READS,
-	 run_get_layer_data},
+	 WITH(write_data_options), 2, 2, GROUP_DATA, COMMAND_ADD_JSON, run_get_layer_data,
+	 "LAYER KEY", "Print a data item of a layer", KIND_LAYER},
 	{{"set-layer-data", "setlayerdata"}, OPTS " layerID dataName",
 	 "Set data that is attached to a layer",
-	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_layer_data},
+	 WITH(read_data_options), 2, 2, GROUP_DATA, 0, run_set_layer_data,
+	 "LAYER KEY", "Set a data item of a layer", KIND_LAYER},
 	{{"layers"}, OPTS, "List layers",
-	 WITH(layers_options), 0, 0, GROUP_LAYERS, COMMAND_READS, run_layers},
+	 WITH(layers_options), 0, 0, GROUP_LAYERS, COMMAND_LISTS, run_layers,
+	 "", "List layers", 0},
 	{{"storage-layers"}, OPTS, "List storage layers",
-	 WITH(json_only), 0, 0, GROUP_LAYERS, COMMAND_READS, run_storage_layers},
+	 WITH(json_only), 0, 0, GROUP_LAYERS, 0, run_storage_layers,
+	 "", "List the layers that the storage driver has", 0},
 	{{"metadata"}, ANY_KIND, "Retrieve layer, image, or container metadata",
-	 WITH(metadata_options), 1, ANY, GROUP_DATA, COMMAND_READS, run_metadata},
+	 WITH(metadata_options), 1, ANY, GROUP_DATA, 0, run_metadata,
+	 "ITEM...", "Print the metadata of layers, images and containers", KIND_ANY},
 	{{"set-metadata", "setmetadata"}, OPTS " layerOrImageOrContainerNameOrID",
 	 "Set layer, image, or container metadata",
-	 WITH(set_metadata_options), 1, 1, GROUP_DATA, 0, run_set_metadata},
+	 WITH(set_metadata_options), 1, 1, GROUP_DATA, 0, run_set_metadata,
+	 "ITEM", "Set the metadata of a layer, image or container", KIND_ANY},
 	{{"mount"}, OPTS " " MOUNTABLE, "Mount a layer or container",
-	 WITH(mount_options), 1, ANY, GROUP_CONTAINERS, 0, run_mount},
+	 WITH(mount_options), 1, ANY, GROUP_CONTAINERS, 0, run_mount,
+	 "ITEM...", "Mount layers, containers or images", KIND_ANY},
 	{{"unmount", "umount"}, MOUNTABLE, "Unmount an image, layer or container",
-	 WITH(unmount_options), 1, ANY, GROUP_CONTAINERS, 0, run_unmount},
+	 WITH(unmount_options), 1, ANY, GROUP_CONTAINERS, 0, run_unmount,
+	 "ITEM...", "Unmount layers, images and containers", KIND_ANY},
 	{{"mounted"}, MOUNTABLE, "Check if a file system is mounted",
-	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, COMMAND_READS, run_mounted},
+	 WITH(json_only), 1, ANY, GROUP_CONTAINERS, 0, run_mounted,
+	 "ITEM...", "Check which layers and containers are mounted", LAYER_OR_CONTAINER},
 	{{"get-names", "getnames"}, ANY_NAMES, "Get layer, image, or container name or names",
-	 WITH(json_only), 1, 1, GROUP_DATA, COMMAND_READS, run_get_names},
+	 WITH(json_only), 1, 1, GROUP_DATA, 0, run_get_names,
+	 "ITEM", "Print the names of a layer, image or container", KIND_ANY},
 	{{"add-names", "addnames"}, ANY_NAMES, "Add layer, image, or container name or names",
-	 WITH(add_names_options), 1, ANY, GROUP_DATA, 0, run_add_names},
+	 WITH(add_names_options), 1, ANY, GROUP_DATA, 0, run_add_names,
+	 "ITEM", "Add names to a layer, image or container", KIND_ANY},
 	{{"remove-names", "removenames"}, ANY_NAMES,
 	 "Remove layer, image, or container name or names",
-	 WITH(remove_names_options), 1, ANY, GROUP_DATA, 0, run_remove_names},
+	 WITH(remove_names_options), 1, ANY, GROUP_DATA, 0, run_remove_names,
+	 "ITEM", "Take names away from a layer, image or container", KIND_ANY},
 	{{"set-names", "setnames"}, ANY_NAMES, "Set layer, image, or container name or names",
-	 WITH(set_names_options), 1, ANY, GROUP_DATA, 0, run_set_names},
+	 WITH(set_names_options), 1, ANY, GROUP_DATA, 0, run_set_names,
+	 "ITEM", "Set the names of a layer, image or container", KIND_ANY},
 	{{"shutdown"}, "", "Shut down layer storage",
-	 WITH(shutdown_options), 0, 0, GROUP_STORE, 0, run_shutdown},
+	 WITH(shutdown_options), 0, 0, GROUP_STORE, 0, run_shutdown,
+	 "", "End the use of the store: its mounts go", 0},
 	{{"status"}, "", "Check on graph driver status",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_READS, run_status},
+	 WITH(json_only), 0, 0, GROUP_STORE, 0, run_status,
+	 "", "Print the directories of the store, and its driver", 0},
 	{{"unshare"}, "[command [...]]", "Run a command in a user namespace",
-	 NONE, 0, ANY, GROUP_STORE, COMMAND_NO_STORE | COMMAND_STOP_EARLY, run_unshare},
+	 NONE, 0, ANY, GROUP_STORE, COMMAND_NO_STORE | COMMAND_STOP_EARLY, run_unshare,
+	 "[COMMAND [ARGUMENT...]]", "Run a command, or a shell, in a user namespace", 0},
 	{{"version"}, "", "Return containers-storage version information",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_READS, run_version},
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE, run_version,
+	 "", "Print the version", 0},
 	{{"wipe"}, "", "Wipe all layers, images, and containers",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_PROGRESS, run_wipe},
-	{{"df"}, "[LayerOrImageOrContainerNameOrID [...]]", "Show what takes how much room on the disk",
-	 WITH(json_only), 0, ANY, GROUP_STORE, COMMAND_OURS | COMMAND_PROGRESS, run_df},
-	{{"inspect"}, ANY_KIND, "Show all there is to know of a layer, image or container as JSON",
-	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_OURS, run_inspect},
-	{{"locks"}, "", "Show which process holds which lock of the store, and who waits",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE, run_locks},
-	{{"tree"}, "", "Show images with their layers and containers as a tree",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS, run_tree},
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_PROGRESS, run_wipe,
+	 "", "Delete all layers, images and containers", 0},
+	{{"df"}, NULL, NULL,
+	 WITH(json_only), 0, ANY, GROUP_STORE, COMMAND_OURS | COMMAND_PROGRESS, run_df,
+	 "[ITEM...]", "Show what takes how much room on the disk", KIND_ANY},
+	{{"inspect"}, NULL, NULL,
+	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_OURS, run_inspect,
+	 "ITEM...", "Show all there is to know of an item, as JSON", KIND_ANY},
+	{{"locks"}, NULL, NULL,
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE, run_locks,
+	 "", "Show who holds which lock, and who waits", 0},
+	{{"tree"}, NULL, NULL,
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS, run_tree,
+	 "", "Show images with their layers and containers", 0},
 };
 /* clang-format on */
 const size_t n_commands = COUNT(commands);
+
+size_t command_tables(const struct command *command, struct option_table tables[COMMAND_TABLES_MAX])
+{
+	static const struct {
+		enum command_flags flag;
+		struct option_table table;
+	} added[] = {
+	        {COMMAND_LISTS, {list_options, COUNT(list_options)}},
+	        {COMMAND_ADD_JSON, {json_only, COUNT(json_only)}},
+	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
+	};
+	size_t n = 0;
+	tables[n++] = (struct option_table){command->options, command->n_options};
+	for (size_t i = 0; i < COUNT(added); i++)
+		if (command->flags & added[i].flag)
+			tables[n++] = added[i].table;
+	return n;
+}
 
 const struct command *command_find(const char *word)
 {

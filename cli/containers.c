@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* containers and container. */
 #include "command.h"
+#include "list.h"
+#include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static int print_containers(const struct invocation *in, const cst_container_list *list)
 {
@@ -29,13 +32,98 @@ static int print_containers(const struct invocation *in, const cst_container_lis
 	return 0;
 }
 
+/* ---- cstorage ---- */
+
+enum { ID, IMAGE, CREATED, SIZE, MOUNTED, NAMES, AGE, IMAGE_ID, LAYER, DATA, VOLATILE, METADATA };
+
+static const struct field fields[] = {
+        [ID] = {"id", "ID", FIELD_ID},
+        [IMAGE] = {"image", "IMAGE", FIELD_TEXT},
+        [CREATED] = {"created", "AGE", FIELD_TIME},
+        [SIZE] = {"size", "SIZE", FIELD_SIZE},
+        [MOUNTED] = {"mounted", "MOUNTED", FIELD_BOOL},
+        [NAMES] = {"names", "NAMES", FIELD_TEXTS},
+        [AGE] = {"age", NULL, FIELD_AGE},
+        [IMAGE_ID] = {"image-id", NULL, FIELD_ID},
+        [LAYER] = {"layer", NULL, FIELD_ID},
+        [DATA] = {"data", NULL, FIELD_TEXTS},
+        [VOLATILE] = {"volatile", NULL, FIELD_BOOL},
+        [METADATA] = {"metadata", NULL, FIELD_TEXT},
+};
+
+/* The image's first name. Without one a glance takes in the beginning of its ID; programs that
+ * want all of it have `image-id`. */
+static char *image_text(const struct invocation *in, const char *id)
+{
+	cst_image *image = NULL;
+	const char *const *names = NULL;
+	size_t n = 0;
+	if (id[0] && cst_store_image(in->store, id, &image, NULL) == 0)
+		n = cst_image_names(image, &names);
+	char *text = n > 0 ? strdup(names[0]) : strndup(id, SHORT_ID);
+	cst_image_free(image);
+	return text;
+}
+
+static int64_t size_of(const struct invocation *in, const char *id)
+{
+	int64_t size = -1;
+	return cst_store_container_size(in->store, id, &size, NULL) == 0 ? size : -1;
+}
+
+static bool is_mounted(const struct invocation *in, const char *layer)
+{
+	int count = 0;
+	return cst_store_mounted(in->store, layer, &count, NULL) == 0 && count > 0;
+}
+
+static void find_value(const struct list *list, size_t row, size_t field, struct value *ret)
+{
+	const cst_container_list *containers = list->source;
+	const cst_container *container = cst_container_list_get(containers, row);
+	const char *image = cst_container_image(container);
+	switch (field) {
+	case ID: ret->text = cst_container_id(container); break;
+	case IMAGE: ret->text = ret->owned = image_text(list->in, image); break;
+	case CREATED:
+	case AGE: ret->number = cst_container_created(container, NULL); break;
+	case SIZE: ret->number = size_of(list->in, cst_container_id(container)); break;
+	case MOUNTED: ret->number = is_mounted(list->in, cst_container_layer(container)); break;
+	case NAMES: ret->n_texts = cst_container_names(container, &ret->texts); break;
+	case IMAGE_ID: ret->text = image; break;
+	case LAYER: ret->text = cst_container_layer(container); break;
+	case DATA: ret->n_texts = cst_container_data_names(container, &ret->texts); break;
+	case VOLATILE: ret->number = cst_container_volatile(container); break;
+	case METADATA: ret->text = cst_container_metadata(container); break;
+	}
+}
+
+static int print_row_json(const struct list *list, size_t row)
+{
+	const cst_container_list *containers = list->source;
+	return json_print_container(list->in, cst_container_list_get(containers, row));
+}
+
+static int list_containers(const struct invocation *in, const cst_container_list *containers)
+{
+	struct list list = {.fields = fields,
+	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
+	                    .n_rows = cst_container_list_size(containers),
+	                    .find = find_value,
+	                    .print_json = print_row_json,
+	                    .json_if_empty = "[]",
+	                    .in = in,
+	                    .source = containers};
+	return list_print(&list);
+}
+
 int run_containers(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_container_list *list = NULL;
 	if (cst_store_containers(in->store, &list, &error) < 0)
 		return fail(in, error);
-	int code = print_containers(in, list);
+	int code = (in->personality == GNU_STYLE ? list_containers : print_containers)(in, list);
 	cst_container_list_free(list);
 	return code;
 }
@@ -51,7 +139,7 @@ static void print_image_names(cst_store *store, const char *image_id)
 	cst_image_free(image);
 }
 
-static void print_container(const struct invocation *in, const cst_container *container)
+static void print_container(cst_store *store, const cst_container *container)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	const char *const *items = NULL;
@@ -60,9 +148,9 @@ static void print_container(const struct invocation *in, const cst_container *co
 	size_t n = cst_container_names(container, &items);
 	print_fields("Name: ", items, n);
 	print_field("Image: ", cst_container_image(container));
-	print_image_names(in->store, cst_container_image(container));
-	if (cst_store_container_size(in->store, cst_container_id(container), &size, &error) < 0)
-		print_field("Size unknown: ", error_text(in, error));
+	print_image_names(store, cst_container_image(container));
+	if (cst_store_container_size(store, cst_container_id(container), &size, &error) < 0)
+		print_field("Size unknown: ", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);
 	print_field("Layer: ", cst_container_layer(container));
@@ -77,13 +165,15 @@ int run_container(struct invocation *in)
 	bool json = is_on(in, OPT_JSON);
 	for (size_t i = 0; i < in->n_operands; i++) {
 		cst_container *container = NULL;
-		if (cst_store_container(in->store, in->operands[i], &container, NULL) < 0)
+		if (cst_store_container(in->store, in->operands[i], &container, NULL) < 0) {
+			complain_unknown(in, in->operands[i]);
 			continue;
+		}
 		if (json) {
 			putchar(found ? ',' : '[');
 			code = json_print_container(in, container) ? 1 : code;
 		} else {
-			print_container(in, container);
+			print_container(in->store, container);
 		}
 		found++;
 		cst_container_free(container);

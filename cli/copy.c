@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* copy. */
-#include "command.h"
+#include "objects.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +43,7 @@ static int parse_chown(const struct invocation *in, cst_copy_options *options)
 
 struct places {
 	cst_copy_place *items;
-	char **layers; /* the words in front of the colons */
+	char **layers; /* what stands in front of the colons */
 	size_t n;
 };
 
@@ -55,7 +55,7 @@ static void places_done(struct places *places)
 	free(places->items);
 }
 
-/* LAYER:PATH, or a path of the caller's. */
+/* LAYER:PATH, or a path of the caller's. A container stands for its layer. */
 static bool split_operands(const struct invocation *in, struct places *places)
 {
 	places->n = in->n_operands;
@@ -68,7 +68,8 @@ static bool split_operands(const struct invocation *in, struct places *places)
 		places->items[i].path = operand;
 		if (!colon)
 			continue;
-		places->layers[i] = strndup(operand, (size_t)(colon - operand));
+		_cleanup_text_ char *word = strndup(operand, (size_t)(colon - operand));
+		places->layers[i] = word ? layer_of_operand(in, word) : NULL;
 		if (!places->layers[i])
 			return false;
 		places->items[i].layer = places->layers[i];

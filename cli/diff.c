@@ -1,12 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* changes, diffsize and diff: a layer against its parent or against another layer. */
-#include "command.h"
+#include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-static const char *reference_of(const struct invocation *in)
+/* The layer of the first operand, and that of the second or "". */
+struct two_layers {
+	char *layer, *reference;
+};
+
+static void two_layers_done(struct two_layers *layers)
 {
-	return in->n_operands > 1 ? in->operands[1] : "";
+	free(layers->layer);
+	free(layers->reference);
+}
+#define _cleanup_two_layers_ __attribute__((cleanup(two_layers_done)))
+
+static int find_layers(const struct invocation *in, struct two_layers *ret)
+{
+	ret->layer = layer_of_operand(in, in->operands[0]);
+	ret->reference = in->n_operands > 1 ? layer_of_operand(in, in->operands[1]) : strdup("");
+	if (ret->layer && ret->reference)
+		return 0;
+	complain(in, "out of memory");
+	return 1;
 }
 
 static void print_changes(const cst_changes *changes, bool json)
@@ -34,7 +52,10 @@ int run_changes(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_changes *changes = NULL;
-	if (cst_store_changes(in->store, reference_of(in), in->operands[0], &changes, &error) < 0)
+	_cleanup_two_layers_ struct two_layers layers = {0};
+	if (find_layers(in, &layers))
+		return 1;
+	if (cst_store_changes(in->store, layers.reference, layers.layer, &changes, &error) < 0)
 		return fail(in, error);
 	print_changes(changes, is_on(in, OPT_JSON));
 	cst_changes_free(changes);
@@ -45,7 +66,10 @@ int run_diff_size(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_store_diff_size(in->store, reference_of(in), in->operands[0], &size, &error) < 0)
+	_cleanup_two_layers_ struct two_layers layers = {0};
+	if (find_layers(in, &layers))
+		return 1;
+	if (cst_store_diff_size(in->store, layers.reference, layers.layer, &size, &error) < 0)
 		return fail(in, error);
 	printf(is_on(in, OPT_JSON) ? "{\"size\":%" PRId64 "}\n" : "%" PRId64 "\n", size);
 	return 0;
@@ -53,7 +77,7 @@ int run_diff_size(struct invocation *in)
 
 /* The compression asked for: -x over -b over -c over -u, else that of the layer as it was imported.
  * A layer that came in a form that cannot be written is given out plain. */
-static int compression_of(const struct invocation *in)
+static int compression_of(const struct invocation *in, const char *id)
 {
 	if (is_on(in, OPT_XZ))
 		return CST_XZ;
@@ -64,7 +88,7 @@ static int compression_of(const struct invocation *in)
 	if (is_on(in, OPT_UNCOMPRESSED))
 		return CST_PLAIN;
 	cst_layer *layer = NULL;
-	if (cst_store_layer(in->store, in->operands[0], &layer, NULL) < 0)
+	if (cst_store_layer(in->store, id, &layer, NULL) < 0)
 		return -1;
 	int imported = cst_layer_compression(layer);
 	cst_layer_free(layer);
@@ -83,15 +107,17 @@ int run_diff(struct invocation *in)
 		return 1;
 	}
 	progress_start(in, &progress);
-	int code = output_open(in, text_of(in, OPT_FILE), &output);
+	_cleanup_two_layers_ struct two_layers layers = {0};
+	int code = find_layers(in, &layers);
+	code = code ? code : output_open(in, text_of(in, OPT_FILE), &output);
 	if (code)
 		return code;
 	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
-	options.compression = compression_of(in);
+	options.compression = compression_of(in, layers.layer);
 	options.progress = &progress.hook;
 	cst_sink sink = {.write = output_write, .userdata = &output};
-	int result = cst_store_diff(in->store, reference_of(in), in->operands[0], &options, &sink,
-	                            &error);
+	int result =
+	        cst_store_diff(in->store, layers.reference, layers.layer, &options, &sink, &error);
 	progress_end(&progress);
 	return result < 0 ? fail(in, error) : output_commit(in, &output);
 }

@@ -2,6 +2,7 @@
 /* GNU option syntax over the same tables: options anywhere, --name=value, groups of short ones with
  * a glued value, `--`. */
 #include "command.h"
+#include "nearest.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,13 +48,29 @@ static bool set_bool(struct option_set *set, const struct option *option, const 
 	return true;
 }
 
+static bool unknown_option(const struct option_set *set, const char *word, size_t length)
+{
+	_cleanup_text_ char *name = strndup(word, length);
+	_cleanup_nearest_ struct nearest nearest = {.word = name ? name : word};
+	for (size_t t = 0; t < set->n_tables; t++)
+		for (size_t i = 0; i < set->sizes[t]; i++)
+			for (size_t k = 0; set->tables[t][i].help && k < 3; k++)
+				if (set->tables[t][i].names[k] &&
+				    set->tables[t][i].names[k][1] == '-')
+					nearest_offer(&nearest, set->tables[t][i].names[k]);
+	if (nearest.found)
+		return failed("unknown option '%s'; did you mean '%s'?", nearest.word,
+		              nearest.found);
+	return failed("unknown option '%s'", nearest.word);
+}
+
 static bool parse_long(struct option_set *set, const char *word, struct gnu_words *words)
 {
 	size_t length = strcspn(word, "=");
 	const char *value = word[length] ? word + length + 1 : NULL;
 	const struct option *option = option_find(set, word, length);
 	if (!option)
-		return failed("unknown option '%.*s'", (int)length, word);
+		return unknown_option(set, word, length);
 	if (option->type == OPTION_BOOL)
 		return set_bool(set, option, value);
 	if (!value && words->next == words->n)

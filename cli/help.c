@@ -89,14 +89,14 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_text_ char *label = label_of(sorted[i], set, initial);
 		labels[i] = !label ? NULL : is_terminal(to) ? plain_text(label) : strdup(label);
-		size_t length = labels[i] ? text_columns(labels[i]) + 3 : 0;
+		size_t length = labels[i] ? text_characters(labels[i]) + 3 : 0;
 		width = length > width ? length : width;
 	}
 	fputc('\n', to);
 	for (size_t i = 0; i < n; i++) {
 		const char *label = labels[i] ? labels[i] : "";
-		fprintf(to, "%s%*s %s", label, (int)(width - text_columns(label)), "",
-		        sorted[i]->help);
+		fprintf(to, "%s%*s %s", label, (int)(width - text_characters(label)), "",
+		        sorted[i]->go_help ? sorted[i]->go_help : sorted[i]->help);
 		if (sorted[i]->id == OPT_UNSHARE)
 			fprintf(to, " (default %s)", is_rootless() ? "true" : "false");
 		fputc('\n', to);
@@ -110,7 +110,7 @@ void go_help_program(const struct option_set *set, const struct option_value *in
 	printf("Usage: containers-storage command [options [...]]\n\nCommands:\n\n");
 	for (size_t i = 0; i < n_commands; i++)
 		if (!(commands[i].flags & COMMAND_OURS))
-			printf("  %-30s%s\n", commands[i].names[0], commands[i].description);
+			printf("  %-30s%s\n", commands[i].names[0], commands[i].go_description);
 	printf("\nOptions:\n");
 	fflush(stdout);
 	print_option_table(all_on_stdout ? stdout : stderr, set, initial);
@@ -119,7 +119,7 @@ void go_help_program(const struct option_set *set, const struct option_value *in
 void go_help_command(const struct invocation *in, const struct option_value *initial)
 {
 	printf("Usage: containers-storage %s %s\n\n%s\n\nOptions:\n", in->word,
-	       in->command->operands, in->command->description);
+	       in->command->go_operands, in->command->go_description);
 	fflush(stdout);
 	print_option_table(stderr, &in->options, initial);
 }
@@ -130,6 +130,8 @@ static void print_gnu_options(const struct option *table, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char label[64] = "  ";
+		if (!table[i].help)
+			continue;
 		const char *short_name = NULL;
 		for (size_t k = 0; k < 3 && table[i].names[k]; k++)
 			if (table[i].names[k][1] != '-')
@@ -145,11 +147,16 @@ static void print_gnu_options(const struct option *table, size_t n)
 		}
 		if (table[i].type != OPTION_BOOL)
 			strcat(label, "=VALUE");
-		printf("%-32s%s", label, table[i].help);
+		printf("%-30s%s", label, table[i].help);
 		if (table[i].initial)
 			printf(" (default %s)", table[i].initial);
 		putchar('\n');
 	}
+}
+
+static bool is_offered(const struct command *command)
+{
+	return !(command->flags & COMMAND_REFUSED);
 }
 
 void gnu_help_program(void)
@@ -161,33 +168,30 @@ void gnu_help_program(void)
 	for (int group = 0; group < GROUP_COUNT; group++) {
 		printf("\n%s:\n", titles[group]);
 		for (size_t i = 0; i < n_commands; i++)
-			if ((int)commands[i].group == group)
-				printf("  %-30s%s\n", commands[i].names[0],
+			if ((int)commands[i].group == group && is_offered(&commands[i]))
+				printf("  %-27s%s\n", commands[i].names[0],
 				       commands[i].description);
 	}
 	printf("\nOptions:\n");
 	print_gnu_options(gnu_options, n_gnu_options);
 	print_gnu_options(global_options, n_global_options);
-	printf("\n'cstorage help COMMAND' tells more about one command.\n");
+	printf("\nITEM: a layer, image or container. An ID, a name, or how an ID begins will do.\n"
+	       "'cstorage help COMMAND' tells more about one command.\n");
 }
 
 void gnu_help_command(const struct command *command)
 {
-	const char *operands = command->operands;
-	if (strncmp(operands, "[options [...]]", 15) == 0)
-		operands += operands[15] ? 16 : 15;
-	printf("Usage: cstorage %s [OPTION...]%s%s\n", command->names[0], operands[0] ? " " : "",
-	       operands);
+	struct option_table tables[COMMAND_TABLES_MAX];
+	size_t n_tables = command_tables(command, tables);
+	printf("Usage: cstorage %s [OPTION...]%s%s\n", command->names[0],
+	       command->operands[0] ? " " : "", command->operands);
 	for (size_t n = 1; n < 3 && command->names[n]; n++)
 		printf("       cstorage %s ...\n", command->names[n]);
 	printf("%s.\n", command->description);
-	if (command->n_options > 0 || command->flags & (COMMAND_ADD_JSON | COMMAND_PROGRESS))
+	if (command->n_options > 0 || n_tables > 1)
 		printf("\nOptions:\n");
-	print_gnu_options(command->options, command->n_options);
-	if (command->flags & COMMAND_ADD_JSON)
-		print_gnu_options(&json_option, 1);
-	if (command->flags & COMMAND_PROGRESS)
-		print_gnu_options(progress_options, n_progress_options);
+	for (size_t i = 0; i < n_tables; i++)
+		print_gnu_options(tables[i].options, tables[i].n);
 	printf("\nGlobal options:\n");
 	print_gnu_options(gnu_options, n_gnu_options);
 	print_gnu_options(global_options, n_global_options);
@@ -198,7 +202,7 @@ void gnu_help_command(const struct command *command)
 static void print_option_candidates(const struct option *table, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < 3 && table[i].names[k]; k++)
+		for (size_t k = 0; table[i].help && k < 3 && table[i].names[k]; k++)
 			printf("%s\t%s\n", table[i].names[k], table[i].help);
 }
 
@@ -211,14 +215,14 @@ int print_completions(const char *const *words, size_t n)
 		command = command_find(words[i]);
 	if (!command) {
 		for (size_t i = 0; i < n_commands; i++)
-			printf("%s\t%s\n", commands[i].names[0], commands[i].description);
+			if (is_offered(&commands[i]))
+				printf("%s\t%s\n", commands[i].names[0], commands[i].description);
 		printf("help\tShow help\n");
 	} else {
-		print_option_candidates(command->options, command->n_options);
-		if (command->flags & COMMAND_ADD_JSON)
-			print_option_candidates(&json_option, 1);
-		if (command->flags & COMMAND_PROGRESS)
-			print_option_candidates(progress_options, n_progress_options);
+		struct option_table tables[COMMAND_TABLES_MAX];
+		size_t n_tables = command_tables(command, tables);
+		for (size_t i = 0; i < n_tables; i++)
+			print_option_candidates(tables[i].options, tables[i].n);
 	}
 	print_option_candidates(gnu_options, n_gnu_options);
 	print_option_candidates(global_options, n_global_options);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What to do next about a failure: one line on stderr behind the message. */
-#include "command.h"
+#include "nearest.h"
+#include "objects.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char lists_all[] = "'cstorage tree' lists images, layers and containers";
-
-/* What lists the items among which one was not found. A verb that takes several kinds reports the
- * last one it tried. */
-static const char *list_of(const struct invocation *in, const char *list)
+/* What lists things of these kinds. */
+static const char *list_of(unsigned kinds)
 {
-	return in->command && strstr(in->command->operands, "OrContainer") ? lists_all : list;
+	switch (kinds) {
+	case KIND_LAYER: return "'cstorage layers' lists the layers";
+	case KIND_IMAGE: return "'cstorage images' lists the images";
+	case KIND_CONTAINER: return "'cstorage containers' lists the containers";
+	default: return "'cstorage tree' lists images, layers and containers";
+	}
 }
 
 static const char *list_of_data(const struct invocation *in)
@@ -42,14 +45,6 @@ static const char *of_errno(int errnum)
 static const char *of_code(const struct invocation *in, const cst_error *error)
 {
 	switch (cst_error_code(error)) {
-	case CST_ELAYER_UNKNOWN:
-	case CST_EPARENT_UNKNOWN:
-	case CST_ENOT_A_LAYER: return list_of(in, "'cstorage layers' lists the layers");
-	case CST_EIMAGE_UNKNOWN:
-	case CST_ENOT_AN_IMAGE: return list_of(in, "'cstorage images' lists the images");
-	case CST_ECONTAINER_UNKNOWN:
-	case CST_ENOT_A_CONTAINER: return list_of(in, "'cstorage containers' lists the containers");
-	case CST_ENOT_AN_ID: return lists_all;
 	case CST_EDATA_UNKNOWN: return list_of_data(in);
 	case CST_ELAYER_HAS_CHILDREN:
 	case CST_ELAYER_USED_BY_IMAGE:
@@ -80,17 +75,131 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 	}
 }
 
+/* The same line is not said twice in a row. */
+static void say(const char *text)
+{
+	static char *said;
+	if (said && strcmp(said, text) == 0)
+		return;
+	free(said);
+	said = strdup(text);
+	fputs("Hint: ", stderr);
+	write_message(stderr, text, false);
+	fputc('\n', stderr);
+}
+
+/* ---- what was not found ---- */
+
+struct search {
+	struct nearest nearest;
+	enum kinds kind; /* of the nearest */
+};
+
+/* A word of hex digits may be how an ID begins: it is held against as much of each. */
+static void offer_id(struct nearest *nearest, const char *id)
+{
+	char beginning[65];
+	size_t length = strlen(nearest->word);
+	bool is_hex = length >= 6 && length < sizeof(beginning) &&
+	              strspn(nearest->word, "0123456789abcdef") == length;
+	if (is_hex && strlen(id) >= length) {
+		snprintf(beginning, sizeof(beginning), "%.*s", (int)length, id);
+		nearest_offer(nearest, beginning);
+	}
+}
+
+static void offer(enum kinds kind, const char *id, const char *const *names, size_t n,
+                  void *userdata)
+{
+	struct search *search = userdata;
+	const char *before = search->nearest.found;
+	for (size_t i = 0; i < n; i++)
+		nearest_offer(&search->nearest, names[i]);
+	offer_id(&search->nearest, id);
+	if (search->nearest.found != before)
+		search->kind = kind;
+}
+
+static const char *article(unsigned kinds)
+{
+	return kinds == KIND_IMAGE ? "an" : "a";
+}
+
+void hint_unknown(const struct invocation *in, unsigned kinds, const char *text)
+{
+	_cleanup_text_ char *line = NULL;
+	struct search search = {.nearest = {.word = text}};
+	unsigned other = text[0] ? object_kinds(in->store, KIND_ANY & ~kinds, text) : 0;
+	other &= ~other + 1; /* the first of them */
+	if (!other && text[0])
+		each_object(in->store, kinds, offer, &search);
+	int length = 0;
+	if (other)
+		length = asprintf(&line, "'%s' is %s %s, not %s %s.", text, article(other),
+		                  kinds_text(other), article(kinds), kinds_text(kinds));
+	else if (search.nearest.found)
+		length = asprintf(&line, "did you mean the %s '%s'?", kinds_text(search.kind),
+		                  search.nearest.found);
+	else
+		length = asprintf(&line, "%s.", list_of(kinds));
+	nearest_done(&search.nearest);
+	if (length < 0)
+		line = NULL;
+	if (line)
+		say(line);
+}
+
+static bool is_unknown(int code)
+{
+	static const int codes[] = {CST_ELAYER_UNKNOWN,   CST_EPARENT_UNKNOWN,
+	                            CST_ENOT_A_LAYER,     CST_EIMAGE_UNKNOWN,
+	                            CST_ENOT_AN_IMAGE,    CST_ECONTAINER_UNKNOWN,
+	                            CST_ENOT_A_CONTAINER, CST_ENOT_AN_ID};
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i] == code)
+			return true;
+	return false;
+}
+
+/* The first operand that stands for nothing. Of copy's LAYER:PATH it is what stands in front. */
+static char *unknown_operand(const struct invocation *in)
+{
+	for (size_t i = 0; i < in->n_operands; i++) {
+		const char *operand = in->operands[i];
+		bool has_path = in->command->run == run_copy;
+		if (has_path && !strchr(operand, ':'))
+			continue;
+		char *name = has_path ? strndup(operand, strcspn(operand, ":")) : strdup(operand);
+		if (!name || object_kinds(in->store, in->command->kinds, name) == 0)
+			return name;
+		free(name);
+	}
+	return NULL;
+}
+
 void hint(const struct invocation *in, const cst_error *error)
 {
-	static const char *said;
+	bool unknown = in->store && is_unknown(cst_error_code(error));
+	_cleanup_text_ char *operand = unknown ? unknown_operand(in) : NULL;
+	hint_about(in, error, operand ? operand : "");
+}
+
+void hint_about(const struct invocation *in, const cst_error *error, const char *operand)
+{
 	if (in->personality == GO_STYLE)
 		return;
-	const char *text = of_code(in, error), *message = error_text(in, error);
+	if (in->store && in->command->kinds && is_unknown(cst_error_code(error))) {
+		hint_unknown(in, in->command->kinds, operand);
+		return;
+	}
+	const char *text = of_code(in, error), *message = cst_error_message(error);
 	if (!text && strstr(message, "several valid graphdrivers"))
 		text = "-s DRIVER chooses one of them";
 	if (!text && strstr(message, "driver not supported"))
 		text = "-s takes overlay or vfs; without it the driver is found";
-	if (text && text != said)
-		fprintf(stderr, "Hint: %s.\n", text);
-	said = text;
+	_cleanup_text_ char *line = NULL;
+	if (text && asprintf(&line, "%s.", text) < 0)
+		line = NULL;
+	if (line)
+		say(line);
 }

@@ -2,6 +2,7 @@
 /* tree: each image with the layers it is made of, from the top down, and its containers; at the end
  * what belongs to no image. */
 #include "command.h"
+#include "list.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -54,27 +55,28 @@ static size_t find(const struct forest *forest, const char *id)
 	return NONE;
 }
 
-/* That of the record; an empty or a container's layer has none, and is measured. */
-static int64_t size_of(const struct invocation *in, const cst_layer *layer)
-{
-	int64_t size = -1;
-	if (cst_layer_diff_digest(layer)[0] || cst_layer_toc_digest(layer)[0])
-		return cst_layer_uncompressed_size(layer);
-	return cst_store_diff_size(in->store, NULL, cst_layer_id(layer), &size, NULL) == 0 ? size
-	                                                                                   : -1;
-}
-
 /* Calls visit for a layer and all below it; a damaged store's circle ends after one round. */
 #define FOR_CHAIN(forest, index, id)                                      \
 	for (size_t index = find(forest, id), left_##index = (forest)->n; \
 	     index != NONE && left_##index > 0;                           \
 	     index = (forest)->nodes[index].parent, left_##index--)
 
+static void count_images(struct forest *forest, const cst_image *image)
+{
+	const char *const *mapped = NULL;
+	FOR_CHAIN(forest, at, cst_image_top_layer(image))
+	forest->nodes[at].images++;
+	for (size_t i = 0, n = cst_image_mapped_layers(image, &mapped); i < n; i++) {
+		size_t copy = find(forest, mapped[i]);
+		if (copy != NONE)
+			forest->nodes[copy].images++;
+	}
+}
+
 static void count_users(struct forest *forest)
 {
 	for (size_t i = 0; i < cst_image_list_size(forest->images); i++)
-		FOR_CHAIN(forest, at, cst_image_top_layer(cst_image_list_get(forest->images, i)))
-	forest->nodes[at].images++;
+		count_images(forest, cst_image_list_get(forest->images, i));
 	for (size_t i = 0; i < cst_container_list_size(forest->containers); i++) {
 		size_t own = find(
 		        forest, cst_container_layer(cst_container_list_get(forest->containers, i)));
@@ -96,7 +98,8 @@ static int forest_load(const struct invocation *in, struct forest *forest, cst_e
 		return cst_error_set(error, CST_ENOMEM, 0, "out of memory");
 	for (size_t i = 0; i < forest->n; i++) {
 		const cst_layer *layer = cst_layer_list_get(forest->layers, i);
-		forest->nodes[i] = (struct node){.layer = layer, .size = size_of(in, layer)};
+		forest->nodes[i] =
+		        (struct node){.layer = layer, .size = layer_content_size(in, layer)};
 		forest->sorted[i] = &forest->nodes[i];
 	}
 	qsort(forest->sorted, forest->n, sizeof(*forest->sorted), by_id);
@@ -170,6 +173,18 @@ static void json_layer(const struct node *node, bool *first)
 	printf(",\"images\":%zu}", node->images);
 }
 
+static void json_mapped(const struct forest *forest, const cst_image *image)
+{
+	const char *const *mapped = NULL;
+	bool first = true;
+	fputs("],\"mapped\":[", stdout);
+	for (size_t i = 0, n = cst_image_mapped_layers(image, &mapped); i < n; i++) {
+		size_t at = find(forest, mapped[i]);
+		if (at != NONE)
+			json_layer(&forest->nodes[at], &first);
+	}
+}
+
 static void json_containers(const struct forest *forest, const cst_image *image)
 {
 	bool first = true;
@@ -202,6 +217,7 @@ static void print_json(const struct forest *forest)
 		first = true;
 		FOR_CHAIN(forest, at, cst_image_top_layer(image))
 		json_layer(&forest->nodes[at], &first);
+		json_mapped(forest, image);
 		json_containers(forest, image);
 		putchar(',');
 	}
@@ -210,6 +226,7 @@ static void print_json(const struct forest *forest)
 	for (size_t i = 0; i < forest->n; i++)
 		if (is_stray(&forest->nodes[i]))
 			json_layer(&forest->nodes[i], &first);
+	fputs("],\"mapped\":[", stdout);
 	json_containers(forest, NULL);
 	fputs("]\n", stdout);
 }
@@ -249,14 +266,27 @@ static void add_branch(struct branches *branches, const char *kind, const char *
 	free(line);
 }
 
-static void add_layer(struct branches *branches, const struct node *node)
+static void add_layer(struct branches *branches, const struct node *node, const char *remark)
 {
 	const char *const *names = NULL;
 	size_t n = cst_layer_names(node->layer, &names);
-	char note[64] = "";
+	char note[80] = "", shared[40] = "";
 	if (node->images > 1)
-		snprintf(note, sizeof(note), "  (in %zu images)", node->images);
+		snprintf(shared, sizeof(shared), "  (in %zu images)", node->images);
+	snprintf(note, sizeof(note), "%s%s", remark, shared);
 	add_branch(branches, "layer", cst_layer_id(node->layer), names, n, node->size, note);
+}
+
+/* Copies of the top layer, with other owners of the files, for containers with ID maps. */
+static void add_mapped(struct branches *branches, const struct forest *forest,
+                       const cst_image *image)
+{
+	const char *const *mapped = NULL;
+	for (size_t i = 0, n = cst_image_mapped_layers(image, &mapped); i < n; i++) {
+		size_t at = find(forest, mapped[i]);
+		if (at != NONE)
+			add_layer(branches, &forest->nodes[at], "  (mapped copy)");
+	}
 }
 
 static void add_containers(struct branches *branches, const struct forest *forest,
@@ -292,14 +322,15 @@ static void print_text(const struct forest *forest)
 		       size_text(size, (double)image_size(forest, image)), n ? "  " : "",
 		       shown ? shown : "");
 		FOR_CHAIN(forest, at, cst_image_top_layer(image))
-		add_layer(&branches, &forest->nodes[at]);
+		add_layer(&branches, &forest->nodes[at], "");
+		add_mapped(&branches, forest, image);
 		add_containers(&branches, forest, image);
 		flush_branch(&branches, branches.last);
 	}
 	branches.title = "(no image)";
 	for (size_t i = 0; i < forest->n; i++)
 		if (is_stray(&forest->nodes[i]))
-			add_layer(&branches, &forest->nodes[i]);
+			add_layer(&branches, &forest->nodes[i], "");
 	add_containers(&branches, forest, NULL);
 	flush_branch(&branches, branches.last);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* images, images-by-digest, image and the directories of an image. */
 #include "command.h"
+#include "list.h"
+#include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void print_listed(const cst_image *image, bool quiet)
 {
@@ -39,13 +42,128 @@ static int print_images(const struct invocation *in, const cst_image_list *list,
 	return 0;
 }
 
+/* ---- cstorage ---- */
+
+enum {
+	ID,
+	CREATED,
+	SIZE,
+	USED,
+	NAMES,
+	AGE,
+	CONTAINERS,
+	LAYER,
+	DIGEST,
+	DIGESTS,
+	DATA,
+	READ_ONLY,
+	METADATA
+};
+
+static const struct field fields[] = {
+        [ID] = {"id", "ID", FIELD_ID},
+        [CREATED] = {"created", "AGE", FIELD_TIME},
+        [SIZE] = {"size", "SIZE", FIELD_SIZE},
+        [USED] = {"used", "USED BY", FIELD_TEXT},
+        [NAMES] = {"names", "NAMES", FIELD_TEXTS},
+        [AGE] = {"age", NULL, FIELD_AGE},
+        [CONTAINERS] = {"containers", NULL, FIELD_NUMBER},
+        [LAYER] = {"layer", NULL, FIELD_ID},
+        [DIGEST] = {"digest", NULL, FIELD_TEXT},
+        [DIGESTS] = {"digests", NULL, FIELD_TEXTS},
+        [DATA] = {"data", NULL, FIELD_TEXTS},
+        [READ_ONLY] = {"readonly", NULL, FIELD_BOOL},
+        [METADATA] = {"metadata", NULL, FIELD_TEXT},
+};
+
+struct image_rows {
+	const cst_image_list *images;
+	cst_container_list *containers;
+};
+
+static void find_users(const struct image_rows *rows, const char *id, struct value *ret)
+{
+	struct users users = {0};
+	const char *const *names = NULL;
+	const cst_container *last = NULL;
+	for (size_t i = 0; i < cst_container_list_size(rows->containers); i++) {
+		const cst_container *container = cst_container_list_get(rows->containers, i);
+		if (strcmp(cst_container_image(container), id) != 0)
+			continue;
+		last = container;
+		ret->number++;
+	}
+	size_t n = last ? cst_container_names(last, &names) : 0;
+	users_add(&users, "container", (size_t)ret->number, last ? cst_container_id(last) : "",
+	          names, n);
+	ret->text = ret->owned = users_done(&users);
+}
+
+static int64_t size_of(const struct invocation *in, const cst_image *image)
+{
+	int64_t size = -1;
+	return cst_store_image_size(in->store, cst_image_id(image), &size, NULL) == 0 ? size : -1;
+}
+
+static void find_value(const struct list *list, size_t row, size_t field, struct value *ret)
+{
+	const struct image_rows *rows = list->source;
+	const cst_image *image = cst_image_list_get(rows->images, row);
+	switch (field) {
+	case ID: ret->text = cst_image_id(image); break;
+	case CREATED:
+	case AGE: ret->number = cst_image_created(image, NULL); break;
+	case SIZE: ret->number = size_of(list->in, image); break;
+	case USED:
+	case CONTAINERS: find_users(rows, cst_image_id(image), ret); break;
+	case NAMES: ret->n_texts = cst_image_names(image, &ret->texts); break;
+	case LAYER: ret->text = cst_image_top_layer(image); break;
+	case DIGEST: ret->text = cst_image_digest(image); break;
+	case DIGESTS: ret->n_texts = cst_image_digests(image, &ret->texts); break;
+	case DATA: ret->n_texts = cst_image_data_names(image, &ret->texts); break;
+	case READ_ONLY: ret->number = cst_image_read_only(image); break;
+	case METADATA: ret->text = cst_image_metadata(image); break;
+	}
+}
+
+static int print_row_json(const struct list *list, size_t row)
+{
+	const struct image_rows *rows = list->source;
+	return json_print_image(list->in, cst_image_list_get(rows->images, row));
+}
+
+/* Containers that cannot be read leave the images without their users. */
+static int list_images(const struct invocation *in, const cst_image_list *images,
+                       const char *if_empty)
+{
+	struct image_rows rows = {.images = images};
+	struct list list = {.fields = fields,
+	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
+	                    .n_rows = cst_image_list_size(images),
+	                    .find = find_value,
+	                    .print_json = print_row_json,
+	                    .json_if_empty = if_empty,
+	                    .in = in,
+	                    .source = &rows};
+	(void)cst_store_containers(in->store, &rows.containers, NULL);
+	int code = list_print(&list);
+	cst_container_list_free(rows.containers);
+	return code;
+}
+
+static int show_images(const struct invocation *in, const cst_image_list *images,
+                       const char *if_empty)
+{
+	return (in->personality == GNU_STYLE ? list_images : print_images)(in, images, if_empty);
+}
+
 int run_images(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_image_list *list = NULL;
 	if (cst_store_images(in->store, &list, &error) < 0)
 		return fail(in, error);
-	int code = print_images(in, list, "null");
+	int code = show_images(in, list, "null");
 	cst_image_list_free(list);
 	return code;
 }
@@ -56,22 +174,22 @@ int run_images_by_digest(struct invocation *in)
 	cst_image_list *list = NULL;
 	if (cst_store_images_by_digest(in->store, in->operands[0], &list, &error) < 0)
 		return fail(in, error);
-	int code = print_images(in, list, "[]");
+	int code = show_images(in, list, "[]");
 	cst_image_list_free(list);
 	return code;
 }
 
-static void print_size(const struct invocation *in, const char *id)
+static void print_size(cst_store *store, const char *id)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_store_image_size(in->store, id, &size, &error) < 0)
-		print_field("Size unknown: ", error_text(in, error));
+	if (cst_store_image_size(store, id, &size, &error) < 0)
+		print_field("Size unknown: ", cst_error_message(error));
 	else
 		printf("Size: %" PRId64 "\n", size);
 }
 
-static void print_image(const struct invocation *in, const cst_image *image)
+static void print_image(cst_store *store, const cst_image *image)
 {
 	const char *const *items = NULL;
 	print_field("ID: ", cst_image_id(image));
@@ -84,7 +202,7 @@ static void print_image(const struct invocation *in, const cst_image *image)
 	print_fields("Digest: ", items, n);
 	n = cst_image_data_names(image, &items);
 	print_fields("Data: ", items, n);
-	print_size(in, cst_image_id(image));
+	print_size(store, cst_image_id(image));
 	if (cst_image_read_only(image))
 		printf("Read Only: true\n");
 }
@@ -96,13 +214,15 @@ int run_image(struct invocation *in)
 	bool json = is_on(in, OPT_JSON);
 	for (size_t i = 0; i < in->n_operands; i++) {
 		cst_image *image = NULL;
-		if (cst_store_image(in->store, in->operands[i], &image, NULL) < 0)
+		if (cst_store_image(in->store, in->operands[i], &image, NULL) < 0) {
+			complain_unknown(in, in->operands[i]);
 			continue;
+		}
 		if (json) {
 			putchar(found ? ',' : '[');
 			code = json_print_image(in, image) ? 1 : code;
 		} else {
-			print_image(in, image);
+			print_image(in->store, image);
 		}
 		found++;
 		cst_image_free(image);

@@ -1,91 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* layers and layer. */
 #include "command.h"
+#include "list.h"
+#include "objects.h"
 #include "tree.h"
-#include <search.h>
+#include "uses.h"
 #include <stdio.h>
 #include <string.h>
-
-/* Who uses a layer: sorted by layer, then by the order of the users' lists. */
-struct use {
-	const char *layer;
-	size_t order;
-	const cst_image *image;
-	const cst_container *container;
-};
-
-struct uses {
-	struct use *items;
-	size_t n;
-	cst_image_list *images;
-	cst_container_list *containers;
-};
-
-static int by_layer(const void *a, const void *b)
-{
-	const struct use *left = a, *right = b;
-	int order = strcmp(left->layer, right->layer);
-	return order ? order : left->order < right->order ? -1 : left->order > right->order;
-}
-
-static void uses_done(struct uses *uses)
-{
-	free(uses->items);
-	cst_image_list_free(uses->images);
-	cst_container_list_free(uses->containers);
-}
-
-static void add_image(struct uses *uses, const cst_image *image)
-{
-	const char *const *mapped = NULL;
-	size_t n = cst_image_mapped_layers(image, &mapped);
-	struct use use = {.layer = cst_image_top_layer(image), .image = image};
-	for (size_t i = 0; i <= n; i++) {
-		use.order = uses->n;
-		uses->items[uses->n++] = use;
-		use.layer = i < n ? mapped[i] : "";
-	}
-}
-
-/* Lists that cannot be read leave the layers without their users, as upstream. */
-static bool find_uses(cst_store *store, struct uses *uses)
-{
-	(void)cst_store_images(store, &uses->images, NULL);
-	(void)cst_store_containers(store, &uses->containers, NULL);
-	size_t n = cst_container_list_size(uses->containers);
-	for (size_t i = 0; i < cst_image_list_size(uses->images); i++) {
-		const char *const *mapped = NULL;
-		n += 1 + cst_image_mapped_layers(cst_image_list_get(uses->images, i), &mapped);
-	}
-	uses->items = calloc(n ? n : 1, sizeof(*uses->items));
-	if (!uses->items)
-		return false;
-	for (size_t i = 0; i < cst_image_list_size(uses->images); i++)
-		add_image(uses, cst_image_list_get(uses->images, i));
-	for (size_t i = 0; i < cst_container_list_size(uses->containers); i++) {
-		const cst_container *container = cst_container_list_get(uses->containers, i);
-		uses->items[uses->n] = (struct use){.layer = cst_container_layer(container),
-		                                    .order = uses->n,
-		                                    .container = container};
-		uses->n++;
-	}
-	qsort(uses->items, uses->n, sizeof(*uses->items), by_layer);
-	return true;
-}
-
-/* The first use of a layer, or the end. */
-static const struct use *first_use(const struct uses *uses, const char *layer)
-{
-	size_t low = 0, high = uses->n;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (strcmp(uses->items[middle].layer, layer) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return uses->items + low;
-}
 
 /* How a line about a layer begins: text lists indent, the tree has its lines in front. */
 struct note_style {
@@ -112,7 +33,7 @@ static void print_notes(const struct uses *uses, const cst_layer *layer,
 	if (style->mounts && mount_point[0])
 		print_notes_of(style, "mount: ", &mount_point, 1);
 	const struct use *end = uses->items + uses->n;
-	for (const struct use *use = first_use(uses, id); use < end && strcmp(use->layer, id) == 0;
+	for (const struct use *use = uses_first(uses, id); use < end && strcmp(use->layer, id) == 0;
 	     use++) {
 		const char *user =
 		        use->image ? cst_image_id(use->image) : cst_container_id(use->container);
@@ -198,7 +119,7 @@ static int print_layers(const struct invocation *in, const cst_layer_list *list)
 		return 0;
 	}
 	struct uses uses = {0};
-	bool ok = find_uses(in->store, &uses);
+	bool ok = uses_find(in->store, &uses);
 	if (ok && is_on(in, OPT_TREE))
 		ok = print_tree(list, &uses);
 	else if (ok)
@@ -209,14 +130,176 @@ static int print_layers(const struct invocation *in, const cst_layer_list *list)
 	return ok ? 0 : 1;
 }
 
+/* ---- cstorage ---- */
+
+enum {
+	ID,
+	PARENT,
+	CREATED,
+	SIZE,
+	USED,
+	NAMES,
+	AGE,
+	IMAGES,
+	CONTAINERS,
+	DIGEST,
+	COMPRESSED_DIGEST,
+	MOUNT_POINT,
+	MOUNTS,
+	READ_ONLY,
+	METADATA
+};
+
+static const struct field fields[] = {
+        [ID] = {"id", "ID", FIELD_ID},
+        [PARENT] = {"parent", "PARENT", FIELD_ID},
+        [CREATED] = {"created", "AGE", FIELD_TIME},
+        [SIZE] = {"size", "SIZE", FIELD_SIZE},
+        [USED] = {"used", "USED BY", FIELD_TEXT},
+        [NAMES] = {"names", "NAMES", FIELD_TEXTS},
+        [AGE] = {"age", NULL, FIELD_AGE},
+        [IMAGES] = {"images", NULL, FIELD_NUMBER},
+        [CONTAINERS] = {"containers", NULL, FIELD_NUMBER},
+        [DIGEST] = {"digest", NULL, FIELD_TEXT},
+        [COMPRESSED_DIGEST] = {"compressed-digest", NULL, FIELD_TEXT},
+        [MOUNT_POINT] = {"mountpoint", NULL, FIELD_TEXT},
+        [MOUNTS] = {"mounts", NULL, FIELD_NUMBER},
+        [READ_ONLY] = {"readonly", NULL, FIELD_BOOL},
+        [METADATA] = {"metadata", NULL, FIELD_TEXT},
+};
+
+struct layer_rows {
+	const cst_layer_list *layers;
+	struct uses uses;
+	const char **parents; /* of all layers, sorted */
+};
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool sort_parents(struct layer_rows *rows)
+{
+	size_t n = cst_layer_list_size(rows->layers);
+	rows->parents = calloc(n + 1, sizeof(*rows->parents));
+	if (!rows->parents)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		rows->parents[i] = cst_layer_parent(cst_layer_list_get(rows->layers, i));
+	qsort(rows->parents, n, sizeof(*rows->parents), by_text);
+	return true;
+}
+
+static size_t count_children(const struct layer_rows *rows, const char *id)
+{
+	size_t low = 0, high = cst_layer_list_size(rows->layers), n = high, count = 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(rows->parents[middle], id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + count < n && strcmp(rows->parents[low + count], id) == 0)
+		count++;
+	return count;
+}
+
+/* "image NAME, 2 containers": who is alone is named. */
+static char *users_text(const struct layer_rows *rows, const char *id)
+{
+	const cst_image *image = NULL;
+	const cst_container *container = NULL;
+	size_t images = 0, containers = 0;
+	const struct use *end = rows->uses.items + rows->uses.n;
+	for (const struct use *use = uses_first(&rows->uses, id);
+	     use < end && strcmp(use->layer, id) == 0; use++) {
+		image = use->image ? use->image : image;
+		container = use->container ? use->container : container;
+		images += use->image != NULL;
+		containers += use->container != NULL;
+	}
+	struct users users = {0};
+	const char *const *names = NULL;
+	size_t n = image ? cst_image_names(image, &names) : 0;
+	users_add(&users, "image", images, image ? cst_image_id(image) : "", names, n);
+	n = container ? cst_container_names(container, &names) : 0;
+	users_add(&users, "container", containers, container ? cst_container_id(container) : "",
+	          names, n);
+	users_add(&users, "layer", count_children(rows, id), "", NULL, 0);
+	return users_done(&users);
+}
+
+static void count_users(const struct layer_rows *rows, const char *id, bool images,
+                        struct value *ret)
+{
+	const struct use *end = rows->uses.items + rows->uses.n;
+	for (const struct use *use = uses_first(&rows->uses, id);
+	     use < end && strcmp(use->layer, id) == 0; use++)
+		ret->number += images ? use->image != NULL : use->container != NULL;
+}
+
+static void find_value(const struct list *list, size_t row, size_t field, struct value *ret)
+{
+	const struct layer_rows *rows = list->source;
+	const cst_layer *layer = cst_layer_list_get(rows->layers, row);
+	const char *id = cst_layer_id(layer);
+	switch (field) {
+	case ID: ret->text = id; break;
+	case PARENT: ret->text = cst_layer_parent(layer); break;
+	case CREATED:
+	case AGE: ret->number = cst_layer_created(layer, NULL); break;
+	case SIZE: ret->number = layer_content_size(list->in, layer); break;
+	case USED: ret->text = ret->owned = users_text(rows, id); break;
+	case NAMES: ret->n_texts = cst_layer_names(layer, &ret->texts); break;
+	case IMAGES:
+	case CONTAINERS: count_users(rows, id, field == IMAGES, ret); break;
+	case DIGEST: ret->text = cst_layer_diff_digest(layer); break;
+	case COMPRESSED_DIGEST: ret->text = cst_layer_compressed_digest(layer); break;
+	case MOUNT_POINT: ret->text = cst_layer_mount_point(layer); break;
+	case MOUNTS: ret->number = cst_layer_mount_count(layer); break;
+	case READ_ONLY: ret->number = cst_layer_read_only(layer); break;
+	case METADATA: ret->text = cst_layer_metadata(layer); break;
+	}
+}
+
+static int print_row_json(const struct list *list, size_t row)
+{
+	const struct layer_rows *rows = list->source;
+	return json_print_layer(list->in, cst_layer_list_get(rows->layers, row));
+}
+
+static int list_layers(const struct invocation *in, const cst_layer_list *layers)
+{
+	struct layer_rows rows = {.layers = layers};
+	struct list list = {.fields = fields,
+	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
+	                    .n_rows = cst_layer_list_size(layers),
+	                    .find = find_value,
+	                    .print_json = print_row_json,
+	                    .json_if_empty = "null",
+	                    .in = in,
+	                    .source = &rows};
+	int code = 1;
+	if (uses_find(in->store, &rows.uses) && sort_parents(&rows))
+		code = list_print(&list);
+	else
+		complain(in, "out of memory");
+	uses_done(&rows.uses);
+	free(rows.parents);
+	return code;
+}
+
 int run_layers(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	cst_layer_list *list = NULL;
-	if (cst_store_layers(in->store, &list, &error) < 0)
+	cst_layer_list *layers = NULL;
+	if (cst_store_layers(in->store, &layers, &error) < 0)
 		return fail(in, error);
-	int code = print_layers(in, list);
-	cst_layer_list_free(list);
+	bool as_table = in->personality == GNU_STYLE && !is_on(in, OPT_TREE);
+	int code = (as_table ? list_layers : print_layers)(in, layers);
+	cst_layer_list_free(layers);
 	return code;
 }
 
@@ -244,7 +327,7 @@ static void print_layer(const cst_layer *layer)
 		printf("Read Only: true\n");
 }
 
-/* Those that do not exist are left out without a word; the exit code tells. */
+/* containers-storage leaves out those that do not exist without a word; the exit code tells. */
 int run_layer(struct invocation *in)
 {
 	size_t found = 0;
@@ -252,8 +335,10 @@ int run_layer(struct invocation *in)
 	bool json = is_on(in, OPT_JSON);
 	for (size_t i = 0; i < in->n_operands; i++) {
 		cst_layer *layer = NULL;
-		if (cst_store_layer(in->store, in->operands[i], &layer, NULL) < 0)
+		if (cst_store_layer(in->store, in->operands[i], &layer, NULL) < 0) {
+			complain_unknown(in, in->operands[i]);
 			continue;
+		}
 		if (json) {
 			putchar(found ? ',' : '[');
 			code = json_print_layer(in, layer) ? 1 : code;

@@ -2,6 +2,7 @@
 /* From argv to a verb and its exit code (docs/format/command.md, "Process flow"). */
 #include "command.h"
 #include "config.h"
+#include "nearest.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static int cannot_open(struct invocation *in, const cst_error *error)
 	fputs(in->personality == GNU_STYLE ? "cstorage: error initializing: "
 	                                   : "error initializing: ",
 	      to);
-	write_message(to, error_text(in, error), in->personality == GO_STYLE);
+	write_message(to, cst_error_message(error), in->personality == GO_STYLE);
 	fputc('\n', to);
 	hint(in, error);
 	return 1;
@@ -61,6 +62,13 @@ static int open_store(struct invocation *in, cst_error **error)
 	return r;
 }
 
+/* A verb that makes nothing has nothing to do where no store is: the directory may be mistyped.
+ * containers-storage makes one all the same. */
+static bool needs_store(const struct invocation *in)
+{
+	return in->personality == GNU_STYLE && !(in->command->flags & COMMAND_MAKES_STORE);
+}
+
 /* Opens the store and runs the verb: the part that both personalities share. */
 static int run_command(struct invocation *in, const struct option_value *before)
 {
@@ -85,6 +93,8 @@ static int run_command(struct invocation *in, const struct option_value *before)
 		return cannot_open(in, error);
 	if (wants_store && !is_on(in, OPT_DEBUG))
 		set_log_level(CST_LOG_ERROR);
+	if (wants_store && needs_store(in) && !store_is_there(in))
+		return 1;
 	if (wants_store && open_store(in, &error) < 0)
 		return cannot_open(in, error);
 	return in->command->run(in);
@@ -220,16 +230,31 @@ static int gnu_usage_error(const struct invocation *in)
 	return EXIT_USAGE;
 }
 
+static int unknown_command(const struct invocation *in, const char *word)
+{
+	_cleanup_nearest_ struct nearest nearest = {.word = word};
+	for (size_t i = 0; i < n_commands; i++)
+		if (!(commands[i].flags & COMMAND_REFUSED))
+			nearest_offer(&nearest, commands[i].names[0]);
+	if (nearest.found)
+		complain(in, "unknown command '%s'; did you mean '%s'?", word, nearest.found);
+	else
+		complain(in, "unknown command '%s'", word);
+	return gnu_usage_error(in);
+}
+
 static int gnu_help(const struct invocation *in, const char *const *words, size_t n)
 {
-	if (n == 0) {
+	if (n == 0 || strcmp(words[0], "help") == 0) {
 		gnu_help_program();
 		return 0;
 	}
 	const struct command *command = command_find(words[0]);
-	if (!command) {
-		complain(in, "unknown command '%s'", words[0]);
-		return gnu_usage_error(in);
+	if (!command)
+		return unknown_command(in, words[0]);
+	if (command->flags & COMMAND_REFUSED) {
+		complain(in, "%s: not supported by this version", words[0]);
+		return 1;
 	}
 	gnu_help_command(command);
 	return 0;
@@ -301,12 +326,10 @@ static int gnu_parse_words(struct invocation *in, const char **words, size_t n)
 
 static void add_verb_options(struct invocation *in)
 {
-	const struct command *command = in->command;
-	option_set_add(&in->options, command->options, command->n_options);
-	if (command->flags & COMMAND_ADD_JSON)
-		option_set_add(&in->options, &json_option, 1);
-	if (command->flags & COMMAND_PROGRESS)
-		option_set_add(&in->options, progress_options, n_progress_options);
+	struct option_table tables[COMMAND_TABLES_MAX];
+	size_t n = command_tables(in->command, tables);
+	for (size_t i = 0; i < n; i++)
+		option_set_add(&in->options, tables[i].options, tables[i].n);
 }
 
 /* Everything in front of the verb; *verb is its place. Returns an exit code, or -1 to go on. */
@@ -333,9 +356,8 @@ static int gnu_parse_front(struct invocation *in, const char **words, size_t n, 
 	if (in->command)
 		return -1;
 	if (in->word)
-		complain(in, "unknown command '%s'", in->word);
-	else
-		complain(in, "no command given");
+		return unknown_command(in, in->word);
+	complain(in, "no command given");
 	return gnu_usage_error(in);
 }
 

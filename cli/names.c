@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names and metadata of whatever an operand stands for. */
-#include "command.h"
+#include "objects.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -73,8 +73,12 @@ static int print_metadata_text(const struct invocation *in)
 	int code = 0;
 	for (size_t i = 0; i < in->n_operands; i++) {
 		char *metadata = NULL;
-		if (cst_store_metadata(in->store, in->operands[i], &metadata, NULL) < 0)
+		if (cst_store_metadata(in->store, in->operands[i], &metadata, NULL) < 0) {
+			complain_unknown(in, in->operands[i]);
 			code = 1;
+			if (in->personality == GNU_STYLE)
+				continue;
+		}
 		if (!is_on(in, OPT_QUIET)) {
 			show_text(stdout, in->operands[i]);
 			fputs(": ", stdout);
@@ -96,6 +100,7 @@ static int print_metadata_json(const struct invocation *in)
 	for (size_t i = 0; i < n; i++) {
 		char *metadata = NULL;
 		if (cst_store_metadata(in->store, sorted[i], &metadata, NULL) < 0) {
+			complain_unknown(in, sorted[i]);
 			code = 1;
 			continue;
 		}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* layer-parent-owners and container-parent-owners. */
-#include "command.h"
+#include "objects.h"
 #include <stdio.h>
 
 struct owners {
@@ -68,6 +68,7 @@ static int print_parent_owners(const struct invocation *in, bool container)
 		_cleanup_error_ cst_error *error = NULL;
 		struct owners owners = {0};
 		if (!find_id(in->store, in->operands[i], container, &owners.id)) {
+			complain_unknown(in, in->operands[i]);
 			code = 1;
 			continue;
 		}
@@ -78,7 +79,7 @@ static int print_parent_owners(const struct invocation *in, bool container)
 		if (result < 0) {
 			complain(in, "%s: %s",
 			         container ? "ContainerParentOwner" : "LayerParentOwner",
-			         error_text(in, error));
+			         cst_error_message(error));
 			free(owners.id);
 			return 1;
 		}

@@ -35,16 +35,32 @@ static bool is_hidden(uint32_t point)
 	return false;
 }
 
+/* Made at the first character beyond ASCII: most runs see none. */
+static locale_t utf8_locale(void)
+{
+	static locale_t utf8;
+	if (!utf8)
+		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+	return utf8;
+}
+
 bool is_printable(uint32_t point)
 {
-	static locale_t utf8; /* made at the first character beyond ASCII: most runs see none */
 	if (point < 0x80)
 		return point >= 0x20 && point != 0x7f;
 	if (is_hidden(point))
 		return false;
-	if (!utf8)
-		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
-	return !utf8 || iswprint_l((wint_t)point, utf8);
+	return !utf8_locale() || iswprint_l((wint_t)point, utf8_locale());
+}
+
+size_t character_columns(uint32_t point)
+{
+	if (point < 0x80 || !utf8_locale())
+		return 1;
+	locale_t before = uselocale(utf8_locale());
+	int columns = wcwidth((wchar_t)point);
+	uselocale(before);
+	return columns < 0 ? 1 : (size_t)columns;
 }
 
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret)
@@ -99,22 +115,45 @@ static size_t quote_next(FILE *to, const char *at)
 	return length;
 }
 
-char *go_quote(const char *text)
+/* What `stays` names is written as it is. */
+static void write_escaped(FILE *to, const char *text, const char *stays)
 {
-	char *quoted = NULL;
+	for (const char *at = text; *at;) {
+		if (strchr(stays, *at))
+			fputc(*at++, to);
+		else
+			at += quote_next(to, at);
+	}
+}
+
+static char *escaped(const char *text, const char *around, const char *stays)
+{
+	char *result = NULL;
 	size_t size = 0;
-	FILE *to = open_memstream(&quoted, &size);
+	FILE *to = open_memstream(&result, &size);
 	if (!to)
 		return NULL;
-	fputc('"', to);
-	for (const char *at = text; *at;)
-		at += quote_next(to, at);
-	fputc('"', to);
+	fputs(around, to);
+	write_escaped(to, text, stays);
+	fputs(around, to);
 	if (fclose(to) != 0) {
-		free(quoted);
+		free(result);
 		return NULL;
 	}
-	return quoted;
+	return result;
+}
+
+char *go_quote(const char *text)
+{
+	return escaped(text, "\"", "");
+}
+
+/* Quotes and backslashes do no harm, and the text may have been quoted in part. */
+static const char harmless[] = "\"\\";
+
+char *plain_text(const char *text)
+{
+	return escaped(text, "", harmless);
 }
 
 bool is_terminal(FILE *to)
@@ -128,37 +167,10 @@ bool is_terminal(FILE *to)
 	return known[fd] > 0;
 }
 
-/* What `stays` names is written as it is; quotes and backslashes are, too: they do no harm, and the
- * text may have been quoted in part. */
-static void write_escaped(FILE *to, const char *text, const char *stays)
-{
-	for (const char *at = text; *at;) {
-		if (strchr(stays, *at))
-			fputc(*at++, to);
-		else
-			at += quote_next(to, at);
-	}
-}
-
-char *plain_text(const char *text)
-{
-	char *plain = NULL;
-	size_t size = 0;
-	FILE *to = open_memstream(&plain, &size);
-	if (!to)
-		return NULL;
-	write_escaped(to, text, "\"\\");
-	if (fclose(to) != 0) {
-		free(plain);
-		return NULL;
-	}
-	return plain;
-}
-
 void show_text(FILE *to, const char *text)
 {
 	if (is_terminal(to))
-		write_escaped(to, text, "\"\\");
+		write_escaped(to, text, harmless);
 	else
 		fputs(text, to);
 }
@@ -211,7 +223,8 @@ void write_message(FILE *to, const char *text, bool only_in_quotes)
 	only_in_quotes = only_in_quotes && !is_terminal(to);
 	for (const char *at = text; *at;) {
 		in_quotes ^= *at == '"';
-		bool stays = strchr("\"\\", *at) || (!in_quotes && (only_in_quotes || *at == '\n'));
+		bool stays =
+		        strchr(harmless, *at) || (!in_quotes && (only_in_quotes || *at == '\n'));
 		if (stays)
 			fputc(*at++, to);
 		else

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text for people: sizes, names, columns. */
 #include "command.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 const char *size_text(char text[SIZE_TEXT_MAX], double bytes)
 {
@@ -15,12 +18,65 @@ const char *size_text(char text[SIZE_TEXT_MAX], double bytes)
 	return text;
 }
 
-size_t text_columns(const char *text)
+const char *age_text(char text[SIZE_TEXT_MAX], int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		const char *one, *many;
+	} units[] = {{INT64_C(365) * 86400, "year", "years"},
+	             {INT64_C(30) * 86400, "month", "months"},
+	             {7 * 86400, "week", "weeks"},
+	             {86400, "day", "days"},
+	             {3600, "hour", "hours"},
+	             {60, "min", "min"}};
+	size_t unit = 0, n = sizeof(units) / sizeof(units[0]);
+	while (unit < n && seconds < units[unit].seconds)
+		unit++;
+	int64_t count = unit < n ? seconds / units[unit].seconds : seconds > 0 ? seconds : 0;
+	snprintf(text, SIZE_TEXT_MAX, "%" PRId64 " %s", count,
+	         unit == n    ? "s"
+	         : count == 1 ? units[unit].one
+	                      : units[unit].many);
+	return text;
+}
+
+size_t text_characters(const char *text)
 {
 	size_t n = 0;
 	for (; *text; text++)
 		n += ((unsigned char)*text & 0xc0) != 0x80;
 	return n;
+}
+
+/* The columns that a text takes, or the bytes of it that fit `limit` columns in *fits. */
+static size_t text_columns(const char *text, size_t limit, size_t *fits)
+{
+	size_t columns = 0, at = 0;
+	while (text[at]) {
+		uint32_t point = 0;
+		size_t length = utf8_decode(text + at, strnlen(text + at, 4), &point);
+		size_t width = length ? character_columns(point) : 1;
+		if (columns + width > limit)
+			break;
+		columns += width;
+		at += length ? length : 1;
+	}
+	if (fits)
+		*fits = at;
+	return columns;
+}
+
+static size_t cell_columns(const char *text)
+{
+	return text_columns(text, SIZE_MAX, NULL);
+}
+
+size_t terminal_columns(void)
+{
+	struct winsize size;
+	if (!is_terminal(stdout))
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 char *joined_names(const char *const *names, size_t n)
@@ -77,30 +133,64 @@ void table_add_size(struct table *table, uint64_t bytes)
 	table_add(table, "%s", size_text(text, (double)bytes));
 }
 
+#define GAP       2
+#define NARROWEST 12 /* of a column that is cut short */
+
 static size_t width_of(const struct table *table, size_t column)
 {
 	size_t width = 0;
 	for (size_t i = column; i < table->n_cells; i += table->n_columns) {
-		size_t columns = text_columns(table->cells[i]);
+		size_t columns = cell_columns(table->cells[i]);
 		width = columns > width ? columns : width;
 	}
 	return width;
 }
 
-static void print_cell(const struct table *table, size_t index, size_t width)
+/* Takes from the widest of the flexible columns until the table fits, or none is left to take
+ * from. */
+static void fit(const struct table *table, size_t *widths)
 {
-	const char *text = table->cells[index];
-	size_t column = index % table->n_columns;
-	int padding = (int)(width - text_columns(text));
-	bool right = table->right >> column & 1, last = column + 1 == table->n_columns;
-	bool end = column + 2 == table->n_columns && !table->cells[index + 1][0];
-	printf("%*s%s", right ? padding : 0, "", text);
-	if (end)
-		return;
-	if (last)
-		putchar('\n');
-	else
-		printf("%*s", (right ? 0 : padding) + 2, "");
+	size_t total = table->n_columns * GAP - GAP;
+	for (size_t i = 0; i < table->n_columns; i++)
+		total += widths[i];
+	while (table->limit && total > table->limit) {
+		size_t widest = SIZE_MAX;
+		for (size_t i = 0; i < table->n_columns; i++)
+			if (table->flexible >> i & 1 && widths[i] > NARROWEST &&
+			    (widest == SIZE_MAX || widths[i] > widths[widest]))
+				widest = i;
+		if (widest == SIZE_MAX)
+			return;
+		widths[widest]--;
+		total--;
+	}
+}
+
+static void print_text(const char *text, size_t width, bool right, bool last)
+{
+	size_t columns = cell_columns(text), length = strlen(text);
+	const char *dots = "";
+	if (columns > width) {
+		dots = is_utf8_locale() ? "\u2026" : "...";
+		size_t room = width - (is_utf8_locale() ? 1 : 3);
+		columns = width - room + text_columns(text, room, &length);
+	}
+	int padding = (int)(width - columns);
+	printf("%*s%.*s%s%*s", right ? padding : 0, "", (int)length, text, dots,
+	       right || last ? 0 : padding, "");
+}
+
+/* Without blanks behind the last cell that is not empty. */
+static void print_row(const struct table *table, char *const *cells, const size_t *widths)
+{
+	size_t n = table->n_columns;
+	while (n > 0 && !cells[n - 1][0])
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		print_text(cells[i], widths[i], table->right >> i & 1, i + 1 == n);
+		fputs(i + 1 < n ? "  " : "", stdout);
+	}
+	putchar('\n');
 }
 
 int table_print(const struct invocation *in, struct table *table)
@@ -109,13 +199,16 @@ int table_print(const struct invocation *in, struct table *table)
 	bool ok = widths && !table->failed;
 	for (size_t i = 0; ok && i < table->n_columns; i++)
 		widths[i] = width_of(table, i);
-	for (size_t i = 0; ok && i < table->n_cells; i++)
-		print_cell(table, i, widths[i % table->n_columns]);
+	if (ok)
+		fit(table, widths);
+	for (size_t i = 0; ok && i < table->n_cells; i += table->n_columns)
+		print_row(table, table->cells + i, widths);
 	for (size_t i = 0; i < table->n_cells; i++)
 		free(table->cells[i]);
 	free(table->cells);
 	free(widths);
-	*table = (struct table){.n_columns = table->n_columns, .right = table->right};
+	table->cells = NULL;
+	table->n_cells = 0;
 	if (!ok)
 		complain(in, "out of memory");
 	return ok ? 0 : 1;

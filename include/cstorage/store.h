@@ -47,18 +47,10 @@ typedef struct cst_store_options {
 	/* Never write: nothing is made, only shared locks, no write permission needed. The graph root must be there; lock files
 	 * need not. The run root is left alone (but in a transient store, which has records in it): nothing counts as mounted. */
 	bool read_only;
-	/* Choose the driver and refuse options exactly as containers/storage 1.64 does, where this library does better: without a
-	 * name 1.64 makes a new store beside one of vfs. */
+	/* Read the configuration for a root that is missing here exactly as containers/storage 1.64 does. */
 	bool as_upstream;
-	/* driver_options were written for every driver: one without a driver's name in front is passed over by a driver that does
-	 * not have it. Otherwise it is refused. */
-	bool general_driver_options;
 	/* Where the roots come from, for messages: "set in FILE:LINE". NULL: from the caller. */
 	const char *graph_root_origin, *run_root_origin;
-	/* Every wait for a lock of the store: at most so long (0: without end, else CST_ETIMEOUT), and `wait` (copied; NULL:
-	 * none) is called meanwhile and can end it. */
-	uint32_t lock_timeout_ms;
-	const cst_wait *wait;
 } cst_store_options;
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 

@@ -2,7 +2,6 @@
 /* mountpoints.json: which layers are mounted where, and how often (docs/format/store.md, "Mount
  * point"). */
 #include "records/layer_table_internal.h"
-#include <assert.h>
 
 struct mount_record {
 	const char *id, *path;
@@ -147,11 +146,10 @@ int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, 
 {
 	struct layer_table *t = (struct layer_table *)layers;
 	_cleanup_strbuf_ struct strbuf text = {0};
-	assert(lockfile_held(mounts, LOCKFILE_WRITE));
 	if (!t->mounts_dirty)
 		return 0;
 	if (t->set.read_only || !t->has_mounts)
-		return error_about(error, CST_ESTORE_READ_ONLY, t->set.files[0].path);
+		return error_code(error, CST_ESTORE_READ_ONLY);
 	if (!t->mounts_loaded)
 		return error_set(error, CST_ECORRUPT, "saving \"%s\": it was not loaded",
 		                 t->mounts.path);

@@ -2,7 +2,6 @@
 /* From records to files. The token is written first: whoever sees the old one has the old records.
  */
 #include "records/record_set.h"
-#include <assert.h>
 
 static bool encode(const struct record_set *set, unsigned f, struct strbuf *text)
 {
@@ -59,7 +58,7 @@ static int write_files(struct record_set *set, const struct encoded *encoded, cs
 static int check_savable(const struct record_set *set, cst_error **error)
 {
 	if (set->read_only)
-		return error_about(error, CST_ESTORE_READ_ONLY, set->files[0].path);
+		return error_code(error, CST_ESTORE_READ_ONLY);
 	if (set->broken)
 		return error_oom(error);
 	if (!set->loaded)
@@ -72,7 +71,6 @@ static int check_savable(const struct record_set *set, cst_error **error)
 int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error)
 {
 	_cleanup_(encoded_free) struct encoded encoded = {0};
-	assert(lockfile_held(lock, LOCKFILE_WRITE));
 	if (!record_set_dirty(set) && !set->damaged)
 		return 0;
 	int r = check_savable(set, error);

@@ -225,7 +225,6 @@ static void check_as_upstream(const char *content, const char *wanted)
 	}
 	const cst_store_options *options = cst_config_options(config);
 	assert_true(options->as_upstream);
-	assert_false(options->general_driver_options);
 	assert_null(options->graph_root_origin);
 	assert_null(options->run_root_origin);
 	assert_int_equal(0, cst_store_options_json(options, &json, NULL));
@@ -250,7 +249,6 @@ static void check_origins(const char *content, const char *graph, const char *ru
 	const cst_store_options *options = cst_config_options(config);
 	assert_string_equal(graph, options->graph_root_origin);
 	assert_string_equal(run, options->run_root_origin);
-	assert_true(options->general_driver_options);
 	cst_config_free(config);
 }
 

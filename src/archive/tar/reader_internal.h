@@ -69,8 +69,7 @@ static inline int invalid_header(cst_error **error)
 
 static inline int unexpected_eof(cst_error **error)
 {
-	error_set(error, CST_EARCHIVE, "the tar ends early");
-	return error_go_words(error, CST_EARCHIVE, NULL, "unexpected EOF");
+	return error_set(error, CST_EARCHIVE, "unexpected EOF");
 }
 
 /* ---- tar_reader.c ---- */

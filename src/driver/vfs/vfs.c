@@ -64,12 +64,6 @@ static int apply_option(struct vfs *vfs, const char *option, const char *key, co
 	return error_set(error, CST_EINVAL, "unknown option \"%s\" (\"%s\")", key, option);
 }
 
-static bool has_option(const char *key)
-{
-	return streq(key, "imagestore") || streq(key, "additionalimagestore") ||
-	       streq(key, "ignore_chown_errors") || streq(key, "sync");
-}
-
 static int parse_options(struct vfs *vfs, const struct driver_config *config, cst_error **error)
 {
 	vfs->base.sync_content = true;
@@ -77,8 +71,6 @@ static int parse_options(struct vfs *vfs, const struct driver_config *config, cs
 		_cleanup_free_ char *key = NULL, *value = NULL;
 		bool skip = false;
 		int r = driver_parse_option("vfs", config->options[i], &key, &value, &skip, error);
-		if (r == 0 && !skip && !has_option(key))
-			skip = driver_may_skip_option(config, config->options[i]);
 		if (r == 0 && !skip)
 			r = apply_option(vfs, config->options[i], key, value, error);
 		if (r < 0)
@@ -266,7 +258,7 @@ static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_e
 	if (!path)
 		return error_oom(error);
 	if (!fs_exists(AT_FDCWD, path))
-		return error_about(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
 }
 

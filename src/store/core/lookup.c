@@ -6,21 +6,21 @@
 int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_error **error)
 {
 	*ret = layer_find(store, id, NULL);
-	return *ret ? 0 : error_about(error, CST_ELAYER_UNKNOWN, id);
+	return *ret ? 0 : error_code(error, CST_ELAYER_UNKNOWN);
 }
 
 int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error)
 {
 	*ret = image_find(store, id, NULL);
 	return *ret ? 0
-	            : error_about_go(error, CST_EIMAGE_UNKNOWN, id, "locating image with ID \"%s\"",
-	                             id);
+	            : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+	                              id);
 }
 
 int container_must(cst_store *store, const char *id, const cst_container **ret, cst_error **error)
 {
 	*ret = container_table_find(store->containers.table, id);
-	return *ret ? 0 : error_about(error, CST_ECONTAINER_UNKNOWN, id);
+	return *ret ? 0 : error_code(error, CST_ECONTAINER_UNKNOWN);
 }
 
 int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error)
@@ -92,13 +92,6 @@ int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
 	return list_layers(store, NULL, NULL, list, error);
 }
 
-static int no_such_digest(const char *digest, cst_error **error)
-{
-	error_set(error, CST_ELAYER_UNKNOWN, "no layer has the digest \"%s\"", digest);
-	return error_go_words(error, CST_ELAYER_UNKNOWN, digest, "%s",
-	                      cst_strerror(CST_ELAYER_UNKNOWN));
-}
-
 static int layers_by_digest(cst_store *store, const char *what, const char *digest,
                             const char *(*of)(const cst_layer *), cst_layer_list **ret,
                             cst_error **error)
@@ -112,7 +105,7 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 	if (r < 0)
 		return r;
 	if (cst_layer_list_size(list) == 0)
-		return no_such_digest(digest, error);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	*ret = steal_ptr(&list);
 	return 0;
 }
@@ -287,13 +280,6 @@ int cst_store_container(cst_store *store, const char *id, cst_container **ret, c
 	return r < 0 ? r : container_give(container, ret, error);
 }
 
-static int not_of_a_container(const cst_layer *layer, cst_error **error)
-{
-	const int code = CST_ECONTAINER_UNKNOWN;
-	error_set(error, code, "the layer \"%s\" does not belong to a container", layer->id);
-	return error_go_words(error, code, layer->id, "%s", cst_strerror(code));
-}
-
 int cst_store_container_by_layer(cst_store *store, const char *id, cst_container **ret,
                                  cst_error **error)
 {
@@ -310,7 +296,7 @@ int cst_store_container_by_layer(cst_store *store, const char *id, cst_container
 	const cst_container *container =
 	        container_table_by_layer(store->containers.table, layer->id);
 	if (!container)
-		return not_of_a_container(layer, error);
+		return error_code(error, CST_ECONTAINER_UNKNOWN);
 	return container_give(container, ret, error);
 }
 
@@ -363,7 +349,7 @@ int cst_store_lookup(cst_store *store, const char *id, char **full_id, cst_error
 	if (r < 0)
 		return r;
 	if (!found)
-		return error_about_any(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	*full_id = found;
 	return 0;
 }

@@ -18,11 +18,7 @@ static int open_graph_locks(cst_store *store, cst_error **error)
 	if (!graph || !userns)
 		return error_oom(error);
 	int r = lockfile_new(graph, store->read_only, &store->graph_lock, error);
-	if (r == 0)
-		r = lockfile_new(userns, store->read_only, &store->userns_lock, error);
-	lockfile_set_wait(store->graph_lock, &store->lock_wait);
-	lockfile_set_wait(store->userns_lock, &store->lock_wait);
-	return r;
+	return r == 0 ? lockfile_new(userns, store->read_only, &store->userns_lock, error) : r;
 }
 
 /* ---- driver ---- */
@@ -56,8 +52,6 @@ static void driver_config_of(const cst_store *store, struct driver_config *ret)
 	        .options = (const char *const *)store->driver_options.items,
 	        .n_options = store->driver_options.len,
 	        .read_only = store->read_only,
-	        .as_upstream = store->as_upstream,
-	        .general_options = store->general_driver_options,
 	};
 }
 
@@ -140,14 +134,11 @@ static int sync_root_if(bool made, const char *root, cst_error **error)
 	return r < 0 ? r : fs_fsync_dir(fd, root, error);
 }
 
-static int open_lock(const cst_store *store, const char *dir, const char *name,
-                     struct lockfile **ret, cst_error **error)
+static int open_lock(const char *dir, const char *name, bool read_only, struct lockfile **ret,
+                     cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(dir, name);
-	int r = path ? lockfile_new(path, store->read_only, ret, error) : error_oom(error);
-	if (r == 0)
-		lockfile_set_wait(*ret, &store->lock_wait);
-	return r;
+	return path ? lockfile_new(path, read_only, ret, error) : error_oom(error);
 }
 
 static int open_images(cst_store *store, cst_error **error)
@@ -162,7 +153,8 @@ static int open_images(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = sync_root_if(made, root, error);
 	if (r == 0)
-		r = open_lock(store, images->dir, "images.lock", &images->set.lock, error);
+		r = open_lock(images->dir, "images.lock", store->read_only, &images->set.lock,
+		              error);
 	if (r == 0)
 		r = image_table_new(images->dir, false, &images->table, error);
 	images->set.table = images->table;
@@ -192,7 +184,8 @@ static int open_containers(cst_store *store, cst_error **error)
 		r = sync_root_if(made, store->graph_root, error);
 	const char *home = store->transient ? containers->run_dir : containers->dir;
 	if (r == 0)
-		r = open_lock(store, home, "containers.lock", &containers->set.lock, error);
+		r = open_lock(home, "containers.lock", store->read_only, &containers->set.lock,
+		              error);
 	if (r == 0)
 		r = container_table_new(containers->dir, home, false, &containers->table, error);
 	containers->set.table = containers->table;
@@ -213,8 +206,8 @@ static int open_image_store_layers(cst_store *store, cst_error **error)
 	int r = open_metadata_dir(store, layers->image_dir, &fd, &made, error);
 	if (r == 0)
 		r = sync_root_if(made, store->image_store, error);
-	return r == 0 ? open_lock(store, layers->image_dir, "layers.lock", &layers->set.second,
-	                          error)
+	return r == 0 ? open_lock(layers->image_dir, "layers.lock", store->read_only,
+	                          &layers->set.second, error)
 	              : r;
 }
 
@@ -235,11 +228,12 @@ static int open_layers(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = sync_root_if(made, store->graph_root, error);
 	if (r == 0)
-		r = open_lock(store, layers->dir, "layers.lock", &layers->set.lock, error);
+		r = open_lock(layers->dir, "layers.lock", store->read_only, &layers->set.lock,
+		              error);
 	if (r == 0 && !isempty(store->image_store))
 		r = open_image_store_layers(store, error);
 	if (r == 0 && !store->read_only)
-		r = open_lock(store, layers->run_dir, "mountpoints.lock", &layers->mounts_lock,
+		r = open_lock(layers->run_dir, "mountpoints.lock", false, &layers->mounts_lock,
 		              error);
 	if (r == 0 && !store->read_only)
 		r = tempdir_recover(layers->tmp_dir, TEMPDIR_PAIR, error);
@@ -295,13 +289,6 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	store->disable_volatile = options->disable_volatile;
 	store->transient = options->transient_store;
 	store->read_only = options->read_only;
-	store->as_upstream = options->as_upstream;
-	store->general_driver_options = options->general_driver_options;
-	if (options->size >= offsetof(cst_store_options, wait) + sizeof(options->wait)) {
-		store->lock_wait.timeout_ms = options->lock_timeout_ms;
-		if (options->wait)
-			store->lock_wait.hook = *options->wait;
-	}
 	for (size_t i = 0; i < options->n_driver_options; i++) {
 		if (!strv_add(&store->driver_options, options->driver_options[i]))
 			return error_oom(error);

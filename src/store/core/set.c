@@ -122,7 +122,7 @@ int set_reload(cst_store *store, struct store_set *set, cst_error **error)
 static int set_write(cst_store *store, struct store_set *set, cst_error **error)
 {
 	if (store->read_only)
-		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
+		return error_code(error, CST_ESTORE_READ_ONLY);
 	int r = set_lock(set, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;

@@ -137,7 +137,7 @@ static int plan_image(cst_store *store, const cst_image_options *options,
 {
 	char id[ID_HEX_LEN + 1];
 	cst_image *record = &image->record;
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root) : 0;
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY) : 0;
 	image->has_id = !isempty(options->id);
 	if (r == 0)
 		r = image->has_id ? id_check_new("image", options->id, error)
@@ -178,13 +178,13 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 	const cst_image *record = &image->record;
 	const struct strings names = strings_of(&image->names);
 	if (image_table_get(table, record->id))
-		return error_about_go(error, CST_EDUPLICATE_ID, record->id,
-		                      "an image with ID \"%s\" already exists", record->id);
+		return error_wrap_code(error, CST_EDUPLICATE_ID,
+		                       "an image with ID \"%s\" already exists", record->id);
 	for (size_t i = 0; i < names.len; i++) {
 		const cst_image *other = image_table_by_name(table, names.items[i]);
 		if (other)
-			return error_about_go(
-			        error, CST_EDUPLICATE_NAME, names.items[i],
+			return error_wrap_code(
+			        error, CST_EDUPLICATE_NAME,
 			        "image name \"%s\" is already associated with image \"%s\"",
 			        names.items[i], other->id);
 	}
@@ -271,7 +271,7 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
 		return r;
 	const cst_image *image = image_table_find(store->images.table, id);
 	if (!image)
-		return error_about(error, CST_ENOT_AN_IMAGE, id);
+		return error_code(error, CST_ENOT_AN_IMAGE);
 	deletion_add(&deletion, CST_KIND_IMAGE, image->id);
 	return deletion_commit(store, &deletion, &trash, error);
 }
@@ -330,21 +330,13 @@ static int layers_of_image(cst_store *store, const cst_image *image, struct strv
 	return 0;
 }
 
-static int image_in_use(const cst_image *image, const cst_container *container, cst_error **error)
-{
-	const int code = CST_EIMAGE_USED_BY_CONTAINER;
-	error_set(error, code, "the image \"%s\" is used by the container \"%s\"", image->id,
-	          container->id);
-	return error_go_words(error, code, image->id, "image used by %s: %s", container->id,
-	                      cst_strerror(code));
-}
-
 static int check_no_container(cst_store *store, const cst_image *image, cst_error **error)
 {
 	for (size_t i = 0; i < record_set_size(store->containers.table); i++) {
 		const cst_container *container = container_table_at(store->containers.table, i);
 		if (streq(container->image, image->id))
-			return image_in_use(image, container, error);
+			return error_wrap_code(error, CST_EIMAGE_USED_BY_CONTAINER,
+			                       "image used by %s", container->id);
 	}
 	return 0;
 }
@@ -371,7 +363,6 @@ static int drop_own_record(cst_store *store, const char *id, const struct image_
 	struct lock_token token;
 	bool repair;
 	int r = path ? lockfile_new(path, false, &lock, error) : error_oom(error);
-	lockfile_set_wait(lock, &store->lock_wait);
 	if (r == 0)
 		r = image_table_new(source->dir, false, &table, error);
 	if (r == 0)
@@ -425,7 +416,7 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 	struct image_source source;
 	const cst_image *image = image_find(store, id, &source);
 	if (!image || (source.foreign && !source.own))
-		return error_about(error, CST_ENOT_AN_IMAGE, id);
+		return error_code(error, CST_ENOT_AN_IMAGE);
 	r = check_no_container(store, image, error);
 	if (r == 0)
 		r = trash_announce(&trash, error);

@@ -67,7 +67,7 @@ static int find_layer_owner(cst_store *store, const char *id, struct owner *ret,
 		return r;
 	const cst_layer *layer = layer_find(store, id, &source);
 	if (!layer)
-		return error_about(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	ret->layer = layer_dup(layer);
 	ret->fd = source.fd;
 	ret->dir = source.dir;
@@ -144,24 +144,20 @@ int cst_store_data_names(cst_store *store, enum cst_kind kind, const char *id, c
 static int item_missing(const cst_store *store, enum cst_kind kind, const char *id, const char *key,
                         const char *file, cst_error **error)
 {
-	key = strempty(key);
-	error_set(error, CST_EDATA_UNKNOWN, "the %s \"%s\" has no data item \"%s\"",
-	          kind_names[kind], id, key);
-	const char *text = cst_strerror(CST_EDATA_UNKNOWN);
 	switch (kind) {
 	case CST_KIND_LAYER:
-		return error_go_words(error, CST_EDATA_UNKNOWN, key,
-		                      "locating item named \"%s\" for layer with ID \"%s\": %s",
-		                      key, id, text);
+		return error_wrap_code(error, CST_EDATA_UNKNOWN,
+		                       "locating item named \"%s\" for layer with ID \"%s\"", key,
+		                       id);
 	case CST_KIND_IMAGE:
-		return error_go_words(
-		        error, CST_EDATA_UNKNOWN, key,
-		        "locating item named \"%s\" for image with ID \"%s\" (consider "
-		        "removing the image to resolve the issue): %s",
-		        key, id, text);
+		return error_wrap_code(error, CST_EDATA_UNKNOWN,
+		                       "locating item named \"%s\" for image with ID \"%s\" "
+		                       "(consider removing the image to "
+		                       "resolve the issue)",
+		                       key, id);
 	default:
-		return error_go_words(error, CST_EDATA_UNKNOWN, key, "open %s/%s/%s: %s",
-		                      kind_dir(store, kind), id, file, errno_text(ENOENT));
+		return error_set(error, CST_EDATA_UNKNOWN, "open %s/%s/%s: %s",
+		                 kind_dir(store, kind), id, file, errno_text(ENOENT));
 	}
 }
 
@@ -211,7 +207,7 @@ int cst_store_data_size(cst_store *store, enum cst_kind kind, const char *id, co
 		                       "can't retrieve size of container big data with empty name");
 	const struct data_item *item = find_item(owner.items, key);
 	if (!item || item->size < 0)
-		return error_about(error, CST_ESIZE_UNKNOWN, strempty(key));
+		return error_code(error, CST_ESIZE_UNKNOWN);
 	*size = item->size;
 	return 0;
 }
@@ -229,7 +225,7 @@ int cst_store_data_digest(cst_store *store, enum cst_kind kind, const char *id, 
 		        "can't retrieve digest of container big data value with empty name");
 	const struct data_item *item = find_item(owner.items, key);
 	if (!item || isempty(item->digest))
-		return error_about(error, CST_EDIGEST_UNKNOWN, strempty(key));
+		return error_code(error, CST_EDIGEST_UNKNOWN);
 	char *copy = strdup(item->digest);
 	if (!copy)
 		return error_oom(error);
@@ -393,10 +389,10 @@ static bool still_exists(const cst_store *store, enum cst_kind kind, const char 
 static int not_known(enum cst_kind kind, const char *id, cst_error **error)
 {
 	if (kind == CST_KIND_IMAGE)
-		return error_about_go(error, CST_EIMAGE_UNKNOWN, id,
-		                      "locating image with ID \"%s\"", id);
-	return error_about(
-	        error, kind == CST_KIND_LAYER ? CST_ELAYER_UNKNOWN : CST_ECONTAINER_UNKNOWN, id);
+		return error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
+		                       id);
+	return error_code(error,
+	                  kind == CST_KIND_LAYER ? CST_ELAYER_UNKNOWN : CST_ECONTAINER_UNKNOWN);
 }
 
 /* The staged file takes its place; the directory is made with the first item. */
@@ -473,7 +469,7 @@ int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, con
 	_cleanup_(item_edit_free) struct item_edit edit = {.key = key, .size = (int64_t)size};
 	_cleanup_(tempdir_freep) struct tempdir *stage = NULL;
 	char digest[DIGEST_TEXT_MAX];
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : check_kind(kind, error);
 	if (r == 0)
 		r = data_check_key(kind_names[kind], strempty(key), error);

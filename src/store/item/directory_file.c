@@ -99,7 +99,7 @@ int cst_store_set_directory_file(cst_store *store, enum cst_kind kind, const cha
 	_cleanup_free_ char *dir = NULL, *shown = NULL;
 	_cleanup_close_ int dirfd = -1, parent = -1;
 	if (store->read_only)
-		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
+		return error_code(error, CST_ESTORE_READ_ONLY);
 	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
 	if (r == 0 && !(shown = path_join(dir, file)))
 		r = error_oom(error);

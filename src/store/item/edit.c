@@ -85,5 +85,5 @@ int edit_record(cst_store *store, const char *id, const struct record_edit *edit
 	}
 	if (r == 1 && edit->container)
 		r = edit_container(store, id, edit, arg, error);
-	return r == 1 ? error_about_any(error, unknown, id) : r;
+	return r == 1 ? error_code(error, unknown) : r;
 }

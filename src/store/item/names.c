@@ -135,7 +135,7 @@ static int find_any(cst_store *store, const char *id, int unknown, struct any_re
 		r = cst_store_container(store, id, &ret->container, &problem);
 	}
 	if (r == CST_ECONTAINER_UNKNOWN)
-		return error_about_any(error, unknown, id);
+		return error_code(error, unknown);
 	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 

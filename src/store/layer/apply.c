@@ -54,7 +54,9 @@ static int report_progress(const cst_progress *progress, uint64_t done, cst_erro
 {
 	const cst_progress_state state = {
 	        .size = sizeof(state), .what = "import", .bytes_done = done};
-	return progress_tell(progress, &state, error);
+	if (!progress || !progress->callback || !progress->callback(&state, progress->userdata))
+		return 0;
+	return error_code(error, CST_ECANCELED);
 }
 
 static int spool_all(const cst_source *diff, const cst_progress *progress, int to,
@@ -97,7 +99,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 {
 	const cst_layer *layer = layer_table_find(store->layers.table, id);
 	if (!layer)
-		return error_about(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	applied->in_place = layer->mount_count > 0;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
@@ -320,7 +322,7 @@ static int precheck(cst_store *store, const char *id, cst_error **error)
 	_cleanup_layers_read_ cst_store *layers = NULL;
 	int r = layers_read(store, &layers, error);
 	return r == 0 && !layer_table_find(store->layers.table, id)
-	               ? error_about(error, CST_ELAYER_UNKNOWN, id)
+	               ? error_code(error, CST_ELAYER_UNKNOWN)
 	               : r;
 }
 
@@ -328,11 +330,9 @@ int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *dif
                          const cst_progress *progress, cst_error **error)
 {
 	_cleanup_(applied_free) struct applied applied = {.driver = store->driver, .spool = -1};
-	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : precheck(store, id, error);
 	if (r == 0)
 		r = take_in(store, diff, progress, &applied, error);
-	listening = lock_wait_listen(progress);
 	return r == 0 ? apply(store, id, progress, &applied, error) : r;
 }

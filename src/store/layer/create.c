@@ -146,10 +146,10 @@ int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error
 	const struct record_set *table = store->layers.table;
 	const cst_layer *record = &layer->record;
 	if (layer_table_get(table, record->id))
-		return error_about(error, CST_EDUPLICATE_ID, record->id);
+		return error_code(error, CST_EDUPLICATE_ID);
 	for (size_t i = 0; i < record->names.len; i++) {
 		if (layer_table_by_name(table, record->names.items[i]))
-			return error_about(error, CST_EDUPLICATE_NAME, record->names.items[i]);
+			return error_code(error, CST_EDUPLICATE_NAME);
 	}
 	return check_origin(store, layer, error);
 }
@@ -161,7 +161,7 @@ static int plan_template(cst_store *store, const char *id, struct new_layer *lay
 		return 0;
 	const cst_layer *template = layer_table_find(store->layers.table, id);
 	return template ? new_layer_inherit(template, layer, error)
-	                : error_about(error, CST_ELAYER_UNKNOWN, id);
+	                : error_code(error, CST_ELAYER_UNKNOWN);
 }
 
 static int plan_origin(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
@@ -176,7 +176,7 @@ static int plan_origin(cst_store *store, const cst_layer_options *options, struc
 		if (r == 0)
 			r = containers_read(store, &containers, error);
 		if (r == 0 && container_table_by_layer(store->containers.table, parent->id))
-			r = error_about(error, CST_EPARENT_IS_CONTAINER, parent->id);
+			r = error_code(error, CST_EPARENT_IS_CONTAINER);
 	}
 	if (r < 0)
 		return r;
@@ -221,7 +221,7 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	if (!isempty(store->image_store) && !options->writable &&
 	    layer->record.file == LAYER_STABLE)
 		layer->record.file = LAYER_IMAGE_STORE;
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : plan_id(options, layer, error);
 	if (r == 0)
 		r = plan_names(options, layer, error);
@@ -380,11 +380,9 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
                        bool *parent_gone, cst_layer **ret, cst_error **error)
 {
 	_cleanup_new_layer_ struct new_layer layer = {0};
-	_cleanup_lock_wait_ bool listening = lock_wait_listen(options->progress);
 	int r = new_layer_plan(store, options, &layer, error);
 	if (r == 0)
 		r = new_layer_fill(store, options, diff, &layer, error);
-	listening = lock_wait_listen(options->progress);
 	if (r == 0)
 		r = create_layer(store, &layer, ret, error);
 	*parent_gone = layer.parent_gone;

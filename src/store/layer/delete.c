@@ -62,9 +62,8 @@ static int save_records(cst_store *store, const struct deletion *d, cst_error **
 
 static int forget_mounts(cst_store *store, cst_error **error)
 {
-	static const struct lock_wait to_the_end = {0}; /* the records are gone already */
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = lockfile_lock_for(store->layers.mounts_lock, LOCKFILE_WRITE, &to_the_end, error);
+	int r = lockfile_lock(store->layers.mounts_lock, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;
 	mounts = store->layers.mounts_lock;
@@ -117,34 +116,24 @@ int deletion_commit(cst_store *store, struct deletion *d, struct trash *trash, c
 
 /* ---- one layer, with safety checks ---- */
 
-/* `user`: "image" or the like; the words of the Go command differ where it is a layer. */
-static int layer_in_use(int code, const cst_layer *layer, const char *user, const char *id,
-                        cst_error **error)
-{
-	error_set(error, code, "the layer \"%s\" is used by the %s \"%s\"", layer->id, user, id);
-	if (code == CST_ELAYER_HAS_CHILDREN)
-		return error_go_words(error, code, layer->id, "used by layer %s: %s", id,
-		                      cst_strerror(code));
-	return error_go_words(error, code, layer->id, "layer %s used by %s %s: %s", layer->id, user,
-	                      id, cst_strerror(code));
-}
-
 static int check_unused(cst_store *store, const cst_layer *layer, cst_error **error)
 {
 	const cst_layer *child = layer_table_first_child(store->layers.table, layer->id);
 	if (child)
-		return layer_in_use(CST_ELAYER_HAS_CHILDREN, layer, "layer", child->id, error);
+		return error_wrap_code(error, CST_ELAYER_HAS_CHILDREN, "used by layer %s",
+		                       child->id);
 	for (size_t i = 0; i < record_set_size(store->images.table); i++) {
 		const cst_image *image = image_table_at(store->images.table, i);
 		if (streq(image->layer, layer->id))
-			return layer_in_use(CST_ELAYER_USED_BY_IMAGE, layer, "image", image->id,
-			                    error);
+			return error_wrap_code(error, CST_ELAYER_USED_BY_IMAGE,
+			                       "layer %s used by image %s", layer->id, image->id);
 	}
 	const cst_container *container =
 	        container_table_by_layer(store->containers.table, layer->id);
-	return container ? layer_in_use(CST_ELAYER_USED_BY_CONTAINER, layer, "container",
-	                                container->id, error)
-	                 : 0;
+	if (container)
+		return error_wrap_code(error, CST_ELAYER_USED_BY_CONTAINER,
+		                       "layer %s used by container %s", layer->id, container->id);
+	return 0;
 }
 
 int unlist_mapped_layer(cst_store *store, const char *id, cst_error **error)
@@ -192,7 +181,7 @@ int layer_delete(cst_store *store, const char *id, const cst_progress *progress,
 		return r;
 	const cst_layer *layer = layer_table_find(store->layers.table, id);
 	if (!layer)
-		return error_about(error, CST_ENOT_A_LAYER, id);
+		return error_code(error, CST_ENOT_A_LAYER);
 	r = check_unused(store, layer, error);
 	if (r == 0)
 		r = trash_announce(&trash, error);
@@ -248,7 +237,6 @@ int cst_store_delete(cst_store *store, const char *id, const cst_delete_options 
 	if (!options)
 		options = &defaults;
 	const cst_progress *progress = options->progress;
-	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	if (options->dry_run && options->kind != CST_KIND_IMAGE)
 		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
 	switch (options->kind) {

@@ -72,7 +72,7 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	if (r == 0)
 		r = (layer = layer_find(store, id, &source))
 		            ? 0
-		            : error_about(error, CST_ELAYER_UNKNOWN, id);
+		            : error_code(error, CST_ELAYER_UNKNOWN);
 	if (r == 0 && !isempty(from)) {
 		base = layer_find(store, from, NULL);
 		if (!base) /* nobody asks for its record there: the driver misses its directory */
@@ -194,9 +194,13 @@ struct checked {
 
 static int report_progress(struct checked *checked, cst_error **error)
 {
-	const cst_progress_state state = {
+	cst_progress_state state = {
 	        .size = sizeof(state), .what = "diff", .bytes_done = checked->done};
-	return progress_tell(checked->progress, &state, error);
+	if (!checked->progress || !checked->progress->callback)
+		return 0;
+	if (checked->progress->callback(&state, checked->progress->userdata))
+		return error_code(error, CST_ECANCELED);
+	return 0;
 }
 
 static int checked_write(void *userdata, const void *data, size_t size, cst_error **error)

@@ -58,7 +58,7 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 		return r;
 	const cst_layer *layer = layer_find(store, id, &source);
 	if (!layer)
-		return error_about_any(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	target->foreign = source.foreign;
 	target->layer = arena_strdup(&target->arena, layer->id);
 	return target->layer ? 0 : error_oom(error);
@@ -117,7 +117,7 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		return mount_foreign(store, target, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->layers.table, target->layer);
 	if (!layer)
-		return error_about(error, CST_ELAYER_UNKNOWN, target->layer);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	bool mounted = false;
 	if (layer->mount_count > 0)
 		r = ops->is_mounted(store->driver, layer->id, layer->mount_point, &mounted, error);
@@ -151,7 +151,7 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
 	_cleanup_layers_write_ cst_store *layers = NULL;
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : layers_need(store, error);
 	if (r == 0)
 		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
@@ -175,23 +175,14 @@ static void apply_options(struct target *target, const cst_mount_options *option
 		        (struct strings){.items = options->options, .len = options->n_options};
 }
 
-static int in_additional_store(const struct target *target, cst_error **error)
-{
-	const int code = CST_ESTORE_READ_ONLY;
-	error_set(error, code, "the layer \"%s\" is in an additional store, which is only read",
-	          target->layer);
-	return error_go_words(error, code, target->layer,
-	                      "mounting read/only store images is not allowed: %s",
-	                      cst_strerror(code));
-}
-
 int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
                     cst_error **error)
 {
 	_cleanup_(target_free) struct target target = {0};
 	int r = find_target(store, id, &target, error);
 	if (r == 0 && target.foreign)
-		r = in_additional_store(&target, error);
+		r = error_wrap_code(error, CST_ESTORE_READ_ONLY,
+		                    "mounting read/only store images is not allowed");
 	if (r < 0)
 		return r;
 	apply_options(&target, options);
@@ -211,7 +202,7 @@ static int find_image_layer(cst_store *store, const char *id, struct target *tar
 	struct layer_source source;
 	r = layers_read(store, &layers, error);
 	if (r == 0 && (!target->layer || !layer_get(store, target->layer, &source)))
-		r = error_about(error, CST_ELAYER_UNKNOWN, target->layer ? target->layer : id);
+		r = error_code(error, CST_ELAYER_UNKNOWN);
 	target->foreign = r == 0 && source.foreign;
 	return r;
 }
@@ -251,7 +242,7 @@ static int unmount_layer(cst_store *store, const char *id, bool force, bool *sti
 		return r;
 	const cst_layer *layer = layer_table_get(store->layers.table, id);
 	if (!layer)
-		return error_about(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	if (layer->mount_count > 1 && !force) {
 		if (still)
 			*still = true;
@@ -299,7 +290,7 @@ int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **
 		return r;
 	const cst_layer *layer = layer_table_get(store->layers.table, target.layer);
 	if (!layer)
-		return error_about(error, CST_ELAYER_UNKNOWN, id);
+		return error_code(error, CST_ELAYER_UNKNOWN);
 	*count = layer->mount_count;
 	return 0;
 }

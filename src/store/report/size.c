@@ -30,8 +30,8 @@ static int sum_layers(cst_store *store, const cst_image *image, int64_t *sum, st
 		while (r == 0 && *id && !strv_contains(&seen, id)) {
 			const cst_layer *layer = layer_get(store, id, NULL);
 			if (!layer)
-				return error_about_go(error, CST_ELAYER_UNKNOWN, id,
-				                      "locating layer with ID \"%s\"", id);
+				return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+				                       "locating layer with ID \"%s\"", id);
 			if (!strv_add(&seen, id))
 				return error_oom(error);
 			if (*layer->diff_digest || *layer->toc_digest)
@@ -97,9 +97,7 @@ static int make_userdata(const cst_store *store, int dirfd, const char *dir, con
 		return error_oom(error);
 	int r = 0;
 	if (store->read_only && !fs_exists(AT_FDCWD, path))
-		return error_prefix(error,
-		                    error_about(error, CST_ESTORE_READ_ONLY, store->graph_root),
-		                    "making %s", path);
+		return error_wrap_code(error, CST_ESTORE_READ_ONLY, "making %s", path);
 	if (!store->read_only)
 		r = make_durably(dirfd, ".", id, dir, error);
 	if (r == 0 && !store->read_only)

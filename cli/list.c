@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists: which of the forms is printed, and the table. Choosing rows is in list_choose.c, --format in list_format.c. */
+#include "list.h"
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+const struct value *listing_value(const struct listing *listing, size_t row, size_t field)
+{
+	const struct list *list = listing->list;
+	size_t at = row * list->n_fields + field;
+	struct value *value = &listing->values[at];
+	if (!listing->known[at]) {
+		if (list->fields[field].type == FIELD_AGE) {
+			list->find(list, row, field, value);
+			value->number = listing->now - value->number;
+		} else {
+			list->find(list, row, field, value);
+		}
+		listing->known[at] = true;
+	}
+	return value;
+}
+
+static void listing_done(struct listing *listing)
+{
+	size_t n = listing->values ? listing->list->n_rows * listing->list->n_fields : 0;
+	for (size_t i = 0; i < n; i++)
+		free(listing->values[i].owned);
+	free(listing->values);
+	free(listing->known);
+	free(listing->rows);
+}
+#define _cleanup_listing_ __attribute__((cleanup(listing_done)))
+
+static bool listing_start(struct listing *listing, const struct list *list)
+{
+	size_t n = list->n_rows * list->n_fields;
+	*listing = (struct listing){.list = list, .n = list->n_rows, .now = time(NULL)};
+	listing->values = calloc(n + 1, sizeof(*listing->values));
+	listing->known = calloc(n + 1, sizeof(*listing->known));
+	listing->rows = calloc(list->n_rows + 1, sizeof(*listing->rows));
+	for (size_t i = 0; listing->rows && i < list->n_rows; i++)
+		listing->rows[i] = i;
+	return listing->values && listing->known && listing->rows;
+}
+
+/* ---- what lists are made of ---- */
+
+void users_add(struct users *users, const char *kind, size_t n, const char *id,
+               const char *const *names, size_t n_names)
+{
+	if (!users->to)
+		users->to = open_memstream(&users->text, &users->length);
+	if (!users->to || n == 0)
+		return;
+	fputs(ftell(users->to) > 0 ? ", " : "", users->to);
+	if (n == 1 && (n_names > 0 || id[0]))
+		fprintf(users->to, "%s %.*s", kind, n_names > 0 ? -1 : SHORT_ID,
+		        n_names > 0 ? names[0] : id);
+	else
+		fprintf(users->to, "%zu %s%s", n, kind, n == 1 ? "" : "s");
+}
+
+char *users_done(struct users *users)
+{
+	if (!users->to || fclose(users->to) != 0) {
+		free(users->text);
+		return NULL;
+	}
+	if (users->length > 0)
+		return users->text;
+	free(users->text);
+	return strdup("nobody");
+}
+
+int64_t layer_content_size(const struct invocation *in, const cst_layer *layer)
+{
+	int64_t size = -1;
+	if (cst_layer_diff_digest(layer)[0] || cst_layer_toc_digest(layer)[0])
+		return cst_layer_uncompressed_size(layer);
+	int result = cst_store_diff_size(in->store, NULL, cst_layer_id(layer), &size, NULL);
+	return result == 0 ? size : -1;
+}
+
+/* ---- values in full ---- */
+
+static char *time_text(int64_t seconds)
+{
+	char text[40] = "";
+	time_t time = (time_t)seconds;
+	struct tm utc;
+	if (gmtime_r(&time, &utc))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return strdup(text);
+}
+
+static char *number_text(int64_t number)
+{
+	char *text = NULL;
+	return asprintf(&text, "%" PRId64, number) < 0 ? NULL : text;
+}
+
+static char *texts_joined(const struct value *value, const char *between)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < value->n_texts; i++)
+		fprintf(to, "%s%s", i ? between : "", value->texts[i]);
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+char *value_text(const struct field *field, const struct value *value)
+{
+	switch (field->type) {
+	case FIELD_ID:
+	case FIELD_TEXT: return strdup(value->text ? value->text : "");
+	case FIELD_TEXTS: return texts_joined(value, ",");
+	case FIELD_BOOL: return strdup(value->number ? "true" : "false");
+	case FIELD_SIZE: return value->number < 0 ? strdup("") : number_text(value->number);
+	case FIELD_TIME: return time_text(value->number);
+	default: return number_text(value->number);
+	}
+}
+
+/* ---- the table ---- */
+
+static void add_cell(struct table *table, const struct listing *listing, size_t row, size_t index)
+{
+	const struct field *field = &listing->list->fields[index];
+	const struct value *value = listing_value(listing, row, index);
+	char text[SIZE_TEXT_MAX];
+	bool in_full = is_on(listing->list->in, OPT_NO_TRUNC);
+	_cleanup_text_ char *names = NULL;
+	switch (field->type) {
+	case FIELD_ID: table_add(table, "%.*s", in_full ? -1 : SHORT_ID, value->text); break;
+	case FIELD_TEXTS:
+		names = texts_joined(value, ", ");
+		table_add(table, "%s", names ? names : "");
+		break;
+	case FIELD_SIZE:
+		table_add(table, "%s",
+		          value->number < 0 ? "?" : size_text(text, (double)value->number));
+		break;
+	case FIELD_TIME:
+		table_add(table, "%s", age_text(text, listing->now - value->number));
+		break;
+	case FIELD_BOOL: table_add(table, "%s", value->number ? "yes" : ""); break;
+	default: names = value_text(field, value); table_add(table, "%s", names ? names : "");
+	}
+}
+
+static int print_table(const struct listing *listing)
+{
+	const struct list *list = listing->list;
+	struct table table = {0};
+	bool in_full = is_on(list->in, OPT_NO_TRUNC);
+	table.limit = in_full ? 0 : terminal_columns();
+	for (size_t f = 0; f < list->n_fields; f++) {
+		const struct field *field = &list->fields[f];
+		if (!field->title)
+			continue;
+		if (field->type == FIELD_SIZE || field->type == FIELD_NUMBER)
+			table.right |= 1u << table.n_columns;
+		if (field->type == FIELD_TEXT || field->type == FIELD_TEXTS)
+			table.flexible |= 1u << table.n_columns;
+		table.n_columns++;
+		table_add(&table, "%s", field->title);
+	}
+	for (size_t i = 0; i < listing->n; i++)
+		for (size_t f = 0; f < list->n_fields; f++)
+			if (list->fields[f].title)
+				add_cell(&table, listing, listing->rows[i], f);
+	return table_print(list->in, &table);
+}
+
+/* For programs: no title, tabs, everything in full. */
+static int print_lines(const struct listing *listing)
+{
+	const struct list *list = listing->list;
+	for (size_t i = 0; i < listing->n; i++) {
+		bool first = true;
+		for (size_t f = 0; f < list->n_fields; f++) {
+			if (!list->fields[f].title)
+				continue;
+			_cleanup_text_ char *text = value_text(
+			        &list->fields[f], listing_value(listing, listing->rows[i], f));
+			_cleanup_text_ char *plain = text ? plain_text(text) : NULL;
+			printf("%s%s", first ? "" : "\t", plain ? plain : "");
+			first = false;
+		}
+		putchar('\n');
+	}
+	return 0;
+}
+
+static int print_json(const struct listing *listing)
+{
+	const struct list *list = listing->list;
+	for (size_t i = 0; i < listing->n; i++) {
+		putchar(i ? ',' : '[');
+		int code = list->print_json(list, listing->rows[i]);
+		if (code)
+			return code;
+	}
+	printf("%s\n", listing->n ? "]" : list->json_if_empty);
+	return 0;
+}
+
+int list_print(const struct list *list)
+{
+	_cleanup_listing_ struct listing listing = {0};
+	const char *format = text_of(list->in, OPT_FORMAT);
+	format = format ? format : "";
+	if (!listing_start(&listing, list)) {
+		complain(list->in, "out of memory");
+		return 1;
+	}
+	int code = list_filter(&listing);
+	code = code ? code : list_sort(&listing);
+	if (code)
+		return code;
+	if (is_on(list->in, OPT_JSON) || strcmp(format, "json") == 0)
+		return print_json(&listing);
+	if (is_on(list->in, OPT_QUIET))
+		return list_print_format(&listing, "{id}");
+	if (strcmp(format, "table") == 0 || (!format[0] && is_terminal(stdout)))
+		return print_table(&listing);
+	return format[0] ? list_print_format(&listing, format) : print_lines(&listing);
+}

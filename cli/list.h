@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists of cstorage: layers, images and containers as rows of fields, which --filter, --sort and --format name.
+ *
+ * What is printed: a table for people on a terminal; without a terminal a line for each row with tabs between the fields of the
+ * table, everything in full; with --json, --quiet or --format what they say (cstorage(1), "LISTS").
+ */
+#ifndef CST_CLI_LIST_H
+#define CST_CLI_LIST_H
+
+#include "command.h"
+
+enum field_type {
+	FIELD_ID,
+	FIELD_TEXT,
+	FIELD_TEXTS, /* several, as names are */
+	FIELD_NUMBER,
+	FIELD_BOOL,
+	FIELD_SIZE,  /* bytes; -1: unknown */
+	FIELD_TIME,  /* seconds since 1970; a table shows how long ago */
+	FIELD_AGE,   /* seconds */
+};
+
+struct field {
+	const char *name;
+	const char *title; /* of the table's column; NULL: it has none */
+	enum field_type type;
+};
+
+/* A text is borrowed from the list's records, or `owned`, which the list frees. */
+struct value {
+	int64_t number;
+	const char *text;
+	const char *const *texts;
+	size_t n_texts;
+	char *owned;
+};
+
+struct list {
+	const struct field *fields; /* the first is the ID */
+	size_t n_fields, n_rows;
+	/* Called once at most for each field of each row, and not for those that nobody asks for: some are measured. */
+	void (*find)(const struct list *list, size_t row, size_t field, struct value *ret);
+	int (*print_json)(const struct list *list, size_t row);
+	const char *json_if_empty;
+	const struct invocation *in;
+	const void *source; /* of the caller */
+};
+
+/* "image NAME, 2 containers": who is alone is named, by its first name or else its ID. */
+struct users {
+	FILE *to;
+	char *text;
+	size_t length;
+};
+void users_add(struct users *users, const char *kind, size_t n, const char *id, const char *const *names, size_t n_names);
+char *users_done(struct users *users); /* the caller frees it; "nobody" if there is none; NULL: out of memory */
+
+/* Bytes of a layer's content: as its record says; an empty layer's or a container's is measured. -1: unknown. */
+int64_t layer_content_size(const struct invocation *in, const cst_layer *layer);
+
+/* Returns an exit code. */
+int list_print(const struct list *list);
+
+/* ---- inside ---- */
+
+struct listing {
+	const struct list *list;
+	struct value *values; /* n_rows * n_fields */
+	bool *known;
+	size_t *rows; /* those shown, in their order */
+	size_t n;
+	int64_t now;
+};
+#define NO_FIELD SIZE_MAX
+
+const struct value *listing_value(const struct listing *listing, size_t row, size_t field);
+/* The field of that name; if there is none, tells so, with the name of the option, and returns NO_FIELD. */
+size_t list_field(const struct list *list, const char *option, const char *name, size_t length);
+/* Drops the rows that --filter does not want. Returns an exit code. */
+int list_filter(struct listing *listing);
+int list_sort(struct listing *listing);
+/* The rows as --format asks for. */
+int list_print_format(const struct listing *listing, const char *format);
+/* A value in full, for programs: bytes, RFC 3339, names with commas. The caller frees it; NULL: out of memory. */
+char *value_text(const struct field *field, const struct value *value);
+
+#endif
