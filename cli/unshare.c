@@ -15,6 +15,12 @@ int run_unshare(struct invocation *in)
 	const char *fallback[] = {shell && shell[0] ? shell : "/bin/sh", NULL};
 	const char *const *words = in->n_operands > 0 ? in->operands : fallback;
 	size_t n = in->n_operands > 0 ? in->n_operands : 1;
+	/* Where the run root is tells whether the user was warned already. The store is not opened:
+	 * what is wrong with its options is told by who opens it. */
+	if (in->personality == GNU_STYLE) {
+		set_log_level(CST_LOG_ERROR);
+		(void)prepare_store_options(in, NULL, NULL);
+	}
 	int code = enter_user_namespace(in);
 	if (code)
 		return code;

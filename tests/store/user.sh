@@ -10,7 +10,7 @@ lacking=$(lacks_root)
 [ -n "$lacking" ] || lacking=$(lacks_command setpriv unshare)
 [ -n "$lacking" ] || user_can unshare --user --map-root-user --mount true 2>/dev/null || lacking="no user namespace for a user"
 if [ -n "$lacking" ]; then
-	skip "an ordinary user" "$lacking" 26
+	skip "an ordinary user" "$lacking" 27
 	finish
 fi
 # What is mounted over the machine's own configuration is seen by this suite only.
@@ -129,6 +129,7 @@ begin
 first=$(ours layers 2>&1)
 case_ "one line says that there are no subordinate ids" equal "$(wc -l <<<"$first") $(grep -c 'no subuid ranges.*no subgid ranges' <<<"$first")" "1 1"
 case_ "once" equal "$(ours layers 2>&1; ours create-layer -i L1 2>&1)" L1
+case_ "and not by unshare, which opens no store" equal "$(ours unshare echo inside 2>&1)" inside
 
 # ---- containers-storage ----
 
