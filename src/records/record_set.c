@@ -132,6 +132,12 @@ void *record_set_find(const struct record_set *set, const char *id)
 	return record ? record : by_prefix(set, id);
 }
 
+void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record)
+{
+	void *copy = arena_alloc(arena, set->kind->size);
+	return copy && set->kind->copy(arena, record, copy) ? copy : NULL;
+}
+
 struct strings *record_names(const struct record_set *set, void *record)
 {
 	return (struct strings *)((char *)record + set->kind->names);

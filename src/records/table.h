@@ -53,6 +53,8 @@ void *record_set_get(const struct record_set *set, const char *id); /* exact ID 
 void *record_set_by_name(const struct record_set *set, const char *name);
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
 void *record_set_find(const struct record_set *set, const char *id);
+/* A copy of a record of this kind in an arena. NULL: out of memory. */
+void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
 struct strings *record_names(const struct record_set *set, void *record);
 
 /* Edits, lock w. Records are copied in; a name that stands twice is kept once. Names that another

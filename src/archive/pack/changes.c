@@ -4,7 +4,7 @@
 bool changes_add(struct cst_changes *changes, const char *path, enum cst_change_kind kind)
 {
 	char *copy = strdup(path);
-	struct change *grown =
+	struct path_change *grown =
 	        grow_array(changes->items, &changes->capacity, changes->len + 1, sizeof(*grown));
 	if (grown)
 		changes->items = grown;
@@ -12,7 +12,7 @@ bool changes_add(struct cst_changes *changes, const char *path, enum cst_change_
 		free(copy);
 		return false;
 	}
-	grown[changes->len++] = (struct change){copy, kind};
+	grown[changes->len++] = (struct path_change){copy, kind};
 	return true;
 }
 
@@ -44,7 +44,7 @@ int change_tracker_add(struct change_tracker *tracker, const char *path, size_t 
 void change_tracker_touch(struct change_tracker *tracker, size_t depth)
 {
 	for (size_t i = depth; i-- > 1 && !tracker->levels[i].settled;) {
-		struct change *item = &tracker->changes.items[tracker->levels[i].item];
+		struct path_change *item = &tracker->changes.items[tracker->levels[i].item];
 		if (item->kind == CHANGE_UNREPORTED)
 			item->kind = CST_MODIFY;
 		tracker->levels[i].settled = true;

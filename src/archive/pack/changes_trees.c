@@ -117,7 +117,7 @@ static int find_deleted(struct comparison *c, int new_fd, const char *path, cst_
 
 static int compare_paths(const void *a, const void *b)
 {
-	return strcmp(((const struct change *)a)->path, ((const struct change *)b)->path);
+	return strcmp(((const struct path_change *)a)->path, ((const struct path_change *)b)->path);
 }
 
 static int compare_all(struct comparison *c, int new_fd, cst_error **error)
@@ -148,7 +148,7 @@ int changes_trees(int old_fd, int new_fd, const struct pack_options *options,
 		return r;
 	change_tracker_finish(&c.tracker, &found);
 	if (found.len > 1)
-		qsort(found.items, found.len, sizeof(struct change), compare_paths);
+		qsort(found.items, found.len, sizeof(struct path_change), compare_paths);
 	*ret = found;
 	return 0;
 }

@@ -8,12 +8,12 @@
 #include "idmap/idmap.h"
 #include <cstorage/store.h>
 
-struct change {
+struct path_change {
 	char *path; /* "/a/b" */
 	enum cst_change_kind kind;
 };
 struct cst_changes { /* public name: handed out as is */
-	struct change *items;
+	struct path_change *items;
 	size_t len, capacity;
 };
 bool changes_add(struct cst_changes *changes, const char *path, enum cst_change_kind kind); /* copies */

@@ -59,13 +59,13 @@ static int find_changed(struct parent_cache *cache, const char *path, int *ret_f
 	return errno == ENOENT ? 0 : error_sys(error, errno, "lstat %s", path);
 }
 
-static const char *unrooted(const struct change *change)
+static const char *unrooted(const struct path_change *change)
 {
 	return change->path + (change->path[0] == '/');
 }
 
 static int pack_change(struct packer *packer, struct parent_cache *cache,
-                       const struct change *change, cst_error **error)
+                       const struct path_change *change, cst_error **error)
 {
 	const char *path = unrooted(change);
 	if (change->kind == CST_DELETE)
@@ -119,7 +119,7 @@ int changes_size(int new_fd, const struct cst_changes *changes, int64_t *ret, cs
 	_cleanup_inode_map_ struct inode_map seen = {0};
 	int64_t total = 0;
 	for (size_t i = 0; i < changes->len; i++) {
-		const struct change *change = &changes->items[i];
+		const struct path_change *change = &changes->items[i];
 		if (change->kind == CST_DELETE)
 			continue;
 		int fd;

@@ -2,16 +2,20 @@
 #include "store/change/journal.h"
 #include "base/checksum.h"
 #include "base/fs.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "driver/driver.h"
+#include "records/record.h"
+#include "store/core/kind.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* Header, little endian, rewritten in place so that a barrier costs no change of metadata; then
- * `length` bytes of JSON. */
+/* Header, little endian, then `length` bytes of JSON. Both are rewritten in place, so that a barrier
+ * costs no change of metadata. Only a file with the intents of a dead process is replaced by a new
+ * one: what is torn in it would be lost, and this process cannot say it again. */
 struct journal_header {
 	char magic[8];
 	uint64_t length; /* 0: nothing in flux */
@@ -47,12 +51,12 @@ void intents_free(struct intents *intents)
 	*intents = (struct intents){0};
 }
 
-int journal_init(struct journal *journal, const char *graph_root, const char *name,
+int journal_init(struct journal *journal, const char *graph_root, const struct kind *kind,
                  cst_error **error)
 {
-	*journal = (struct journal){.fd = -1, .name = name};
+	*journal = (struct journal){.fd = -1, .kind = kind};
 	journal->dir = path_join(graph_root, "cstorage");
-	journal->path = journal->dir ? path_join(journal->dir, name) : NULL;
+	journal->path = journal->dir ? path_join(journal->dir, kind->journal) : NULL;
 	return journal->path ? 0 : error_oom(error);
 }
 
@@ -80,8 +84,8 @@ static int journal_open(struct journal *journal, cst_error **error)
 		r = fs_open_dir(journal->dir, &dir, error);
 		if (r < 0)
 			return r;
-		fd = sys_openat(dir, journal->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		                0600);
+		fd = sys_openat(dir, journal->kind->journal,
+		                O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
 			return error_sys(error, errno, "open %s", journal->path);
 		root = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,25 +101,6 @@ static int journal_open(struct journal *journal, cst_error **error)
 	return 0;
 }
 
-static const char *kind_name(enum cst_kind kind)
-{
-	switch (kind) {
-	case CST_KIND_LAYER: return "layer";
-	case CST_KIND_IMAGE: return "image";
-	case CST_KIND_CONTAINER: return "container";
-	default: return "";
-	}
-}
-
-static enum cst_kind kind_of(const char *name)
-{
-	for (int kind = CST_KIND_LAYER; kind <= CST_KIND_CONTAINER; kind++) {
-		if (streq(kind_name((enum cst_kind)kind), name))
-			return (enum cst_kind)kind;
-	}
-	return 0;
-}
-
 static void put_member(struct json_writer *w, const char *key, const char *value)
 {
 	if (!*value)
@@ -127,14 +112,14 @@ static void put_member(struct json_writer *w, const char *key, const char *value
 static void write_intent(struct json_writer *w, const struct intent *intent)
 {
 	json_object_open(w);
-	put_member(w, "kind", kind_name(intent->kind));
+	put_member(w, "kind", kind_of(intent->kind)->name);
 	put_member(w, "id", intent->id);
 	put_member(w, "note", intent->note);
 	put_member(w, "data", intent->data_key);
 	if (intent->owner_kind) {
 		char created[TIMESTAMP_MAX];
 		timestamp_format(&intent->created, created);
-		put_member(w, "owner-kind", kind_name(intent->owner_kind));
+		put_member(w, "owner-kind", kind_of(intent->owner_kind)->name);
 		put_member(w, "owner", intent->owner_id);
 		put_member(w, "created", created);
 	}
@@ -159,8 +144,22 @@ static bool read_header(const struct journal *journal, struct journal_header *re
 	return true;
 }
 
+/* Another process may have replaced the file since this one opened it. */
+static void forget_replaced(struct journal *journal)
+{
+	struct stat ours, now;
+	if (journal->fd < 0)
+		return;
+	if (fstat(journal->fd, &ours) == 0 && stat(journal->path, &now) == 0 &&
+	    ours.st_dev == now.st_dev && ours.st_ino == now.st_ino)
+		return;
+	closep(&journal->fd);
+	journal->fd = -1;
+}
+
 bool journal_pending(struct journal *journal)
 {
+	forget_replaced(journal);
 	if (journal->fd < 0)
 		journal->fd = open(journal->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct journal_header header;
@@ -217,14 +216,43 @@ static bool read_intent(struct json_reader *r, struct arena *arena, struct inten
 		if (!read)
 			return false;
 	}
-	intent.kind = kind_of(kind);
-	intent.owner_kind = kind_of(owner_kind);
+	const struct kind *what = kind_named(kind), *owner = kind_named(owner_kind);
+	intent.kind = what ? what->id : 0;
+	intent.owner_kind = owner ? owner->id : 0;
 	intent.tarsplit_inode = (uint64_t)tarsplit_inode;
 	if (*created)
 		(void)timestamp_parse(created, strlen(created), &intent.created);
 	*ret = intent;
-	return json_ok(r) && intent.kind && path_is_component(intent.id) &&
-	       is_identity(intent.content);
+	return json_ok(r);
+}
+
+/* Who reads the journal deletes what it names. So an intent must name what this process, or one of
+ * another release, could have announced there: an item of the journal's kind (the layers' journal
+ * speaks of all kinds) under an ID that an item can have, never a file of the store itself. */
+static int check_intent(const struct journal *journal, const struct intent *intent,
+                        cst_error **error)
+{
+	const struct kind *kind = kind_of(intent->kind);
+	if (!kind || (kind != journal->kind && !journal->kind->in_driver))
+		return error_set(error, CST_EINVAL, "%s \"%.210s\" is not what this journal is for",
+		                 kind ? kind->name : "something", intent->id);
+	int r = id_check_new(kind->name, intent->id, error);
+	if (r == 0 && *intent->data_key)
+		r = data_check_key(kind->name, intent->data_key, error);
+	if (r == 0 && *intent->content && (!kind->in_driver || !is_identity(intent->content)))
+		r = error_set(error, CST_EINVAL, "the content of %s \"%.210s\" has no proper name",
+		              kind->name, intent->id);
+	return r;
+}
+
+/* What cannot be meant is left alone: it is better kept than deleted by mistake. */
+static bool is_meant(const struct journal *journal, const struct intent *intent)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (check_intent(journal, intent, &problem) == 0)
+		return true;
+	log_warning("%s: left alone: %s", journal->path, cst_error_message(problem));
+	return false;
 }
 
 int journal_read(struct journal *journal, struct intents *ret, cst_error **error)
@@ -249,7 +277,8 @@ int journal_read(struct journal *journal, struct intents *ret, cst_error **error
 			if (!read_intent(&r, &arena, &intent))
 				return error_set(error, CST_ECORRUPT, "%s cannot be understood",
 				                 journal->path);
-			intents_add(ret, &intent);
+			if (is_meant(journal, &intent))
+				intents_add(ret, &intent);
 		}
 	}
 	if (ret->failed || arena.failed)
@@ -275,7 +304,27 @@ static bool lists_intent(const struct intents *intents, const struct intent *int
 	return false;
 }
 
-/* Replaces what the file says by the intents of both lists. */
+/* In place. */
+static int rewrite(const struct journal *journal, const struct strbuf *text, cst_error **error)
+{
+	if (sys_pwrite_all(journal->fd, text->data, text->len, 0) < 0)
+		return error_sys(error, errno, "write %s", journal->path);
+	return journal_sync(journal, error);
+}
+
+/* By a new file. */
+static int replace(struct journal *journal, const struct strbuf *text, cst_error **error)
+{
+	_cleanup_close_ int dir = -1;
+	int r = fs_open_dir(journal->dir, &dir, error);
+	if (r == 0)
+		r = fs_replace_file(dir, journal->kind->journal, text->data, text->len, 0600,
+		                    FS_DURABLE | FS_LOCKED, journal->path, error);
+	forget_replaced(journal);
+	return r == 0 ? journal_open(journal, error) : r;
+}
+
+/* Makes the file say the intents of both lists: those of a dead process, and ours. */
 static int announce(struct journal *journal, const struct intents *first,
                     const struct intents *second, cst_error **error)
 {
@@ -303,11 +352,7 @@ static int announce(struct journal *journal, const struct intents *first,
 	                                .length = text.len - sizeof(header)};
 	header.crc = crc64_iso(0, body, header.length);
 	memcpy(text.data, &header, sizeof(header));
-	if (sys_pwrite_all(journal->fd, text.data, text.len, 0) < 0)
-		return error_sys(error, errno, "write %s", journal->path);
-	if (sys_fdatasync(journal->fd) < 0)
-		return error_sys(error, errno, "fdatasync %s", journal->path);
-	return 0;
+	return first->len ? replace(journal, &text, error) : rewrite(journal, &text, error);
 }
 
 int journal_begin(struct journal *journal, const struct intents *intents, cst_error **error)
@@ -334,7 +379,7 @@ int journal_take_back(struct journal *journal, cst_error **error)
 	return 0;
 }
 
-int journal_sync(struct journal *journal, cst_error **error)
+int journal_sync(const struct journal *journal, cst_error **error)
 {
 	if (sys_fdatasync(journal->fd) < 0)
 		return error_sys(error, errno, "fdatasync %s", journal->path);

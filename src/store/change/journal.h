@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Intents. Before the first visible step of an operation that takes more than one, a process that
- * holds the lock of a set for writing announces what is in flux; after the last step it takes the
- * announcement back. A process that finds one with the lock free knows that its writer died, and
- * applies one rule, which is right however far the writer came:
+ * holds the lock of a set for writing announces what is in flux. After the last step it takes the
+ * announcement back. A process that finds an announcement with the lock free knows that its writer
+ * died, and applies one rule (rules.c), which is right however far the writer came. The order of
+ * every operation fits that rule: content is in place before its record, and a record is gone before
+ * its content.
  *
- *     what has no record has no right to content;
- *     a layer with an owner goes with it, if the owner has no record and nobody else uses the
- * layer; a data item's recorded size and digest are those of its file; new content that took its
- * place is described by the record announced with it.
- *
- * The order of every operation fits that rule: content is in place before its record, and a record
- * is gone before its content. One file per lock, in <graphroot>/cstorage, where the Go tools do not
- * look (docs/format/store.md, "Intents").
+ * One file per lock, in <graphroot>/cstorage, where the Go tools do not look (docs/format/store.md,
+ * "Intents").
  */
 #ifndef CST_STORE_CHANGE_JOURNAL_H
 #define CST_STORE_CHANGE_JOURNAL_H
@@ -50,14 +46,15 @@ void intents_add(struct intents *intents, const struct intent *intent);
 void intents_free(struct intents *intents);
 #define _cleanup_intents_ _cleanup_(intents_free)
 
+struct kind;
 struct journal {
+	const struct kind *kind; /* whose lock guards it */
 	char *dir, *path;
-	const char *name;
 	int fd;                   /* -1: not opened yet */
 	struct intents inherited; /* of a dead process, found when the lock was taken: announced on
 	                             until an opener settles it */
 };
-int journal_init(struct journal *journal, const char *graph_root, const char *name,
+int journal_init(struct journal *journal, const char *graph_root, const struct kind *kind,
                  cst_error **error);
 void journal_free(struct journal *journal);
 
@@ -71,7 +68,7 @@ void journal_end(struct journal *journal);
 void journal_end_durably(struct journal *journal);
 /* The two halves of it where the rule undoes what is reported as done while it is still announced. */
 int journal_take_back(struct journal *journal, cst_error **error);
-int journal_sync(struct journal *journal, cst_error **error);
+int journal_sync(const struct journal *journal, cst_error **error);
 /* Everything announced was settled: nothing is in flux. With a barrier. */
 void journal_clear(struct journal *journal);
 /* Without any lock: is there an announcement? */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking away what belongs to an item that has no record (any more): out of sight under the lock,
- * deleted after it. */
+#include "store/change/trash.h"
 #include "driver/naive.h"
 #include "store/core/store.h"
 #include <errno.h>
@@ -69,7 +68,7 @@ int metadata_stage(cst_store *store, struct tempdir **stage, cst_error **error)
 	if (*stage)
 		return 0;
 	int r = layers_need(store, error); /* <drv>-layers, where the staging place is */
-	return r < 0 ? r : tempdir_new(store->layers.tmp_dir, TEMPDIR_PAIR, stage, error);
+	return r < 0 ? r : tempdir_new(store->tmp_dir, TEMPDIR_PAIR, stage, error);
 }
 
 /* Moves <dirfd>/<name> into the trash, if it is there. */
@@ -86,19 +85,12 @@ static int discard(cst_store *store, int dirfd, const char *name, struct trash *
 
 int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash, cst_error **error)
 {
-	_cleanup_free_ char *tarsplit = str_printf("%s.tar-split.gz", id);
+	const struct set *layers = &store->sets.layers;
+	_cleanup_free_ char *tarsplit = str_join(id, ".tar-split.gz");
 	if (!tarsplit)
 		return error_oom(error);
-	int r = discard(store, store->layers.fd, tarsplit, trash, error);
-	return r == 0 ? discard(store, store->layers.fd, id, trash, error) : r;
-}
-
-int layer_remove_files(cst_store *store, const char *id, const char *note, struct trash *trash,
-                       cst_error **error)
-{
-	int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
-	                                   &trash->driver, true, error);
-	return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
+	int r = discard(store, layers->fd, tarsplit, trash, error);
+	return r == 0 ? discard(store, layers->fd, id, trash, error) : r;
 }
 
 /* <root>/<drv>-images/<id>/userdata; its directory stays if something else is in it: in a split
@@ -119,17 +111,29 @@ int image_remove_userdata(cst_store *store, const char *root, const char *id, cs
 	return r;
 }
 
-int image_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+/* The private directories are below the roots. Those of containers are in directories that the set
+ * has open anyway. That in the run directory is on another file system: it is small and goes at
+ * once. */
+static int remove_private_directories(cst_store *store, const struct set *set, const char *id,
+                                      cst_error **error)
 {
-	int r = discard(store, store->images.fd, id, trash, error);
-	if (r == 0 && !isempty(store->image_store))
+	if (set->run_fd >= 0)
+		return fs_remove_tree(set->run_fd, id, NULL, error);
+	int r = 0;
+	if (!isempty(store->image_store))
 		r = image_remove_userdata(store, store->graph_root, id, error);
 	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
 }
 
-/* The run directory is another file system: its part is small and goes at once. */
-int container_remove_files(cst_store *store, const char *id, struct trash *trash, cst_error **error)
+int item_remove_files(cst_store *store, enum cst_kind kind, const char *id, const char *note,
+                      struct trash *trash, cst_error **error)
 {
-	int r = discard(store, store->containers.fd, id, trash, error);
-	return r == 0 ? fs_remove_tree(store->containers.run_fd, id, NULL, error) : r;
+	const struct set *set = set_of(store, kind);
+	if (set->kind->in_driver) {
+		int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
+		                                   &trash->driver, true, error);
+		return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
+	}
+	int r = discard(store, set->fd, id, trash, error);
+	return r == 0 ? remove_private_directories(store, set, id, error) : r;
 }

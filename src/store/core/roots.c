@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The directories of a store: which they are, making them, and whom to blame if they cannot be
  * used. */
+#include "store/core/roots.h"
 #include "config/storage_conf.h"
-#include "store/core/store.h"
 #include <errno.h>
 
 static bool set_root(char **root, char **root_origin, const char *path, const char *origin)

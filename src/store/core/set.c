@@ -1,392 +1,251 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Loading and holding a set of records. A reader that finds the files in need of repair (a crashed
- * Go process left an incomplete layer, two items hold one name) becomes a writer for a moment, as
- * every implementation does, and reads again.
- */
-#include "base/log.h"
+/* Opening and closing the sets of a store: directories, locks, tables. */
+#include "store/core/set.h"
 #include "store/core/store.h"
+#include <errno.h>
+#include <unistd.h>
 
-#define MAX_REPAIRS \
-	3 /* then something repairs and breaks in turn: docs/format/store.md, "Lock protocol" */
-
-#define DEFINE_TABLE_OPS(kind)                                                                 \
-	static int kind##_stale(void *table, const struct lock_token *token, bool *ret,        \
-	                        cst_error **error)                                             \
-	{                                                                                      \
-		return record_set_stale(table, token, ret, error);                             \
-	}                                                                                      \
-	static int kind##_open(void *table, const struct lock_token *token, cst_error **error) \
-	{                                                                                      \
-		return record_set_open(table, token, error);                                   \
-	}                                                                                      \
-	static int kind##_parse(void *table, bool *repair, cst_error **error)                  \
-	{                                                                                      \
-		return record_set_parse(table, repair, error);                                 \
-	}
-
-DEFINE_TABLE_OPS(layer)
-DEFINE_TABLE_OPS(image)
-DEFINE_TABLE_OPS(container)
-
-void store_set_init(struct store_set *set, const struct store_set_ops *ops)
+void sets_init(struct sets *sets)
 {
-	pthread_mutex_init(&set->mutex, NULL);
-	set->ops = ops;
+	*sets = (struct sets){0};
+	for (size_t i = 0; i < KINDS; i++) {
+		struct set *set = &sets->of[i];
+		set->kind = kind_of(CST_KIND_LAYER + i);
+		set->fd = set->run_fd = -1;
+		pthread_mutex_init(&set->mutex, NULL);
+	}
 }
 
-void store_set_free(struct store_set *set)
+/* What was opened of a set; it may be opened again. */
+static void close_set(struct set *set)
 {
+	record_set_free(set->table);
 	lockfile_free(set->lock);
 	lockfile_free(set->second);
-	pthread_mutex_destroy(&set->mutex);
+	closep(&set->fd);
+	closep(&set->run_fd);
+	free(set->dir);
+	free(set->run_dir);
+	set->table = NULL;
+	set->lock = set->second = NULL;
+	set->fd = set->run_fd = -1;
+	set->dir = set->run_dir = NULL;
 }
 
-static int set_lock(struct store_set *set, enum lock_mode mode, cst_error **error)
+void sets_free(struct sets *sets)
 {
-	int r = lockfile_lock(set->lock, mode, error);
-	if (r < 0 || !set->second)
-		return r;
-	r = lockfile_lock(set->second, mode, error);
-	if (r < 0)
-		lockfile_unlock(set->lock);
-	return r;
+	for (size_t i = 0; i < KINDS; i++) {
+		close_set(&sets->of[i]);
+		journal_free(&sets->of[i].journal);
+		pthread_mutex_destroy(&sets->of[i].mutex);
+	}
 }
 
-static void set_unlock(struct store_set *set)
+struct set *sets_get(struct sets *sets, enum cst_kind kind)
 {
-	lockfile_unlock(set->second);
-	lockfile_unlock(set->lock);
+	return &sets->of[kind - CST_KIND_LAYER];
 }
 
-/* Opens the files if they changed; *loaded tells that they must be parsed. The lock is held. */
-static int set_open_if_stale(struct store_set *set, bool *loaded, cst_error **error)
+struct set *set_of(cst_store *store, enum cst_kind kind)
+{
+	return sets_get(&store->sets, kind);
+}
+
+char *set_path(const char *root, const cst_store *store, const char *files)
+{
+	return str_join(root, "/", store->driver->ops->name, "-", files);
+}
+
+int set_save(struct set *set, cst_error **error)
 {
 	struct lock_token token;
-	bool stale = false;
-	int r = lockfile_read_token(set->lock, &token, error);
-	if (r == 0)
-		r = set->ops->stale(set->table, &token, &stale, error);
-	if (r == 0 && stale)
-		r = set->ops->open(set->table, &token, error);
-	*loaded = stale;
-	return r;
+	int r = 0;
+	if (set->second && record_set_dirty(set->table))
+		r = lockfile_touch(set->second, &token, error);
+	return r == 0 ? record_set_save(set->table, set->lock, error) : r;
 }
 
-static int set_parse(cst_store *store, struct store_set *set, bool loaded, bool *repair,
+/* Makes (unless read-only) and opens one metadata directory; *made if its name in the root is new.
+ */
+static int open_metadata_dir(cst_store *store, const char *path, int *ret_fd, bool *made,
+                             cst_error **error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && !store->read_only) {
+		int r = fs_mkdir_p(path, 0700, error);
+		if (r < 0)
+			return r;
+		*made = true;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0 && !(store->read_only && errno == ENOENT))
+		return error_sys(error, errno, "open %s", path);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int sync_root_if(bool made, const char *root, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	if (!made)
+		return 0;
+	int r = fs_open_dir(root, &fd, error);
+	return r < 0 ? r : fs_fsync_dir(fd, root, error);
+}
+
+static int open_lock(const char *dir, const char *name, bool read_only, struct lockfile **ret,
                      cst_error **error)
 {
-	int r = loaded ? set->ops->parse(set->table, repair, error) : 0;
-	return r == 0 && set->ops->after_load ? set->ops->after_load(store, error) : r;
+	_cleanup_free_ char *path = path_join(dir, name);
+	return path ? lockfile_new(path, read_only, ret, error) : error_oom(error);
 }
 
-/* On success the mutex is held, and the lock too if `keep`. */
-static int set_read_once(cst_store *store, struct store_set *set, bool keep, bool *repair,
-                         cst_error **error)
+static int open_images(cst_store *store, cst_error **error)
 {
-	int r = set_lock(set, LOCKFILE_READ, error);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&set->mutex);
-	bool loaded = false;
-	r = set_open_if_stale(set, &loaded, error);
-	if (!keep)
-		set_unlock(set);
+	struct set *images = &store->sets.images;
+	bool made = false;
+	const char *root = isempty(store->image_store) ? store->graph_root : store->image_store;
+	images->dir = set_path(root, store, images->kind->files);
+	if (!images->dir)
+		return error_oom(error);
+	int r = open_metadata_dir(store, images->dir, &images->fd, &made, error);
 	if (r == 0)
-		r = set_parse(store, set, loaded, repair, error);
-	if (r < 0) {
-		pthread_mutex_unlock(&set->mutex);
-		if (keep)
-			set_unlock(set);
-	}
-	return r;
-}
-
-static void set_read_done(struct store_set *set, bool keep)
-{
-	pthread_mutex_unlock(&set->mutex);
-	if (keep)
-		set_unlock(set);
-}
-
-int set_reload(cst_store *store, struct store_set *set, cst_error **error)
-{
-	struct lock_token token;
-	bool repair = false;
-	int r = lockfile_read_token(set->lock, &token, error);
+		r = sync_root_if(made, root, error);
 	if (r == 0)
-		r = set->ops->open(set->table, &token, error);
-	return r == 0 ? set_parse(store, set, true, &repair, error) : r;
+		r = open_lock(images->dir, "images.lock", store->read_only, &images->lock, error);
+	return r == 0 ? image_table_new(images->dir, false, &images->table, error) : r;
 }
 
-static int set_write(cst_store *store, struct store_set *set, cst_error **error)
+/* A store that may only be read leaves the run directory of this boot alone, whoever it belongs to.
+ * A transient store keeps records there. */
+static bool needs_run_directory(const cst_store *store)
 {
-	if (store->read_only)
-		return error_code(error, CST_ESTORE_READ_ONLY);
-	int r = set_lock(set, LOCKFILE_WRITE, error);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&set->mutex);
-	bool loaded = false, repair = false;
-	r = set_open_if_stale(set, &loaded, error);
+	return !store->read_only || store->transient;
+}
+
+static int open_containers(cst_store *store, cst_error **error)
+{
+	struct set *containers = &store->sets.containers;
+	bool made = false, run_made = false;
+	containers->dir = set_path(store->graph_root, store, containers->kind->files);
+	containers->run_dir = set_path(store->run_root, store, containers->kind->files);
+	if (!containers->dir || !containers->run_dir)
+		return error_oom(error);
+	int r = open_metadata_dir(store, containers->dir, &containers->fd, &made, error);
+	if (r == 0 && needs_run_directory(store))
+		r = open_metadata_dir(store, containers->run_dir, &containers->run_fd, &run_made,
+		                      error);
 	if (r == 0)
-		r = set_parse(store, set, loaded, &repair, error);
-	if (r == 0 && repair)
-		r = set->ops->repair(store, error);
-	if (r < 0) {
-		pthread_mutex_unlock(&set->mutex);
-		set_unlock(set);
-	}
-	return r;
-}
-
-/* What a repair of the layers moved out of sight is deleted here, when nobody waits for the locks
- * any more. */
-static void set_write_done(cst_store *store, struct store_set *set)
-{
-	_cleanup_trash_ struct trash trash = {0};
-	if (set == &store->layers.set) {
-		trash = store->trash;
-		store->trash = (struct trash){0};
-	}
-	pthread_mutex_unlock(&set->mutex);
-	set_unlock(set);
-}
-
-static int set_read(cst_store *store, struct store_set *set, bool keep, cst_error **error)
-{
-	for (int repairs = 0;; repairs++) {
-		bool repair = false;
-		int r = set_read_once(store, set, keep, &repair, error);
-		if (r < 0 || !repair || store->read_only || set->foreign || repairs == MAX_REPAIRS)
-			return r;
-		set_read_done(set, keep);
-		r = set_write(store, set, error);
-		if (r < 0)
-			return r;
-		r = set->ops->repair(
-		        store, error); /* nobody changed the files meanwhile: not loaded again */
-		set_write_done(store, set);
-		if (r < 0)
-			return r;
-	}
-}
-
-/* ---- additional stores: after the store's own, in their order ---- */
-
-/* NULL: there are none of this kind, or this one keeps none. */
-static struct store_set *additional_set(struct additional_store *additional, enum cst_kind kind)
-{
-	switch (kind) {
-	case CST_KIND_LAYER: return additional->layers ? &additional->layer_set : NULL;
-	case CST_KIND_IMAGE: return &additional->image_set;
-	default: return NULL;
-	}
-}
-
-static void additional_done(cst_store *store, enum cst_kind kind, size_t n)
-{
-	while (n > 0) {
-		struct store_set *set = additional_set(&store->additional[--n], kind);
-		if (set)
-			set_read_done(set, false);
-	}
-}
-
-static int additional_read(cst_store *store, enum cst_kind kind, cst_error **error)
-{
-	for (size_t i = 0; i < store->n_additional; i++) {
-		struct store_set *set = additional_set(&store->additional[i], kind);
-		int r = set ? set_read(store, set, false, error) : 0;
-		if (r < 0) {
-			additional_done(store, kind, i);
-			return error_prefix(error, r, "loading additional %s stores",
-			                    kind == CST_KIND_IMAGE ? "image" : "layer");
-		}
-	}
-	return 0;
-}
-
-/* ---- holding a set, with those of its kind in the additional stores ---- */
-
-enum hold_mode { HOLD_READ, HOLD_READ_LOCKED, HOLD_WRITE };
-
-static struct store_set *set_of(cst_store *store, enum cst_kind kind)
-{
-	switch (kind) {
-	case CST_KIND_LAYER: return &store->layers.set;
-	case CST_KIND_IMAGE: return &store->images.set;
-	default: return &store->containers.set;
-	}
-}
-
-static void let_go(cst_store *store, enum cst_kind kind, enum hold_mode mode)
-{
-	if (mode == HOLD_WRITE)
-		set_write_done(store, set_of(store, kind));
-	else
-		set_read_done(set_of(store, kind), mode == HOLD_READ_LOCKED);
-}
-
-static int hold(cst_store *store, enum cst_kind kind, enum hold_mode mode, cst_store **held,
-                cst_error **error)
-{
-	struct store_set *set = set_of(store, kind);
-	int r = kind == CST_KIND_LAYER ? layers_need(store, error) : 0;
+		r = sync_root_if(made, store->graph_root, error);
+	const char *home = store->transient ? containers->run_dir : containers->dir;
 	if (r == 0)
-		r = mode == HOLD_WRITE ? set_write(store, set, error)
-		                       : set_read(store, set, mode == HOLD_READ_LOCKED, error);
-	if (r < 0)
-		return r;
-	r = additional_read(store, kind, error);
-	if (r < 0) {
-		let_go(store, kind, mode);
-		return r;
-	}
-	*held = store;
-	return 0;
+		r = open_lock(home, "containers.lock", store->read_only, &containers->lock, error);
+	return r == 0 ? container_table_new(containers->dir, home, false, &containers->table, error)
+	              : r;
 }
 
-static void release(cst_store **held, enum cst_kind kind, enum hold_mode mode)
+int sets_open(cst_store *store, cst_error **error)
 {
-	if (*held) {
-		additional_done(*held, kind, (*held)->n_additional);
-		let_go(*held, kind, mode);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < KINDS; i++) {
+		struct set *set = &store->sets.of[i];
+		r = journal_init(&set->journal, store->graph_root, set->kind, error);
 	}
-	*held = NULL;
+	if (r == 0)
+		r = open_images(store, error);
+	return r == 0 ? open_containers(store, error) : r;
 }
-
-#define DEFINE_HOLD(name, kind, mode)                                   \
-	int name(cst_store *store, cst_store **held, cst_error **error) \
-	{                                                               \
-		return hold(store, kind, mode, held, error);            \
-	}                                                               \
-	void name##_done(cst_store **held)                              \
-	{                                                               \
-		release(held, kind, mode);                              \
-	}
-
-DEFINE_HOLD(layers_read, CST_KIND_LAYER, HOLD_READ)
-DEFINE_HOLD(layers_read_locked, CST_KIND_LAYER, HOLD_READ_LOCKED)
-DEFINE_HOLD(layers_write, CST_KIND_LAYER, HOLD_WRITE)
-DEFINE_HOLD(images_read, CST_KIND_IMAGE, HOLD_READ)
-DEFINE_HOLD(images_read_locked, CST_KIND_IMAGE, HOLD_READ_LOCKED)
-DEFINE_HOLD(images_write, CST_KIND_IMAGE, HOLD_WRITE)
-DEFINE_HOLD(containers_read, CST_KIND_CONTAINER, HOLD_READ)
-DEFINE_HOLD(containers_read_locked, CST_KIND_CONTAINER, HOLD_READ_LOCKED)
-DEFINE_HOLD(containers_write, CST_KIND_CONTAINER, HOLD_WRITE)
 
 /* ---- layers ---- */
 
-static int layers_after_load(cst_store *store, cst_error **error)
+/* Read-only layers are remembered in the image store, under a lock of its own
+ * (docs/format/store.md, "Split image store"). */
+static int open_image_store_layers(cst_store *store, cst_error **error)
+{
+	bool made = false;
+	_cleanup_close_ int fd = -1;
+	store->image_layers_dir = set_path(store->image_store, store, "layers");
+	if (!store->image_layers_dir)
+		return error_oom(error);
+	int r = open_metadata_dir(store, store->image_layers_dir, &fd, &made, error);
+	if (r == 0)
+		r = sync_root_if(made, store->image_store, error);
+	return r == 0 ? open_lock(store->image_layers_dir, "layers.lock", store->read_only,
+	                          &store->sets.layers.second, error)
+	              : r;
+}
+
+static int open_layer_table(cst_store *store, cst_error **error)
+{
+	struct set *layers = &store->sets.layers;
+	struct layer_paths paths = {
+	        .dir = layers->dir,
+	        .image_dir = store->image_layers_dir,
+	        .volatile_dir = store->transient ? layers->run_dir : layers->dir,
+	        .run_dir = layers->run_dir,
+	};
+	return layer_table_new(&paths, &layers->table, error);
+}
+
+static int open_layers(cst_store *store, cst_error **error)
+{
+	struct set *layers = &store->sets.layers;
+	bool made = false;
+	layers->dir = set_path(store->graph_root, store, layers->kind->files);
+	layers->run_dir = set_path(store->run_root, store, layers->kind->files);
+	store->tmp_dir = layers->dir ? path_join(layers->dir, "tmp") : NULL;
+	if (!layers->dir || !layers->run_dir || !store->tmp_dir)
+		return error_oom(error);
+	int r = open_metadata_dir(store, layers->dir, &layers->fd, &made, error);
+	if (r == 0 && !store->read_only)
+		r = fs_mkdir_p(layers->run_dir, 0700, error);
+	if (r == 0)
+		r = sync_root_if(made, store->graph_root, error);
+	if (r == 0)
+		r = open_lock(layers->dir, "layers.lock", store->read_only, &layers->lock, error);
+	if (r == 0 && !isempty(store->image_store))
+		r = open_image_store_layers(store, error);
+	if (r == 0 && !store->read_only)
+		r = open_lock(layers->run_dir, "mountpoints.lock", false, &store->mounts_lock,
+		              error);
+	if (r == 0 && !store->read_only)
+		r = tempdir_recover(store->tmp_dir, TEMPDIR_PAIR, error);
+	return r == 0 ? open_layer_table(store, error) : r;
+}
+
+int layers_load_mounts(cst_store *store, cst_error **error)
 {
 	if (store->read_only)
 		return 0; /* mount counts belong to who may write the run directory */
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = lockfile_lock(store->layers.mounts_lock, LOCKFILE_READ, error);
+	int r = lockfile_lock(store->mounts_lock, LOCKFILE_READ, error);
 	if (r < 0)
 		return r;
-	mounts = store->layers.mounts_lock;
-	return layer_table_load_mounts(store->layers.table, mounts, error);
+	mounts = store->mounts_lock;
+	return layer_table_load_mounts(store->sets.layers.table, mounts, error);
 }
 
-/* Is it in nobody's way to delete this incomplete layer? */
-static bool incomplete_is_free(const struct record_set *table, const cst_layer *layer)
+void layers_close(cst_store *store)
 {
-	const cst_layer *child = layer_table_first_child(table, layer->id);
-	return !child || child->incomplete;
+	close_set(&store->sets.layers);
+	lockfile_free(store->mounts_lock);
+	free(store->tmp_dir);
+	free(store->image_layers_dir);
+	store->mounts_lock = NULL;
+	store->tmp_dir = store->image_layers_dir = NULL;
 }
 
-int layers_save(cst_store *store, cst_error **error)
+/* What a failing attempt opened is closed again: the caller may try as often as it likes. */
+int layers_need(cst_store *store, cst_error **error)
 {
-	struct lock_token token;
-	struct layer_set *layers = &store->layers;
+	pthread_mutex_lock(&store->graph_mutex);
 	int r = 0;
-	if (layers->set.second && record_set_dirty(layers->table))
-		r = lockfile_touch(layers->set.second, &token, error);
-	return r == 0 ? record_set_save(layers->table, layers->set.lock, error) : r;
-}
-
-/* Deletes the layers that a crashed Go process left incomplete, and writes down which of two
- * holders kept a name. */
-static int layers_repair(cst_store *store, cst_error **error)
-{
-	struct record_set *table = store->layers.table;
-	_cleanup_intents_ struct intents intents = {0};
-	for (size_t i = 0; i < record_set_size(table); i++) {
-		const cst_layer *layer = layer_table_at(table, i);
-		if (!layer->incomplete)
-			continue;
-		if (!incomplete_is_free(table, layer)) {
-			log_warning("layer %s is incomplete but has children: left alone; delete "
-			            "those first",
-			            layer->id);
-			continue;
-		}
-		intents_add(&intents, &(struct intent){.kind = CST_KIND_LAYER, .id = layer->id});
+	if (!store->layers_open) {
+		r = open_layers(store, error);
+		store->layers_open = r == 0;
+		if (r < 0)
+			layers_close(store);
 	}
-	int r = intents.len || intents.failed
-	                ? journal_begin(&store->layer_journal, &intents, error)
-	                : 0;
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < intents.len; i++) {
-		log_warning("deleting the incomplete layer %s", intents.items[i].id);
-		if (!record_set_remove(table, intents.items[i].id))
-			return error_oom(error);
-	}
-	r = layers_save(store, error);
-	for (size_t i = 0; r == 0 && i < intents.len; i++)
-		r = layer_remove_files(store, intents.items[i].id, NULL, &store->trash, error);
-	if (r == 0 && intents.len)
-		journal_end(&store->layer_journal);
+	pthread_mutex_unlock(&store->graph_mutex);
 	return r;
 }
-
-const struct store_set_ops additional_layer_ops = {
-        .stale = layer_stale,
-        .open = layer_open,
-        .parse = layer_parse,
-};
-
-const struct store_set_ops additional_image_ops = {
-        .stale = image_stale,
-        .open = image_open,
-        .parse = image_parse,
-};
-
-const struct store_set_ops layer_set_ops = {
-        .stale = layer_stale,
-        .open = layer_open,
-        .parse = layer_parse,
-        .after_load = layers_after_load,
-        .repair = layers_repair,
-};
-
-/* ---- images ---- */
-
-static int images_repair(cst_store *store, cst_error **error)
-{
-	return record_set_save(store->images.table, store->images.set.lock, error);
-}
-
-const struct store_set_ops image_set_ops = {
-        .stale = image_stale,
-        .open = image_open,
-        .parse = image_parse,
-        .repair = images_repair,
-};
-
-/* ---- containers ---- */
-
-static int containers_repair(cst_store *store, cst_error **error)
-{
-	return record_set_save(store->containers.table, store->containers.set.lock, error);
-}
-
-const struct store_set_ops container_set_ops = {
-        .stale = container_stale,
-        .open = container_open,
-        .parse = container_parse,
-        .repair = containers_repair,
-};

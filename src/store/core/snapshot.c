@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers, images and containers as they were at one moment. */
+#include "store/core/hold.h"
+#include "store/core/list.h"
 #include "store/core/store.h"
 
 DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
@@ -8,18 +10,14 @@ DEFINE_CLEANUP(cst_container_list *, cst_container_list_free)
 
 /* Loads what is stale, each set by itself, so that next to nothing is parsed while all locks are
  * held. */
-static int load_ahead(cst_store *store, bool layers, bool images, bool containers,
-                      cst_error **error)
+static int load_ahead(cst_store *store, struct hold_modes modes, cst_error **error)
 {
-	cst_store *held = NULL;
-	int r = layers ? layers_read(store, &held, error) : 0;
-	layers_read_done(&held);
-	if (r == 0 && images)
-		r = images_read(store, &held, error);
-	images_read_done(&held);
-	if (r == 0 && containers)
-		r = containers_read(store, &held, error);
-	containers_read_done(&held);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < KINDS; i++) {
+		_cleanup_hold_ struct hold held = {0};
+		if (modes.of[i] != HOLD_NOT)
+			r = hold_read(store, CST_KIND_LAYER + i, &held, error);
+	}
 	return r;
 }
 
@@ -29,16 +27,15 @@ int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list
 	_cleanup_(cst_layer_list_freep) cst_layer_list *layer_list = NULL;
 	_cleanup_(cst_image_list_freep) cst_image_list *image_list = NULL;
 	_cleanup_(cst_container_list_freep) cst_container_list *container_list = NULL;
-	_cleanup_layers_read_locked_ cst_store *held_layers = NULL;
-	_cleanup_images_read_locked_ cst_store *held_images = NULL;
-	_cleanup_containers_read_locked_ cst_store *held_containers = NULL;
-	int r = load_ahead(store, layers, images, containers, error);
-	if (r == 0 && layers)
-		r = layers_read_locked(store, &held_layers, error);
-	if (r == 0 && images)
-		r = images_read_locked(store, &held_images, error);
-	if (r == 0 && containers)
-		r = containers_read_locked(store, &held_containers, error);
+	_cleanup_hold_ struct hold held = {0};
+	const struct hold_modes modes = {
+	        .layers = layers ? HOLD_READ_LOCKED : HOLD_NOT,
+	        .images = images ? HOLD_READ_LOCKED : HOLD_NOT,
+	        .containers = containers ? HOLD_READ_LOCKED : HOLD_NOT,
+	};
+	int r = load_ahead(store, modes, error);
+	if (r == 0)
+		r = hold_sets(store, modes, &held, error);
 	if (r == 0 && layers)
 		r = layers_list(store, &layer_list, error);
 	if (r == 0 && images)

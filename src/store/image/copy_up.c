@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An image of an additional store that is about to be changed: its record and data come into this
  * store first. */
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
+#include "store/core/store.h"
 #include "store/image/image.h"
 
 DEFINE_CLEANUP(cst_image *, cst_image_free)
@@ -16,9 +19,9 @@ void image_base_free(struct image_base *base)
 
 static int find_foreign(cst_store *store, const char *id, cst_image **ret, cst_error **error)
 {
-	_cleanup_images_read_ cst_store *images = NULL;
-	struct image_source source;
-	int r = images_read(store, &images, error);
+	_cleanup_hold_ struct hold images = {0};
+	struct source source;
+	int r = hold_read(store, CST_KIND_IMAGE, &images, error);
 	if (r < 0)
 		return r;
 	const cst_image *image = image_find(store, id, &source);
@@ -66,8 +69,7 @@ int image_base_read(cst_store *store, const char *id, struct image_base *ret, cs
 	return 0;
 }
 
-int image_copy_up(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
-                  cst_error **error)
+int image_copy_up(cst_store *store, const char *id, record_edit edit, void *arg, cst_error **error)
 {
 	_cleanup_(cst_image_freep) cst_image *image = NULL;
 	int r = find_foreign(store, id, &image, error);

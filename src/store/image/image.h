@@ -2,7 +2,8 @@
 #ifndef CST_STORE_IMAGE_IMAGE_H
 #define CST_STORE_IMAGE_IMAGE_H
 
-#include "store/core/store.h"
+#include "store/core/edit.h"
+#include <cstorage/store.h>
 
 /* An image of an additional store whose ID a new one takes, with its data; image NULL: none. */
 struct image_base {
@@ -16,17 +17,18 @@ void image_base_free(struct image_base *base);
 /* cst_store_create_image(). What the options leave open comes from the image of an additional store that
  * has the ID, with its names, which are taken away from whoever has them; or with `edit`, which
  * changes the new record before anybody sees it, no names but those given. */
-struct record_edit;
-int image_create(cst_store *store, const cst_image_options *options, const struct record_edit *edit,
-                 void *arg, cst_image **ret, cst_error **error);
-/* The names of an image go to the front of its history, one after the other. */
-int image_history(const struct strings *old, const struct strv *names, struct strv *ret,
-                  cst_error **error);
-
+int image_create(cst_store *store, const cst_image_options *options, record_edit edit, void *arg,
+                 cst_image **ret, cst_error **error);
 /* Copies an image of an additional store into this one, with names and data, its layers staying
  * where they are, and edits the copy: one change for whoever looks. 1 if there is no such image;
  * CST_EDUPLICATE_ID if another process was faster. */
-int image_copy_up(cst_store *store, const char *id, const struct record_edit *edit, void *arg,
-                  cst_error **error);
+int image_copy_up(cst_store *store, const char *id, record_edit edit, void *arg, cst_error **error);
+
+/* cst_store_delete_image() with progress (may be NULL). */
+int image_delete(cst_store *store, const char *id, bool commit, const cst_progress *progress,
+                 cst_strings **layers, cst_error **error);
+/* The image alone, its layers stay. CST_ENOT_AN_IMAGE. I w. */
+int image_delete_record(cst_store *store, const char *id, const cst_progress *progress,
+                        cst_error **error);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data items that are given with a new layer, image or container. */
+#include "store/item/data_stage.h"
 #include "base/digest.h"
-#include "store/item/data.h"
+#include "store/change/trash.h"
+#include "store/core/store.h"
 #include <errno.h>
 
 static int stage_item(int dirfd, const char *kind, const cst_data_item *item, struct arena *arena,

@@ -1,7 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names and metadata of layers, images and containers, which are looked for in that order. */
+#include "store/core/names.h"
+#include "store/core/edit.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
+#include "store/core/store.h"
 #include "store/image/image.h"
-#include "store/item/edit.h"
+
+/* ---- editing the record that has an ID, name or prefix ---- */
+
+/* 1 if there is no such item of that kind. */
+static int edit_one(cst_store *store, enum cst_kind kind, const char *id, record_edit edit,
+                    void *arg, cst_error **error)
+{
+	_cleanup_hold_ struct hold held = {0};
+	struct set *set = set_of(store, kind);
+	union any_record edited;
+	int r = hold_write(store, kind, &held, error);
+	if (r < 0)
+		return r;
+	const void *record = record_set_find(set->table, id);
+	if (!record)
+		return 1;
+	memcpy(&edited, record, set->kind->size);
+	r = edit(set->kind, &edited, arg, error);
+	if (r == 0)
+		r = record_put(set, &edited, error);
+	return r == 0 ? set_save(set, error) : r;
+}
+
+/* Another process that copied the image first left it to be edited like any other. */
+static int copy_up(cst_store *store, const char *id, record_edit edit, void *arg, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = image_copy_up(store, id, edit, arg, &problem);
+	if (r == CST_EDUPLICATE_ID)
+		return edit_one(store, CST_KIND_IMAGE, id, edit, arg, error);
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : r;
+}
+
+/* The layer, else the image, else the container. `up`: an image of an additional store is copied
+ * into this one first. None: the code `unknown`. */
+static int edit_any(cst_store *store, const char *id, record_edit edit, bool up, void *arg,
+                    int unknown, cst_error **error)
+{
+	int r = 1;
+	for (size_t i = 0; r == 1 && i < KINDS; i++) {
+		const struct kind *kind = kind_of(CST_KIND_LAYER + i);
+		r = edit_one(store, kind->id, id, edit, arg, error);
+		if (r == 1 && up && kind->hides && store->n_additional)
+			r = copy_up(store, id, edit, arg, error);
+	}
+	return r == 1 ? error_code(error, unknown) : r;
+}
+
+/* ---- names ---- */
 
 enum names_change { NAMES_SET, NAMES_ADD, NAMES_REMOVE };
 
@@ -24,16 +77,6 @@ static int changed_names(const struct strings *old, enum names_change change,
 	return 0;
 }
 
-int image_history(const struct strings *old, const struct strv *names, struct strv *ret,
-                  cst_error **error)
-{
-	for (size_t i = names->len; i > 0; i--) {
-		if (!strv_contains(ret, names->items[i - 1]) && !strv_add(ret, names->items[i - 1]))
-			return error_oom(error);
-	}
-	return names_unique(old->items, old->len, ret, error);
-}
-
 struct names_edit {
 	enum names_change change;
 	const char *const *names;
@@ -47,45 +90,27 @@ static void names_edit_free(struct names_edit *edit)
 	strv_free(&edit->history);
 }
 
-static int edit_layer_names(cst_layer *layer, void *arg, cst_error **error)
+static int edit_names(const struct kind *kind, void *record, void *arg, cst_error **error)
 {
 	struct names_edit *edit = arg;
-	int r = changed_names(&layer->names, edit->change, edit->names, edit->n, &edit->result,
-	                      error);
-	layer->names = strings_of(&edit->result);
-	return r;
-}
-
-static int edit_image_names(cst_image *image, void *arg, cst_error **error)
-{
-	struct names_edit *edit = arg;
+	struct strings *names = record_member(record, kind->names),
+	               *history = record_member(record, kind->names_history);
 	names_edit_free(edit); /* of an attempt that came too late */
-	int r = changed_names(&image->names, edit->change, edit->names, edit->n, &edit->result,
-	                      error);
-	if (r == 0)
-		r = image_history(&image->names_history, &edit->result, &edit->history, error);
-	image->names = strings_of(&edit->result);
-	image->names_history = strings_of(&edit->history);
-	return r;
-}
-
-static int edit_container_names(cst_container *container, void *arg, cst_error **error)
-{
-	struct names_edit *edit = arg;
-	int r = changed_names(&container->names, edit->change, edit->names, edit->n, &edit->result,
-	                      error);
-	container->names = strings_of(&edit->result);
+	int r = changed_names(names, edit->change, edit->names, edit->n, &edit->result, error);
+	if (r == 0 && history)
+		r = names_history(history, &edit->result, &edit->history, error);
+	*names = strings_of(&edit->result);
+	if (history)
+		*history = strings_of(&edit->history);
 	return r;
 }
 
 static int update_names(cst_store *store, const char *id, enum names_change change,
                         const char *const *names, size_t n, cst_error **error)
 {
-	static const struct record_edit edit = {edit_layer_names, edit_image_names,
-	                                        edit_container_names, true};
 	_cleanup_(names_edit_free) struct names_edit arg = {
 	        .change = change, .names = names, .n = n};
-	return edit_record(store, id, &edit, &arg, CST_ELAYER_UNKNOWN, error);
+	return edit_any(store, id, edit_names, true, &arg, CST_ELAYER_UNKNOWN, error);
 }
 
 int cst_store_set_names(cst_store *store, const char *id, const char *const *names, size_t n,
@@ -106,90 +131,43 @@ int cst_store_remove_names(cst_store *store, const char *id, const char *const *
 	return update_names(store, id, NAMES_REMOVE, names, n, error);
 }
 
-/* ---- reading: one record of any kind, copied ---- */
-
-struct any_record {
-	cst_layer *layer;
-	cst_image *image;
-	cst_container *container;
-};
-
-static void any_record_free(struct any_record *any)
-{
-	cst_layer_free(any->layer);
-	cst_image_free(any->image);
-	cst_container_free(any->container);
-}
-
-static int find_any(cst_store *store, const char *id, int unknown, struct any_record *ret,
-                    cst_error **error)
-{
-	_cleanup_error_ cst_error *problem = NULL;
-	int r = cst_store_layer(store, id, &ret->layer, &problem);
-	if (r == CST_ELAYER_UNKNOWN) {
-		cst_error_free(steal_ptr(&problem));
-		r = cst_store_image(store, id, &ret->image, &problem);
-	}
-	if (r == CST_EIMAGE_UNKNOWN) {
-		cst_error_free(steal_ptr(&problem));
-		r = cst_store_container(store, id, &ret->container, &problem);
-	}
-	if (r == CST_ECONTAINER_UNKNOWN)
-		return error_code(error, unknown);
-	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
-}
-
 int cst_store_names(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
 {
-	_cleanup_(any_record_free) struct any_record any = {0};
+	_cleanup_found_item_ struct found_item item = {0};
 	_cleanup_strv_ struct strv copy = {0};
-	int r = find_any(store, id, CST_ELAYER_UNKNOWN, &any, error);
+	int r = item_read_any(store, id, CST_ELAYER_UNKNOWN, &item, error);
 	if (r < 0)
 		return r;
-	const struct strings *names = any.layer   ? &any.layer->names
-	                              : any.image ? &any.image->names
-	                                          : &any.container->names;
+	const struct strings *names = record_const_member(item.record, item.kind->names);
 	r = names_unique(names->items, names->len, &copy, error);
 	return r < 0 ? r : strings_give(&copy, ret, error);
 }
 
+/* ---- metadata ---- */
+
 int cst_store_metadata(cst_store *store, const char *id, char **ret, cst_error **error)
 {
-	_cleanup_(any_record_free) struct any_record any = {0};
-	int r = find_any(store, id, CST_ENOT_AN_ID, &any, error);
+	_cleanup_found_item_ struct found_item item = {0};
+	int r = item_read_any(store, id, CST_ENOT_AN_ID, &item, error);
 	if (r < 0)
 		return r;
-	char *metadata = strdup(any.layer   ? any.layer->metadata
-	                        : any.image ? any.image->metadata
-	                                    : any.container->metadata);
-	if (!metadata)
+	const char *const *metadata = record_const_member(item.record, item.kind->metadata);
+	char *copy = strdup(*metadata);
+	if (!copy)
 		return error_oom(error);
-	*ret = metadata;
+	*ret = copy;
 	return 0;
 }
 
-static int edit_layer_metadata(cst_layer *layer, void *arg, cst_error **error)
+static int edit_metadata(const struct kind *kind, void *record, void *arg, cst_error **error)
 {
-	layer->metadata = arg;
-	return 0;
-}
-
-static int edit_image_metadata(cst_image *image, void *arg, cst_error **error)
-{
-	image->metadata = arg;
-	return 0;
-}
-
-static int edit_container_metadata(cst_container *container, void *arg, cst_error **error)
-{
-	container->metadata = arg;
+	const char **metadata = record_member(record, kind->metadata);
+	*metadata = arg;
 	return 0;
 }
 
 int cst_store_set_metadata(cst_store *store, const char *id, const char *metadata,
                            cst_error **error)
 {
-	static const struct record_edit edit = {edit_layer_metadata, edit_image_metadata,
-	                                        edit_container_metadata, false};
-	return edit_record(store, id, &edit, (void *)metadata, CST_ENOT_AN_ID, error);
+	return edit_any(store, id, edit_metadata, false, (void *)metadata, CST_ENOT_AN_ID, error);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/layer/create.h"
 #include "base/id.h"
+#include "store/core/lookup.h"
+#include "store/core/names.h"
+#include "store/core/store.h"
 #include <errno.h>
 
 void new_layer_free(struct new_layer *layer)
@@ -116,7 +119,7 @@ static int check_template(cst_store *store, struct new_layer *layer, cst_error *
 	const cst_layer *template = layer->template;
 	if (!template)
 		return 0;
-	const cst_layer *now = layer_table_get(store->layers.table, template->id);
+	const cst_layer *now = layer_table_get(store->sets.layers.table, template->id);
 	layer->parent_gone = !now || !timestamp_equal(&now->created, &template->created) ||
 	                     !streq(now->diff_digest, template->diff_digest);
 	return layer->parent_gone
@@ -143,7 +146,7 @@ static int check_origin(cst_store *store, struct new_layer *layer, cst_error **e
 
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error)
 {
-	const struct record_set *table = store->layers.table;
+	const struct record_set *table = store->sets.layers.table;
 	const cst_layer *record = &layer->record;
 	if (layer_table_get(table, record->id))
 		return error_code(error, CST_EDUPLICATE_ID);
@@ -159,7 +162,7 @@ static int plan_template(cst_store *store, const char *id, struct new_layer *lay
 {
 	if (isempty(id))
 		return 0;
-	const cst_layer *template = layer_table_find(store->layers.table, id);
+	const cst_layer *template = layer_table_find(store->sets.layers.table, id);
 	return template ? new_layer_inherit(template, layer, error)
 	                : error_code(error, CST_ELAYER_UNKNOWN);
 }
@@ -168,14 +171,14 @@ static int plan_origin(cst_store *store, const cst_layer_options *options, struc
                        cst_error **error)
 {
 	const cst_layer *parent = NULL;
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	int r = layers_read(store, &layers, error);
+	_cleanup_hold_ struct hold layers = {0};
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0 && !isempty(options->parent)) {
-		_cleanup_containers_read_ cst_store *containers = NULL;
+		_cleanup_hold_ struct hold containers = {0};
 		r = layer_must(store, options->parent, &parent, error);
 		if (r == 0)
-			r = containers_read(store, &containers, error);
-		if (r == 0 && container_table_by_layer(store->containers.table, parent->id))
+			r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
+		if (r == 0 && container_table_by_layer(store->sets.containers.table, parent->id))
 			r = error_code(error, CST_EPARENT_IS_CONTAINER);
 	}
 	if (r < 0)
@@ -285,8 +288,8 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 
 static int look_for_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	int r = layers_read(store, &layers, error);
+	_cleanup_hold_ struct hold layers = {0};
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	return r == 0 ? check_origin(store, layer, error) : r;
 }
 
@@ -305,10 +308,40 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 
 /* ---- commit ---- */
 
-void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
-                        const char *owner_id, struct intents *intents)
+static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_error **error)
 {
-	struct intent intent = {
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", layer->record.id);
+	if (!name)
+		return error_oom(error);
+	if (sys_renameat(layer->metadata->fd, TARSPLIT_STAGED, store->sets.layers.fd, name) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", layer->metadata->shown,
+		                 layer->metadata->name, TARSPLIT_STAGED, store->sets.layers.dir,
+		                 name);
+	return fs_fsync_dir(store->sets.layers.fd, store->sets.layers.dir, error);
+}
+
+/* Content into place, then the record. What a crashed Go process left under the ID goes first. */
+static int place_layer(struct change *change, const struct intent *intent, void *arg,
+                       cst_error **error)
+{
+	struct new_layer *layer = arg;
+	cst_store *store = change->store;
+	struct set *layers = &store->sets.layers;
+	int r = layer_remove_metadata(store, intent->id, &change->trash, error);
+	if (r == 0)
+		r = layer->driver->ops->stage_commit(layer->staged, intent->id,
+		                                     store->driver->sync_content, error);
+	if (r == 0 && layer->has_tarsplit)
+		r = commit_tarsplit(store, layer, error);
+	if (r == 0)
+		r = new_data_commit(&layer->data, layer->metadata, layers->fd, intent->id, error);
+	return r == 0 && !record_set_add(layers->table, &layer->record) ? error_oom(error) : r;
+}
+
+void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,
+                   const char *owner_id)
+{
+	const struct intent intent = {
 	        .kind = CST_KIND_LAYER,
 	        .id = layer->record.id,
 	        .note = layer->driver->ops->stage_note(layer->staged),
@@ -316,63 +349,23 @@ void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
 	        .owner_id = owner_id,
 	        .created = layer->record.created,
 	};
-	intents_add(intents, &intent);
-}
-
-static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_error **error)
-{
-	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", layer->record.id);
-	if (!name)
-		return error_oom(error);
-	if (sys_renameat(layer->metadata->fd, TARSPLIT_STAGED, store->layers.fd, name) < 0)
-		return error_sys(error, errno, "rename %s/%s/%s %s/%s", layer->metadata->shown,
-		                 layer->metadata->name, TARSPLIT_STAGED, store->layers.dir, name);
-	return fs_fsync_dir(store->layers.fd, store->layers.dir, error);
-}
-
-int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
-                     cst_error **error)
-{
-	struct record_set *table = store->layers.table;
-	const struct driver_ops *ops = layer->driver->ops;
-	int r = layer_remove_metadata(store, layer->record.id, trash,
-	                              error); /* of a crashed Go process */
-	if (r == 0)
-		r = ops->stage_commit(layer->staged, layer->record.id, store->driver->sync_content,
-		                      error);
-	if (r == 0 && layer->has_tarsplit)
-		r = commit_tarsplit(store, layer, error);
-	if (r == 0)
-		r = new_data_commit(&layer->data, layer->metadata, store->layers.fd,
-		                    layer->record.id, error);
-	if (r == 0 && !record_set_add(table, &layer->record))
-		r = error_oom(error);
-	return r == 0 ? layers_save(store, error) : r;
+	change_add(change, &intent, place_layer, NULL, layer);
 }
 
 static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **ret,
                         cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
-	_cleanup_intents_ struct intents intents = {0};
-	_cleanup_layers_write_ cst_store *held = NULL;
-	int r = layers_write(store, &held, error);
+	_cleanup_change_ struct change change = {0};
+	int r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
 	if (r == 0)
 		r = new_layer_check(store, layer, error);
 	if (r < 0)
 		return r;
-	new_layer_announce(layer, 0, NULL, &intents);
-	r = journal_begin(&store->layer_journal, &intents, error);
-	if (r < 0)
-		return r;
-	r = new_layer_commit(store, layer, &trash, error);
-	if (r == 0)
-		journal_end(&store->layer_journal);
-	else
-		journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
+	new_layer_add(&change, layer, 0, NULL);
+	r = change_commit(&change, error);
 	/* Without memory for the copy the layer exists all the same. */
 	return r < 0 ? r
-	             : layer_give(layer_table_get(store->layers.table, layer->record.id), ret,
+	             : layer_give(layer_table_get(store->sets.layers.table, layer->record.id), ret,
 	                          error);
 }
 

@@ -6,7 +6,9 @@
 #ifndef CST_STORE_LAYER_CREATE_H
 #define CST_STORE_LAYER_CREATE_H
 
-#include "store/item/data.h"
+#include "driver/driver.h"
+#include "store/change/change.h"
+#include "store/item/data_stage.h"
 
 struct new_layer {
 	struct arena arena;
@@ -42,21 +44,15 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
                    struct new_layer *layer, cst_error **error);
 /* L w held: checks again what may have changed meanwhile. */
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error);
-void new_layer_announce(const struct new_layer *layer, enum cst_kind owner_kind,
-                        const char *owner_id, struct intents *intents);
-/* L w held, announced: content into place, record saved. After a failure the caller settles the
- * announcement: what came into place without a record goes again. */
-int new_layer_commit(cst_store *store, struct new_layer *layer, struct trash *trash,
-                     cst_error **error);
+/* Adds it to a change, with L w held: content into place, record added. With an owner, the layer
+ * goes if that gets no record. */
+void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,
+                   const char *owner_id);
 
 /* Unpacks into a staged layer of `driver` and notes digests, sizes and ids in the record. */
 int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
                  const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
                  struct arena *arena, cst_layer *record, cst_error **error);
 #define TARSPLIT_STAGED "0-addition"
-
-/* What a diff that was unpacked says of a layer: digests, sizes, owners. The strings stay those of
- * `from`. */
-void layer_take_digests(const cst_layer *from, cst_layer *to);
 
 #endif

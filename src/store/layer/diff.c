@@ -8,6 +8,8 @@
 #include "archive/tarsplit/tarsplit.h"
 #include "base/digest.h"
 #include "codec/compress.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include <errno.h>
 #include <unistd.h>
@@ -33,8 +35,7 @@ static void view_free(struct view *view)
 }
 #define _cleanup_view_ _cleanup_(view_free)
 
-static int open_tarsplit(const struct layer_source *source, const char *id, int *ret,
-                         cst_error **error)
+static int open_tarsplit(const struct source *source, const char *id, int *ret, cst_error **error)
 {
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
 	if (!name)
@@ -65,10 +66,10 @@ static struct idmaps maps_of(const cst_layer *layer)
 static int open_records(cst_store *store, const char *from, const char *id, struct view *view,
                         cst_error **error)
 {
-	_cleanup_layers_read_locked_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer = NULL, *base = NULL;
-	struct layer_source source;
-	int r = layers_read_locked(store, &layers, error);
+	struct source source;
+	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
 		r = (layer = layer_find(store, id, &source))
 		            ? 0
@@ -121,10 +122,10 @@ static bool same_file(const struct stat *a, const struct stat *b)
 /* Nobody applies a diff without writing a tar-split. */
 static int check_unchanged(cst_store *store, const struct view *view, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	struct layer_source source;
+	_cleanup_hold_ struct hold layers = {0};
+	struct source source;
 	struct stat st;
-	int r = layers_read(store, &layers, error);
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r < 0)
 		return r;
 	const cst_layer *layer = layer_get(store, view->id, &source);

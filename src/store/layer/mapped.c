@@ -6,6 +6,9 @@
  * which map").
  */
 #include "store/layer/mapped.h"
+#include "store/core/edit.h"
+#include "store/core/lookup.h"
+#include "store/core/store.h"
 #include "store/layer/create.h"
 
 struct choice {
@@ -32,7 +35,7 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 	if (!*image->layer)
 		return 0;
 	for (size_t i = 0; i <= image->mapped_layers.len; i++) {
-		struct layer_source source;
+		struct source source;
 		const cst_layer *layer = layer_get(
 		        store, i ? image->mapped_layers.items[i - 1] : image->layer, &source);
 		if (!layer || (*layer->parent && !layer_get(store, layer->parent, NULL)))
@@ -49,7 +52,7 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 		return error_code(error, CST_ELAYER_UNKNOWN);
 	/* A foreign image or layer is used as it is, and the container's own layer is re-owned. */
 	ret->copy = ret->copy && (ops->capabilities & DRIVER_REOWNS_PARENT) && !store->read_only &&
-	            image_table_get(store->images.table, image->id);
+	            image_table_get(store->sets.images.table, image->id);
 	bool shifting = false;
 	int r = ret->copy ? ops->supports_shifting(store->driver, maps, &shifting, error) : 0;
 	ret->copy = ret->copy && !shifting;
@@ -77,69 +80,44 @@ static int stage_copy(cst_store *store, const cst_layer *template, const struct 
 
 /* ---- commit ---- */
 
-static int list_copy(cst_store *store, const char *id, const char *layer, cst_error **error)
+struct listing {
+	const char *image, *layer;
+};
+
+static int list_copy(struct change *change, const struct intent *intent, void *arg,
+                     cst_error **error)
 {
-	struct record_set *table = store->images.table;
-	const cst_image *image = image_table_find(table, id);
-	cst_image edited = *image;
-	_cleanup_free_ const char **layers = new0(const char *, image->mapped_layers.len + 1);
-	if (!layers)
-		return error_oom(error);
-	for (size_t i = 0; i < image->mapped_layers.len; i++)
-		layers[i] = image->mapped_layers.items[i];
-	layers[image->mapped_layers.len] = layer;
-	edited.mapped_layers =
-	        (struct strings){.items = layers, .len = image->mapped_layers.len + 1};
-	return record_set_replace(table, &edited)
-	               ? record_set_save(table, store->images.set.lock, error)
-	               : error_oom(error);
+	const struct listing *listing = arg;
+	return image_list_mapped(&change->store->sets.images, listing->image, listing->layer,
+	                         error);
 }
 
-/* The image first: a listed layer without record is nobody's loss, and recovery strikes it off the
- * list; a layer that no image lists would stay for good. */
-static int commit_copy(cst_store *store, const char *image, struct new_layer *layer,
-                       cst_error **error)
-{
-	_cleanup_trash_ struct trash trash = {0};
-	_cleanup_intents_ struct intents intents = {0};
-	new_layer_announce(layer, 0, NULL, &intents);
-	int r = journal_begin(&store->layer_journal, &intents, error);
-	if (r < 0)
-		return r;
-	r = list_copy(store, image, layer->record.id, error);
-	if (r == 0)
-		r = new_layer_commit(store, layer, &trash, error);
-	if (r == 0)
-		journal_end(&store->layer_journal);
-	else
-		journal_settle(store, &store->layer_journal, &intents,
-		               SETTLE_LAYERS | SETTLE_IMAGES, &trash);
-	return r;
-}
-
-/* Somebody else may have made the same one meanwhile: theirs is as good. */
+/* Another process may have made an equal copy meanwhile; use that one. */
 static int commit_or_share(cst_store *store, const char *image, const struct idmaps *maps,
                            struct new_layer *layer, struct arena *arena, const char **ret,
                            cst_error **error)
 {
-	_cleanup_layers_write_ cst_store *layers = NULL;
-	_cleanup_images_write_ cst_store *images = NULL;
+	/* The image is saved first: a listed layer without record is nobody's loss, and recovery
+	 * takes it off the list; a layer that no image lists would stay for good. */
+	_cleanup_change_ struct change change = {.owners_first = true};
 	struct choice choice;
-	int r = layers_write(store, &layers, error);
-	if (r == 0)
-		r = images_write(store, &images, error);
+	int r = change_hold(&change, store,
+	                    (struct hold_modes){.layers = HOLD_WRITE, .images = HOLD_WRITE}, error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)
 		return r;
-	if (choice.layer && !choice.copy) {
-		*ret = arena_strdup(arena, choice.layer->id);
-		return *ret ? 0 : error_oom(error);
+	bool share = choice.layer && !choice.copy;
+	const char *id = arena_strdup(arena, share ? choice.layer->id : layer->record.id);
+	r = id ? 0 : error_oom(error);
+	if (r == 0 && !share)
+		r = new_layer_check(store, layer, error);
+	if (r == 0 && !share) {
+		new_layer_add(&change, layer, 0, NULL);
+		struct listing listing = {.image = image, .layer = id};
+		change_add(&change, NULL, list_copy, NULL, &listing);
+		r = change_commit(&change, error);
 	}
-	const char *id = arena_strdup(arena, layer->record.id);
-	r = id ? new_layer_check(store, layer, error) : error_oom(error);
-	if (r == 0)
-		r = commit_copy(store, image, layer, error);
 	if (r == 0)
 		*ret = id;
 	return r;
@@ -150,12 +128,12 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 static int look(cst_store *store, const char *image, const struct idmaps *maps, struct arena *arena,
                 const char **ret, cst_layer **template, cst_error **error)
 {
-	_cleanup_layers_read_locked_ cst_store *layers = NULL;
-	_cleanup_images_read_ cst_store *images = NULL;
+	_cleanup_hold_ struct hold layers = {0};
+	_cleanup_hold_ struct hold images = {0};
 	struct choice choice;
-	int r = layers_read_locked(store, &layers, error);
+	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
-		r = images_read(store, &images, error);
+		r = hold_read(store, CST_KIND_IMAGE, &images, error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers as the driver knows them, which may have no record. */
 #include "base/id.h"
+#include "store/change/change.h"
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -42,34 +43,30 @@ static int stage(cst_store *store, const cst_layer_options *options, struct stor
 	return r == 0 ? layer->ops->stage_sync(layer->staged, error) : r;
 }
 
+static int place(struct change *change, const struct intent *intent, void *arg, cst_error **error)
+{
+	struct storage_layer *layer = arg;
+	return layer->ops->stage_commit(layer->staged, intent->id,
+	                                change->store->driver->sync_content, error);
+}
+
 /* Without a record the announcement says "delete me": it has to be gone, for good, before anybody
  * hears of success. */
 static int commit(cst_store *store, struct storage_layer *layer, const char *id, cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
-	_cleanup_intents_ struct intents intents = {0};
-	_cleanup_layers_write_ cst_store *held = NULL;
+	_cleanup_change_ struct change change = {.must_end = true};
 	bool exists = false;
-	int r = layers_write(store, &held, error);
+	int r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
 	if (r == 0)
 		r = layer->ops->exists(store->driver, id, &exists, error);
-	if (r == 0 && (exists || layer_table_get(store->layers.table, id)))
+	if (r == 0 && (exists || layer_table_get(store->sets.layers.table, id)))
 		r = error_code(error, CST_EDUPLICATE_ID);
 	if (r < 0)
 		return r;
-	intents_add(&intents, &(struct intent){.kind = CST_KIND_LAYER,
-	                                       .id = id,
-	                                       .note = layer->ops->stage_note(layer->staged)});
-	r = journal_begin(&store->layer_journal, &intents, error);
-	if (r < 0)
-		return r;
-	r = layer->ops->stage_commit(layer->staged, id, store->driver->sync_content, error);
-	if (r == 0)
-		r = journal_take_back(&store->layer_journal, error);
-	if (r == 0) /* whole from here on, and no longer announced: on failure it stays */
-		return journal_sync(&store->layer_journal, error);
-	journal_settle(store, &store->layer_journal, &intents, SETTLE_LAYERS, &trash);
-	return r;
+	const struct intent intent = {
+	        .kind = CST_KIND_LAYER, .id = id, .note = layer->ops->stage_note(layer->staged)};
+	change_add(&change, &intent, place, NULL, layer);
+	return change_commit(&change, error);
 }
 
 static int create(cst_store *store, const cst_layer_options *options, char **ret, cst_error **error)

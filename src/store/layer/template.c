@@ -2,19 +2,10 @@
 /* What a layer that starts as a copy of another one, its template, takes from it besides the
  * content. */
 #include "archive/tree/copy_data.h"
+#include "store/change/content.h"
+#include "store/core/store.h"
 #include "store/layer/create.h"
 #include <errno.h>
-
-void layer_take_digests(const cst_layer *from, cst_layer *to)
-{
-	to->compressed_digest = from->compressed_digest;
-	to->compressed_size = from->compressed_size;
-	to->diff_digest = from->diff_digest;
-	to->diff_size = from->diff_size;
-	to->compression = from->compression;
-	to->uids = from->uids;
-	to->gids = from->gids;
-}
 
 /* Not names, flags and data items. */
 int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error)
@@ -36,12 +27,13 @@ int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", layer->template->id);
 	if (!name)
 		return error_oom(error);
-	_cleanup_close_ int in = openat(store->layers.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
+	_cleanup_close_ int in = openat(store->sets.layers.fd, name,
+	                                O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
 	                    out = -1;
 	if (in < 0 && errno == ENOENT)
 		return 0;
 	if (in < 0 || fstat(in, &st) < 0)
-		return error_sys(error, errno, "open %s/%s", store->layers.dir, name);
+		return error_sys(error, errno, "open %s/%s", store->sets.layers.dir, name);
 	int r = metadata_stage(store, &layer->metadata, error);
 	if (r < 0)
 		return r;

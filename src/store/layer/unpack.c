@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/digest.h"
 #include "base/str.h"
+#include "store/core/driver.h"
 #include "store/layer/create.h"
 #include <errno.h>
 

@@ -8,6 +8,8 @@
 #include "archive/tree/copy_into.h"
 #include "base/log.h"
 #include "driver/rootless.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -63,12 +65,14 @@ static int place_maps(cst_store *store, const cst_layer *layer, struct place *pl
                       cst_error **error)
 {
 	const struct idranges *uids = &layer->uid_map, *gids = &layer->gid_map;
-	_cleanup_containers_read_ cst_store *containers = NULL;
-	int r = uids->len || gids->len ? 0 : containers_read(store, &containers, error);
-	if (r < 0)
-		return r;
-	const cst_container *container =
-	        containers ? container_table_by_layer(store->containers.table, layer->id) : NULL;
+	_cleanup_hold_ struct hold held = {0};
+	const cst_container *container = NULL;
+	if (!uids->len && !gids->len) {
+		int r = hold_read(store, CST_KIND_CONTAINER, &held, error);
+		if (r < 0)
+			return r;
+		container = container_table_by_layer(store->sets.containers.table, layer->id);
+	}
 	if (container) {
 		uids = &container->uid_map;
 		gids = &container->gid_map;
@@ -82,9 +86,9 @@ static int place_maps(cst_store *store, const cst_layer *layer, struct place *pl
 /* `made`: only the one made then, not another that got its ID; NULL: any. *held keeps the record.
  */
 static int find_record(cst_store *store, const char *id, const struct timestamp *made,
-                       cst_store **held, const cst_layer **ret, cst_error **error)
+                       struct hold *held, const cst_layer **ret, cst_error **error)
 {
-	int r = layers_read(store, held, error);
+	int r = hold_read(store, CST_KIND_LAYER, held, error);
 	if (r == 0)
 		r = layer_must(store, id, ret, error);
 	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
@@ -94,7 +98,7 @@ static int find_record(cst_store *store, const char *id, const struct timestamp 
 
 static int find_layer(cst_store *store, const char *id, struct place *place, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
 	int r = find_record(store, id, NULL, &layers, &layer, error);
 	if (r < 0)
@@ -356,7 +360,7 @@ static int copy_source(struct copy_job *job, cst_error **error)
  * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */
 static int check_still_there(int r, cst_store *store, const struct place *place, cst_error **error)
 {
-	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_error_ cst_error *problem = NULL;
 	const cst_layer *layer;
 	if (r == CST_ECANCELED || !place->layer)

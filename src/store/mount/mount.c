@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounting and unmounting, counted across all processes in mountpoints.json. */
+#include "store/core/driver.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
+#include "store/core/store.h"
 #include "store/layer/mapped.h"
 #include <errno.h>
 
@@ -43,17 +47,18 @@ static int target_from_container(cst_store *store, const cst_container *containe
 static int find_target(cst_store *store, const char *id, struct target *target, cst_error **error)
 {
 	{
-		_cleanup_containers_read_ cst_store *containers = NULL;
-		int r = containers_read(store, &containers, error);
+		_cleanup_hold_ struct hold containers = {0};
+		int r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
 		if (r < 0)
 			return r;
-		const cst_container *container = container_table_find(store->containers.table, id);
+		const cst_container *container =
+		        container_table_find(store->sets.containers.table, id);
 		if (container)
 			return target_from_container(store, container, target, error);
 	}
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	struct layer_source source;
-	int r = layers_read(store, &layers, error);
+	_cleanup_hold_ struct hold layers = {0};
+	struct source source;
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r < 0)
 		return r;
 	const cst_layer *layer = layer_find(store, id, &source);
@@ -67,19 +72,19 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 /* Fresh mount counts under M w. */
 static int mounts_write(cst_store *store, struct lockfile **held, cst_error **error)
 {
-	int r = lockfile_lock(store->layers.mounts_lock, LOCKFILE_WRITE, error);
+	int r = lockfile_lock(store->mounts_lock, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;
-	*held = store->layers.mounts_lock;
-	return layer_table_load_mounts(store->layers.table, *held, error);
+	*held = store->mounts_lock;
+	return layer_table_load_mounts(store->sets.layers.table, *held, error);
 }
 
 static int save_count(cst_store *store, const char *layer, const char *path, int count,
                       struct lockfile *mounts, cst_error **error)
 {
-	if (!layer_table_set_mount(store->layers.table, layer, path, count))
+	if (!layer_table_set_mount(store->sets.layers.table, layer, path, count))
 		return error_oom(error);
-	return layer_table_save_mounts(store->layers.table, mounts, error);
+	return layer_table_save_mounts(store->sets.layers.table, mounts, error);
 }
 
 static void driver_options_of(const struct target *target, struct driver_mount_options *ret)
@@ -115,7 +120,7 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		return r;
 	if (target->foreign)
 		return mount_foreign(store, target, ret_path, error);
-	const cst_layer *layer = layer_table_get(store->layers.table, target->layer);
+	const cst_layer *layer = layer_table_get(store->sets.layers.table, target->layer);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
 	bool mounted = false;
@@ -150,7 +155,7 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
                         cst_error **error)
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
-	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
 	                         : layers_need(store, error);
 	if (r == 0)
@@ -160,7 +165,7 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 	graph = store->graph_lock;
 	r = store_refresh_driver(store, error);
 	if (r == 0)
-		r = layers_write(store, &layers, error);
+		r = hold_write(store, CST_KIND_LAYER, &layers, error);
 	return r == 0 ? mount_layer(store, target, path, error) : r;
 }
 
@@ -198,9 +203,9 @@ static int find_image_layer(cst_store *store, const char *id, struct target *tar
 	int r = mapped_layer_for(store, id, &unmapped, &target->arena, &target->layer, error);
 	if (r < 0)
 		return r;
-	_cleanup_layers_read_ cst_store *layers = NULL;
-	struct layer_source source;
-	r = layers_read(store, &layers, error);
+	_cleanup_hold_ struct hold layers = {0};
+	struct source source;
+	r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0 && (!target->layer || !layer_get(store, target->layer, &source)))
 		r = error_code(error, CST_ELAYER_UNKNOWN);
 	target->foreign = r == 0 && source.foreign;
@@ -233,14 +238,14 @@ int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_opti
 static int unmount_layer(cst_store *store, const char *id, bool force, bool *still,
                          cst_error **error)
 {
-	_cleanup_layers_write_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = layers_write(store, &layers, error);
+	int r = hold_write(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
 		r = mounts_write(store, &mounts, error);
 	if (r < 0)
 		return r;
-	const cst_layer *layer = layer_table_get(store->layers.table, id);
+	const cst_layer *layer = layer_table_get(store->sets.layers.table, id);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
 	if (layer->mount_count > 1 && !force) {
@@ -282,13 +287,13 @@ int cst_store_unmount_image(cst_store *store, const char *id, bool force, bool *
 int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error)
 {
 	_cleanup_(target_free) struct target target = {0};
-	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	int r = find_target(store, id, &target, error);
 	if (r == 0)
-		r = layers_read(store, &layers, error);
+		r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r < 0)
 		return r;
-	const cst_layer *layer = layer_table_get(store->layers.table, target.layer);
+	const cst_layer *layer = layer_table_get(store->sets.layers.table, target.layer);
 	if (!layer)
 		return error_code(error, CST_ELAYER_UNKNOWN);
 	*count = layer->mount_count;

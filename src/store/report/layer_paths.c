@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is around a layer: its directories, its children. */
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include <cstorage/report.h>
 
 int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0};
-	_cleanup_layers_read_locked_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
-	int r = layers_read_locked(store, &layers, error);
+	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
 	if (r == 0)
@@ -19,14 +21,14 @@ int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **ret, c
 int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv ids = {0};
-	_cleanup_layers_read_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
-	int r = layers_read(store, &layers, error);
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
 	if (r < 0)
 		return r;
-	struct record_set *table = store->layers.table;
+	struct record_set *table = store->sets.layers.table;
 	for (const cst_layer *child = layer_table_first_child(table, layer->id); child;
 	     child = layer_table_next_child(table, child))
 		if (!strv_add(&ids, child->id))

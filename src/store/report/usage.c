@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What layers, images and containers take on disk, each by itself and together. */
 #include "base/hashmap.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include "store/report/usage_scan.h"
 #include <cstorage/report.h>
@@ -212,10 +214,10 @@ static int add_data(int dirfd, const char *name, uint64_t *sum, cst_error **erro
 static int open_layer(cst_store *store, const char *id, int *content_fd, int *data_fd,
                       cst_error **error)
 {
-	_cleanup_layers_read_locked_ cst_store *layers = NULL;
+	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_strv_ struct strv pairs = {0};
-	struct layer_source source = {.fd = -1};
-	int r = layers_read_locked(store, &layers, error);
+	struct source source = {.fd = -1};
+	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r < 0)
 		return r;
 	if (!layer_get(store, id, &source) ||
@@ -331,8 +333,9 @@ static int put_image(struct usage_job *job, const cst_image *image, cst_error **
 	entry->read_only = image->read_only;
 	all_of_image(job, image, forget_layer, NULL);
 	all_of_image(job, image, add_layer_of_image, entry);
-	int r = image->read_only ? 0
-	                         : add_data(job->store->images.fd, image->id, &entry->data, error);
+	int r = image->read_only
+	                ? 0
+	                : add_data(job->store->sets.images.fd, image->id, &entry->data, error);
 	job->usage->total.data += entry->data;
 	return r;
 }
@@ -348,9 +351,10 @@ static int put_container(struct usage_job *job, const cst_container *container, 
 		entry->content = entry->exclusive + entry->shared;
 		entry->entries = own->content.entries;
 	}
-	int r = add_data(job->store->containers.fd, container->id, &entry->data, error);
+	int r = add_data(job->store->sets.containers.fd, container->id, &entry->data, error);
 	if (r == 0)
-		r = add_data(job->store->containers.run_fd, container->id, &entry->data, error);
+		r = add_data(job->store->sets.containers.run_fd, container->id, &entry->data,
+		             error);
 	job->usage->total.data += entry->data;
 	return r;
 }

@@ -1,12 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files in the private directories of images and containers. Who runs containers keeps its own
+ * The private directories of images and containers, and files in them. Who runs containers keeps its own
  * things there, and so may what runs inside one: the path and every link on it are held below the
  * directory.
  */
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include <errno.h>
 #include <unistd.h>
+
+/* ---- the directories ---- */
+
+/* mkdir, with the name durable. */
+static int make_durably(int dirfd, const char *parent, const char *name, const char *shown,
+                        cst_error **error)
+{
+	if (sys_mkdirat(dirfd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : error_sys(error, errno, "mkdir %s/%s", shown, name);
+	return fs_fsync_path(dirfd, parent, shown, error);
+}
+
+/* <dirfd>/<id>/userdata, made 0700 if missing. The record's lock is held: nobody deletes the item
+ * meanwhile, and is left with a directory of nothing. A store that is only read has to have it
+ * already. */
+static int make_userdata(const cst_store *store, int dirfd, const char *dir, const char *id,
+                         char **ret, cst_error **error)
+{
+	_cleanup_free_ char *inner = path_join(id, USERDATA),
+	                    *path = inner ? path_join(dir, inner) : NULL;
+	if (!path)
+		return error_oom(error);
+	int r = 0;
+	if (store->read_only && !fs_exists(AT_FDCWD, path))
+		return error_wrap_code(error, CST_ESTORE_READ_ONLY, "making %s", path);
+	if (!store->read_only)
+		r = make_durably(dirfd, ".", id, dir, error);
+	if (r == 0 && !store->read_only)
+		r = make_durably(dirfd, id, inner, dir, error);
+	if (r == 0)
+		*ret = steal_ptr(&path);
+	return r;
+}
+
+/* <root>/<drv>-images/<id>/userdata: in the graph root even where images live in an image store
+ * (docs/format/store.md, "Split image store"). */
+static int private_directory(cst_store *store, enum cst_kind kind, const char *root, const char *id,
+                             char **path, cst_error **error)
+{
+	_cleanup_hold_ struct hold held = {0};
+	_cleanup_free_ char *dir = set_path(root, store, kind_of(kind)->files);
+	_cleanup_close_ int fd = -1;
+	int r = dir ? hold_read_locked(store, kind, &held, error) : error_oom(error);
+	const void *record = r == 0 ? item_find(store, kind, id, NULL) : NULL;
+	if (r == 0 && !record)
+		r = kind_unknown(kind, id, error);
+	if (r == 0 && !store->read_only)
+		r = fs_mkdir_p(dir, 0700, error);
+	if (r == 0 && !store->read_only)
+		r = fs_open_dir(dir, &fd, error);
+	return r == 0 ? make_userdata(store, fd, dir, record_id(record), path, error) : r;
+}
+
+int cst_store_container_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	return private_directory(store, CST_KIND_CONTAINER, store->graph_root, id, path, error);
+}
+
+int cst_store_container_run_directory(cst_store *store, const char *id, char **path,
+                                      cst_error **error)
+{
+	return private_directory(store, CST_KIND_CONTAINER, store->run_root, id, path, error);
+}
+
+int cst_store_image_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	return private_directory(store, CST_KIND_IMAGE, store->graph_root, id, path, error);
+}
+
+int cst_store_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error)
+{
+	return private_directory(store, CST_KIND_IMAGE, store->run_root, id, path, error);
+}
+
+static int directory_path(cst_store *store, enum cst_kind kind, const char *id,
+                          enum cst_directory directory, char **ret, cst_error **error)
+{
+	const struct kind *what = kind_of(kind);
+	if (directory != CST_DIRECTORY && directory != CST_RUN_DIRECTORY)
+		return error_set(error, CST_EINVAL, "unknown directory: %d", (int)directory);
+	if (!what || !what->has_private_directories)
+		return error_set(error, CST_EINVAL,
+		                 "only images and containers have private directories");
+	const char *root = directory == CST_RUN_DIRECTORY ? store->run_root : store->graph_root;
+	return private_directory(store, kind, root, id, ret, error);
+}
+
+/* ---- files in them ---- */
 
 /* At least one component, none of them empty, "." or "..". */
 static int check_path(const char *file, cst_error **error)
@@ -21,24 +111,6 @@ static int check_path(const char *file, cst_error **error)
 	            : error_set(error, CST_EINVAL,
 	                        "\"%s\" is not the name of a file below a directory",
 	                        strempty(file));
-}
-
-static int directory_path(cst_store *store, enum cst_kind kind, const char *id,
-                          enum cst_directory directory, char **ret, cst_error **error)
-{
-	if (directory != CST_DIRECTORY && directory != CST_RUN_DIRECTORY)
-		return error_set(error, CST_EINVAL, "unknown directory: %d", (int)directory);
-	bool run = directory == CST_RUN_DIRECTORY;
-	switch (kind) {
-	case CST_KIND_IMAGE:
-		return run ? cst_store_image_run_directory(store, id, ret, error)
-		           : cst_store_image_directory(store, id, ret, error);
-	case CST_KIND_CONTAINER:
-		return run ? cst_store_container_run_directory(store, id, ret, error)
-		           : cst_store_container_directory(store, id, ret, error);
-	case CST_KIND_LAYER: break;
-	}
-	return error_set(error, CST_EINVAL, "only images and containers have private directories");
 }
 
 static int open_directory(cst_store *store, enum cst_kind kind, const char *id,
@@ -83,10 +155,8 @@ static int make_parents(int dirfd, const char *dir, const char *file, int *ret, 
 static int replace_file(cst_store *store, enum cst_kind kind, int dirfd, const char *name,
                         const void *data, size_t size, const char *shown, cst_error **error)
 {
-	_cleanup_images_write_ cst_store *images = NULL;
-	_cleanup_containers_write_ cst_store *containers = NULL;
-	int r = kind == CST_KIND_IMAGE ? images_write(store, &images, error)
-	                               : containers_write(store, &containers, error);
+	_cleanup_hold_ struct hold held = {0};
+	int r = hold_write(store, kind, &held, error);
 	return r < 0 ? r
 	             : fs_replace_file(dirfd, name, data, size, 0600, FS_DURABLE | FS_LOCKED, shown,
 	                               error);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/id.h"
-#include "store/item/data.h"
 #include "store/layer/create.h"
-#include "store/layer/delete.h"
+#include "base/id.h"
+#include "store/change/change.h"
+#include "store/core/lookup.h"
+#include "store/core/names.h"
+#include "store/core/store.h"
+#include "store/item/data_stage.h"
 #include "store/layer/mapped.h"
-#include <errno.h>
 
 struct new_container {
 	struct arena arena;
@@ -85,9 +87,9 @@ static int plan_image(cst_store *store, const char *id, struct new_container *co
 	container->record.image = "";
 	if (isempty(id))
 		return 0;
-	_cleanup_images_read_ cst_store *images = NULL;
+	_cleanup_hold_ struct hold images = {0};
 	const cst_image *image;
-	int r = images_read(store, &images, error);
+	int r = hold_read(store, CST_KIND_IMAGE, &images, error);
 	if (r == 0)
 		r = image_must(store, id, &image, error);
 	if (r < 0)
@@ -147,7 +149,7 @@ static int plan_container(cst_store *store, const cst_container_options *options
 static int check_new_container(cst_store *store, const struct new_container *container,
                                cst_error **error)
 {
-	const struct record_set *table = store->containers.table;
+	const struct record_set *table = store->sets.containers.table;
 	const cst_container *record = &container->record;
 	if (container_table_get(table, record->id))
 		return error_code(error, CST_EDUPLICATE_ID);
@@ -163,40 +165,20 @@ static int check_new_container(cst_store *store, const struct new_container *con
 	return 0;
 }
 
-static int commit_record(cst_store *store, struct new_container *container, struct trash *trash,
-                         cst_error **error)
+/* The data items into place, then the record. What a crashed Go process left under the ID goes
+ * first. */
+static int place_container(struct change *change, const struct intent *intent, void *arg,
+                           cst_error **error)
 {
-	struct record_set *table = store->containers.table;
-	const char *id = container->record.id;
-	int r = container_remove_files(store, id, trash, error); /* of a crashed Go process */
+	const struct new_container *container = arg;
+	struct set *containers = &change->store->sets.containers;
+	int r = item_remove_files(change->store, intent->kind, intent->id, "", &change->trash,
+	                          error);
 	if (r == 0)
-		r = new_data_commit(&container->data, container->stage, store->containers.fd, id,
+		r = new_data_commit(&container->data, container->stage, containers->fd, intent->id,
 		                    error);
-	if (r == 0 && !record_set_add(table, &container->record))
-		r = error_oom(error);
-	return r == 0 ? record_set_save(table, store->containers.set.lock, error) : r;
-}
-
-/* The layer first, the record that owns it second; the announcement ties them together. */
-static int commit_container(cst_store *store, struct new_container *container,
-                            struct new_layer *layer, struct trash *trash, cst_error **error)
-{
-	_cleanup_intents_ struct intents intents = {0};
-	new_layer_announce(layer, CST_KIND_CONTAINER, container->record.id, &intents);
-	intents_add(&intents,
-	            &(struct intent){.kind = CST_KIND_CONTAINER, .id = container->record.id});
-	int r = journal_begin(&store->layer_journal, &intents, error);
-	if (r < 0)
-		return r;
-	r = new_layer_commit(store, layer, trash, error);
-	if (r == 0)
-		r = commit_record(store, container, trash, error);
-	if (r == 0)
-		journal_end(&store->layer_journal);
-	else
-		journal_settle(store, &store->layer_journal, &intents,
-		               SETTLE_LAYERS | SETTLE_CONTAINERS, trash);
-	return r;
+	return r == 0 && !record_set_add(containers->table, &container->record) ? error_oom(error)
+	                                                                        : r;
 }
 
 /* An image may have been deleted and made again with another layer. */
@@ -213,37 +195,39 @@ static int check_image(cst_store *store, const struct new_container *container,
 	                                 container->record.image);
 }
 
+/* The layer first, the record that owns it second; the announcement ties them together. */
 static int create_container(cst_store *store, struct new_container *container,
                             struct new_layer *layer, cst_container **ret, cst_error **error)
 {
-	_cleanup_trash_ struct trash trash = {0};
-	_cleanup_layers_write_ cst_store *layers = NULL;
-	_cleanup_images_read_ cst_store *images = NULL;
-	_cleanup_containers_write_ cst_store *containers = NULL;
-	int r = layers_write(store, &layers, error);
-	if (r == 0)
-		r = images_read(store, &images, error);
+	_cleanup_change_ struct change change = {0};
+	int r = change_hold(&change, store,
+	                    (struct hold_modes){.layers = HOLD_WRITE,
+	                                        .images = HOLD_READ,
+	                                        .containers = HOLD_WRITE},
+	                    error);
 	if (r == 0)
 		r = check_image(store, container, layer, error);
-	if (r == 0)
-		r = containers_write(store, &containers, error);
 	if (r == 0)
 		r = check_new_container(store, container, error);
 	if (r == 0)
 		r = new_layer_check(store, layer, error);
-	if (r == 0)
-		r = commit_container(store, container, layer, &trash, error);
+	if (r < 0)
+		return r;
+	const char *id = container->record.id;
+	new_layer_add(&change, layer, CST_KIND_CONTAINER, id);
+	change_add(&change, &(struct intent){.kind = CST_KIND_CONTAINER, .id = id}, place_container,
+	           NULL, container);
+	r = change_commit(&change, error);
 	return r < 0 ? r
-	             : container_give(
-	                       container_table_get(store->containers.table, container->record.id),
-	                       ret, error);
+	             : container_give(container_table_get(store->sets.containers.table, id), ret,
+	                              error);
 }
 
 /* An early answer, before anything is staged. */
 static int precheck(cst_store *store, const struct new_container *container, cst_error **error)
 {
-	_cleanup_containers_read_ cst_store *containers = NULL;
-	int r = containers_read(store, &containers, error);
+	_cleanup_hold_ struct hold containers = {0};
+	int r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
 	return r == 0 ? check_new_container(store, container, error) : r;
 }
 
@@ -329,35 +313,4 @@ int cst_store_create_container(cst_store *store, const cst_container_options *gi
 		if (!parent_gone)
 			return error_propagate(error, steal_ptr(&problem));
 	}
-}
-
-/* ---- delete ---- */
-
-int container_delete(cst_store *store, const char *id, const cst_progress *progress,
-                     cst_error **error)
-{
-	_cleanup_deletion_ struct deletion deletion = {.containers = true, .layers = true};
-	_cleanup_trash_ struct trash trash = {.progress = progress};
-	_cleanup_layers_write_ cst_store *layers = NULL;
-	_cleanup_containers_write_ cst_store *containers = NULL;
-	int r = layers_write(store, &layers, error);
-	if (r == 0)
-		r = containers_write(store, &containers, error);
-	if (r == 0)
-		r = trash_announce(&trash, error);
-	if (r < 0)
-		return r;
-	const cst_container *container = container_table_find(store->containers.table, id);
-	if (!container)
-		return error_code(error, CST_ENOT_A_CONTAINER);
-	deletion_add(&deletion, CST_KIND_CONTAINER, container->id);
-	const cst_layer *layer = layer_table_get(store->layers.table, container->layer);
-	if (layer)
-		deletion_add_layer(&deletion, layer, CST_KIND_CONTAINER, container->id);
-	return deletion_commit(store, &deletion, &trash, error);
-}
-
-int cst_store_delete_container(cst_store *store, const char *id, cst_error **error)
-{
-	return container_delete(store, id, NULL, error);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CST_STORE_ITEM_DATA_H
-#define CST_STORE_ITEM_DATA_H
+#ifndef CST_STORE_ITEM_DATA_STAGE_H
+#define CST_STORE_ITEM_DATA_STAGE_H
 
-#include "store/core/store.h"
+#include "lock/tempdir.h"
+#include "records/record.h"
+#include <cstorage/store.h>
 
 /* Items that come with a new layer, image or container: checked and measured, their files staged and on
  * disk. */
@@ -18,9 +20,5 @@ int new_data_stage(cst_store *store, const char *kind, const cst_data_item *item
 /* Under the set's write lock: the staged directory becomes <dirfd>/<id>. */
 int new_data_commit(const struct new_data *data, const struct tempdir *stage, int dirfd,
                     const char *id, cst_error **error);
-
-/* Makes the recorded size and digest of an item those of its file. The set is held for writing. */
-int data_remeasure(cst_store *store, enum cst_kind kind, const char *id, const char *key,
-                   cst_error **error);
 
 #endif

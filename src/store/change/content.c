@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/change/content.h"
+#include "records/record_fields.h"
+#include "store/core/edit.h"
+#include "store/core/store.h"
+#include <errno.h>
+
+char *content_waiting_tarsplit(const char *id, const char *content)
+{
+	return str_printf("cstorage/%s.%s.tar-split", id, content);
+}
+
+void layer_take_digests(const cst_layer *from, cst_layer *to)
+{
+	to->compressed_digest = from->compressed_digest;
+	to->compressed_size = from->compressed_size;
+	to->diff_digest = from->diff_digest;
+	to->diff_size = from->diff_size;
+	to->compression = from->compression;
+	to->uids = from->uids;
+	to->gids = from->gids;
+}
+
+int content_finish(cst_store *store, const cst_layer *described, const char *content,
+                   cst_error **error)
+{
+	struct set *layers = &store->sets.layers;
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", described->id);
+	_cleanup_free_ char *waiting = content_waiting_tarsplit(described->id, content);
+	_cleanup_close_ int root = -1;
+	int r = name && waiting ? fs_open_dir(store->graph_root, &root, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	if (sys_renameat(root, waiting, layers->fd, name) < 0 &&
+	    errno != ENOENT) /* ENOENT: done before */
+		return error_sys(error, errno, "rename %s %s/%s", waiting, layers->dir, name);
+	r = fs_fsync_dir(layers->fd, layers->dir, error);
+	if (r == 0) /* btrfs logs each directory for itself: the old name could come back */
+		r = fs_fsync_path(root, "cstorage", layers->journal.dir, error);
+	if (r < 0)
+		return r;
+	cst_layer edited = *layer_table_get(layers->table, described->id);
+	layer_take_digests(described, &edited);
+	return record_put(layers, &edited, error);
+}
+
+/* ---- the rule ---- */
+
+static bool parse_record(const struct intent *intent, struct arena *arena, cst_layer *ret)
+{
+	struct json_reader json;
+	json_reader_init(&json, intent->record, strlen(intent->record), arena);
+	_cleanup_(record_reader_free) struct record_reader reader = {.json = &json, .arena = arena};
+	layer_read(&reader, ret);
+	return json_ok(&json) && !reader.bad && streq(ret->id, intent->id);
+}
+
+/* After a power cut the file may have both names, and then a rename does nothing. */
+static int remove_waiting(cst_store *store, const struct intent *intent, cst_error **error)
+{
+	_cleanup_free_ char *name = content_waiting_tarsplit(intent->id, intent->content);
+	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
+	if (!path)
+		return error_oom(error);
+	if (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s", path);
+	return 0;
+}
+
+static bool is_inode(int dirfd, const char *path, uint64_t inode)
+{
+	struct stat st;
+	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode;
+}
+
+/* The content of a mounted layer is in place from the beginning: the tar-split tells that the
+ * archive was unpacked to its end. */
+static int has_new_tarsplit(cst_store *store, const struct intent *intent, bool *ret,
+                            cst_error **error)
+{
+	_cleanup_free_ char *waiting = content_waiting_tarsplit(intent->id, intent->content);
+	_cleanup_free_ char *from = waiting ? path_join(store->graph_root, waiting) : NULL;
+	_cleanup_free_ char *to = str_join(intent->id, ".tar-split.gz");
+	if (!from || !to)
+		return error_oom(error);
+	*ret = is_inode(AT_FDCWD, from, intent->tarsplit_inode) ||
+	       is_inode(store->sets.layers.fd, to, intent->tarsplit_inode);
+	return 0;
+}
+
+/* Was the content replaced? An I/O error is no answer: to take it for "no" would leave the new
+ * content with the old record. */
+static int has_new_content(cst_store *store, const struct intent *intent, bool *ret,
+                           cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	struct driver_identity now;
+	int r = store->driver->ops->content_identity(store->driver, intent->id, &now, &problem);
+	if (r < 0 && r != CST_ELAYER_UNKNOWN && cst_error_errno(problem) != ENOENT)
+		return error_propagate(error, steal_ptr(&problem));
+	*ret = r == 0 && streq(now.text, intent->content);
+	return 0;
+}
+
+int content_settle(cst_store *store, const struct intent *intent, cst_error **error)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	cst_layer described;
+	bool done = false;
+	int r = layer_table_get(store->sets.layers.table, intent->id)
+	                ? has_new_content(store, intent, &done, error)
+	                : 0;
+	if (r == 0 && done)
+		r = has_new_tarsplit(store, intent, &done, error);
+	if (r == 0 && done && !parse_record(intent, &arena, &described))
+		return error_set(error, CST_ECORRUPT,
+		                 "the announced record of layer %s cannot be understood",
+		                 intent->id);
+	if (r == 0 && done)
+		r = content_finish(store, &described, intent->content, error);
+	if (r == 0 && done)
+		r = set_save(&store->sets.layers, error);
+	return r < 0 ? r : remove_waiting(store, intent, error);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading and holding a set of records. A reader that finds the files in need of repair (a crashed
+ * Go process left an incomplete layer, two items hold one name) becomes a writer for a moment, as
+ * every implementation does, and reads again.
+ */
+#include "store/core/hold.h"
+#include "store/core/store.h"
+#include <assert.h>
+
+/* After so many, something repairs and breaks in turn: docs/format/store.md, "Lock protocol". */
+#define MAX_REPAIRS 3
+
+/* ---- one set ---- */
+
+static int set_lock(struct set *set, enum lock_mode mode, cst_error **error)
+{
+	int r = lockfile_lock(set->lock, mode, error);
+	if (r < 0 || !set->second)
+		return r;
+	r = lockfile_lock(set->second, mode, error);
+	if (r < 0)
+		lockfile_unlock(set->lock);
+	return r;
+}
+
+static void set_unlock(struct set *set)
+{
+	lockfile_unlock(set->second);
+	lockfile_unlock(set->lock);
+}
+
+/* Opens the files if they changed; *opened tells that they must be parsed. The lock is held. */
+static int open_if_stale(struct set *set, bool *opened, cst_error **error)
+{
+	struct lock_token token;
+	bool stale = false;
+	int r = lockfile_read_token(set->lock, &token, error);
+	if (r == 0)
+		r = record_set_stale(set->table, &token, &stale, error);
+	if (r == 0 && stale)
+		r = record_set_open(set->table, &token, error);
+	*opened = stale;
+	return r;
+}
+
+static int parse(cst_store *store, struct set *set, bool opened, bool *repair, cst_error **error)
+{
+	int r = opened ? record_set_parse(set->table, repair, error) : 0;
+	return r == 0 && set->loaded ? set->loaded(store, error) : r;
+}
+
+/* On success the mutex is held, and the lock too if `keep`. */
+static int read_once(cst_store *store, struct set *set, bool keep, bool *repair, cst_error **error)
+{
+	int r = set_lock(set, LOCKFILE_READ, error);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&set->mutex);
+	bool opened = false;
+	r = open_if_stale(set, &opened, error);
+	if (!keep)
+		set_unlock(set);
+	if (r == 0)
+		r = parse(store, set, opened, repair, error);
+	if (r < 0) {
+		pthread_mutex_unlock(&set->mutex);
+		if (keep)
+			set_unlock(set);
+	}
+	return r;
+}
+
+int set_reload(cst_store *store, struct set *set, cst_error **error)
+{
+	struct lock_token token;
+	bool repair = false;
+	int r = lockfile_read_token(set->lock, &token, error);
+	if (r == 0)
+		r = record_set_open(set->table, &token, error);
+	return r == 0 ? parse(store, set, true, &repair, error) : r;
+}
+
+static int write_set(cst_store *store, struct set *set, cst_error **error)
+{
+	if (store->read_only)
+		return error_code(error, CST_ESTORE_READ_ONLY);
+	int r = set_lock(set, LOCKFILE_WRITE, error);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&set->mutex);
+	bool opened = false, repair = false;
+	r = open_if_stale(set, &opened, error);
+	if (r == 0)
+		r = parse(store, set, opened, &repair, error);
+	if (r == 0 && repair)
+		r = set->repair ? set->repair(store, error) : set_save(set, error);
+	if (r < 0) {
+		pthread_mutex_unlock(&set->mutex);
+		set_unlock(set);
+	}
+	return r;
+}
+
+static void release_set(struct set *set, enum hold_mode mode)
+{
+	pthread_mutex_unlock(&set->mutex);
+	if (mode != HOLD_READ)
+		set_unlock(set);
+}
+
+/* What the repair of the layers moved out of sight, to be deleted when the locks are free. */
+static struct trash take_repair_trash(cst_store *store)
+{
+	struct trash trash = store->repair_trash;
+	store->repair_trash = (struct trash){0};
+	return trash;
+}
+
+static int repair_set(cst_store *store, struct set *set, cst_error **error)
+{
+	int r = write_set(store, set, error);
+	if (r < 0)
+		return r;
+	/* Nobody changed the files since this process read them, so they were not loaded again. */
+	r = set->repair ? set->repair(store, error) : set_save(set, error);
+	struct trash trash = take_repair_trash(store);
+	release_set(set, HOLD_WRITE);
+	trash_free(&trash);
+	return r;
+}
+
+static int read_set(cst_store *store, struct set *set, bool keep, cst_error **error)
+{
+	for (int repairs = 0;; repairs++) {
+		bool repair = false;
+		int r = read_once(store, set, keep, &repair, error);
+		if (r < 0 || !repair || store->read_only || set->foreign || repairs == MAX_REPAIRS)
+			return r;
+		release_set(set, keep ? HOLD_READ_LOCKED : HOLD_READ);
+		r = repair_set(store, set, error);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- additional stores: after the store's own, in their order ---- */
+
+static void release_additional(cst_store *store, enum cst_kind kind, size_t n)
+{
+	while (n > 0) {
+		struct set *set = sets_get(&store->additional[--n].sets, kind);
+		if (set->table)
+			release_set(set, HOLD_READ);
+	}
+}
+
+static int read_additional(cst_store *store, enum cst_kind kind, cst_error **error)
+{
+	for (size_t i = 0; i < store->n_additional; i++) {
+		struct set *set = sets_get(&store->additional[i].sets, kind);
+		int r = set->table ? read_set(store, set, false, error) : 0;
+		if (r < 0) {
+			release_additional(store, kind, i);
+			return error_prefix(error, r, "loading additional %s stores",
+			                    kind_of(kind)->name);
+		}
+	}
+	return 0;
+}
+
+/* ---- what is held ---- */
+
+static bool comes_last(const struct hold *hold, enum cst_kind kind)
+{
+	for (size_t i = kind - CST_KIND_LAYER; i < KINDS; i++) {
+		if (hold->modes.of[i] != HOLD_NOT)
+			return false;
+	}
+	return true;
+}
+
+static int hold_one(cst_store *store, enum cst_kind kind, enum hold_mode mode, struct hold *hold,
+                    cst_error **error)
+{
+	struct set *set = set_of(store, kind);
+	assert(comes_last(hold, kind));
+	int r = set == &store->sets.layers ? layers_need(store, error) : 0;
+	if (r == 0)
+		r = mode == HOLD_WRITE ? write_set(store, set, error)
+		                       : read_set(store, set, mode == HOLD_READ_LOCKED, error);
+	if (r < 0)
+		return r;
+	r = read_additional(store, kind, error);
+	if (r < 0) {
+		struct trash trash = {0};
+		if (mode == HOLD_WRITE && set == &store->sets.layers)
+			trash = take_repair_trash(store);
+		release_set(set, mode);
+		trash_free(&trash);
+		return r;
+	}
+	hold->store = store;
+	hold->modes.of[kind - CST_KIND_LAYER] = mode;
+	return 0;
+}
+
+int hold_read(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error)
+{
+	return hold_one(store, kind, HOLD_READ, hold, error);
+}
+
+int hold_read_locked(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error)
+{
+	return hold_one(store, kind, HOLD_READ_LOCKED, hold, error);
+}
+
+int hold_write(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error)
+{
+	return hold_one(store, kind, HOLD_WRITE, hold, error);
+}
+
+struct hold_modes hold_only(enum cst_kind kind, enum hold_mode mode)
+{
+	struct hold_modes modes = {0};
+	modes.of[kind - CST_KIND_LAYER] = mode;
+	return modes;
+}
+
+int hold_sets(cst_store *store, struct hold_modes modes, struct hold *hold, cst_error **error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < KINDS; i++) {
+		if (modes.of[i] != HOLD_NOT)
+			r = hold_one(store, CST_KIND_LAYER + i, modes.of[i], hold, error);
+	}
+	return r;
+}
+
+bool hold_writes(const struct hold *hold, enum cst_kind kind)
+{
+	return hold->modes.of[kind - CST_KIND_LAYER] == HOLD_WRITE;
+}
+
+void hold_done(struct hold *hold)
+{
+	cst_store *store = hold->store;
+	if (!store)
+		return;
+	struct trash trash = {0}; /* emptied last, when nobody waits any more */
+	if (hold_writes(hold, CST_KIND_LAYER))
+		trash = take_repair_trash(store);
+	for (size_t i = KINDS; i-- > 0;) {
+		if (hold->modes.of[i] == HOLD_NOT)
+			continue;
+		release_additional(store, CST_KIND_LAYER + i, store->n_additional);
+		release_set(&store->sets.of[i], hold->modes.of[i]);
+	}
+	trash_free(&trash);
+	*hold = (struct hold){0};
+}

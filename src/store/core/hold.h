@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Holding sets of records. The order of the locks is that of every implementation
+ * (docs/format/store.md, "Lock protocol"):
+ *
+ *     graph lock, layers, images, containers, mount points
+ *
+ * and for each set: lock file first, mutex second. A reader gives the lock file back before
+ * anything is parsed, and keeps the mutex for as long as it looks at records; a writer keeps both.
+ * With a set of this store, the sets of that kind in the additional stores are held for reading.
+ */
+#ifndef CST_STORE_CORE_HOLD_H
+#define CST_STORE_CORE_HOLD_H
+
+#include "store/core/set.h"
+
+enum hold_mode {
+	HOLD_NOT,
+	HOLD_READ,        /* fresh records; the lock file is free again */
+	HOLD_READ_LOCKED, /* the lock file stays locked: for opening what a record points at */
+	HOLD_WRITE,       /* the lock file stays locked, for this process alone */
+};
+
+struct hold_modes {
+	union {
+		struct {
+			enum hold_mode layers, images, containers;
+		};
+		enum hold_mode of[KINDS];
+	};
+};
+struct hold_modes hold_only(enum cst_kind kind, enum hold_mode mode);
+
+struct hold {
+	cst_store *store; /* NULL: nothing is held */
+	struct hold_modes modes;
+};
+
+/* Each adds one set to what is held already, and nothing if it fails: a set that comes later in the
+ * order of the locks. A store that is read-only refuses to write with CST_ESTORE_READ_ONLY. */
+int hold_read(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
+int hold_read_locked(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
+int hold_write(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
+
+/* Adds several in their order. On failure the caller's hold_done() gives back what was taken. */
+int hold_sets(cst_store *store, struct hold_modes modes, struct hold *hold, cst_error **error);
+
+bool hold_writes(const struct hold *hold, enum cst_kind kind);
+
+/* Gives back all, in reverse order. */
+void hold_done(struct hold *hold);
+#define _cleanup_hold_ _cleanup_(hold_done)
+
+/* Loads a set that is held for writing again. */
+int set_reload(cst_store *store, struct set *set, cst_error **error);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists of strings in options and records. */
+#ifndef CST_STORE_CORE_NAMES_H
+#define CST_STORE_CORE_NAMES_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "records/record.h"
+
+/* Appends the names without repetitions. */
+int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error);
+bool strings_contain(const struct strings *strings, const char *string);
+struct strings strings_of(const struct strv *v);
+
+/* The names of an image go to the front of its history, one after the other. */
+int names_history(const struct strings *old, const struct strv *names, struct strv *ret,
+                  cst_error **error);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deleting an item of a given kind, with its safety checks, or of any kind, without. */
+#include "store/layer/delete.h"
+#include "store/container/container.h"
+#include "store/image/image.h"
+
+static int delete_any(cst_store *store, const char *id, const cst_progress *progress,
+                      cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = container_delete(store, id, progress, &problem);
+	if (r == CST_ENOT_A_CONTAINER) {
+		error_freep(&problem);
+		problem = NULL;
+		r = image_delete_record(store, id, progress, &problem);
+	}
+	if (r == CST_ENOT_AN_IMAGE) {
+		error_freep(&problem);
+		problem = NULL;
+		r = layer_delete_unchecked(store, id, progress, &problem);
+	}
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+}
+
+int cst_store_delete(cst_store *store, const char *id, const cst_delete_options *options,
+                     cst_strings **layers, cst_error **error)
+{
+	static const cst_delete_options defaults = CST_DELETE_OPTIONS_INIT;
+	if (!options)
+		options = &defaults;
+	const cst_progress *progress = options->progress;
+	if (options->dry_run && options->kind != CST_KIND_IMAGE)
+		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
+	switch (options->kind) {
+	case 0: return delete_any(store, id, progress, error);
+	case CST_KIND_LAYER: return layer_delete(store, id, progress, error);
+	case CST_KIND_CONTAINER: return container_delete(store, id, progress, error);
+	case CST_KIND_IMAGE:
+		return image_delete(store, id, !options->dry_run, progress, layers, error);
+	}
+	return error_set(error, CST_EINVAL, "%d is not a kind of object", (int)options->kind);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of everything in a store. */
+#include "store/change/deletion.h"
+#include "store/core/store.h"
+
+/* Newest first, so that children go before their parents. */
+static void add_everything(struct change *change)
+{
+	const struct sets *sets = &change->store->sets;
+	for (size_t i = record_set_size(sets->containers.table); i > 0; i--)
+		deletion_add(change, CST_KIND_CONTAINER,
+		             container_table_at(sets->containers.table, i - 1)->id);
+	for (size_t i = record_set_size(sets->images.table); i > 0; i--)
+		deletion_add(change, CST_KIND_IMAGE, image_table_at(sets->images.table, i - 1)->id);
+	for (size_t i = record_set_size(sets->layers.table); i > 0; i--)
+		deletion_add_layer(change, layer_table_at(sets->layers.table, i - 1), 0, NULL);
+}
+
+/* What the driver has without any record. */
+static int remove_strays(struct change *change, cst_error **error)
+{
+	cst_store *store = change->store;
+	_cleanup_strv_ struct strv ids = {0};
+	int r = store->driver->ops->list(store->driver, &ids, error);
+	for (size_t i = 0; r == 0 && i < ids.len; i++)
+		r = item_remove_files(store, CST_KIND_LAYER, ids.items[i], "", &change->trash,
+		                      error);
+	return r;
+}
+
+/* Once the records are gone nothing is in the store any more for whoever looks. */
+int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error)
+{
+	_cleanup_change_ struct change change = {.trash.progress = progress, .owners_first = true};
+	int r = change_hold(&change, store,
+	                    (struct hold_modes){.layers = HOLD_WRITE,
+	                                        .images = HOLD_WRITE,
+	                                        .containers = HOLD_WRITE},
+	                    error);
+	if (r == 0)
+		r = trash_announce(&change.trash, error);
+	if (r < 0)
+		return r;
+	add_everything(&change);
+	r = change_commit(&change, error);
+	return r == 0 ? remove_strays(&change, error) : r;
+}
