@@ -49,24 +49,3 @@ int image_table_new(const char *dir, bool read_only, struct record_set **ret, cs
 		*ret = set;
 	return r;
 }
-
-static bool has_digest(const cst_image *image, const char *digest)
-{
-	for (size_t i = 0; i < image->digests.len; i++) {
-		if (streq(image->digests.items[i], digest))
-			return true;
-	}
-	return false;
-}
-
-const cst_image *image_table_next_by_digest(const struct record_set *images, const char *digest,
-                                            size_t *cursor)
-{
-	const cst_image *image;
-	while ((image = image_table_at(images, *cursor))) {
-		(*cursor)++;
-		if (has_digest(image, digest))
-			return image;
-	}
-	return NULL;
-}

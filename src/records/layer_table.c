@@ -127,7 +127,11 @@ static void layer_removed(struct record_set *set, const void *record)
 
 static void layer_freed(struct record_set *set)
 {
-	record_file_free(&((struct layer_table *)set)->mounts);
+	struct layer_table *t = (struct layer_table *)set;
+	record_file_free(&t->mounts);
+	free(t->mounts_home);
+	free(t->foreign_mounts);
+	arena_clear(&t->foreign_memory);
 }
 
 static const struct record_kind layer_kind = {
@@ -188,6 +192,8 @@ int layer_table_new(const struct layer_paths *paths, struct record_set **ret, cs
 	for (unsigned i = 0; i < LAYER_CHAINS; i++)
 		t->chains[i].which = i;
 	int r = add_files(t, paths, error);
+	if (r == 0 && paths->mounts_home && !(t->mounts_home = strdup(paths->mounts_home)))
+		r = error_oom(error);
 	if (r < 0)
 		record_set_free(&t->set);
 	else

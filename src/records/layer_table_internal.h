@@ -12,6 +12,12 @@ struct mount_state {
 	int count;
 };
 
+/* An element of mountpoints.json. */
+struct mount_record {
+	const char *id, *path;
+	int64_t count;
+};
+
 struct layer_table {
 	struct record_set set;         /* first: the kind's functions get this address */
 	unsigned file_of[LAYER_FILES]; /* number of the file in the set; the stable one if there is
@@ -22,6 +28,10 @@ struct layer_table {
 
 	/* mount_table.c */
 	struct record_file mounts;
+	char *mounts_home; /* NULL: mount points may be anywhere */
+	struct mount_record *foreign_mounts; /* of another store; the strings in the arena */
+	size_t n_foreign_mounts, foreign_mounts_capacity;
+	struct arena foreign_memory;
 	bool has_mounts, mounts_loaded, mounts_dirty;
 	struct lock_token mounts_token;
 	size_t mounted;                     /* layers with mount state */

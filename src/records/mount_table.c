@@ -2,11 +2,7 @@
 /* mountpoints.json: which layers are mounted where, and how often (docs/format/store.md, "Mount
  * point"). */
 #include "records/layer_table_internal.h"
-
-struct mount_record {
-	const char *id, *path;
-	int64_t count;
-};
+#include <sys/stat.h>
 
 static const struct member members[] = {
         {"id", read_text, offsetof(struct mount_record, id)},
@@ -40,9 +36,45 @@ static bool forget_all(struct layer_table *t)
 	return true;
 }
 
+/* Is <mounts_home>/X/Y the path, by whatever name its owner knows the directory? */
+static bool is_ours(const struct layer_table *t, const char *path)
+{
+	struct stat home, now;
+	if (!t->mounts_home)
+		return true;
+	size_t len = strlen(t->mounts_home);
+	if (strncmp(path, t->mounts_home, len) == 0 && path[len] == '/')
+		return true;
+	_cleanup_free_ char *above = strdup(path);
+	for (int i = 0; above && i < 2; i++) {
+		char *slash = strrchr(above, '/');
+		if (!slash || slash == above)
+			return false;
+		*slash = '\0';
+	}
+	return above && stat(above, &now) == 0 && stat(t->mounts_home, &home) == 0 &&
+	       now.st_dev == home.st_dev && now.st_ino == home.st_ino;
+}
+
+static bool keep_foreign(struct layer_table *t, const struct mount_record *entry)
+{
+	struct mount_record *grown = grow_array(t->foreign_mounts, &t->foreign_mounts_capacity,
+	                                        t->n_foreign_mounts + 1, sizeof(*grown));
+	if (!grown)
+		return false;
+	t->foreign_mounts = grown;
+	grown[t->n_foreign_mounts++] =
+	        (struct mount_record){.id = arena_strdup(&t->foreign_memory, entry->id),
+	                              .path = arena_strdup(&t->foreign_memory, entry->path),
+	                              .count = entry->count};
+	return !t->foreign_memory.failed;
+}
+
 /* An entry of a layer that is gone is dropped. */
 static bool take_entry(struct layer_table *t, const struct mount_record *entry)
 {
+	if (*entry->path && !is_ours(t, entry->path))
+		return keep_foreign(t, entry);
 	const cst_layer *layer = *entry->path ? layer_table_find(&t->set, entry->id) : NULL;
 	struct mount_state state = {entry->path, (int)MIN(entry->count, (int64_t)INT32_MAX)};
 	return !layer || set_state(t, layer, state);
@@ -71,6 +103,8 @@ static int load_text(struct layer_table *t, const char *text, size_t len, cst_er
 	struct record_reader r = {.json = &json, .arena = &arena};
 	if (!forget_all(t))
 		return error_oom(error);
+	t->n_foreign_mounts = 0;
+	arena_clear(&t->foreign_memory);
 	if (!len)
 		return 0;
 	json_reader_init(&json, text, len, &arena);
@@ -123,21 +157,29 @@ bool layer_table_set_mount(struct record_set *layers, const char *id, const char
 	return true;
 }
 
+static void write_entry(struct json_writer *w, const char *id, const char *path, int64_t count)
+{
+	json_object_open(w);
+	put_text(w, "id", id);
+	put_text(w, "path", path);
+	json_put_key(w, "count");
+	json_put_int64(w, count);
+	json_object_close(w);
+}
+
+/* Those of another store first: of two entries for one ID the Go tools believe the last. */
 static void write_entries(const struct layer_table *t, struct strbuf *text)
 {
 	struct json_writer w;
 	json_writer_init(&w, text, JSON_STORE);
 	json_array_open(&w);
+	for (size_t i = 0; i < t->n_foreign_mounts; i++)
+		write_entry(&w, t->foreign_mounts[i].id, t->foreign_mounts[i].path,
+		            t->foreign_mounts[i].count);
 	for (size_t i = 0; i < record_set_size(&t->set); i++) {
 		const cst_layer *layer = layer_table_at(&t->set, i);
-		if (!layer->mount_count)
-			continue;
-		json_object_open(&w);
-		put_text(&w, "id", layer->id);
-		put_text(&w, "path", layer->mount_point);
-		json_put_key(&w, "count");
-		json_put_int64(&w, layer->mount_count);
-		json_object_close(&w);
+		if (layer->mount_count)
+			write_entry(&w, layer->id, layer->mount_point, layer->mount_count);
 	}
 	json_array_close(&w);
 }

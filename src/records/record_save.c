@@ -68,29 +68,6 @@ static int check_savable(const struct record_set *set, cst_error **error)
 	return 0;
 }
 
-int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error)
-{
-	_cleanup_(encoded_free) struct encoded encoded = {0};
-	if (!record_set_dirty(set) && !set->damaged)
-		return 0;
-	int r = check_savable(set, error);
-	for (unsigned f = 0; f < set->n_files && r == 0; f++) {
-		if (set->dirty[f] && !encode(set, f, &encoded.text[f]))
-			r = error_oom(error);
-	}
-	if (r == 0)
-		r = lockfile_touch(lock, &set->token, error);
-	if (r == 0)
-		r = write_files(set, &encoded, error);
-	if (r < 0) {
-		set->stale = true;
-		return r;
-	}
-	record_set_release(set);
-	record_set_compact(set);
-	return 0;
-}
-
 /* ---- memory ---- */
 
 #define EDITS_WORTH_A_COPY 256
@@ -108,7 +85,7 @@ static bool copy_all(const struct record_set *set, struct arena *memory, void **
 
 /* Once most of what lies in memory is garbage or scattered, all that is left moves together.
  * Without memory for it everything stays as it is. */
-void record_set_compact(struct record_set *set)
+static void compact(struct record_set *set)
 {
 	if (set->edited + set->removed < EDITS_WORTH_A_COPY + set->visible.len)
 		return;
@@ -135,4 +112,29 @@ void record_set_compact(struct record_set *set)
 	arena_clear(&set->loaded_memory);
 	set->loaded_memory = memory;
 	set->edited = set->removed = 0;
+}
+
+/* ---- saving ---- */
+
+int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error)
+{
+	_cleanup_(encoded_free) struct encoded encoded = {0};
+	if (!record_set_dirty(set) && !set->damaged)
+		return 0;
+	int r = check_savable(set, error);
+	for (unsigned f = 0; f < set->n_files && r == 0; f++) {
+		if (set->dirty[f] && !encode(set, f, &encoded.text[f]))
+			r = error_oom(error);
+	}
+	if (r == 0)
+		r = lockfile_touch(lock, &set->token, error);
+	if (r == 0)
+		r = write_files(set, &encoded, error);
+	if (r < 0) {
+		set->stale = true;
+		return r;
+	}
+	record_set_release(set);
+	compact(set);
+	return 0;
 }

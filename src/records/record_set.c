@@ -75,11 +75,6 @@ void record_set_free(struct record_set *set)
 	free(set);
 }
 
-void record_set_mark_stale(struct record_set *set)
-{
-	set->stale = true;
-}
-
 /* ---- look-ups ---- */
 
 size_t record_set_size(const struct record_set *set)

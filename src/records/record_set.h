@@ -110,6 +110,5 @@ bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);
 bool record_index_names(struct record_set *set, struct slot *slot);
 void record_set_release(struct record_set *set); /* frees what was retired */
-void record_set_compact(struct record_set *set);
 
 #endif

@@ -44,7 +44,6 @@ int record_set_open(struct record_set *set, const struct lock_token *token,
 /* No lock. CST_ECORRUPT `loading "<path>": ...` for a file that is not understood: the table then
  * refuses saves. */
 int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
-void record_set_mark_stale(struct record_set *set);
 
 /* All in the order of the files: stable, image store, volatile. at: NULL out of range. */
 size_t record_set_size(const struct record_set *set);
@@ -85,6 +84,7 @@ struct layer_paths {
 	const char *volatile_dir; /* where volatile-layers.json is: dir, or the run directory of a
 	                             transient store */
 	const char *run_dir; /* <r>/<drv>-layers: mountpoints.json; NULL for additional stores */
+	const char *mounts_home; /* of the driver: mount points are <mounts_home>/X/Y. NULL: anywhere */
 	bool read_only;
 };
 int layer_table_new(const struct layer_paths *paths, struct record_set **ret, cst_error **error);
@@ -117,8 +117,9 @@ const cst_layer *layer_table_by_digest(const struct record_set *layers, enum lay
                                        const char *digest, const cst_layer *previous);
 
 /* Mount points, which are no part of the record: a new layer starts unmounted. M r to load (open
- * and parse in one: the file is small), M w to save; the entry of an unknown layer is dropped. Load
- * and save do nothing if nothing changed. */
+ * and parse in one: the file is small), M w to save; the entry of an unknown layer is dropped, unless
+ * its path is below the home of another store, with which this one shares the run directory: those
+ * entries stay as they are, and are not believed. Load and save do nothing if nothing changed. */
 int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
 bool layer_table_set_mount(struct record_set *layers, const char *id, const char *path, int count);
 int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
@@ -144,10 +145,6 @@ static inline const cst_image *image_table_find(const struct record_set *images,
 {
 	return record_set_find(images, id);
 }
-
-/* The next image that can be found by this digest; *cursor starts at 0. NULL: no more. */
-const cst_image *image_table_next_by_digest(const struct record_set *images, const char *digest,
-                                            size_t *cursor);
 
 /* ---- containers ---- */
 

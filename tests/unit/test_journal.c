@@ -92,12 +92,49 @@ static void test_bad_content(void **state)
 	}
 }
 
+static ino_t inode_of(const char *root)
+{
+	_cleanup_free_ char *path = path_join(root, "cstorage/layers.intent");
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* A file with the intents of a dead process is replaced as a whole: if its next writer dies while it
+ * writes, they are still there. One that has the old file open notices. */
+static void test_inherited_intents_are_never_torn(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	_cleanup_intents_ struct intents dead = {0}, ours = {0}, read = {0};
+	struct journal first = {0}, second = {0};
+	intents_add(&dead, &(struct intent){.kind = CST_KIND_LAYER, .id = "dead"});
+	intents_add(&ours, &(struct intent){.kind = CST_KIND_LAYER, .id = "ours"});
+	assert_int_equal(journal_init(&first, t.path, kind_of(CST_KIND_LAYER), NULL), 0);
+	assert_int_equal(journal_init(&second, t.path, kind_of(CST_KIND_LAYER), NULL), 0);
+	assert_int_equal(journal_begin(&first, &dead, NULL), 0);
+	ino_t before = inode_of(t.path);
+	assert_int_equal(journal_begin(&second, &ours, NULL), 0);
+	assert_int_not_equal(inode_of(t.path), before);
+	assert_int_equal(journal_read(&first, &read, NULL), 0);
+	assert_int_equal(read.len, 2);
+	before = inode_of(t.path);
+	journal_end(&second);
+	assert_int_not_equal(inode_of(t.path), before);
+	intents_free(&read);
+	assert_int_equal(journal_read(&first, &read, NULL), 0);
+	assert_int_equal(read.len, 1);
+	assert_string_equal(read.items[0].id, "dead");
+	journal_free(&first);
+	journal_free(&second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_content_inode),
 	        cmocka_unit_test(test_content),
 	        cmocka_unit_test(test_bad_content),
+	        cmocka_unit_test(test_inherited_intents_are_never_torn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,7 @@ static int open_layer_table(cst_store *store, cst_error **error)
 	        .image_dir = store->image_layers_dir,
 	        .volatile_dir = store->transient ? layers->run_dir : layers->dir,
 	        .run_dir = layers->run_dir,
+	        .mounts_home = store->driver->home,
 	};
 	return layer_table_new(&paths, &layers->table, error);
 }
