@@ -19,6 +19,7 @@
 #include "archive/pack/pack.h"
 #include "archive/unpack/unpack.h"
 #include "base/str.h"
+#include "driver/kept.h"
 #include "idmap/idmap.h"
 
 struct driver;
@@ -151,6 +152,18 @@ struct driver_ops {
 	int (*content_identity)(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
 	void (*stage_free)(struct driver_staged *staged); /* no lock: removes what was not committed. NULL allowed */
 
+	/* ---- staged layers that outlive the call: any lock or none ---- */
+	/* Names the staged layer: opaque, unique while it exists. Borrowed from it. */
+	const char *(*staged_id)(struct driver_staged *staged);
+	/* Hands a staged layer over to the driver, under its ID, until somebody adopts or discards it, or the driver is closed.
+	 * On failure it stays the caller's. */
+	int (*stage_keep)(struct driver *d, struct driver_staged *staged, char **ret_id, cst_error **error);
+	int (*stage_list)(struct driver *d, struct strv *ids, cst_error **error); /* those kept, oldest first */
+	/* Gives it back: from now on it is the caller's, as from stage(). CST_ELAYER_UNKNOWN. */
+	int (*stage_adopt)(struct driver *d, const char *id, struct driver_staged **ret, cst_error **error);
+	/* Removes it. No lock: slow. CST_ELAYER_UNKNOWN. */
+	int (*stage_discard)(struct driver *d, const char *id, cst_error **error);
+
 	/* ---- taking one away ---- */
 	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one
 	 * trash takes many layers). Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. */
@@ -212,6 +225,7 @@ struct driver { /* first member of every driver's own struct */
 	char *home;     /* <graph_root>/<name> */
 	char *run_home; /* <run_root>/<name> */
 	bool sync_content; /* unpack durably; off only with sync=none given by the user */
+	struct driver_kept kept;
 };
 
 struct driver_trash { /* first member of every driver's own struct */

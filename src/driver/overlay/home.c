@@ -12,11 +12,17 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-static int make_links_dir(const char *home, cst_error **error)
+/* `l` of each home that we may write to. */
+static int make_links_dirs(const struct overlay *o, cst_error **error)
 {
-	_cleanup_free_ char *path = path_join(home, OVERLAY_LINK_DIR);
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	int r = overlay_dirs_open(o, &dirs, error);
 
-	return path ? fs_mkdir_p(path, 0755, error) : error_oom(error);
+	for (size_t i = 0; r == 0 && i < o->n_homes; i++) {
+		if (o->homes[i].writable)
+			r = overlay_make_links_dir(o, &dirs, i, error);
+	}
+	return r;
 }
 
 int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
@@ -29,9 +35,9 @@ int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
 		if (!o->homes[i].writable)
 			continue;
 		r = fs_mkdir_p(o->homes[i].path, 0700, error); /* of an image store */
-		if (r == 0)
-			r = make_links_dir(o->homes[i].path, error);
 	}
+	if (r == 0)
+		r = make_links_dirs(o, error);
 	return r < 0 ? r : fs_mkdir_p(o->base.run_home, 0700, error);
 }
 
@@ -124,9 +130,7 @@ bool overlay_home_ready(const struct overlay *o)
 	if (fd < 0)
 		return false;
 	for (size_t i = 0; i < o->n_homes; i++) {
-		_cleanup_free_ char *links = path_join(o->homes[i].path, OVERLAY_LINK_DIR);
-
-		if (o->homes[i].writable && (!links || !fs_exists(AT_FDCWD, links)))
+		if (o->homes[i].writable && !overlay_has_links_dir(o, i))
 			return false;
 	}
 	if (o->options.skip_mount_home)

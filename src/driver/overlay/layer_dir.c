@@ -5,7 +5,6 @@
  * docs/format/drivers.md, "lower, lower-layers".
  */
 #include "base/fs.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
@@ -55,21 +54,6 @@ int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs,
 	return 0;
 }
 
-/* base32 of 17 random bytes, cut: 26 characters of A-Z2-7 hold 130 bits. */
-int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
-{
-	unsigned char random[OVERLAY_LINK_LEN];
-	int r;
-
-	r = random_bytes(random, sizeof(random), error);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < OVERLAY_LINK_LEN; i++)
-		ret[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[random[i] & 31];
-	ret[OVERLAY_LINK_LEN] = '\0';
-	return 0;
-}
-
 /* Text of a small file of a layer; *ret stays NULL if there is none. */
 static int read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                            const char *id, const char *name, char **ret, cst_error **error)
@@ -85,65 +69,6 @@ static int read_layer_file(const struct overlay *o, const struct overlay_dirs *d
 	if (fd < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", shown);
 	return fs_read_fd(fd, shown, OVERLAY_SHORT_FILE, ret, &len, error);
-}
-
-/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of
- * another form. */
-static char *follow_link(int home_fd, const char *link)
-{
-	_cleanup_free_ char *path = path_join(OVERLAY_LINK_DIR, link), *target = NULL;
-	char *id, *end;
-
-	if (!path) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	target = fs_readlink(home_fd, path);
-	if (!target)
-		return NULL;
-	end = target + strlen(target);
-	if (has_prefix(target, "../") && has_suffix(target, "/diff") && end - target > 8) {
-		end[-5] = '\0';
-		id = strdup(target + 3);
-		if (id && !overlay_id_ok(id))
-			free(steal_ptr(&id));
-		if (id)
-			return id;
-	}
-	errno = EINVAL;
-	return NULL;
-}
-
-int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      const char *link, const char *id, cst_error **error)
-{
-	_cleanup_free_ char *target = path_join3("..", id, "diff"),
-	                    *path = path_join(OVERLAY_LINK_DIR, link);
-
-	if (!target || !path)
-		return error_oom(error);
-	if (sys_symlinkat(target, dirs->fds[home], path) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "symlink %s %s/%s", target, o->homes[home].path,
-		                 path);
-	return 0;
-}
-
-int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                   const char *link, const char *id, cst_error **error)
-{
-	_cleanup_free_ char *target = NULL, *path = NULL;
-
-	if (!path_is_component(link))
-		return 0;
-	target = follow_link(dirs->fds[home], link);
-	if (!target || !streq(target, id))
-		return 0;
-	path = path_join(OVERLAY_LINK_DIR, link);
-	if (!path)
-		return error_oom(error);
-	if (sys_unlinkat(dirs->fds[home], path, 0) < 0 && errno != ENOENT)
-		return error_sys(error, errno, "unlink %s/%s", o->homes[home].path, path);
-	return 0;
 }
 
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -165,30 +90,6 @@ int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, 
 static bool may_write(const struct overlay *o, size_t home)
 {
 	return o->homes[home].writable && !o->read_only;
-}
-
-/* The short name that l/ has for a layer. */
-static int find_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                        const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
-{
-	_cleanup_strv_ struct strv links = {0};
-	int r;
-
-	r = fs_list_dir(dirs->fds[home], OVERLAY_LINK_DIR, &links, o->homes[home].path, error);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < links.len; i++) {
-		_cleanup_free_ char *target = NULL;
-
-		if (strlen(links.items[i]) != OVERLAY_LINK_LEN)
-			continue;
-		target = follow_link(dirs->fds[home], links.items[i]);
-		if (target && streq(target, id)) {
-			strcpy(ret, links.items[i]);
-			return 0;
-		}
-	}
-	return overlay_new_link(ret, error);
 }
 
 static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -214,13 +115,13 @@ int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs,
 	if (r < 0)
 		return r;
 	if (!*link) {
-		r = find_link_of(o, dirs, home, id, link, error);
+		r = overlay_link_of(o, dirs, home, id, link, error);
 		if (r == 0 && may_write(o, home))
 			r = rewrite_link_file(o, dirs, home, id, link, error);
 		if (r < 0)
 			return r;
 	}
-	target = follow_link(dirs->fds[home], link);
+	target = overlay_follow_link(dirs->fds[home], link);
 	if (!target && errno == ENOENT && may_write(o, home)) {
 		r = overlay_make_link(o, dirs, home, link, id, error);
 		if (r < 0)
@@ -281,7 +182,7 @@ static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs
 
 	for (size_t i = 0; i < dirs->n && !id; i++)
 		if (dirs->fds[i] >= 0)
-			id = follow_link(dirs->fds[i], link);
+			id = overlay_follow_link(dirs->fds[i], link);
 	if (!id && expected) {
 		id = strdup(expected);
 		r = overlay_find(o, dirs, expected, &home, error);

@@ -10,6 +10,7 @@
 
 void overlay_free(struct overlay *o)
 {
+	driver_kept_free(&o->base);
 	for (size_t i = 0; i < o->n_homes; i++)
 		free(o->homes[i].path);
 	free(o->homes);
@@ -66,6 +67,7 @@ int overlay_new(const struct driver_config *config, const char *name, struct ove
 	if (!o)
 		return error_oom(error);
 	pthread_mutex_init(&o->lock, NULL);
+	driver_kept_init(&o->base.kept);
 	o->base.ops = streq(name, overlay2_driver.name) ? &overlay2_driver : &overlay_driver;
 	o->read_only = config->read_only;
 	r = overlay_options_parse(config, name, &o->options, error);
@@ -357,7 +359,9 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                   \
 	.stage_note = overlay_stage_note, .stage_replace = overlay_stage_replace,                 \
 	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
-	.stage_free = overlay_stage_free, .remove = overlay_remove,                               \
+	.stage_free = overlay_stage_free, .staged_id = overlay_staged_id,                          \
+	.stage_keep = driver_stage_keep, .stage_list = driver_stage_list,                          \
+	.stage_adopt = driver_stage_adopt, .stage_discard = driver_stage_discard, .remove = overlay_remove,                               \
 	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
 	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
 	.paths = overlay_paths, .content_open = overlay_content_open,                             \

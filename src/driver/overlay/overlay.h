@@ -9,7 +9,8 @@
  *   reown.c          giving a parent's content to      commit.c       making it visible
  *                    other ids                         remove.c       taking one away
  *   get.c            mounting one                      view.c         reading one
- *   paths.c          telling where it is
+ *   paths.c          telling where it is               upper.c        what a mount left in it
+ *   links.c          the home's directory of links
  *   mount.c          one overlay mount, any kernel     idmap_mount.c  its lowers id-mapped
  *   mount_options.c  mount option words                overlay.c      the driver's table, and `status`
  *
@@ -125,15 +126,9 @@ int overlay_find(const struct overlay *o, const struct overlay_dirs *dirs, const
 /* An O_PATH descriptor of the layer's directory, and its home. CST_ELAYER_UNKNOWN. */
 int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        size_t *ret_home, int *ret_fd, cst_error **error);
-int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
 /* Content of the layer's `link` file; made anew, with its l/ entry, if it was lost. */
 int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                        const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
-/* Takes l/<link> away if it points to layer `id`. */
-int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                   const char *link, const char *id, cst_error **error);
-int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      const char *link, const char *id, cst_error **error);
 /* Content of the `link` file as it is; "" if there is none that could be one. */
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
@@ -144,6 +139,24 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 /* The two lists of a child of `parent`. */
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
                         const char *parent, char **lower, char **lower_layers, cst_error **error);
+
+/* ---- links.c ---- */
+
+int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error); /* a random name */
+/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of another form. */
+char *overlay_follow_link(int home_fd, const char *link);
+/* The name that l/ has for a layer, or else a new one. */
+int overlay_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
+/* Makes l/<link>; and `l` itself, with the links of all layers, where there is no such directory. */
+int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *link, const char *id, cst_error **error);
+/* Takes l/<link> away if it points to layer `id`. */
+int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                   const char *link, const char *id, cst_error **error);
+int overlay_make_links_dir(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                           cst_error **error);
+bool overlay_has_links_dir(const struct overlay *o, size_t home);
 
 /* ---- lowers.c ---- */
 
@@ -233,6 +246,13 @@ bool overlay_supports_volatile(struct overlay *o); /* lazily, cached */
 /* The same, but what only says that something ran out is no answer: that is an error. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);
 
+/* ---- upper.c ---- */
+
+/* Was something ever written into this layer through a mount? Quick; a "no" is sure. */
+int overlay_may_be_upper(int layer_fd, bool *ret, cst_error **error);
+/* Does a file or directory in `diff` need what is below it to be read right? Slow. */
+int overlay_points_below(int diff_fd, bool *ret, cst_error **error);
+
 /* ---- native.c ---- */
 
 /* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */
@@ -262,6 +282,7 @@ int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                          cst_error **error);
 const char *overlay_stage_note(struct driver_staged *staged);
+const char *overlay_staged_id(struct driver_staged *staged);
 void overlay_stage_free(struct driver_staged *staged);
 int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
                           cst_error **error);

@@ -18,14 +18,6 @@ char *overlay_staging_path(const struct overlay *o, size_t home)
 	return path_join(o->homes[home].path, OVERLAY_STAGING_DIR);
 }
 
-int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      cst_error **error)
-{
-	int r = fs_fsync_path(dirs->fds[home], OVERLAY_LINK_DIR, o->homes[home].path, error);
-
-	return r < 0 ? r : fs_fsync_dir(dirs->fds[home], o->homes[home].path, error);
-}
-
 void overlay_stage_free(struct driver_staged *staged)
 {
 	if (!staged)
@@ -347,6 +339,11 @@ int overlay_staged_identity(struct driver_staged *staged, struct driver_identity
                             cst_error **error)
 {
 	return naive_identity(staged->diff_fd, ret, error);
+}
+
+const char *overlay_staged_id(struct driver_staged *staged)
+{
+	return staged->path;
 }
 
 const char *overlay_stage_note(struct driver_staged *staged)

@@ -15,7 +15,9 @@
 
 struct driver_view {
 	struct overlay *overlay;
-	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
+	bool native;    /* `diff` is all that the layer changes; else the two trees are compared */
+	bool was_upper; /* written through a mount: whether it is native, decide() finds out */
+	cst_error *no_trees; /* why the trees could not be mounted for a layer that may be native */
 	int diff_fd;
 	int *lowers; /* of the layer, top first; or one: their mount */
 	size_t n_lowers;
@@ -36,6 +38,7 @@ void overlay_view_close(struct driver_view *v)
 	closep(&v->layer_mount);
 	closep(&v->from_mount);
 	overlay_detached_close(&v->below);
+	error_freep(&v->no_trees);
 	free(v);
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
@@ -62,7 +65,11 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	_cleanup_mount_options_ struct overlay_mount_options options = {.flags = MS_RDONLY};
 	const struct overlay_mount mount = {
 	        .dirs = dirs, .lowers = lowers, .upper_fd = -1, .work_fd = -1, .options = &options};
-	int r = driver_is_rootless() ? overlay_mount_options_add(&options, "userxattr", error) : 0;
+	/* What any mount wrote is read right, whatever the options are today. The kernel has no redirects and no metacopy in
+	 * attributes of the user's. */
+	int r = overlay_mount_options_add(
+	        &options, driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on",
+	        error);
 
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
 		r = error_set(error, CST_EINVAL, "max depth exceeded");
@@ -87,7 +94,11 @@ int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs
 	if (r < 0)
 		return r;
 	if (lowers.len == 1) {
-		if (!fs_exists(layer_fd, "empty") && sys_mkdirat(layer_fd, "empty", 0700) < 0)
+		bool missing = !fs_exists(layer_fd, "empty");
+		if (missing && (o->read_only || !o->homes[home].writable))
+			return error_sys(error, EROFS, "mkdir %s/%s/empty", o->homes[home].path,
+			                 id);
+		if (missing && sys_mkdirat(layer_fd, "empty", 0700) < 0)
 			return error_sys(error, errno, "mkdir %s/%s/empty", o->homes[home].path,
 			                 id);
 		r = overlay_lowers_add(&lowers, home, id, "empty", error);
@@ -130,6 +141,16 @@ static int mount_tree(const struct overlay *o, const struct overlay_dirs *dirs, 
 	return 0;
 }
 
+static int mount_trees(struct driver_view *v, const struct overlay_dirs *dirs, const char *id,
+                       const char *from, cst_error **error)
+{
+	const struct overlay *o = v->overlay;
+	int r = mount_tree(o, dirs, id, &v->layer_mount, &v->trees.tree_fd, error);
+	if (r == 0 && !isempty(from))
+		r = mount_tree(o, dirs, from, &v->from_mount, &v->trees.old_fd, error);
+	return r;
+}
+
 static int open_view(struct driver_view *v, const char *id, const char *from, cst_error **error)
 {
 	const struct overlay *o = v->overlay;
@@ -161,12 +182,33 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	is_parent = parents.len ? !isempty(from) && streq(from, parents.items[0]) : isempty(from);
 	/* With older generations of itself below it, `diff` is not all that the layer changes. */
 	v->native = o->native_diff && is_parent && !fs_exists(layer_fd, "diff1");
-	if (v->native)
+	if (v->native && parents.len)
+		r = overlay_may_be_upper(layer_fd, &v->was_upper, error);
+	if (r < 0 || (v->native && !v->was_upper))
+		return r;
+	r = mount_trees(v, &dirs, id, from, v->native ? &v->no_trees : error);
+	return v->native ? 0 : r;
+}
+
+/* Nothing is locked any more: the layer's own directory may be large. */
+static int decide(struct driver_view *v, cst_error **error)
+{
+	bool points_below = false;
+	if (!v->was_upper)
 		return 0;
-	r = mount_tree(o, &dirs, id, &v->layer_mount, &v->trees.tree_fd, error);
-	if (r == 0 && !isempty(from))
-		r = mount_tree(o, &dirs, from, &v->from_mount, &v->trees.old_fd, error);
-	return r;
+	int r = overlay_points_below(v->diff_fd, &points_below, error);
+	if (r < 0)
+		return r;
+	if (points_below && v->trees.userns)
+		return error_set(
+		        error, CST_ENOTSUP,
+		        "a layer that was mounted with metacopy or redirect_dir cannot be read "
+		        "without root");
+	if (points_below && v->no_trees)
+		return error_propagate(error, steal_ptr(&v->no_trees));
+	v->native = !points_below;
+	v->was_upper = false;
+	return 0;
 }
 
 int overlay_view_open(struct driver *d, const char *id, const char *from,
@@ -206,7 +248,9 @@ int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_pro
                       cst_error **error)
 {
 	const struct pack_options options = native_options(v, progress);
-
+	int r = decide(v, error);
+	if (r < 0)
+		return r;
 	return v->native ? pack_overlay(v->diff_fd, &options, sink, error)
 	                 : naive_view_diff(&v->trees, sink, progress, error);
 }
@@ -214,7 +258,9 @@ int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_pro
 int overlay_view_changes(struct driver_view *v, struct cst_changes *ret, cst_error **error)
 {
 	const struct pack_options options = native_options(v, NULL);
-
+	int r = decide(v, error);
+	if (r < 0)
+		return r;
 	return v->native ? changes_overlay(v->diff_fd, &options, ret, error)
 	                 : naive_view_changes(&v->trees, ret, error);
 }
@@ -222,7 +268,9 @@ int overlay_view_changes(struct driver_view *v, struct cst_changes *ret, cst_err
 int overlay_view_size(struct driver_view *v, int64_t *ret, cst_error **error)
 {
 	int64_t inodes;
-
+	int r = decide(v, error);
+	if (r < 0)
+		return r;
 	return v->native ? usage_tree(v->diff_fd, ret, &inodes, error)
 	                 : naive_view_size(&v->trees, ret, error);
 }

@@ -167,6 +167,12 @@ const char *vfs_stage_note(struct driver_staged *staged)
 	return "";
 }
 
+/* The number is unique among the staging areas of all homes that exist at a time, but for a chance of one in 2^32. */
+const char *vfs_staged_id(struct driver_staged *staged)
+{
+	return staged->area ? staged->area->name : "";
+}
+
 /* ---- identity ---- */
 
 int vfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret,

@@ -13,6 +13,7 @@ struct driver_view {
 static void vfs_close(struct driver *d)
 {
 	struct vfs *vfs = vfs_of(d);
+	driver_kept_free(d);
 	for (size_t i = 0; i < vfs->n_homes; i++) {
 		closep(&vfs->homes[i].dir_fd);
 		free(vfs->homes[i].path);
@@ -126,6 +127,7 @@ static int vfs_open(const struct driver_config *config, struct driver **ret, cst
 	if (!vfs)
 		return error_oom(error);
 	vfs->base.ops = &vfs_driver;
+	driver_kept_init(&vfs->base.kept);
 	vfs->base.home = path_join(config->graph_root, "vfs");
 	vfs->base.run_home = path_join(config->run_root, "vfs");
 	if (!vfs->base.home || !vfs->base.run_home)
@@ -403,6 +405,11 @@ const struct driver_ops vfs_driver = {
         .stage_commit = vfs_stage_commit,
         .stage_note = vfs_stage_note,
         .stage_free = vfs_stage_free,
+        .staged_id = vfs_staged_id,
+        .stage_keep = driver_stage_keep,
+        .stage_list = driver_stage_list,
+        .stage_adopt = driver_stage_adopt,
+        .stage_discard = driver_stage_discard,
         .stage_copy = vfs_stage_copy,
         .stage_in_place = vfs_stage_in_place,
         .stage_replace = vfs_stage_replace,

@@ -52,6 +52,7 @@ int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable,
 int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 int vfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
 int vfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
+const char *vfs_staged_id(struct driver_staged *staged);
 void vfs_stage_free(struct driver_staged *staged);
 
 #endif

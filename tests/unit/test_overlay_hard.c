@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The overlay driver in hard cases: uppers written with metacopy and redirects, a broken `l`, file systems that cannot
+ * exchange names, staged layers that outlive the call. */
+#include "unit/overlay_fixture.h"
+#include <cstorage/types.h>
+#include <sys/wait.h>
+
+#define SMALL "the very content of a file"
+
+/* ---- metacopy and redirects ---- */
+
+/* Base layer A with big and dir/inside; container C changes the mode of one and the name of the other. */
+static void write_through_mount(struct fixture *f)
+{
+	make_layer(f, "A", NULL, false, NULL);
+	write_text_at(AT_FDCWD, in_home(f, "A/diff/big"), SMALL);
+	assert_int_equal(mkdir(in_home(f, "A/diff/dir"), 0755), 0);
+	write_text_at(AT_FDCWD, in_home(f, "A/diff/dir/inside"), SMALL " inside");
+	make_layer(f, "C", "A", true, NULL);
+	_cleanup_free_ char *path = mount_layer(f, "C");
+	_cleanup_free_ char *big = path_join(path, "big"), *from = path_join(path, "dir"),
+	                    *to = path_join(path, "moved");
+	assert_int_equal(chmod(big, 0600), 0);
+	assert_int_equal(rename(from, to), 0);
+	unmount_layer(f, "C");
+	assert_true(getxattr(in_home(f, "C/diff/big"), "trusted.overlay.metacopy", NULL, 0) >= 0);
+	assert_true(getxattr(in_home(f, "C/diff/moved"), "trusted.overlay.redirect", NULL, 0) > 0);
+}
+
+static bool archive_has(const cst_memory *archive, const char *text)
+{
+	return memmem(archive->data, archive->size, text, strlen(text)) != NULL;
+}
+
+static void check_changes(const struct cst_changes *changes)
+{
+	static const struct path_change want[] = {{(char *)"/big", CST_MODIFY},
+	                                     {(char *)"/dir", CST_DELETE},
+	                                     {(char *)"/moved", CST_ADD},
+	                                     {(char *)"/moved/inside", CST_ADD}};
+
+	assert_int_equal(changes->len, ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_string_equal(changes->items[i].path, want[i].path);
+		assert_int_equal(changes->items[i].kind, want[i].kind);
+	}
+}
+
+/* What C changed is all there, with its content. */
+static void check_view(struct fixture *f)
+{
+	_cleanup_changes_ struct cst_changes changes = {0};
+	_cleanup_error_ cst_error *error = NULL;
+	cst_memory archive = {0};
+	const cst_sink sink = cst_sink_memory(&archive);
+	struct driver_view *view = NULL;
+	int64_t size = 0;
+
+	check(overlay_driver.view_open(f->driver, "C", "A", NULL, &view, &error), error);
+	check(overlay_driver.view_changes(view, &changes, &error), error);
+	check_changes(&changes);
+	check(overlay_driver.view_size(view, &size, &error), error);
+	assert_int_equal(size, strlen(SMALL) + strlen(SMALL " inside"));
+	check(overlay_driver.view_diff(view, &sink, NULL, &error), error);
+	assert_true(archive_has(&archive, "moved/inside"));
+	assert_true(archive_has(&archive, SMALL "\0"));
+	assert_true(archive_has(&archive, SMALL " inside"));
+	free(archive.data);
+	overlay_driver.view_close(view);
+}
+
+static void reopen(struct fixture *f, const char *option)
+{
+	overlay_driver.close(f->driver);
+	f->driver = NULL;
+	f->options[0] = option;
+	f->n_options = option ? 1 : 0;
+	fixture_open(f);
+}
+
+static const char with_metacopy[] = "overlay.mountopt=nodev,metacopy=on,redirect_dir=on";
+
+/* With the option, as some distributions ship it, and without, as another tool reads the store. */
+static void test_metacopy(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+
+	f.options[0] = with_metacopy;
+	f.n_options = 1;
+	fixture_open(&f);
+	write_through_mount(&f);
+	check_view(&f);
+	reopen(&f, NULL);
+	check_view(&f);
+	/* Either of the two marks of a layer that was mounted is enough. */
+	assert_int_equal(rmdir(in_home(&f, "C/work/work")), 0);
+	check_view(&f);
+	(void)mkdir(in_home(&f, "C/work/work"), 0);
+	(void)removexattr(in_home(&f, "C/diff"), "trusted.overlay.impure");
+	check_view(&f);
+}
+
+/* A layer that was mounted and has none of it is still read natively: its own directory is all there is to look at. */
+static void test_plain_upper(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_changes_ struct cst_changes changes = {0};
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver_view *view = NULL;
+
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "a");
+	make_layer(&f, "C", "A", true, NULL);
+	_cleanup_free_ char *path = mount_layer(&f, "C");
+	_cleanup_free_ char *a = path_join(path, "a"), *b = path_join(path, "b");
+	assert_int_equal(unlink(a), 0);
+	assert_int_equal(mkdir(b, 0755), 0);
+	unmount_layer(&f, "C");
+	check(overlay_driver.view_open(f.driver, "C", "A", NULL, &view, &error), error);
+	check(overlay_driver.view_changes(view, &changes, &error), error);
+	assert_int_equal(changes.len, 2);
+	assert_string_equal(changes.items[0].path, "/a");
+	assert_int_equal(changes.items[0].kind, CST_DELETE);
+	overlay_driver.view_close(view);
+}
+
+/* ---- `l` is not a directory ---- */
+
+static void break_links_dir(const struct fixture *f, const char *target)
+{
+	_cleanup_close_ int fd = -1;
+
+	assert_int_equal(fs_open_dir(f->driver->home, &fd, NULL), 0);
+	assert_int_equal(fs_remove_tree(fd, "l", NULL, NULL), 0);
+	if (target)
+		assert_int_equal(symlinkat(target, fd, "l"), 0);
+	else
+		write_text_at(fd, "l", "");
+}
+
+static void make_chain(struct fixture *f)
+{
+	make_layer(f, "A", NULL, false, "a");
+	make_layer(f, "B", "A", false, "b");
+	make_layer(f, "C", "B", true, "c");
+}
+
+/* A new layer can be made and mounted, nothing is written where the symlink leads, and l is a directory again. */
+static void test_broken_links_dir(void **state)
+{
+	static const char *const targets[] = {"/nonexistent/nowhere", "elsewhere", NULL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		_cleanup_fixture_ struct fixture f = fixture_make("root");
+
+		fixture_open(&f);
+		make_chain(&f);
+		assert_int_equal(mkdir(in_home(&f, "elsewhere"), 0755), 0);
+		_cleanup_free_ char *link = read_text(in_home(&f, "B/link"));
+		break_links_dir(&f, targets[i]);
+		reopen(&f, NULL);
+		assert_true(S_ISDIR(mode_of(in_home(&f, "l"))));
+		make_layer(&f, "D", "B", true, "d");
+		_cleanup_free_ char *path = mount_layer(&f, "D");
+		assert_int_equal(entries(path), 3);
+		unmount_layer(&f, "D");
+		assert_int_equal(entries(in_home(&f, "elsewhere")), 0);
+		assert_true(text_is(in_home(&f, "B/link"), link));
+		assert_true(fs_exists(AT_FDCWD, in_home(&f, "l/%s", link)));
+	}
+}
+
+/* It breaks while the driver is open: an operation that fails leaves no half, and everything works after the next start. */
+static void test_links_dir_breaks_meanwhile(void **state)
+{
+	const struct driver_stage_options options = {.parent = "B", .writable = true};
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	struct driver_staged *staged = NULL;
+
+	fixture_open(&f);
+	make_chain(&f);
+	_cleanup_free_ char *link = read_text(in_home(&f, "B/link"));
+	break_links_dir(&f, "/nonexistent/nowhere");
+	if (overlay_driver.stage(f.driver, &options, &staged, NULL) == 0) {
+		(void)overlay_driver.stage_commit(staged, "D", true, NULL);
+		overlay_driver.stage_free(staged);
+	}
+	assert_true(text_is(in_home(&f, "B/link"), link));
+	break_links_dir(&f, NULL);
+	remove_layer(&f, "D");
+	reopen(&f, NULL);
+	_cleanup_free_ char *path = mount_layer(&f, "C");
+	assert_int_equal(entries(path), 3);
+	unmount_layer(&f, "C");
+}
+
+/* A store that is only read is read without `l`, and left as it is. */
+static void test_broken_links_dir_read_only(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	struct driver_config config = fixture_config(&f);
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_changes_ struct cst_changes changes = {0};
+	struct driver_view *view = NULL;
+
+	fixture_open(&f);
+	make_chain(&f);
+	break_links_dir(&f, "/nonexistent/nowhere");
+	overlay_driver.close(f.driver);
+	config.read_only = true;
+	check(overlay_driver.open(&config, &f.driver, &error), error);
+	check(overlay_driver.view_open(f.driver, "C", "B", NULL, &view, &error), error);
+	check(overlay_driver.view_changes(view, &changes, &error), error);
+	assert_int_equal(changes.len, 1);
+	overlay_driver.view_close(view);
+	assert_true(S_ISLNK(mode_of(in_home(&f, "l"))));
+}
+
+/* ---- staged layers that outlive the call ---- */
+
+static struct driver_staged *stage_new(struct fixture *f)
+{
+	const struct driver_stage_options options = {0};
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver_staged *staged = NULL;
+
+	check(overlay_driver.stage(f->driver, &options, &staged, &error), error);
+	return staged;
+}
+
+static void test_kept(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_free_ char *first = NULL, *second = NULL, *third = NULL;
+	_cleanup_strv_ struct strv ids = {0};
+	struct driver_staged *staged = NULL;
+
+	fixture_open(&f);
+	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &first, &error), error);
+	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &second, &error), error);
+	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &third, &error), error);
+	check(overlay_driver.stage_list(f.driver, &ids, &error), error);
+	assert_int_equal(ids.len, 3);
+	assert_string_equal(ids.items[0], first);
+	assert_string_equal(ids.items[2], third);
+	/* Whoever cleans up meanwhile leaves them. */
+	check(overlay_driver.recover(f.driver, &error), error);
+	check(overlay_driver.stage_adopt(f.driver, second, &staged, &error), error);
+	write_text_at(staged->diff_fd, "a", "a");
+	check(overlay_driver.stage_sync(staged, &error), error);
+	check(overlay_driver.stage_commit(staged, "A", true, &error), error);
+	overlay_driver.stage_free(staged);
+	assert_true(text_is(in_home(&f, "A/diff/a"), "a"));
+	assert_int_equal(overlay_driver.stage_adopt(f.driver, second, &staged, NULL),
+	                 CST_ELAYER_UNKNOWN);
+	check(overlay_driver.stage_discard(f.driver, first, &error), error);
+	assert_int_equal(overlay_driver.stage_discard(f.driver, first, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(entries(in_home(&f, "staging")), 1);
+	reopen(&f, NULL); /* closing discards the third */
+	assert_int_equal(entries(in_home(&f, "staging")), 0);
+}
+
+static void test_kept_by_vfs(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	const struct driver_config config = {.graph_root = t.path, .run_root = t.path};
+	const struct driver_stage_options options = {0};
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_free_ char *id = NULL;
+	struct driver_staged *staged = NULL;
+	struct driver *d = NULL;
+	bool found = false;
+
+	check(vfs_driver.open(&config, &d, &error), error);
+	check(vfs_driver.stage(d, &options, &staged, &error), error);
+	check(vfs_driver.stage_keep(d, staged, &id, &error), error);
+	check(vfs_driver.recover(d, &error), error);
+	staged = NULL;
+	check(vfs_driver.stage_adopt(d, id, &staged, &error), error);
+	check(vfs_driver.stage_commit(staged, "A", true, &error), error);
+	vfs_driver.stage_free(staged);
+	check(vfs_driver.exists(d, "A", &found, &error), error);
+	assert_true(found);
+	vfs_driver.close(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_metacopy),
+	        cmocka_unit_test(test_plain_upper),
+	        cmocka_unit_test(test_broken_links_dir),
+	        cmocka_unit_test(test_links_dir_breaks_meanwhile),
+	        cmocka_unit_test(test_broken_links_dir_read_only),
+	        cmocka_unit_test(test_kept),
+	        cmocka_unit_test(test_kept_by_vfs),
+	};
+
+	if (!own_mounts()) {
+		perror("unshare");
+		return 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
