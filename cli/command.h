@@ -274,6 +274,11 @@ void complain(const struct invocation *in, const char *format, ...)
 /* The same for an error of the library. Returns exit code 1, or 128 plus the signal if one asked us
  * to stop. */
 int fail(const struct invocation *in, const cst_error *error);
+int fail_out_of_memory(const struct invocation *in);
+/* One operand's failure, with the hint; the operand is named once. */
+void complain_about(const struct invocation *in, const char *operand, const cst_error *error);
+/* What an error says: the library's own words, those of the Go command where this one stands in for it. */
+const char *error_text(const struct invocation *in, const cst_error *error);
 /* "PATH: <text of errnum>" as containers-storage words it; returns exit code 1. */
 int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
 const char *errno_words(int errnum);

@@ -139,7 +139,7 @@ static void print_image_names(cst_store *store, const char *image_id)
 	cst_image_free(image);
 }
 
-static void print_container(cst_store *store, const cst_container *container)
+static void print_container(const struct invocation *in, const cst_container *container)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	const char *const *items = NULL;
@@ -148,9 +148,9 @@ static void print_container(cst_store *store, const cst_container *container)
 	size_t n = cst_container_names(container, &items);
 	print_fields("Name: ", items, n);
 	print_field("Image: ", cst_container_image(container));
-	print_image_names(store, cst_container_image(container));
-	if (cst_store_container_size(store, cst_container_id(container), &size, &error) < 0)
-		print_field("Size unknown: ", cst_error_message(error));
+	print_image_names(in->store, cst_container_image(container));
+	if (cst_store_container_size(in->store, cst_container_id(container), &size, &error) < 0)
+		print_field("Size unknown: ", error_text(in, error));
 	else
 		printf("Size: %" PRId64 "\n", size);
 	print_field("Layer: ", cst_container_layer(container));
@@ -173,7 +173,7 @@ int run_container(struct invocation *in)
 			putchar(found ? ',' : '[');
 			code = json_print_container(in, container) ? 1 : code;
 		} else {
-			print_container(in->store, container);
+			print_container(in, container);
 		}
 		found++;
 		cst_container_free(container);

@@ -39,7 +39,7 @@ static int add_maps(const struct invocation *in, const char *sub_owner, const ch
 		if (cst_idmap_subids(sub_owner, group, &ranges, &n_ranges, &error) < 0)
 			return fail(in, error);
 		if (!append_ranges(list, n, ranges, n_ranges))
-			return fail(in, error);
+			return fail_out_of_memory(in);
 	}
 	ranges = NULL;
 	n_ranges = 0;
@@ -47,7 +47,7 @@ static int add_maps(const struct invocation *in, const char *sub_owner, const ch
 		if (cst_idmap_parse(map, group, &ranges, &n_ranges, &error) < 0)
 			return fail(in, error);
 		if (!append_ranges(list, n, ranges, n_ranges))
-			return fail(in, error);
+			return fail_out_of_memory(in);
 	}
 	return 0;
 }

@@ -32,12 +32,12 @@ static void delete_one(const struct invocation *in, int kind, const char *operan
 }
 
 /* {"error":"...","deleted-layers":[...]}, each only if there is something to say. */
-static void print_image_outcome(const struct outcome *outcome)
+static void print_image_outcome(const struct invocation *in, const struct outcome *outcome)
 {
 	putchar('{');
 	if (outcome->error) {
 		fputs("\"error\":", stdout);
-		json_print_string(cst_error_message(outcome->error));
+		json_print_string(error_text(in, outcome->error));
 	} else if (cst_strings_size(outcome->layers) > 0) {
 		fputs("\"deleted-layers\":", stdout);
 		json_print_strings(outcome->layers, "[]");
@@ -45,12 +45,13 @@ static void print_image_outcome(const struct outcome *outcome)
 	putchar('}');
 }
 
-static void print_text_outcome(const char *operand, const struct outcome *outcome)
+static void print_text_outcome(const struct invocation *in, const char *operand,
+                               const struct outcome *outcome)
 {
 	if (outcome->error) {
 		show_text(stderr, operand);
 		fputs(": ", stderr);
-		write_message(stderr, cst_error_message(outcome->error), true);
+		write_message(stderr, error_text(in, outcome->error), true);
 		fputc('\n', stderr);
 	}
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
@@ -61,10 +62,8 @@ static void print_text_outcome(const char *operand, const struct outcome *outcom
 static void print_gnu_outcome(const struct invocation *in, const char *operand,
                               const struct outcome *outcome)
 {
-	if (outcome->error) {
-		complain(in, "%s: %s", operand, cst_error_message(outcome->error));
-		hint_about(in, outcome->error, operand);
-	}
+	if (outcome->error)
+		complain_about(in, operand, outcome->error);
 	for (size_t i = 0; i < cst_strings_size(outcome->layers); i++)
 		show_keyed(stdout, operand, cst_strings_get(outcome->layers, i));
 }
@@ -82,7 +81,7 @@ static int delete_for_text(const struct invocation *in, int kind)
 		if (outcome.error && cst_error_code(outcome.error) == CST_ECANCELED)
 			break;
 		if (in->personality == GO_STYLE)
-			print_text_outcome(in->operands[i], &outcome);
+			print_text_outcome(in, in->operands[i], &outcome);
 		else
 			print_gnu_outcome(in, in->operands[i], &outcome);
 		code = outcome.error ? 1 : code;
@@ -128,11 +127,10 @@ static int delete_for_json(const struct invocation *in, int kind)
 		json_print_string(done[i].operand);
 		putchar(':');
 		if (kind == CST_KIND_IMAGE)
-			print_image_outcome(&done[i].outcome);
+			print_image_outcome(in, &done[i].outcome);
 		else
-			json_print_string(done[i].outcome.error
-			                          ? cst_error_message(done[i].outcome.error)
-			                          : "");
+			json_print_string(
+			        done[i].outcome.error ? error_text(in, done[i].outcome.error) : "");
 		outcome_done(&done[i].outcome);
 	}
 	fputs("}\n", stdout);

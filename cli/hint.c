@@ -192,7 +192,7 @@ void hint_about(const struct invocation *in, const cst_error *error, const char 
 		hint_unknown(in, in->command->kinds, operand);
 		return;
 	}
-	const char *text = of_code(in, error), *message = cst_error_message(error);
+	const char *text = of_code(in, error), *message = error_text(in, error);
 	if (!text && strstr(message, "several valid graphdrivers"))
 		text = "-s DRIVER chooses one of them";
 	if (!text && strstr(message, "driver not supported"))

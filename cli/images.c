@@ -179,17 +179,17 @@ int run_images_by_digest(struct invocation *in)
 	return code;
 }
 
-static void print_size(cst_store *store, const char *id)
+static void print_size(const struct invocation *in, const char *id)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	int64_t size = 0;
-	if (cst_store_image_size(store, id, &size, &error) < 0)
-		print_field("Size unknown: ", cst_error_message(error));
+	if (cst_store_image_size(in->store, id, &size, &error) < 0)
+		print_field("Size unknown: ", error_text(in, error));
 	else
 		printf("Size: %" PRId64 "\n", size);
 }
 
-static void print_image(cst_store *store, const cst_image *image)
+static void print_image(const struct invocation *in, const cst_image *image)
 {
 	const char *const *items = NULL;
 	print_field("ID: ", cst_image_id(image));
@@ -202,7 +202,7 @@ static void print_image(cst_store *store, const cst_image *image)
 	print_fields("Digest: ", items, n);
 	n = cst_image_data_names(image, &items);
 	print_fields("Data: ", items, n);
-	print_size(store, cst_image_id(image));
+	print_size(in, cst_image_id(image));
 	if (cst_image_read_only(image))
 		printf("Read Only: true\n");
 }
@@ -222,7 +222,7 @@ int run_image(struct invocation *in)
 			putchar(found ? ',' : '[');
 			code = json_print_image(in, image) ? 1 : code;
 		} else {
-			print_image(in->store, image);
+			print_image(in, image);
 		}
 		found++;
 		cst_image_free(image);

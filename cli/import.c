@@ -8,7 +8,7 @@
 /* The Go command's drivers without a way of their own to unpack log the failure, too. */
 static int fail_to_unpack(const struct invocation *in, const cst_error *error)
 {
-	const char *message = cst_error_message(error);
+	const char *message = error_text(in, error);
 	if (in->personality == GO_STYLE && !interrupted_by() &&
 	    strncmp(message, "ApplyLayer ", strlen("ApplyLayer ")) == 0) {
 		_cleanup_text_ char *line = NULL;

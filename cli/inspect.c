@@ -297,8 +297,7 @@ int run_inspect(struct invocation *in)
 		int result = put_item(in, to_one, in->operands[i], &error);
 		fclose(to_one);
 		if (result < 0) {
-			complain(in, "%s: %s", in->operands[i], cst_error_message(error));
-			hint_about(in, error, in->operands[i]);
+			complain_about(in, in->operands[i], error);
 			code = 1;
 			continue;
 		}

@@ -30,7 +30,7 @@ static int cannot_open(struct invocation *in, const cst_error *error)
 	fputs(in->personality == GNU_STYLE ? "cstorage: error initializing: "
 	                                   : "error initializing: ",
 	      to);
-	write_message(to, cst_error_message(error), in->personality == GO_STYLE);
+	write_message(to, error_text(in, error), in->personality == GO_STYLE);
 	fputc('\n', to);
 	hint(in, error);
 	return 1;

@@ -40,10 +40,13 @@ static void complain_of(const struct invocation *in, const struct mount_result *
                         const char *format, const char *operand)
 {
 	_cleanup_text_ char *what = NULL;
+	if (in->personality == GNU_STYLE) {
+		complain_about(in, operand, result->error);
+		return;
+	}
 	if (asprintf(&what, format, operand) < 0)
 		what = NULL;
-	complain(in, "%s %s", cst_error_message(result->error), what ? what : operand);
-	hint_about(in, result->error, operand);
+	complain(in, "%s %s", error_text(in, result->error), what ? what : operand);
 }
 
 static void mount_one(const struct invocation *in, const char *id, struct mount_result *result)
@@ -62,7 +65,7 @@ static void print_mounts_json(const struct invocation *in, const struct mount_re
 		fputs(",\"mountpoint\":", stdout);
 		json_print_string(results[i].path ? results[i].path : "");
 		fputs(",\"error\":", stdout);
-		json_print_string(results[i].error ? cst_error_message(results[i].error) : "");
+		json_print_string(results[i].error ? error_text(in, results[i].error) : "");
 		putchar('}');
 	}
 	fputs("]\n", stdout);
@@ -99,7 +102,7 @@ static void print_states_json(const struct invocation *in, const struct mount_re
 		fputs(i ? ",{\"id\":" : "[{\"id\":", stdout);
 		json_print_string(in->operands[i]);
 		fputs(",\"error\":", stdout);
-		json_print_string(results[i].error ? cst_error_message(results[i].error) : "");
+		json_print_string(results[i].error ? error_text(in, results[i].error) : "");
 		if (in->personality == GNU_STYLE)
 			printf(",\"mounted\":%s", results[i].mounted ? "true" : "false");
 		else if (show_mounted && results[i].mounted)

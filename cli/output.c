@@ -50,12 +50,32 @@ void complain(const struct invocation *in, const char *format, ...)
 	fputc('\n', stderr);
 }
 
+const char *error_text(const struct invocation *in, const cst_error *error)
+{
+	return in->personality == GO_STYLE ? cst_error_go_message(error) : cst_error_message(error);
+}
+
+void complain_about(const struct invocation *in, const char *operand, const cst_error *error)
+{
+	if (strcmp(cst_error_object(error), operand) == 0)
+		complain(in, "%s", error_text(in, error));
+	else
+		complain(in, "%s: %s", operand, error_text(in, error));
+	hint_about(in, error, operand);
+}
+
 int fail(const struct invocation *in, const cst_error *error)
 {
 	if (interrupted_by())
 		return 128 + interrupted_by();
-	complain(in, "%s", cst_error_message(error));
+	complain(in, "%s", error_text(in, error));
 	hint(in, error);
+	return 1;
+}
+
+int fail_out_of_memory(const struct invocation *in)
+{
+	complain(in, "out of memory");
 	return 1;
 }
 

@@ -79,7 +79,7 @@ static int print_parent_owners(const struct invocation *in, bool container)
 		if (result < 0) {
 			complain(in, "%s: %s",
 			         container ? "ContainerParentOwner" : "LayerParentOwner",
-			         cst_error_message(error));
+			         error_text(in, error));
 			free(owners.id);
 			return 1;
 		}

@@ -23,7 +23,7 @@ int run_status(struct invocation *in)
 	_cleanup_error_ cst_error *error = NULL;
 	_cleanup_strings_ cst_strings *pairs = NULL;
 	if (cst_store_status(in->store, &pairs, &error) < 0) {
-		complain(in, "status: %s", cst_error_message(error));
+		complain(in, "status: %s", error_text(in, error));
 		return 1;
 	}
 	print_pairs(in, pairs);
@@ -40,7 +40,7 @@ int run_version(struct invocation *in)
 		return 0;
 	}
 	if (cst_store_version(in->store, &pairs, &error) < 0) {
-		complain(in, "version: %s", cst_error_message(error));
+		complain(in, "version: %s", error_text(in, error));
 		return 1;
 	}
 	print_pairs(in, pairs);
@@ -73,10 +73,10 @@ static int report(const struct invocation *in, int result, const cst_error *erro
 	if (result < 0 && interrupted_by())
 		return 128 + interrupted_by();
 	if (is_on(in, OPT_JSON)) {
-		json_print_string(result < 0 ? cst_error_message(error) : "");
+		json_print_string(result < 0 ? error_text(in, error) : "");
 		putchar('\n');
 	} else if (result < 0) {
-		complain(in, "%s: %s", in->word, cst_error_message(error));
+		complain(in, "%s: %s", in->word, error_text(in, error));
 		hint(in, error);
 	}
 	return result < 0 ? 1 : 0;

@@ -67,11 +67,17 @@ enum {
 	CST_EID_AMBIGUOUS = -127,         /* ID index: several IDs begin like that */
 };
 
-/* Read an error. A NULL error has code 0, errno 0 and the message "success". The message is UTF-8 as
- * far as the names in it are, without a final newline, and belongs to the error. */
+/* Read an error. A NULL error has code 0, errno 0 and the message "success". The texts are UTF-8 as
+ * far as the names in them are, without a final newline, and belong to the error. */
 CST_PUBLIC int cst_error_code(const cst_error *error);
 CST_PUBLIC int cst_error_errno(const cst_error *error);
 CST_PUBLIC const char *cst_error_message(const cst_error *error);
+/* The ID, name or path that was not found, is in use or the like, as the call named it; "" if the error is about no single
+ * object. */
+CST_PUBLIC const char *cst_error_object(const cst_error *error);
+/* The same failure in the words of the containers-storage command, for programs that are read by what reads that command.
+ * They name the object less often, and speak of processes that are not there. Most errors have one message for both. */
+CST_PUBLIC const char *cst_error_go_message(const cst_error *error);
 
 /* Makes an error, for the callbacks of a source, a sink or the like; a copy of `message` is shown as it is. Returns `code`,
  * which must be negative. `error` may be NULL. */

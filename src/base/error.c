@@ -8,7 +8,9 @@
 
 struct cst_error {
 	int code, errnum;
-	char *message; /* NULL: the fixed text of the code */
+	char *message;  /* NULL: the fixed text of the code */
+	char *go_words; /* what the Go command says instead; NULL: the same */
+	char *object;   /* NULL: none */
 };
 
 /* Needs no memory; never freed. */
@@ -31,11 +33,23 @@ const char *cst_error_message(const cst_error *error)
 	return error->message ? error->message : cst_strerror(error->code);
 }
 
+const char *cst_error_go_message(const cst_error *error)
+{
+	return error && error->go_words ? error->go_words : cst_error_message(error);
+}
+
+const char *cst_error_object(const cst_error *error)
+{
+	return error ? strempty(error->object) : "";
+}
+
 void cst_error_free(cst_error *error)
 {
 	if (!error || error == &out_of_memory)
 		return;
 	free(error->message);
+	free(error->go_words);
+	free(error->object);
 	free(error);
 }
 
@@ -110,11 +124,6 @@ int error_sys(cst_error **error, int errnum, const char *format, ...)
 	return code;
 }
 
-int error_code(cst_error **error, int code)
-{
-	return error_make(error, code, 0, error ? strdup(cst_strerror(code)) : NULL);
-}
-
 int error_wrap_code(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)
@@ -126,35 +135,130 @@ int error_wrap_code(cst_error **error, int code, const char *format, ...)
 	return code;
 }
 
-int error_prefix(cst_error **error, int code, const char *format, ...)
+/* Takes the three texts, any of which may be NULL when out of memory. */
+static int make_about(cst_error **error, int code, char *message, char *go_words, char *object)
 {
-	if (!error || !*error)
+	_cleanup_free_ char *text = message, *words = go_words, *owned = object;
+	if (!text || !words || !owned)
+		return error_oom(error);
+	int r = error_make(error, code, 0, steal_ptr(&text));
+	if (*error != &out_of_memory) {
+		(*error)->go_words = steal_ptr(&words);
+		(*error)->object = steal_ptr(&owned);
+	}
+	return r;
+}
+
+int error_about(cst_error **error, int code, const char *object)
+{
+	if (!error)
 		return code;
-	cst_error *old = *error;
-	int errnum = old->errnum;
+	return make_about(error, code, error_text_about(code, object), strdup(cst_strerror(code)),
+	                  strdup(object));
+}
+
+int error_about_any(cst_error **error, int code, const char *object)
+{
+	if (!error)
+		return code;
+	return make_about(error, code, error_text_about(CST_ENOT_AN_ID, object),
+	                  strdup(cst_strerror(code)), strdup(object));
+}
+
+int error_about_go(cst_error **error, int code, const char *object, const char *format, ...)
+{
+	if (!error)
+		return code;
 	va_list args;
 	va_start(args, format);
-	error_make_suffixed(error, code, errnum, format, args, cst_error_message(old));
+	_cleanup_free_ char *words = format_message(format, args);
 	va_end(args);
-	if (*error != old)
-		cst_error_free(old);
-	return code;
+	return make_about(error, code, error_text_about(code, object),
+	                  words ? str_join(words, ": ", cst_strerror(code)) : NULL, strdup(object));
+}
+
+/* Takes `made`; NULL says that there was no memory for it, which is then the error. */
+static int replace_text(cst_error **error, char **text, char *made)
+{
+	if (!made) {
+		cst_error_free(*error);
+		return error_oom(error);
+	}
+	free(*text);
+	*text = made;
+	return 0;
+}
+
+/* Is there an error whose texts can be changed? */
+static bool is_own(cst_error **error)
+{
+	return error && *error && *error != &out_of_memory;
+}
+
+int error_go_words(cst_error **error, int code, const char *object, const char *format, ...)
+{
+	if (!is_own(error))
+		return code;
+	va_list args;
+	va_start(args, format);
+	int r = replace_text(error, &(*error)->go_words, format_message(format, args));
+	va_end(args);
+	if (r == 0 && object)
+		r = replace_text(error, &(*error)->object, strdup(object));
+	return r < 0 ? r : code;
+}
+
+/* PREFIX: TEXT; the caller frees it. */
+static char *prefixed(const char *text, const char *format, va_list args)
+{
+	_cleanup_free_ char *prefix = format_message(format, args);
+	return prefix ? str_join(prefix, ": ", text) : NULL;
+}
+
+int error_go_prefix(cst_error **error, int code, const char *format, ...)
+{
+	if (!is_own(error))
+		return code;
+	va_list args;
+	va_start(args, format);
+	int r = replace_text(error, &(*error)->go_words,
+	                     prefixed(cst_error_go_message(*error), format, args));
+	va_end(args);
+	return r < 0 ? r : code;
+}
+
+int error_prefix(cst_error **error, int code, const char *format, ...)
+{
+	if (!is_own(error))
+		return code;
+	va_list args, again;
+	va_start(args, format);
+	va_copy(again, args);
+	char *message = prefixed(cst_error_message(*error), format, args);
+	int r = replace_text(error, &(*error)->message, message);
+	if (r == 0 && (*error)->go_words)
+		r = replace_text(error, &(*error)->go_words,
+		                 prefixed((*error)->go_words, format, again));
+	va_end(again);
+	va_end(args);
+	if (r == 0)
+		(*error)->code = code;
+	return r < 0 ? r : code;
 }
 
 int error_suffix(cst_error **error, int code, const char *format, ...)
 {
-	if (!error || !*error)
+	if (!is_own(error))
 		return code;
-	cst_error *old = *error;
 	va_list args;
 	va_start(args, format);
 	_cleanup_free_ char *suffix = format_message(format, args);
 	va_end(args);
-	error_make(error, code, old->errnum,
-	           suffix ? str_printf("%s%s", cst_error_message(old), suffix) : NULL);
-	if (*error != old)
-		cst_error_free(old);
-	return code;
+	int r = replace_text(error, &(*error)->message,
+	                     suffix ? str_join(cst_error_message(*error), suffix) : NULL);
+	if (r == 0 && (*error)->go_words)
+		r = replace_text(error, &(*error)->go_words, str_join((*error)->go_words, suffix));
+	return r < 0 ? r : code;
 }
 
 int error_propagate(cst_error **error, cst_error *from)
@@ -165,54 +269,4 @@ int error_propagate(cst_error **error, cst_error *from)
 	else
 		cst_error_free(from);
 	return code;
-}
-
-/* Wording: docs/format/store.md, "Error values". */
-const char *cst_strerror(int code)
-{
-	switch (code) {
-	case CST_OK: return "success";
-	case CST_ENOMEM: return "out of memory";
-	case CST_ESYS: return "system call failed";
-	case CST_EINVAL: return "invalid argument";
-	case CST_ECANCELED: return "operation was cancelled";
-	case CST_ECORRUPT: return "the store holds something that cannot be understood";
-	case CST_EARCHIVE: return "damaged archive";
-	case CST_ENOTSUP: return "not supported";
-	case CST_EBUSY: return "locked by somebody else";
-	case CST_EPREREQ: return "prerequisites for driver not satisfied (wrong filesystem?)";
-	case CST_EBACKINGFS: return "backing file system is unsupported for this graph driver";
-	case CST_EIO_CALLBACK: return "a stream of the caller failed";
-	case CST_ELAYER_UNKNOWN: return "layer not known";
-	case CST_EIMAGE_UNKNOWN: return "image not known";
-	case CST_ECONTAINER_UNKNOWN: return "container not known";
-	case CST_EDUPLICATE_ID: return "that ID is already in use";
-	case CST_EDUPLICATE_NAME: return "that name is already in use";
-	case CST_EDUPLICATE_IMAGE_NAMES:
-		return "read-only image store assigns the same name to multiple images";
-	case CST_EDUPLICATE_LAYER_NAMES:
-		return "read-only layer store assigns the same name to multiple layers";
-	case CST_EIMAGE_USED_BY_CONTAINER: return "image is in use by a container";
-	case CST_ELAYER_HAS_CHILDREN: return "layer has children";
-	case CST_ELAYER_USED_BY_IMAGE: return "layer is in use by an image";
-	case CST_ELAYER_USED_BY_CONTAINER: return "layer is in use by a container";
-	case CST_ELAYER_NOT_MOUNTED: return "layer is not mounted";
-	case CST_ENOT_A_CONTAINER: return "identifier is not a container";
-	case CST_ENOT_A_LAYER: return "identifier is not a layer";
-	case CST_ENOT_AN_IMAGE: return "identifier is not an image";
-	case CST_ENOT_AN_ID: return "identifier is not a layer, image, or container";
-	case CST_EPARENT_IS_CONTAINER: return "would-be parent layer is a container";
-	case CST_EPARENT_UNKNOWN: return "parent of layer not known";
-	case CST_ESTORE_READ_ONLY: return "called a write method on a read-only store";
-	case CST_EDIGEST_UNKNOWN: return "could not compute digest of item";
-	case CST_ESIZE_UNKNOWN: return "size is not known";
-	case CST_EINVALID_BIG_DATA_NAME: return "not a valid name for a big data item";
-	case CST_EINCOMPLETE_OPTIONS: return "missing necessary StoreOptions";
-	case CST_EINVALID_MAPPINGS: return "invalid mappings specified";
-	case CST_ENO_AVAILABLE_IDS: return "not enough unused IDs in user namespace";
-	case CST_EDATA_UNKNOWN: return "file does not exist";
-	case CST_EID_UNKNOWN: return "ID does not exist";
-	case CST_EID_AMBIGUOUS: return "multiple IDs found with provided prefix";
-	default: return "unknown error";
-	}
 }

@@ -29,14 +29,30 @@ int error_errno(cst_error **error, int errnum);
 /* Out of memory: needs none itself. Returns CST_ENOMEM. */
 int error_oom(cst_error **error);
 
-/* The fixed text of `code` alone: "layer not known". */
-int error_code(cst_error **error, int code);
-
 /* "MESSAGE: <fixed text of code>": "locating image with ID "x": image not known". */
 int error_wrap_code(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Puts "MESSAGE: " in front of an error that was set for a failure with this code; returns the
+/* About one object (an ID, a name, a path), which the error keeps. Our text names it: `there is no layer "x"`; the Go
+ * command's is the fixed text of the code, which does not. */
+int error_about(cst_error **error, int code, const char *object);
+
+/* The same where the Go command says more: "MESSAGE: <fixed text of code>". */
+int error_about_go(cst_error **error, int code, const char *object, const char *format, ...) CST_PRINTF(4, 5);
+
+/* The same where an item of any kind was looked for, whatever kind the code speaks of. */
+int error_about_any(cst_error **error, int code, const char *object);
+
+/* Gives an error that was just set its object (NULL: none) and what the Go command says instead of its message; returns the
  * code. */
+int error_go_words(cst_error **error, int code, const char *object, const char *format, ...) CST_PRINTF(4, 5);
+
+/* Puts "MESSAGE: " in front of what the Go command says, and not of our own message, which needs it not. */
+int error_go_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
+
+/* Our text of a code about an object; the caller frees it. NULL: out of memory. */
+char *error_text_about(int code, const char *object);
+
+/* Puts "MESSAGE: " in front of both texts of an error that was set for a failure with this code; returns the code. */
 int error_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
 /* The same, "MESSAGE" behind it without any separator. */

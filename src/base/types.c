@@ -102,6 +102,13 @@ int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **
 	return error_propagate(error, reason);
 }
 
+int progress_tell(const cst_progress *progress, const cst_progress_state *state, cst_error **error)
+{
+	if (!progress || !progress->callback || !progress->callback(state, progress->userdata))
+		return 0;
+	return error_about(error, CST_ECANCELED, state->what);
+}
+
 /* ---- lists of strings ---- */
 
 struct cst_strings {

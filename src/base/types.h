@@ -14,6 +14,10 @@ int strings_give(struct strv *v, cst_strings **ret, cst_error **error);
 int64_t source_read(const cst_source *source, void *buffer, size_t size, cst_error **error);
 int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **error);
 
+/* Tells a caller's progress where things are; NULL, or one without a callback, is told nothing. CST_ECANCELED: it asked to
+ * stop. */
+int progress_tell(const cst_progress *progress, const cst_progress_state *state, cst_error **error);
+
 /* Copies the options that a caller knew when it was compiled over the defaults for those it did not know. NULL: only the
  * defaults. CST_EINVAL: not initialised. */
 int options_take(void *to, size_t size, const void *given, cst_error **error);

@@ -14,7 +14,7 @@ enum cst_compression compression_detect(const void *data, size_t n);
 struct decompressor;
 int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_error **error);
 /* Consumes from in[*in_used..in_len), fills out; *out_len is what was written. At the end of input (in_len == 0 and
- * `last`) an incomplete stream fails with CST_EARCHIVE "unexpected EOF". *done: the stream's end was reached and no more
+ * `last`) an incomplete stream fails with CST_EARCHIVE. *done: the stream's end was reached and no more
  * output follows. */
 int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size_t *in_used, bool last, void *out,
 		     size_t out_size, size_t *out_len, bool *done, cst_error **error);

@@ -17,7 +17,7 @@ struct decode_step {
 };
 
 /* `run` goes on until the output is full, the input used up, or the stream is done. It fails with
- * CST_EARCHIVE "unexpected EOF" when `last` is set and more input would be needed. */
+ * CST_EARCHIVE when `last` is set and more input would be needed. */
 struct decoder {
 	int (*create)(void **ret, cst_error **error);
 	int (*run)(void *state, struct decode_step *step, cst_error **error);
@@ -31,7 +31,8 @@ extern const struct decoder decoder_gzip, decoder_zstd, decoder_xz, decoder_bzip
 
 static inline int decode_error_eof(cst_error **error)
 {
-	return error_set(error, CST_EARCHIVE, "unexpected EOF");
+	error_set(error, CST_EARCHIVE, "the compressed data ends early");
+	return error_go_words(error, CST_EARCHIVE, NULL, "unexpected EOF");
 }
 
 #endif

@@ -77,7 +77,7 @@ int cst_id_index_add(cst_id_index *index, const char *id, cst_error **error)
 	lock_index(index);
 	_cleanup_unlock_index_ cst_id_index *held = index;
 	if (hashmap_contains(&held->ids, id))
-		return error_wrap_code(error, CST_EDUPLICATE_ID, "id already exists: '%s'", id);
+		return error_about_go(error, CST_EDUPLICATE_ID, id, "id already exists: '%s'", id);
 	_cleanup_free_ char *copy = strdup(id);
 	if (!copy || !hashmap_put(&held->ids, copy, copy))
 		return error_oom(error);
@@ -95,7 +95,7 @@ int cst_id_index_delete(cst_id_index *index, const char *id, cst_error **error)
 	_cleanup_unlock_index_ cst_id_index *held = index;
 	_cleanup_free_ char *owned = hashmap_remove(&held->ids, id);
 	if (!owned)
-		return error_wrap_code(error, CST_EID_UNKNOWN, "no such id: '%s'", id);
+		return error_about_go(error, CST_EID_UNKNOWN, id, "no such id: '%s'", id);
 	prefix_index_remove(&held->prefixes, owned);
 	return 0;
 }
@@ -109,9 +109,9 @@ int cst_id_index_get(cst_id_index *index, const char *prefix, char **ret, cst_er
 	prefix_index_sort(&held->prefixes);
 	size_t n = prefix_index_count(&held->prefixes, prefix, 2);
 	if (n == 0)
-		return error_code(error, CST_EID_UNKNOWN);
+		return error_about(error, CST_EID_UNKNOWN, prefix);
 	if (n > 1)
-		return error_wrap_code(error, CST_EID_AMBIGUOUS, "\"%s\"", prefix);
+		return error_about_go(error, CST_EID_AMBIGUOUS, prefix, "\"%s\"", prefix);
 	char *copy = strdup(prefix_index_find(&held->prefixes, prefix));
 	if (!copy)
 		return error_oom(error);

@@ -191,7 +191,7 @@ int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, 
 	if (!t->mounts_dirty)
 		return 0;
 	if (t->set.read_only || !t->has_mounts)
-		return error_code(error, CST_ESTORE_READ_ONLY);
+		return error_about(error, CST_ESTORE_READ_ONLY, t->set.files[0].path);
 	if (!t->mounts_loaded)
 		return error_set(error, CST_ECORRUPT, "saving \"%s\": it was not loaded",
 		                 t->mounts.path);

@@ -193,7 +193,7 @@ static int load_files(struct record_set *set, cst_error **error)
 	if (!index_records(set))
 		return error_oom(error);
 	if (drop_lost_names(set) && set->read_only)
-		return error_code(error, set->kind->duplicate_names);
+		return error_about(error, set->kind->duplicate_names, set->files[0].path);
 	return 0;
 }
 

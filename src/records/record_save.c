@@ -58,7 +58,7 @@ static int write_files(struct record_set *set, const struct encoded *encoded, cs
 static int check_savable(const struct record_set *set, cst_error **error)
 {
 	if (set->read_only)
-		return error_code(error, CST_ESTORE_READ_ONLY);
+		return error_about(error, CST_ESTORE_READ_ONLY, set->files[0].path);
 	if (set->broken)
 		return error_oom(error);
 	if (!set->loaded)

@@ -102,7 +102,10 @@ static void test_in_use(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	fill(api);
 	assert_int_equal(cst_store_delete_layer(store, "base", &error), CST_ELAYER_HAS_CHILDREN);
-	assert_non_null(strstr(cst_error_message(error), "layer has children"));
+	assert_string_equal(cst_error_object(error), "base");
+	assert_non_null(
+	        strstr(cst_error_message(error), "the layer \"base\" is used by the layer \""));
+	assert_non_null(strstr(cst_error_go_message(error), "layer has children"));
 	assert_int_equal(cst_store_delete_layer(store, "box-layer", NULL),
 	                 CST_ELAYER_USED_BY_CONTAINER);
 	assert_int_equal(cst_store_delete_image(store, "image-name", true, &gone, NULL),

@@ -21,17 +21,58 @@ static void test_errors(void **state)
 	assert_int_equal(error_prefix(&error, CST_ESYS, "loading"), CST_ESYS);
 	assert_string_equal(cst_error_message(error),
 	                    "loading: open /x: no such file or directory");
-	error_suffix(&error, CST_ESYS, ")");
-	assert_string_equal(cst_error_message(error),
-	                    "loading: open /x: no such file or directory)");
+	assert_string_equal(cst_error_go_message(error), cst_error_message(error));
+	assert_string_equal(cst_error_object(error), "");
 	assert_int_equal(error_set(NULL, CST_EINVAL, "%s", "nobody listens"), CST_EINVAL);
 	assert_string_equal(cst_error_message(NULL), "success");
 	cst_error *oom = NULL;
 	assert_int_equal(error_oom(&oom), CST_ENOMEM);
 	assert_string_equal(cst_error_message(oom), "out of memory");
+	assert_int_equal(error_prefix(&oom, CST_ENOMEM, "reading"), CST_ENOMEM);
+	assert_int_equal(error_go_words(&oom, CST_ENOMEM, "x", "no words"), CST_ENOMEM);
+	assert_string_equal(cst_error_go_message(oom), "out of memory");
 	cst_error_free(oom); /* static: must not be freed */
 	cst_error_free(oom);
 	assert_string_equal(errno_text(EXDEV), "invalid cross-device link");
+}
+
+/* Our message names the object, the Go command's need not. */
+static void test_error_words(void **state)
+{
+	_cleanup_error_ cst_error *error = NULL, *other = NULL;
+	assert_int_equal(error_about(&error, CST_ELAYER_UNKNOWN, "base"), CST_ELAYER_UNKNOWN);
+	assert_string_equal(cst_error_message(error), "there is no layer \"base\"");
+	assert_string_equal(cst_error_go_message(error), "layer not known");
+	assert_string_equal(cst_error_object(error), "base");
+	error_prefix(&error, CST_ELAYER_UNKNOWN, "copying %d", 3);
+	error_go_prefix(&error, CST_ELAYER_UNKNOWN, "error finding layer");
+	assert_string_equal(cst_error_message(error), "copying 3: there is no layer \"base\"");
+	assert_string_equal(cst_error_go_message(error),
+	                    "error finding layer: copying 3: layer not known");
+	assert_string_equal(cst_error_object(error), "base");
+	error_about_any(&other, CST_ELAYER_UNKNOWN, "box");
+	assert_string_equal(cst_error_message(other),
+	                    "there is no layer, image or container \"box\"");
+	assert_string_equal(cst_error_go_message(other), "layer not known");
+	assert_int_equal(error_go_words(&other, CST_ELAYER_UNKNOWN, "new", "what %s?", "now"),
+	                 CST_ELAYER_UNKNOWN);
+	assert_string_equal(cst_error_go_message(other), "what now?");
+	assert_string_equal(cst_error_object(other), "new");
+	assert_int_equal(error_about(NULL, CST_ELAYER_UNKNOWN, "base"), CST_ELAYER_UNKNOWN);
+}
+
+/* A code about an object says more than the fixed text, whichever code it is. */
+static void test_error_texts(void **state)
+{
+	for (int code = -1; code >= CST_EID_AMBIGUOUS; code--) {
+		_cleanup_error_ cst_error *error = NULL;
+		if (streq(cst_strerror(code), "unknown error"))
+			continue;
+		error_about(&error, code, "NAME");
+		assert_int_equal(cst_error_code(error), code);
+		assert_non_null(strstr(cst_error_message(error), "NAME"));
+		assert_string_equal(cst_error_go_message(error), cst_strerror(code));
+	}
 }
 
 static void test_strings(void **state)
@@ -259,6 +300,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_errors),
+	        cmocka_unit_test(test_error_words),
+	        cmocka_unit_test(test_error_texts),
 	        cmocka_unit_test(test_strings),
 	        cmocka_unit_test(test_arena),
 	        cmocka_unit_test(test_hashmap),

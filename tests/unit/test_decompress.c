@@ -175,7 +175,7 @@ static void test_truncated(void **state)
 			assert_int_equal(
 			        decode(formats[i].kind, data.data, cut, 0, 0, &out, &error),
 			        CST_EARCHIVE);
-			assert_string_equal(cst_error_message(error), "unexpected EOF");
+			assert_string_equal(cst_error_go_message(error), "unexpected EOF");
 		}
 	}
 }
@@ -186,7 +186,7 @@ static void expect_failure(enum cst_compression kind, const void *data, size_t n
 	_cleanup_error_ cst_error *error = NULL;
 
 	assert_int_equal(decode(kind, data, n, 0, 0, &out, &error), CST_EARCHIVE);
-	assert_string_equal(cst_error_message(error), text);
+	assert_string_equal(cst_error_go_message(error), text);
 }
 
 static void test_gzip_damage(void **state)

@@ -122,7 +122,9 @@ static void test_copy_into_deleted(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	int r = copy_beside(api_of(state), false, delete_layer, &error);
 	assert_int_equal(r, CST_ELAYER_UNKNOWN);
-	assert_string_equal(cst_error_message(error),
+	assert_string_equal(cst_error_message(error), "there is no layer \"work\"");
+	assert_string_equal(cst_error_object(error), "work");
+	assert_string_equal(cst_error_go_message(error),
 	                    "error finding layer \"work\": layer not known");
 }
 

@@ -91,7 +91,7 @@ static void tell(struct story *story, const char *data, size_t n, size_t piece)
 			return;
 	}
 	if (tar_reader_end(r, &error) < 0)
-		strbuf_addf(&story->text, "error %s\n", cst_error_message(error));
+		strbuf_addf(&story->text, "error %s\n", cst_error_go_message(error));
 	else
 		tell_raw(story, r);
 }

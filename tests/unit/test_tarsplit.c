@@ -45,7 +45,7 @@ static char *reassemble_fd(int root, int fd)
 	if (r == 0)
 		return strndup(data ? data : "", memory.size);
 	assert_true(r == CST_ECORRUPT || r == CST_ESYS);
-	return strdup(cst_error_message(error));
+	return strdup(cst_error_go_message(error));
 }
 
 static void expect(int root, const char *lines, const char *wanted)

@@ -70,7 +70,7 @@ static void print_result(const struct unpack_result *result, double seconds)
 
 static int fail(cst_error *error)
 {
-	fprintf(stderr, "%s\n", cst_error_message(error));
+	fprintf(stderr, "%s\n", cst_error_go_message(error));
 	cst_error_free(error);
 	return 1;
 }

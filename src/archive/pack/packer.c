@@ -3,6 +3,7 @@
 #include "archive/tree/xattrs.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/types.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/sysmacros.h>
@@ -32,17 +33,13 @@ void packer_free(struct packer *packer)
 
 static int report_progress(const struct packer *packer, cst_error **error)
 {
-	const cst_progress *progress = packer->options->progress;
-	if (!progress || !progress->callback)
-		return 0;
-	cst_progress_state state = {
+	const cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "diff",
 	        .bytes_done = packer->out.total,
 	        .entries_done = packer->entries,
 	};
-	return progress->callback(&state, progress->userdata) ? error_code(error, CST_ECANCELED)
-	                                                      : 0;
+	return progress_tell(packer->options->progress, &state, error);
 }
 
 /* What makes one file disappear from the archive instead of failing it. */

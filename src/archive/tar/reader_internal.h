@@ -69,7 +69,8 @@ static inline int invalid_header(cst_error **error)
 
 static inline int unexpected_eof(cst_error **error)
 {
-	return error_set(error, CST_EARCHIVE, "unexpected EOF");
+	error_set(error, CST_EARCHIVE, "the tar ends early");
+	return error_go_words(error, CST_EARCHIVE, NULL, "unexpected EOF");
 }
 
 /* ---- tar_reader.c ---- */

@@ -53,7 +53,7 @@ struct tar_reader;
 int tar_reader_new(struct tar_reader **ret, cst_error **error);
 /* Gives the next piece of input; valid only after TAR_NEED_DATA (or at start). The buffer must stay until then. */
 void tar_reader_feed(struct tar_reader *r, const void *data, size_t n);
-/* No more input: a cut archive fails with CST_EARCHIVE "unexpected EOF". */
+/* No more input: a cut archive fails with CST_EARCHIVE. */
 int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len, cst_error **error);
 int tar_reader_end(struct tar_reader *r, cst_error **error);
 const struct tar_header *tar_reader_header(const struct tar_reader *r); /* until the next TAR_ENTRY */

@@ -52,6 +52,18 @@ int recipe_open(int fd, struct recipe **ret, cst_error **error)
 	return 0;
 }
 
+static int ends_early(const char *go_words, cst_error **error)
+{
+	error_set(error, CST_ECORRUPT, "tar-split: it ends early");
+	return error_go_words(error, CST_ECORRUPT, NULL, "%s", go_words);
+}
+
+static int damaged(const cst_error *problem, cst_error **error)
+{
+	error_set(error, CST_ECORRUPT, "tar-split: %s", cst_error_message(problem));
+	return error_go_words(error, CST_ECORRUPT, NULL, "%s", cst_error_go_message(problem));
+}
+
 static int read_input(struct recipe *recipe, cst_error **error)
 {
 	ssize_t n;
@@ -61,7 +73,7 @@ static int read_input(struct recipe *recipe, cst_error **error)
 	if (n < 0)
 		return error_sys(error, errno, "read tar-split");
 	if (n == 0 && recipe->input_total == 0)
-		return error_set(error, CST_ECORRUPT, "EOF");
+		return ends_early("EOF", error);
 	recipe->input_pos = 0;
 	recipe->input_len = (size_t)n;
 	recipe->input_total += (uint64_t)n;
@@ -103,7 +115,7 @@ static int read_text(struct recipe *recipe, cst_error **error)
 		                     recipe->text_capacity - recipe->text_len, &got,
 		                     &recipe->text_end, &problem);
 		if (r == CST_EARCHIVE)
-			return error_set(error, CST_ECORRUPT, "%s", cst_error_message(problem));
+			return damaged(problem, error);
 		if (r < 0)
 			return error_propagate(error, steal_ptr(&problem));
 		recipe->input_pos += used;
@@ -191,7 +203,7 @@ static int find_value(struct recipe *recipe, size_t *len, cst_error **error)
 	while (!scan_value(recipe, &scan)) {
 		if (recipe->text_len - recipe->text_pos > VALUE_MAX)
 			return error_set(error, CST_ECORRUPT, "tar-split: entry too large");
-		int r = recipe->text_end ? error_set(error, CST_ECORRUPT, "unexpected EOF")
+		int r = recipe->text_end ? ends_early("unexpected EOF", error)
 		                         : read_text(recipe, error);
 		if (r < 0)
 			return r;

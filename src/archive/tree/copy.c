@@ -7,6 +7,7 @@
 #include "archive/tree/xattrs.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/types.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -28,17 +29,13 @@ static void copy_free(struct copy *copy)
 
 static int report_progress(const struct copy *copy, cst_error **error)
 {
-	const cst_progress *progress = copy->options->progress;
-	if (!progress || !progress->callback)
-		return 0;
-	cst_progress_state state = {
+	const cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "copy",
 	        .bytes_done = copy->bytes,
 	        .entries_done = copy->entries,
 	};
-	return progress->callback(&state, progress->userdata) ? error_code(error, CST_ECANCELED)
-	                                                      : 0;
+	return progress_tell(copy->options->progress, &state, error);
 }
 
 /* overlay's notes about other inodes would be lies in a copy (kernel:

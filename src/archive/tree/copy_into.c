@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/types.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -32,18 +33,14 @@ static void copying_free(struct copying *copying)
 /* `part`: bytes of the file at hand. */
 static int report_part(const struct copying *copying, uint64_t part, cst_error **error)
 {
-	const cst_progress *progress = copying->options->progress;
-	if (!progress || !progress->callback)
-		return 0;
-	cst_progress_state state = {
+	const cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "copy",
 	        .bytes_done = copying->bytes + part,
 	        .bytes_total = copying->options->total,
 	        .entries_done = copying->entries,
 	};
-	return progress->callback(&state, progress->userdata) ? error_code(error, CST_ECANCELED)
-	                                                      : 0;
+	return progress_tell(copying->options->progress, &state, error);
 }
 
 static int report_progress(const struct copying *copying, cst_error **error)

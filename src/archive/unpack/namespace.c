@@ -112,10 +112,17 @@ static int make_link(struct creation *c)
 	return sys_linkat(c->link_parent.fd, c->link_base, c->parent.fd, c->entry->base, 0);
 }
 
+/* The Go command does not say which link. */
+static int link_failed(const struct entry *e, int errnum, cst_error **error)
+{
+	error_sys(error, errnum, "link /%s to %s", e->path, e->header.linkname);
+	return error_go_words(error, CST_ESYS, NULL, "%s", errno_text(errnum));
+}
+
 static int creation_failed(const struct entry *e, cst_error **error)
 {
 	switch (e->header.type) {
-	case '1': return error_errno(error, errno);
+	case '1': return link_failed(e, errno, error);
 	case '2': return error_sys(error, errno, "symlink %s /%s", e->header.linkname, e->path);
 	case '3':
 	case '4':
@@ -219,16 +226,16 @@ static int create_link(struct creation *c, cst_error **error)
 		return error_oom(error);
 	unpack_clean_name(linkname, target, &form);
 	if (!*target)
-		return error_errno(error, EPERM); /* the root */
+		return link_failed(c->entry, EPERM, error); /* the root */
 	c->link_base = unpack_base_name(target);
 	size_t n = (size_t)(c->link_base - target);
 	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &c->link_parent) < 0)
-		return error_errno(error, errno);
+		return link_failed(c->entry, errno, error);
 	int r = create(c, make_link, error);
 	if (r < 0)
 		return r;
 	if (fstatat(c->parent.fd, c->entry->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_errno(error, errno);
+		return link_failed(c->entry, errno, error);
 	if (u->options->force_mask >= 0)
 		return 0;
 	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, &c->parent, error)

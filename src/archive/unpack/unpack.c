@@ -158,19 +158,13 @@ static void parse_failed(struct stream *s, cst_error *error)
 
 static int report_progress(struct stream *s, cst_error **error)
 {
-	const cst_progress *progress = s->unpacker->options->progress;
-
-	if (!progress || !progress->callback)
-		return 0;
 	const cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "import",
 	        .bytes_done = s->bytes_in,
 	        .entries_done = s->parser.entries,
 	};
-	if (progress->callback(&state, progress->userdata))
-		return error_set(error, CST_ECANCELED, "canceled");
-	return 0;
+	return progress_tell(s->unpacker->options->progress, &state, error);
 }
 
 /* Up to `size` bytes of the source, 0 at its end. */

@@ -260,7 +260,7 @@ static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_e
 	if (!path)
 		return error_oom(error);
 	if (!fs_exists(AT_FDCWD, path))
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
 }
 

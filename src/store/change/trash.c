@@ -12,20 +12,19 @@ struct emptying {
 	bool stopped;
 };
 
-static bool tell(struct emptying *emptying)
+static int tell(const struct emptying *emptying, cst_error **error)
 {
 	const cst_progress_state state = {.size = sizeof(state),
 	                                  .what = "delete",
 	                                  .entries_done = emptying->done,
 	                                  .entries_total = emptying->total};
-	const cst_progress *progress = emptying->progress;
-	return progress && progress->callback && progress->callback(&state, progress->userdata);
+	return progress_tell(emptying->progress, &state, error);
 }
 
 int trash_announce(const struct trash *trash, cst_error **error)
 {
 	struct emptying emptying = {.progress = trash->progress};
-	return tell(&emptying) ? error_code(error, CST_ECANCELED) : 0;
+	return tell(&emptying, error);
 }
 
 static void note_removed(void *userdata)
@@ -33,7 +32,7 @@ static void note_removed(void *userdata)
 	struct emptying *emptying = userdata;
 	emptying->done++;
 	if (!emptying->stopped)
-		emptying->stopped = tell(emptying);
+		emptying->stopped = tell(emptying, NULL) < 0;
 }
 
 static void empty_with_progress(const struct trash *trash)

@@ -120,7 +120,7 @@ static int plan_container(cst_store *store, const cst_container_options *options
 	char id[ID_HEX_LEN + 1];
 	cst_container *record = &container->record;
 	bool is_volatile = options->is_volatile || store->transient, chosen = !isempty(options->id);
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : plan_image(store, options->image, container, error);
 	if (r == 0)
 		r = chosen ? id_check_new("container", options->id, error) : id_generate(id, error);
@@ -152,15 +152,15 @@ static int check_new_container(cst_store *store, const struct new_container *con
 	const struct record_set *table = store->sets.containers.table;
 	const cst_container *record = &container->record;
 	if (container_table_get(table, record->id))
-		return error_code(error, CST_EDUPLICATE_ID);
+		return error_about(error, CST_EDUPLICATE_ID, record->id);
 	for (size_t i = 0; i < record->names.len; i++) {
 		const cst_container *other = container_table_by_name(table, record->names.items[i]);
 		if (other)
-			return error_wrap_code(error, CST_EDUPLICATE_NAME,
-			                       "the container name \"%s\" is already in use by %s. "
-			                       "You have to remove that "
-			                       "container to be able to reuse that name",
-			                       record->names.items[i], other->id);
+			return error_about_go(error, CST_EDUPLICATE_NAME, record->names.items[i],
+			                      "the container name \"%s\" is already in use by %s. "
+			                      "You have to remove that "
+			                      "container to be able to reuse that name",
+			                      record->names.items[i], other->id);
 	}
 	return 0;
 }
@@ -191,8 +191,8 @@ static int check_image(cst_store *store, const struct new_container *container,
 	layer->parent_gone = image && !image_has_top_layer(image, layer->record.parent);
 	return image && !layer->parent_gone
 	               ? 0
-	               : error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
-	                                 container->record.image);
+	               : error_about_go(error, CST_EIMAGE_UNKNOWN, container->record.image,
+	                                "locating image with ID \"%s\"", container->record.image);
 }
 
 /* The layer first, the record that owns it second; the announcement ties them together. */

@@ -16,7 +16,7 @@ int container_delete(cst_store *store, const char *id, const cst_progress *progr
 		return r;
 	const cst_container *container = container_table_find(store->sets.containers.table, id);
 	if (!container)
-		return error_code(error, CST_ENOT_A_CONTAINER);
+		return error_about(error, CST_ENOT_A_CONTAINER, id);
 	deletion_add(&change, CST_KIND_CONTAINER, container->id);
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, container->layer);
 	if (layer)

@@ -7,7 +7,7 @@
 
 int cst_store_digest_lock(cst_store *store, const char *digest, cst_lock **lock, cst_error **error)
 {
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : digest_validate(digest, error);
 	if (r == CST_EINVAL)
 		return error_prefix(error, r, "locking the digest \"%s\"", digest);

@@ -84,7 +84,7 @@ int set_reload(cst_store *store, struct set *set, cst_error **error)
 static int write_set(cst_store *store, struct set *set, cst_error **error)
 {
 	if (store->read_only)
-		return error_code(error, CST_ESTORE_READ_ONLY);
+		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
 	int r = set_lock(set, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;

@@ -75,8 +75,8 @@ int kind_check(enum cst_kind id, cst_error **error)
 int kind_unknown(enum cst_kind id, const char *item, cst_error **error)
 {
 	const struct kind *kind = kind_of(id);
-	int r = error_code(error, kind->unknown);
-	return kind->unknown_words ? error_prefix(error, r, kind->unknown_words, item) : r;
+	int r = error_about(error, kind->unknown, item);
+	return kind->unknown_words ? error_go_prefix(error, r, kind->unknown_words, item) : r;
 }
 
 const char *record_id(const void *record)

@@ -114,6 +114,13 @@ int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
 	return r == 0 ? layers_list(store, list, error) : r;
 }
 
+static int no_such_digest(const char *digest, cst_error **error)
+{
+	error_set(error, CST_ELAYER_UNKNOWN, "no layer has the digest \"%s\"", digest);
+	return error_go_words(error, CST_ELAYER_UNKNOWN, digest, "%s",
+	                      cst_strerror(CST_ELAYER_UNKNOWN));
+}
+
 static int layers_by_digest(cst_store *store, const char *what, const char *digest,
                             fits_function has_digest, cst_layer_list **ret, cst_error **error)
 {
@@ -129,7 +136,7 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 	if (r < 0)
 		return r;
 	if (cst_layer_list_size(list) == 0)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return no_such_digest(digest, error);
 	*ret = steal_ptr(&list);
 	return 0;
 }
@@ -247,6 +254,13 @@ int cst_store_container(cst_store *store, const char *id, cst_container **ret, c
 	return r < 0 ? r : container_give(container, ret, error);
 }
 
+static int not_of_a_container(const cst_layer *layer, cst_error **error)
+{
+	const int code = CST_ECONTAINER_UNKNOWN;
+	error_set(error, code, "the layer \"%s\" does not belong to a container", layer->id);
+	return error_go_words(error, code, layer->id, "%s", cst_strerror(code));
+}
+
 int cst_store_container_by_layer(cst_store *store, const char *id, cst_container **ret,
                                  cst_error **error)
 {
@@ -263,7 +277,7 @@ int cst_store_container_by_layer(cst_store *store, const char *id, cst_container
 	const cst_container *container =
 	        container_table_by_layer(store->sets.containers.table, layer->id);
 	if (!container)
-		return error_code(error, CST_ECONTAINER_UNKNOWN);
+		return not_of_a_container(layer, error);
 	return container_give(container, ret, error);
 }
 

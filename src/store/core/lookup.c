@@ -111,7 +111,7 @@ int item_read_any(cst_store *store, const char *id, int unknown, struct found_it
 		if (r != kind_of(CST_KIND_LAYER + i)->unknown)
 			return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 	}
-	return error_code(error, unknown);
+	return error_about_any(error, unknown, id);
 }
 
 void found_item_free(struct found_item *item)

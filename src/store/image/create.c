@@ -134,7 +134,7 @@ static int plan_image(cst_store *store, const cst_image_options *options, record
 {
 	char id[ID_HEX_LEN + 1];
 	cst_image *record = &image->record;
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY) : 0;
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root) : 0;
 	image->has_id = !isempty(options->id);
 	if (r == 0)
 		r = image->has_id ? id_check_new("image", options->id, error)
@@ -175,13 +175,13 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 	const cst_image *record = &image->record;
 	const struct strings names = strings_of(&image->names);
 	if (image_table_get(table, record->id))
-		return error_wrap_code(error, CST_EDUPLICATE_ID,
-		                       "an image with ID \"%s\" already exists", record->id);
+		return error_about_go(error, CST_EDUPLICATE_ID, record->id,
+		                      "an image with ID \"%s\" already exists", record->id);
 	for (size_t i = 0; i < names.len; i++) {
 		const cst_image *other = image_table_by_name(table, names.items[i]);
 		if (other)
-			return error_wrap_code(
-			        error, CST_EDUPLICATE_NAME,
+			return error_about_go(
+			        error, CST_EDUPLICATE_NAME, names.items[i],
 			        "image name \"%s\" is already associated with image \"%s\"",
 			        names.items[i], other->id);
 	}

@@ -15,7 +15,7 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
 		return r;
 	const cst_image *image = image_table_find(store->sets.images.table, id);
 	if (!image)
-		return error_code(error, CST_ENOT_AN_IMAGE);
+		return error_about(error, CST_ENOT_AN_IMAGE, id);
 	deletion_add(&change, CST_KIND_IMAGE, image->id);
 	return change_commit(&change, error);
 }
@@ -67,14 +67,22 @@ static int layers_of_image(cst_store *store, const cst_image *image, struct strv
 	return 0;
 }
 
+static int image_in_use(const cst_image *image, const cst_container *container, cst_error **error)
+{
+	const int code = CST_EIMAGE_USED_BY_CONTAINER;
+	error_set(error, code, "the image \"%s\" is used by the container \"%s\"", image->id,
+	          container->id);
+	return error_go_words(error, code, image->id, "image used by %s: %s", container->id,
+	                      cst_strerror(code));
+}
+
 static int check_no_container(cst_store *store, const cst_image *image, cst_error **error)
 {
 	for (size_t i = 0; i < record_set_size(store->sets.containers.table); i++) {
 		const cst_container *container =
 		        container_table_at(store->sets.containers.table, i);
 		if (streq(container->image, image->id))
-			return error_wrap_code(error, CST_EIMAGE_USED_BY_CONTAINER,
-			                       "image used by %s", container->id);
+			return image_in_use(image, container, error);
 	}
 	return 0;
 }
@@ -145,7 +153,7 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 	struct source source;
 	const cst_image *image = image_find(store, id, &source);
 	if (!image || (source.foreign && !source.own))
-		return error_code(error, CST_ENOT_AN_IMAGE);
+		return error_about(error, CST_ENOT_AN_IMAGE, id);
 	r = check_no_container(store, image, error);
 	if (r == 0)
 		r = trash_announce(&change.trash, error);

@@ -41,11 +41,15 @@ static int item_missing(cst_store *store, const struct found_item *owner, const 
                         const char *file, cst_error **error)
 {
 	const char *words = owner->kind->no_item_words, *id = record_id(owner->record);
+	const int code = CST_EDATA_UNKNOWN;
+	error_set(error, code, "the %s \"%s\" has no data item \"%s\"", owner->kind->name, id,
+	          strempty(key));
 	if (!words)
-		return error_set(error, CST_EDATA_UNKNOWN, "open %s/%s/%s: %s",
-		                 set_of(store, owner->kind->id)->dir, id, file, errno_text(ENOENT));
-	int r = error_code(error, CST_EDATA_UNKNOWN);
-	return error_prefix(error, r, words, key, id);
+		return error_go_words(error, code, strempty(key), "open %s/%s/%s: %s",
+		                      set_of(store, owner->kind->id)->dir, id, file,
+		                      errno_text(ENOENT));
+	error_go_words(error, code, strempty(key), "%s", cst_strerror(code));
+	return error_go_prefix(error, code, words, strempty(key), id);
 }
 
 /* A kind that has no message for a missing item refuses an empty key. */
@@ -97,7 +101,7 @@ int cst_store_data_size(cst_store *store, enum cst_kind kind, const char *id, co
 		return r;
 	const struct data_item *item = find_item(&owner, key);
 	if (!item || item->size < 0)
-		return error_code(error, CST_ESIZE_UNKNOWN);
+		return error_about(error, CST_ESIZE_UNKNOWN, strempty(key));
 	*size = item->size;
 	return 0;
 }
@@ -114,7 +118,7 @@ int cst_store_data_digest(cst_store *store, enum cst_kind kind, const char *id, 
 		return r;
 	const struct data_item *item = find_item(&owner, key);
 	if (!item || isempty(item->digest))
-		return error_code(error, CST_EDIGEST_UNKNOWN);
+		return error_about(error, CST_EDIGEST_UNKNOWN, strempty(key));
 	char *copy = strdup(item->digest);
 	if (!copy)
 		return error_oom(error);
@@ -194,7 +198,7 @@ int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, con
 	_cleanup_found_item_ struct found_item owner = {0};
 	_cleanup_(tempdir_freep) struct tempdir *stage = NULL;
 	char digest[DIGEST_TEXT_MAX];
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : kind_check(kind, error);
 	if (r == 0)
 		r = data_check_key(kind_of(kind)->name, strempty(key), error);

@@ -33,7 +33,9 @@ static int make_userdata(const cst_store *store, int dirfd, const char *dir, con
 		return error_oom(error);
 	int r = 0;
 	if (store->read_only && !fs_exists(AT_FDCWD, path))
-		return error_wrap_code(error, CST_ESTORE_READ_ONLY, "making %s", path);
+		return error_prefix(error,
+		                    error_about(error, CST_ESTORE_READ_ONLY, store->graph_root),
+		                    "making %s", path);
 	if (!store->read_only)
 		r = make_durably(dirfd, ".", id, dir, error);
 	if (r == 0 && !store->read_only)
@@ -169,7 +171,7 @@ int cst_store_set_directory_file(cst_store *store, enum cst_kind kind, const cha
 	_cleanup_free_ char *dir = NULL, *shown = NULL;
 	_cleanup_close_ int dirfd = -1, parent = -1;
 	if (store->read_only)
-		return error_code(error, CST_ESTORE_READ_ONLY);
+		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
 	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
 	if (r == 0 && !(shown = path_join(dir, file)))
 		r = error_oom(error);

@@ -51,7 +51,7 @@ static int edit_any(cst_store *store, const char *id, record_edit edit, bool up,
 		if (r == 1 && up && kind->hides && store->n_additional)
 			r = copy_up(store, id, edit, arg, error);
 	}
-	return r == 1 ? error_code(error, unknown) : r;
+	return r == 1 ? error_about_any(error, unknown, id) : r;
 }
 
 /* ---- names ---- */

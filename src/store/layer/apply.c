@@ -46,9 +46,7 @@ static int report_progress(const cst_progress *progress, uint64_t done, cst_erro
 {
 	const cst_progress_state state = {
 	        .size = sizeof(state), .what = "import", .bytes_done = done};
-	if (!progress || !progress->callback || !progress->callback(&state, progress->userdata))
-		return 0;
-	return error_code(error, CST_ECANCELED);
+	return progress_tell(progress, &state, error);
 }
 
 static int spool_all(const cst_source *diff, const cst_progress *progress, int to,
@@ -91,7 +89,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 {
 	const cst_layer *layer = layer_table_find(store->sets.layers.table, id);
 	if (!layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	applied->in_place = layer->mount_count > 0;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
@@ -211,7 +209,7 @@ static int precheck(cst_store *store, const char *id, cst_error **error)
 	_cleanup_hold_ struct hold layers = {0};
 	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	return r == 0 && !layer_table_find(store->sets.layers.table, id)
-	               ? error_code(error, CST_ELAYER_UNKNOWN)
+	               ? error_about(error, CST_ELAYER_UNKNOWN, id)
 	               : r;
 }
 
@@ -219,7 +217,7 @@ int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *dif
                          const cst_progress *progress, cst_error **error)
 {
 	_cleanup_(applied_free) struct applied applied = {.driver = store->driver, .spool = -1};
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : precheck(store, id, error);
 	if (r == 0)
 		r = take_in(store, diff, progress, &applied, error);

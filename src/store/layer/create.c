@@ -149,10 +149,10 @@ int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error
 	const struct record_set *table = store->sets.layers.table;
 	const cst_layer *record = &layer->record;
 	if (layer_table_get(table, record->id))
-		return error_code(error, CST_EDUPLICATE_ID);
+		return error_about(error, CST_EDUPLICATE_ID, record->id);
 	for (size_t i = 0; i < record->names.len; i++) {
 		if (layer_table_by_name(table, record->names.items[i]))
-			return error_code(error, CST_EDUPLICATE_NAME);
+			return error_about(error, CST_EDUPLICATE_NAME, record->names.items[i]);
 	}
 	return check_origin(store, layer, error);
 }
@@ -164,7 +164,7 @@ static int plan_template(cst_store *store, const char *id, struct new_layer *lay
 		return 0;
 	const cst_layer *template = layer_table_find(store->sets.layers.table, id);
 	return template ? new_layer_inherit(template, layer, error)
-	                : error_code(error, CST_ELAYER_UNKNOWN);
+	                : error_about(error, CST_ELAYER_UNKNOWN, id);
 }
 
 static int plan_origin(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
@@ -179,7 +179,7 @@ static int plan_origin(cst_store *store, const cst_layer_options *options, struc
 		if (r == 0)
 			r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
 		if (r == 0 && container_table_by_layer(store->sets.containers.table, parent->id))
-			r = error_code(error, CST_EPARENT_IS_CONTAINER);
+			r = error_about(error, CST_EPARENT_IS_CONTAINER, parent->id);
 	}
 	if (r < 0)
 		return r;
@@ -224,7 +224,7 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	if (!isempty(store->image_store) && !options->writable &&
 	    layer->record.file == LAYER_STABLE)
 		layer->record.file = LAYER_IMAGE_STORE;
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : plan_id(options, layer, error);
 	if (r == 0)
 		r = plan_names(options, layer, error);

@@ -4,24 +4,34 @@
 #include "store/core/lookup.h"
 #include "store/core/store.h"
 
+/* `user`: "image" or the like; the words of the Go command differ where it is a layer. */
+static int layer_in_use(int code, const cst_layer *layer, const char *user, const char *id,
+                        cst_error **error)
+{
+	error_set(error, code, "the layer \"%s\" is used by the %s \"%s\"", layer->id, user, id);
+	if (code == CST_ELAYER_HAS_CHILDREN)
+		return error_go_words(error, code, layer->id, "used by layer %s: %s", id,
+		                      cst_strerror(code));
+	return error_go_words(error, code, layer->id, "layer %s used by %s %s: %s", layer->id, user,
+	                      id, cst_strerror(code));
+}
+
 static int check_unused(cst_store *store, const cst_layer *layer, cst_error **error)
 {
 	const cst_layer *child = layer_table_first_child(store->sets.layers.table, layer->id);
 	if (child)
-		return error_wrap_code(error, CST_ELAYER_HAS_CHILDREN, "used by layer %s",
-		                       child->id);
+		return layer_in_use(CST_ELAYER_HAS_CHILDREN, layer, "layer", child->id, error);
 	for (size_t i = 0; i < record_set_size(store->sets.images.table); i++) {
 		const cst_image *image = image_table_at(store->sets.images.table, i);
 		if (streq(image->layer, layer->id))
-			return error_wrap_code(error, CST_ELAYER_USED_BY_IMAGE,
-			                       "layer %s used by image %s", layer->id, image->id);
+			return layer_in_use(CST_ELAYER_USED_BY_IMAGE, layer, "image", image->id,
+			                    error);
 	}
 	const cst_container *container =
 	        container_table_by_layer(store->sets.containers.table, layer->id);
-	if (container)
-		return error_wrap_code(error, CST_ELAYER_USED_BY_CONTAINER,
-		                       "layer %s used by container %s", layer->id, container->id);
-	return 0;
+	return container ? layer_in_use(CST_ELAYER_USED_BY_CONTAINER, layer, "container",
+	                                container->id, error)
+	                 : 0;
 }
 
 int layer_delete(cst_store *store, const char *id, const cst_progress *progress, cst_error **error)
@@ -36,7 +46,7 @@ int layer_delete(cst_store *store, const char *id, const cst_progress *progress,
 		return r;
 	const cst_layer *layer = layer_table_find(store->sets.layers.table, id);
 	if (!layer)
-		return error_code(error, CST_ENOT_A_LAYER);
+		return error_about(error, CST_ENOT_A_LAYER, id);
 	r = check_unused(store, layer, error);
 	if (r == 0)
 		r = trash_announce(&change.trash, error);

@@ -73,7 +73,7 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	if (r == 0)
 		r = (layer = layer_find(store, id, &source))
 		            ? 0
-		            : error_code(error, CST_ELAYER_UNKNOWN);
+		            : error_about(error, CST_ELAYER_UNKNOWN, id);
 	if (r == 0 && !isempty(from)) {
 		base = layer_find(store, from, NULL);
 		if (!base) /* nobody asks for its record there: the driver misses its directory */
@@ -195,13 +195,9 @@ struct checked {
 
 static int report_progress(struct checked *checked, cst_error **error)
 {
-	cst_progress_state state = {
+	const cst_progress_state state = {
 	        .size = sizeof(state), .what = "diff", .bytes_done = checked->done};
-	if (!checked->progress || !checked->progress->callback)
-		return 0;
-	if (checked->progress->callback(&state, checked->progress->userdata))
-		return error_code(error, CST_ECANCELED);
-	return 0;
+	return progress_tell(checked->progress, &state, error);
 }
 
 static int checked_write(void *userdata, const void *data, size_t size, cst_error **error)

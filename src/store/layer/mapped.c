@@ -29,8 +29,8 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 	const struct driver_ops *ops = store->driver->ops;
 	const cst_image *image = image_find(store, id, NULL);
 	if (!image)
-		return error_wrap_code(error, CST_EIMAGE_UNKNOWN, "locating image with ID \"%s\"",
-		                       id);
+		return error_about_go(error, CST_EIMAGE_UNKNOWN, id,
+		                      "locating image with ID \"%s\"", id);
 	*ret = (struct choice){0};
 	if (!*image->layer)
 		return 0;
@@ -49,7 +49,7 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 			*ret = (struct choice){.layer = layer, .copy = !source.foreign};
 	}
 	if (!ret->layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, image->layer);
 	/* A foreign image or layer is used as it is, and the container's own layer is re-owned. */
 	ret->copy = ret->copy && (ops->capabilities & DRIVER_REOWNS_PARENT) && !store->read_only &&
 	            image_table_get(store->sets.images.table, image->id);

@@ -60,7 +60,7 @@ static int commit(cst_store *store, struct storage_layer *layer, const char *id,
 	if (r == 0)
 		r = layer->ops->exists(store->driver, id, &exists, error);
 	if (r == 0 && (exists || layer_table_get(store->sets.layers.table, id)))
-		r = error_code(error, CST_EDUPLICATE_ID);
+		r = error_about(error, CST_EDUPLICATE_ID, id);
 	if (r < 0)
 		return r;
 	const struct intent intent = {
@@ -74,7 +74,7 @@ static int create(cst_store *store, const cst_layer_options *options, char **ret
 	_cleanup_(storage_layer_free) struct storage_layer layer = {0};
 	char random[ID_HEX_LEN + 1];
 	bool chosen = !isempty(options->id);
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	        : chosen         ? id_check_new("layer", options->id, error)
 	                         : id_generate(random, error);
 	if (r == 0 && !isempty(options->parent) && !path_is_component(options->parent))

@@ -5,50 +5,46 @@
 #include "store/layer/create.h"
 #include <errno.h>
 
-/* The Go command unpacks in a second process and tells of both: of that one, which sees no more of
- * a failing input than that it ends, and of the input. */
-static int wrap_untar_error(enum unpack_fault fault, int code, cst_error **error)
+/* The Go command unpacks in a second process, which sees no more of a failing input than that it ends, and tells of both:
+ * of that process and of the input. */
+static int untar_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)
 {
-	const char *cause = cst_error_message(*error);
 	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
 	const char *output = fault == UNPACK_INPUT_AT_ENTRY ? ""
 	                     : fault == UNPACK_INPUT_CUT    ? "unexpected EOF"
 	                                                    : cause;
-	_cleanup_free_ char *message =
-	        str_printf("unpacking failed (error: %s; output: %s)%s%s%s", status, output,
-	                   fault == UNPACK_TARGET ? "" : "\nexhausting input failed (error: ",
-	                   fault == UNPACK_TARGET ? "" : cause, fault == UNPACK_TARGET ? "" : ")");
-	int problem = cst_error_errno(*error);
-	if (!message)
-		return error_oom(error);
-	cst_error_free(steal_ptr(error));
-	return cst_error_set(error, code, problem, message);
+	return error_go_words(
+	        error, code, NULL, "unpacking failed (error: %s; output: %s)%s%s%s", status, output,
+	        fault == UNPACK_TARGET ? "" : "\nexhausting input failed (error: ",
+	        fault == UNPACK_TARGET ? "" : cause, fault == UNPACK_TARGET ? "" : ")");
 }
 
-static int wrap_apply_error(enum unpack_fault fault, int code, cst_error **error)
+static int apply_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)
 {
 	if (fault == UNPACK_INPUT_AT_ENTRY)
-		return error_prefix(error, code, "ApplyLayer stdout: {\"layerSize\":0}\n stderr: ");
-	error_prefix(error, code, "ApplyLayer stdout:  stderr");
-	return error_suffix(error, code, " exit status 1");
+		return error_go_words(error, code, NULL,
+		                      "ApplyLayer stdout: {\"layerSize\":0}\n stderr: %s", cause);
+	return error_go_words(error, code, NULL, "ApplyLayer stdout:  stderr: %s exit status 1",
+	                      cause);
 }
 
-/* Error texts around the cause are the Go command's, which has a command for each way to unpack
- * (docs/format/archive.md, "Two extractors", "Error texts"). */
-static int wrap_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
+/* The Go command has a process for each way to unpack, and speaks of it (docs/format/archive.md, "Two extractors", "Error
+ * texts"); of a full disk it says only that. */
+static int word_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
                              cst_error **error)
 {
 	if (!error || !*error)
 		return code;
 	if (code == CST_ECANCELED || code == CST_ENOMEM || fault == UNPACK_NO_INPUT)
 		return code;
-	if (cst_error_errno(*error) ==
-	    ENOSPC) { /* whatever was being written: exactly these words */
-		cst_error_free(steal_ptr(error));
-		return error_errno(error, ENOSPC);
-	}
-	return ops->capabilities & DRIVER_WHOLE_TREES ? wrap_apply_error(fault, code, error)
-	                                              : wrap_untar_error(fault, code, error);
+	_cleanup_free_ char *cause = strdup(cst_error_go_message(*error));
+	int r = cause ? error_prefix(error, code, "unpacking the archive") : error_oom(error);
+	if (r != code)
+		return r;
+	if (cst_error_errno(*error) == ENOSPC)
+		return error_go_words(error, code, NULL, "%s", errno_text(ENOSPC));
+	return ops->capabilities & DRIVER_WHOLE_TREES ? apply_words(fault, code, cause, error)
+	                                              : untar_words(fault, code, cause, error);
 }
 
 static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
@@ -111,7 +107,7 @@ int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *
 	policy.tarsplit_fd = tarsplit;
 	r = driver->ops->stage_unpack(staged, diff, &policy, &result, error);
 	if (r < 0)
-		return wrap_unpack_error(driver->ops, result.fault, r, error);
+		return word_unpack_error(driver->ops, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;

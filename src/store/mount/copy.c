@@ -92,8 +92,8 @@ static int find_record(cst_store *store, const char *id, const struct timestamp 
 	if (r == 0)
 		r = layer_must(store, id, ret, error);
 	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
-		r = error_code(error, CST_ELAYER_UNKNOWN);
-	return r < 0 ? error_prefix(error, r, "error finding layer \"%s\"", id) : 0;
+		r = error_about(error, CST_ELAYER_UNKNOWN, id);
+	return r < 0 ? error_go_prefix(error, r, "error finding layer \"%s\"", id) : 0;
 }
 
 static int find_layer(cst_store *store, const char *id, struct place *place, cst_error **error)
@@ -246,8 +246,11 @@ static int wrap_error(int r, cst_error **error)
 {
 	if (r == 0 || r == CST_ECANCELED || r == CST_ENOMEM)
 		return r;
-	error_prefix(error, r, "unpacking failed (error: exit status 1; output");
-	return error_suffix(error, r, ")");
+	return error && *error
+	               ? error_go_words(error, r, NULL,
+	                                "unpacking failed (error: exit status 1; output: %s)",
+	                                cst_error_go_message(*error))
+	               : r;
 }
 
 /* The directory that a directory's content goes into; its owner, if it is new, is that of all

@@ -63,7 +63,7 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 		return r;
 	const cst_layer *layer = layer_find(store, id, &source);
 	if (!layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about_any(error, CST_ELAYER_UNKNOWN, id);
 	target->foreign = source.foreign;
 	target->layer = arena_strdup(&target->arena, layer->id);
 	return target->layer ? 0 : error_oom(error);
@@ -122,7 +122,7 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		return mount_foreign(store, target, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, target->layer);
 	if (!layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, target->layer);
 	bool mounted = false;
 	if (layer->mount_count > 0)
 		r = ops->is_mounted(store->driver, layer->id, layer->mount_point, &mounted, error);
@@ -156,7 +156,7 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
 	_cleanup_hold_ struct hold layers = {0};
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : layers_need(store, error);
 	if (r == 0)
 		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
@@ -180,14 +180,23 @@ static void apply_options(struct target *target, const cst_mount_options *option
 		        (struct strings){.items = options->options, .len = options->n_options};
 }
 
+static int in_additional_store(const struct target *target, cst_error **error)
+{
+	const int code = CST_ESTORE_READ_ONLY;
+	error_set(error, code, "the layer \"%s\" is in an additional store, which is only read",
+	          target->layer);
+	return error_go_words(error, code, target->layer,
+	                      "mounting read/only store images is not allowed: %s",
+	                      cst_strerror(code));
+}
+
 int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
                     cst_error **error)
 {
 	_cleanup_(target_free) struct target target = {0};
 	int r = find_target(store, id, &target, error);
 	if (r == 0 && target.foreign)
-		r = error_wrap_code(error, CST_ESTORE_READ_ONLY,
-		                    "mounting read/only store images is not allowed");
+		r = in_additional_store(&target, error);
 	if (r < 0)
 		return r;
 	apply_options(&target, options);
@@ -207,7 +216,7 @@ static int find_image_layer(cst_store *store, const char *id, struct target *tar
 	struct source source;
 	r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0 && (!target->layer || !layer_get(store, target->layer, &source)))
-		r = error_code(error, CST_ELAYER_UNKNOWN);
+		r = error_about(error, CST_ELAYER_UNKNOWN, target->layer ? target->layer : id);
 	target->foreign = r == 0 && source.foreign;
 	return r;
 }
@@ -247,7 +256,7 @@ static int unmount_layer(cst_store *store, const char *id, bool force, bool *sti
 		return r;
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, id);
 	if (!layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	if (layer->mount_count > 1 && !force) {
 		if (still)
 			*still = true;
@@ -295,7 +304,7 @@ int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **
 		return r;
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, target.layer);
 	if (!layer)
-		return error_code(error, CST_ELAYER_UNKNOWN);
+		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	*count = layer->mount_count;
 	return 0;
 }

@@ -56,7 +56,7 @@ int cst_store_layer_parent_owners(cst_store *store, const char *id, uint32_t **u
 		return r;
 	if (layer->uid_map.len || layer->gid_map.len) {
 		if (!*layer->mount_point)
-			return error_code(error, CST_ELAYER_NOT_MOUNTED);
+			return error_about(error, CST_ELAYER_NOT_MOUNTED, id);
 		r = walk_up(layer, &uid_set, &gid_set, error);
 		if (r < 0)
 			return r;

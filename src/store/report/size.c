@@ -32,8 +32,8 @@ static int sum_layers(cst_store *store, const cst_image *image, int64_t *sum, st
 		while (r == 0 && *id && !strv_contains(&seen, id)) {
 			const cst_layer *layer = layer_get(store, id, NULL);
 			if (!layer)
-				return error_wrap_code(error, CST_ELAYER_UNKNOWN,
-				                       "locating layer with ID \"%s\"", id);
+				return error_about_go(error, CST_ELAYER_UNKNOWN, id,
+				                      "locating layer with ID \"%s\"", id);
 			if (!strv_add(&seen, id))
 				return error_oom(error);
 			if (*layer->diff_digest || *layer->toc_digest)

@@ -69,20 +69,27 @@ static int end_driver(cst_store *store, cst_error **error)
 	return r == 0 ? store->driver->ops->cleanup(store->driver, error) : r;
 }
 
+static int still_mounted(const char *layer, cst_error **error)
+{
+	const int code = CST_ELAYER_USED_BY_CONTAINER;
+	error_set(error, code, "the layer \"%s\" is mounted", layer);
+	return error_go_words(error, code, layer, "a layer is mounted: %s", cst_strerror(code));
+}
+
 int cst_store_shutdown(cst_store *store, bool force, cst_strings **mounted, cst_error **error)
 {
 	_cleanup_strv_ struct strv ids = {0};
-	int r = store->read_only ? error_code(error, CST_ESTORE_READ_ONLY)
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : list_mounted(store, &ids, error);
 	for (size_t i = 0; r == 0 && force && i < ids.len; i++)
 		r = cst_store_unmount(store, ids.items[i], true, NULL, error);
 	if (r < 0)
 		return r;
-	bool in_use = !force && ids.len;
+	_cleanup_free_ char *in_use = !force && ids.len ? strdup(ids.items[0]) : NULL;
+	if (!force && ids.len && !in_use)
+		return error_oom(error);
 	r = strings_give(&ids, mounted, error);
-	if (r < 0)
-		return r;
-	if (in_use)
-		return error_wrap_code(error, CST_ELAYER_USED_BY_CONTAINER, "a layer is mounted");
-	return end_driver(store, error);
+	if (r == 0 && in_use)
+		return still_mounted(in_use, error);
+	return r == 0 ? end_driver(store, error) : r;
 }

@@ -172,7 +172,7 @@ static int choose(struct usage_job *job, const char *item, cst_error **error)
 	cst_container_free(container);
 	cst_image_free(image);
 	cst_layer_free(layer);
-	return found ? 0 : error_wrap_code(error, CST_ENOT_AN_ID, "%s", item);
+	return found ? 0 : error_about_go(error, CST_ENOT_AN_ID, item, "%s", item);
 }
 
 static int choose_all(struct usage_job *job, const char *const *items, size_t n, cst_error **error)
@@ -258,9 +258,7 @@ static int tell(const struct usage_job *job, size_t done, size_t total, cst_erro
 	                                  .what = "measure",
 	                                  .entries_done = done,
 	                                  .entries_total = total};
-	if (job->progress && job->progress->callback(&state, job->progress->userdata))
-		return error_code(error, CST_ECANCELED);
-	return 0;
+	return progress_tell(job->progress, &state, error);
 }
 
 static int measure(struct usage_job *job, cst_error **error)
