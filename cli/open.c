@@ -68,7 +68,10 @@ void go_configured_defaults(struct invocation *in)
 	struct option_value *values = in->options.values;
 	if (names_a_store(values) || load_config(in, NULL, &in->config, NULL) < 0)
 		return;
-	const cst_store_options *options = cst_config_options(in->config);
+	cst_store_options configured = CST_STORE_OPTIONS_INIT;
+	const cst_store_options *options = &configured;
+	if (cst_config_options(in->config, &configured, NULL) < 0)
+		return;
 	values[OPT_GRAPH].text = or_empty(options->graph_root);
 	values[OPT_RUN].text = or_empty(options->run_root);
 	values[OPT_STORAGE_DRIVER].text = or_empty(options->driver);
@@ -162,7 +165,11 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		if (result < 0)
 			return result;
 	}
-	const cst_store_options *configured = cst_config_options(in->config);
+	cst_store_options from_file = CST_STORE_OPTIONS_INIT;
+	const cst_store_options *configured = &from_file;
+	int result = cst_config_options(in->config, &from_file, error);
+	if (result < 0)
+		return result;
 	bool own_store = names_a_store(before ? before : values);
 	in->store_options = own_store ? (cst_store_options)CST_STORE_OPTIONS_INIT : *configured;
 	const char *graph_root = values[OPT_GRAPH].text, *run_root = values[OPT_RUN].text;
@@ -170,7 +177,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 		graph_root = or_empty(configured->graph_root);
 	if (!run_root[0] && (!before || graph_root[0] || !own_store))
 		run_root = or_empty(configured->run_root);
-	int result = set_roots(in, graph_root, run_root, error);
+	result = set_roots(in, graph_root, run_root, error);
 	if (result < 0)
 		return result;
 	if (values[OPT_IMAGE_STORE].text[0])

@@ -56,7 +56,10 @@ int run_config(struct invocation *in)
 	char *json = NULL;
 	if (load_config(in, file, &config, &error) < 0)
 		return fail(in, error);
-	int result = cst_store_options_json(cst_config_options(config), &json, &error);
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	int result = cst_config_options(config, &options, &error);
+	if (result == 0)
+		result = cst_store_options_json(&options, &json, &error);
 	cst_config_free(config);
 	if (result < 0)
 		return fail(in, error);

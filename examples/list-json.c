@@ -24,7 +24,7 @@ static int open_store(int argc, char **argv, cst_store **store, cst_error **erro
 	} else {
 		r = cst_config_load(NULL, &config, error);
 		if (r == 0)
-			options = *cst_config_options(config);
+			r = cst_config_options(config, &options, error);
 	}
 	options.read_only = true;
 	if (r == 0)

@@ -24,11 +24,12 @@ enum cst_whiteouts {
 typedef struct cst_apply_options {
 	size_t size; /* sizeof(cst_apply_options), set by CST_APPLY_OPTIONS_INIT */
 	int whiteouts; /* enum cst_whiteouts */
-	const cst_idmap *uid_map, *gid_map; /* the tar's ids are container ids; none: taken as they are */
-	size_t n_uid_map, n_gid_map;
 	bool ignore_chown_errors; /* whoever unpacks owns what cannot be given away */
 	bool rootless; /* in a user namespace: no device nodes, overlayfs marks in user.* attributes */
 	bool sync;     /* on disk when the call returns */
+	char unused[1];
+	const cst_idmap *uid_map, *gid_map; /* the tar's ids are container ids; none: taken as they are */
+	size_t n_uid_map, n_gid_map;
 	const cst_progress *progress; /* what: "import" */
 } cst_apply_options;
 #define CST_APPLY_OPTIONS_INIT { .size = sizeof(cst_apply_options) }
@@ -37,6 +38,7 @@ typedef struct cst_apply_options {
 typedef struct cst_apply_result {
 	size_t size; /* sizeof(cst_apply_result), set by CST_APPLY_RESULT_INIT */
 	int compression;             /* enum cst_compression, of the stream as it was given */
+	char unused[4];
 	char compressed_digest[136]; /* "sha256:..." of the stream as it was given */
 	char diff_digest[136];       /* of the plain tar: the DiffID */
 	int64_t compressed_size, diff_size; /* bytes of the two */
@@ -54,9 +56,10 @@ CST_PUBLIC int cst_archive_apply(int dirfd, const cst_source *source, const cst_
 typedef struct cst_pack_options {
 	size_t size; /* sizeof(cst_pack_options), set by CST_PACK_OPTIONS_INIT */
 	int compression; /* CST_PLAIN, CST_GZIP or CST_ZSTD */
+	bool rootless; /* in a user namespace */
+	char unused[3];
 	const cst_idmap *uid_map, *gid_map; /* the files' ids are host ids; none: written as they are */
 	size_t n_uid_map, n_gid_map;
-	bool rootless; /* in a user namespace */
 	const cst_progress *progress; /* what: "diff" */
 } cst_pack_options;
 #define CST_PACK_OPTIONS_INIT { .size = sizeof(cst_pack_options) }

@@ -20,7 +20,7 @@ typedef struct cst_lock cst_lock;
 
 enum cst_lock_mode { CST_LOCK_READ = 0, CST_LOCK_WRITE = 1 };
 
-/* What a lock file said at some moment. Compare two with cst_lock_token_equal. */
+/* What a lock file said at some moment, a value type. Compare two with cst_lock_token_equal. */
 typedef struct cst_lock_token {
 	unsigned char bytes[64];
 	uint32_t size; /* bytes that count; 0: nothing was ever written */

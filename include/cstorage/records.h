@@ -22,7 +22,7 @@ typedef struct cst_container_list cst_container_list;
 
 enum cst_compression { CST_PLAIN = 0, CST_BZIP2 = 1, CST_GZIP = 2, CST_XZ = 3, CST_ZSTD = 4 };
 
-/* A flag to be remembered with a new record: its value is JSON text. */
+/* A flag to be remembered with a new record: its value is JSON text. A value type. */
 typedef struct cst_flag {
 	const char *key, *json;
 } cst_flag;

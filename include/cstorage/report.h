@@ -19,6 +19,8 @@ extern "C" {
 typedef struct cst_usage_entry {
 	size_t size; /* sizeof(cst_usage_entry) of the library */
 	int kind; /* enum cst_kind */
+	bool read_only;     /* in an additional store: not part of the total */
+	char unused[3];
 	const char *id;
 	const char *const *names;
 	size_t n_names;
@@ -29,7 +31,6 @@ typedef struct cst_usage_entry {
 	uint64_t data;      /* data items, a layer's tar-split, private directories of images and containers */
 	uint64_t entries;   /* files and directories in content */
 	size_t images, containers; /* of a layer: how many are built on it */
-	bool read_only;     /* in an additional store: not part of the total */
 } cst_usage_entry;
 
 typedef struct cst_usage_total {
@@ -62,6 +63,7 @@ typedef struct cst_lock_holder {
 	const char *command; /* its name as the kernel has it, "" unknown */
 	int mode; /* enum cst_lock_mode */
 	bool waiting;
+	char unused[3];
 } cst_lock_holder;
 
 typedef struct cst_lock_holders cst_lock_holders;

@@ -26,9 +26,12 @@ typedef struct cst_store cst_store;
 
 /* ---- opening ---- */
 
+typedef struct cst_config cst_config;
+
 /* Where a store is and how it behaves. Every pointer is borrowed for the call and may be NULL (unset). */
 typedef struct cst_store_options {
 	size_t size; /* sizeof(cst_store_options), set by CST_STORE_OPTIONS_INIT */
+	const cst_config *config; /* set by cst_config_options: has what a program is too old to know of */
 	const char *graph_root, *run_root; /* absolute */
 	const char *image_store;           /* second writable root for read-only layers and images */
 	const char *driver;                /* "overlay", "vfs", ...; NULL or "": detect */
@@ -49,20 +52,21 @@ typedef struct cst_store_options {
 	bool read_only;
 	/* Read the configuration for a root that is missing here exactly as containers/storage 1.64 does. */
 	bool as_upstream;
+	char unused[3];
 	/* Where the roots come from, for messages: "set in FILE:LINE". NULL: from the caller. */
 	const char *graph_root_origin, *run_root_origin;
 } cst_store_options;
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 
-/* What storage.conf, its drop-ins and the environment say (docs/format/config.md). `cst_config_options` belongs to the
- * configuration. `file`: read this one instead of searching; NULL: search as the environment says. CST_EINVAL: not understood.
+/* What storage.conf, its drop-ins and the environment say (docs/format/config.md). `file`: read this one instead of searching; NULL: search as the environment says. CST_EINVAL: not understood.
  * Keys without effect are warned about. Roots that a file of the system gives to everybody, but this user cannot write to, are
  * root's: this user's own are taken. */
-typedef struct cst_config cst_config;
 CST_PUBLIC int cst_config_load(const char *file, cst_config **config, cst_error **error);
 /* The same exactly as containers/storage 1.64 does: no such warnings, a system's roots for everybody. */
 CST_PUBLIC int cst_config_load_as_upstream(const char *file, cst_config **config, cst_error **error);
-CST_PUBLIC const cst_store_options *cst_config_options(const cst_config *config);
+/* Fills *options, which CST_STORE_OPTIONS_INIT made, with what the configuration says, whatever was in it. The texts belong to
+ * the configuration, which must live as long as *options is used. CST_EINVAL (not initialised). */
+CST_PUBLIC int cst_config_options(const cst_config *config, cst_store_options *options, cst_error **error);
 CST_PUBLIC void cst_config_free(cst_config *config);
 /* Store options as the one-line JSON object that `config` prints. Caller frees with cst_free. */
 CST_PUBLIC int cst_store_options_json(const cst_store_options *options, char **json, cst_error **error);
@@ -141,12 +145,13 @@ CST_PUBLIC int cst_idmap_subids(const char *owner, bool group, cst_idmap **map, 
 
 /* ---- layers ---- */
 
-/* A data item of a new layer, image or container; `data_size` in bytes. */
+/* A data item of a new layer, image or container. A value type. */
 typedef struct cst_data_item {
 	const char *key;
-	const void *data;
+	const void *data; /* the content, data_size bytes of it */
 	size_t data_size;
 	const char *digest; /* NULL: computed; not recorded for a layer */
+	const cst_source *source; /* or NULL; instead of data: the content is read from here to its end, without being in memory */
 } cst_data_item;
 
 typedef struct cst_layer_options {
@@ -158,12 +163,13 @@ typedef struct cst_layer_options {
 	const char *mount_label;
 	bool writable; /* of a container: quota applies; with an image store it stays in the graph root */
 	bool host_uid_map, host_gid_map; /* no mapping, whatever the parent or store has */
+	bool is_volatile;
+	char unused[4];
 	const cst_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	const char *original_digest;     /* of the compressed stream, trusted if sha256 */
 	int64_t original_size;           /* bytes that it is of, trusted if there is one; -1 unknown */
 	const char *uncompressed_digest; /* trusted if sha256 */
-	bool is_volatile;
 	const cst_progress *progress;
 	/* The new layer starts as a copy of this one: its content, metadata, digests, sizes, compression and ids; not names,
 	 * flags and data items. ID, name or prefix of a layer of this store (CST_ELAYER_UNKNOWN) that nobody writes to, best a
@@ -212,6 +218,7 @@ CST_PUBLIC void cst_changes_free(cst_changes *changes);
 typedef struct cst_diff_options {
 	size_t size;
 	int compression; /* enum cst_compression, or -1: as the layer was imported */
+	char unused[4];
 	const cst_progress *progress;
 } cst_diff_options;
 #define CST_DIFF_OPTIONS_INIT { .size = sizeof(cst_diff_options), .compression = -1 }
@@ -245,7 +252,7 @@ CST_PUBLIC int cst_store_create_driver_layer(cst_store *store, const cst_layer_o
 
 /* ---- copying ---- */
 
-/* One end of a copy. */
+/* One end of a copy. A value type. */
 typedef struct cst_copy_place {
 	const char *layer; /* ID, name or prefix; NULL or "": the caller's file system */
 	const char *path;  /* in a layer resolved as inside of it: neither ".." nor symlinks leave it */
@@ -255,6 +262,7 @@ typedef struct cst_copy_options {
 	size_t size;
 	bool chown;   /* all copies belong to uid and gid, ids of the target's container */
 	bool measure; /* `progress` has bytes_total, for which each source is looked through first */
+	char unused[6];
 	uint32_t uid, gid;
 	const cst_progress *progress; /* what: "copy"; counts anew for each source */
 } cst_copy_options;
@@ -304,9 +312,10 @@ typedef struct cst_image_options {
 	size_t n_names;
 	const char *metadata;
 	const char *digest;
-	bool has_created;
 	int64_t created; /* seconds since 1970, if has_created */
 	int32_t created_nanoseconds;
+	bool has_created;
+	char unused[3];
 	const cst_data_item *data;
 	size_t n_data;
 	const char *const *names_history; /* names it had before, newest first */
@@ -342,10 +351,10 @@ typedef struct cst_container_options {
 	const char *const *names;
 	size_t n_names;
 	const char *metadata;
-	bool host_uid_map, host_gid_map;
+	bool host_uid_map, host_gid_map, is_volatile;
+	char unused[5];
 	const cst_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
-	bool is_volatile;
 	const char *mount_label, *process_label;
 	const char *const *mount_options;
 	size_t n_mount_options;
@@ -376,6 +385,7 @@ typedef struct cst_delete_options {
 	size_t size;
 	int kind;     /* enum cst_kind: that kind only, with its safety checks; 0: any kind, without */
 	bool dry_run; /* images only: report what would go */
+	char unused[3];
 	const cst_progress *progress; /* what: "delete"; counts names as they are removed */
 } cst_delete_options;
 #define CST_DELETE_OPTIONS_INIT { .size = sizeof(cst_delete_options) }

@@ -11,6 +11,14 @@
 extern "C" {
 #endif
 
+/*
+ * A struct that begins with its own size is made with its _INIT macro and can get more members at its end. A program that is
+ * older than the library leaves them out, and they have their defaults; a program that is newer than the library may give
+ * members that this library does not know only as zero: else the call fails with CST_EINVAL, rather than do something else
+ * than asked for. What the library hands out is read through the pointer, not copied: its size is the library's. The other
+ * structs are value types, which never get another member. No struct has padding: what fills it up is called `unused`.
+ */
+
 /* ---- log ---- */
 
 enum cst_log_level { CST_LOG_ERROR = 0, CST_LOG_WARNING = 1, CST_LOG_INFO = 2, CST_LOG_DEBUG = 3 };
@@ -22,14 +30,14 @@ CST_PUBLIC void cst_set_log(cst_log_callback callback, enum cst_log_level level,
 
 /* ---- streams ---- */
 
-/* Where a stream comes from. `read` returns the number of bytes put into buffer, 0 at the end, or a negative CST_E code
+/* Where a stream comes from. A value type. `read` returns the number of bytes put into buffer, 0 at the end, or a negative CST_E code
  * with *error set. It is called from one thread at a time. */
 typedef struct cst_source {
 	int64_t (*read)(void *userdata, void *buffer, size_t size, cst_error **error);
 	void *userdata;
 } cst_source;
 
-/* Where a stream goes. `write` takes all bytes and returns 0, or fails with a negative CST_E code and *error set. */
+/* Where a stream goes. A value type. `write` takes all bytes and returns 0, or fails with a negative CST_E code and *error set. */
 typedef struct cst_sink {
 	int (*write)(void *userdata, const void *data, size_t size, cst_error **error);
 	void *userdata;
@@ -39,7 +47,7 @@ typedef struct cst_sink {
 CST_PUBLIC cst_source cst_source_fd(int fd);
 CST_PUBLIC cst_sink cst_sink_fd(int fd);
 
-/* Streams over memory. A source reads `data`, which must stay; a sink grows `data` by realloc, the caller frees it. */
+/* Streams over memory. A value type. A source reads `data`, which must stay; a sink grows `data` by realloc, the caller frees it. */
 typedef struct cst_memory {
 	char *data;
 	size_t size;   /* bytes of content */
@@ -57,7 +65,7 @@ typedef struct cst_progress_state {
 	uint64_t entries_done, entries_total; /* files and directories */
 } cst_progress_state;
 
-/* Called now and then during long work, from the calling thread. Returning non-zero cancels: the operation undoes
+/* A value type. Called now and then during long work, from the calling thread. Returning non-zero cancels: the operation undoes
  * itself and fails with CST_ECANCELED. */
 typedef struct cst_progress {
 	int (*callback)(const cst_progress_state *state, void *userdata);
@@ -72,7 +80,7 @@ CST_PUBLIC size_t cst_strings_size(const cst_strings *strings); /* NULL: 0 */
 CST_PUBLIC const char *cst_strings_get(const cst_strings *strings, size_t index); /* NULL when out of range */
 CST_PUBLIC void cst_strings_free(cst_strings *strings);
 
-/* One range of an id map: `size` ids from container_id on are host_id on. */
+/* One range of an id map, a value type: `size` ids from container_id on are host_id on. */
 typedef struct cst_idmap {
 	uint32_t container_id, host_id, size;
 } cst_idmap;

@@ -43,7 +43,6 @@ static int whiteouts_of(enum cst_whiteouts given, enum unpack_whiteouts *ret, cs
 static void hand_out(const struct unpack_result *from, cst_apply_result *to)
 {
 	cst_apply_result all = {
-	        .size = MIN(to->size, sizeof(all)),
 	        .compression = (int)from->compression,
 	        .compressed_size = from->compressed_size,
 	        .diff_size = from->diff_size,
@@ -52,7 +51,7 @@ static void hand_out(const struct unpack_result *from, cst_apply_result *to)
 	};
 	memcpy(all.compressed_digest, from->compressed_digest, sizeof(all.compressed_digest));
 	memcpy(all.diff_digest, from->diff_digest, sizeof(all.diff_digest));
-	memcpy(to, &all, all.size);
+	result_give(to, &all, sizeof(all));
 }
 
 int cst_archive_apply(int dirfd, const cst_source *source, const cst_apply_options *given,
@@ -63,7 +62,9 @@ int cst_archive_apply(int dirfd, const cst_source *source, const cst_apply_optio
 	_cleanup_(unpack_result_free) struct unpack_result unpacked = {0};
 	_cleanup_pool_ struct pool *pool = NULL;
 	struct unpack_options unpack = {.maps = &maps, .force_mask = -1, .tarsplit_fd = -1};
-	int r = options_take(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_apply_options", error);
+	if (r == 0)
+		r = result_check(result, "cst_apply_result", error);
 	if (r == 0)
 		r = check_directory(dirfd, error);
 	if (r == 0)
@@ -81,7 +82,7 @@ int cst_archive_apply(int dirfd, const cst_source *source, const cst_apply_optio
 	unpack.sync = options.sync;
 	unpack.progress = options.progress;
 	r = unpack_layer(dirfd, source, &unpack, &unpacked, error);
-	if (r == 0 && result)
+	if (r == 0)
 		hand_out(&unpacked, result);
 	return r;
 }
@@ -108,7 +109,7 @@ static int packing_options(struct packing *packing, const cst_pack_options *give
 {
 	packing->options = (cst_pack_options)CST_PACK_OPTIONS_INIT;
 	const cst_pack_options *options = &packing->options;
-	int r = options_take(&packing->options, sizeof(*options), given, error);
+	int r = options_take(&packing->options, sizeof(*options), given, "cst_pack_options", error);
 	if (r == 0)
 		r = copy_maps(options->uid_map, options->n_uid_map, options->gid_map,
 		              options->n_gid_map, &packing->maps, error);

@@ -153,15 +153,62 @@ void cst_free(void *memory)
 
 /* ---- options ---- */
 
-int options_take(void *to, size_t size, const void *given, cst_error **error)
+/* A larger one was not made by an _INIT macro. */
+#define OPTIONS_SIZE_MAX 4096
+
+static int check_size(size_t size, const char *name, cst_error **error)
+{
+	if (size >= sizeof(size) && size <= OPTIONS_SIZE_MAX)
+		return 0;
+	return error_set(error, CST_EINVAL,
+	                 "a struct %s was not made with its _INIT macro: its size is %zu", name,
+	                 size);
+}
+
+static bool is_zero(const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+int options_take(void *to, size_t size, const void *given, const char *name, cst_error **error)
 {
 	size_t theirs;
 	if (!given)
 		return 0;
 	memcpy(&theirs, given, sizeof(theirs));
-	if (theirs < sizeof(theirs))
-		return error_set(error, CST_EINVAL,
-		                 "an options struct was not initialised with its _INIT macro");
+	int r = check_size(theirs, name, error);
+	if (r < 0)
+		return r;
+	if (theirs > size && !is_zero((const char *)given + size, theirs - size))
+		return error_set(
+		        error, CST_EINVAL,
+		        "a struct %s has a member that this version of libcstorage does not know: "
+		        "the program needs a newer one",
+		        name);
 	memcpy(to, given, MIN(size, theirs));
+	memcpy(to, &size, sizeof(size));
 	return 0;
+}
+
+int result_check(const void *to, const char *name, cst_error **error)
+{
+	size_t theirs;
+	if (!to)
+		return 0;
+	memcpy(&theirs, to, sizeof(theirs));
+	return check_size(theirs, name, error);
+}
+
+void result_give(void *to, const void *from, size_t size)
+{
+	size_t theirs;
+	if (!to)
+		return;
+	memcpy(&theirs, to, sizeof(theirs));
+	size_t filled = MIN(size, theirs);
+	memcpy(to, from, filled);
+	memcpy(to, &filled, sizeof(filled));
 }

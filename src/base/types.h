@@ -19,7 +19,12 @@ int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **
 int progress_tell(const cst_progress *progress, const cst_progress_state *state, cst_error **error);
 
 /* Copies the options that a caller knew when it was compiled over the defaults for those it did not know. NULL: only the
- * defaults. CST_EINVAL: not initialised. */
-int options_take(void *to, size_t size, const void *given, cst_error **error);
+ * defaults. CST_EINVAL: not initialised, or with members set that we do not know. `name` is the type's, for the message. */
+int options_take(void *to, size_t size, const void *given, const char *name, cst_error **error);
+
+/* The other direction: a struct of the caller's that begins with its size is filled as far as both reach, which its size says then.
+ * result_check comes before the work (CST_EINVAL: not initialised). NULL: nothing. */
+int result_check(const void *to, const char *name, cst_error **error);
+void result_give(void *to, const void *from, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 #include "config/storage_conf.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/types.h"
 #include <errno.h>
 #include <sys/sysmacros.h>
 
@@ -356,9 +357,24 @@ int cst_config_load_as_upstream(const char *file, cst_config **config, cst_error
 	return load(file, true, config, error);
 }
 
-const cst_store_options *cst_config_options(const cst_config *config)
+int cst_config_options(const cst_config *config, cst_store_options *options, cst_error **error)
 {
-	return &config->options;
+	int r = result_check(options, "cst_store_options", error);
+	if (r < 0)
+		return r;
+	cst_store_options all = config->options;
+	all.config = config;
+	result_give(options, &all, sizeof(all));
+	return 0;
+}
+
+int store_options_take(cst_store_options *ret, const cst_store_options *given, cst_error **error)
+{
+	int r = options_take(ret, sizeof(*ret), given, "cst_store_options", error);
+	if (r == 0 && given && ret->config && given->size < sizeof(*ret))
+		memcpy((char *)ret + given->size, (const char *)&ret->config->options + given->size,
+		       sizeof(*ret) - given->size);
+	return r;
 }
 
 void cst_config_free(cst_config *config)

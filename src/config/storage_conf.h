@@ -142,6 +142,10 @@ int config_default_run_root(uid_t user, char **path, cst_error **error);
 const char *config_default_graph_root_origin(uid_t user);
 const char *config_default_run_root_origin(uid_t user);
 
+/* The options of a caller; what a program is too old to know of comes from the configuration that it took them from, or is
+ * the default. CST_EINVAL. */
+int store_options_take(cst_store_options *ret, const cst_store_options *given, cst_error **error);
+
 /* Owns everything that `options` points at. */
 struct cst_config {
 	cst_store_options options;

@@ -74,8 +74,13 @@ static bool put_pull_options(struct json_writer *w, const cst_store_options *opt
 	return true;
 }
 
-int cst_store_options_json(const cst_store_options *options, char **json, cst_error **error)
+int cst_store_options_json(const cst_store_options *given, char **json, cst_error **error)
 {
+	cst_store_options taken = CST_STORE_OPTIONS_INIT;
+	const cst_store_options *options = &taken;
+	int r = store_options_take(&taken, given, error);
+	if (r < 0)
+		return r;
 	_cleanup_strbuf_ struct strbuf out = {0};
 	struct json_writer w;
 	json_writer_init(&w, &out, JSON_OUTPUT);

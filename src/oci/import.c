@@ -185,7 +185,7 @@ int cst_store_import_image(cst_store *store, const char *source, const cst_impor
 	cst_import_options taken = CST_IMPORT_OPTIONS_INIT;
 	struct import import = {.store = store, .options = &taken};
 	import.progress = (cst_progress){.callback = on_progress, .userdata = &import};
-	int r = options_take(&taken, sizeof(taken), options, error);
+	int r = options_take(&taken, sizeof(taken), options, "cst_import_options", error);
 	if (r == 0)
 		r = take_names(&import, error);
 	if (r == 0)

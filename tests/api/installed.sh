@@ -43,6 +43,29 @@ done
 } >"$WORK/init.c"
 case_ "_INIT macros, C99" sh -c "cc -std=c99 -pedantic -Wall -Wextra -Werror -I'$include' '$WORK/init.c' -o '$WORK/init' && '$WORK/init'"
 [ -n "$(lacks_command c++)" ] || case_ "_INIT macros, C++" c++ -x c++ -std=c++20 -Wall -Werror -I"$include" -fsyntax-only "$WORK/init.c"
+# Padding is where a later member would hide from a program that is older than it.
+printf '#include <cstorage/cstorage.h>\n' >"$WORK/padded.c"
+if cc -Wpadded -Werror -x c -fsyntax-only - </dev/null 2>/dev/null; then
+	case_ "no struct has padding" cc -Wpadded -Werror -I"$include" -fsyntax-only "$WORK/padded.c"
+else
+	skip "no struct has padding" "the compiler has no -Wpadded"
+fi
+# A program that knows one member less or more than the library has (tests/unit/test_options.c does it for every function).
+age() { # NAME SED: examples/list-json.c compiled against headers changed so, and run
+	mkdir -p "$WORK/$1"
+	cp -r "$include/cstorage" "$WORK/$1/" && sed -i "$2" "$WORK/$1/cstorage/store.h" || return 1
+	cmp -s "$include/cstorage/store.h" "$WORK/$1/cstorage/store.h" && return 1
+	cc -fsanitize=address -std=c99 -D_POSIX_C_SOURCE=200809L -I"$WORK/$1" "$TOP/examples/list-json.c" -L"$library" -lcstorage -o "$WORK/$1/list" &&
+		"$OURS" -g "$WORK/aged" -R "$WORK/aged-run" -s vfs images >/dev/null &&
+		printf '[storage]\ndriver="vfs"\ngraphroot="%s"\nrunroot="%s"\n' "$WORK/aged" "$WORK/aged-run" >"$WORK/aged.conf" &&
+		CONTAINERS_STORAGE_CONF=$WORK/aged.conf "$WORK/$1/list" | grep -q '"layers": \['
+}
+if [ -n "$sanitizers" ] || ! echo 'int main(void){return 0;}' | cc -fsanitize=address -x c - -o "$WORK/asan" 2>/dev/null; then
+	skip "a program of another age" "the address sanitizer, and a library without" 2
+else
+	case_ "a program that was compiled before the last member" age older '/\*graph_root_origin, \*run_root_origin;/d'
+	case_ "a program that was compiled after the next member" age newer 's/^} cst_store_options;/\tconst char *added_later;\n&/'
+fi
 
 # ---- examples ----
 compile() { # NAME: with the shared library, as the comment on top of the example says
@@ -85,6 +108,22 @@ live() { # PROGRAM DRIVER LAYER: the whole life of a layer, and nothing is left 
 	[ -z "$(find "$WORK/store/root" -name hostname)" ]
 }
 case_ "the example of libcstorage(3)" man_page
+# The README's: lists what is there, says what is wrong, loses no memory.
+awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$TOP/README.md" >"$WORK/readme.c"
+readme() {
+	cc ${sanitizers:--fsanitize=address} -std=c99 -pedantic -Wall -Wextra -Werror "$WORK/readme.c" $(pkg-config --cflags --libs libcstorage) -o "$WORK/readme" || return 1
+	"$OURS" -g "$WORK/readme-store" -R "$WORK/readme-run" -s vfs import-layer -i one -f "$WORK/layer.tar" >/dev/null
+	printf '[storage]\ndriver="vfs"\ngraphroot="%s"\nrunroot="%s"\n' "$WORK/readme-store" "$WORK/readme-run" >"$WORK/readme.conf"
+	[ "$(CONTAINERS_STORAGE_CONF=$WORK/readme.conf "$WORK/readme")" = one ] || return 1
+	rm -r "$WORK/readme-store"
+	! CONTAINERS_STORAGE_CONF=$WORK/readme.conf "$WORK/readme" 2>"$WORK/said" && grep -q readme-store "$WORK/said" && ! grep -q Sanitizer "$WORK/said" &&
+		[ ! -e "$WORK/readme-store" ]
+}
+if [ -n "$sanitizers" ] || [ -e "$WORK/asan" ]; then
+	case_ "the example of the README" readme
+else
+	skip "the example of the README" "the address sanitizer"
+fi
 for name in import-and-run list-json; do
 	[ -e "$TOP/examples/$name.c" ] || fail "there is no example $name"
 	case_ "$name compiles" compile $name

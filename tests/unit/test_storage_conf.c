@@ -50,7 +50,9 @@ static char *load(const char *file)
 		cst_error_free(error);
 		return strbuf_steal(&text);
 	}
-	assert_int_equal(0, cst_store_options_json(cst_config_options(config), &json, NULL));
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	assert_int_equal(0, cst_config_options(config, &options, NULL));
+	assert_int_equal(0, cst_store_options_json(&options, &json, NULL));
 	cst_config_free(config);
 	return json;
 }
@@ -223,11 +225,12 @@ static void check_as_upstream(const char *content, const char *wanted)
 		cst_error_free(error);
 		return;
 	}
-	const cst_store_options *options = cst_config_options(config);
-	assert_true(options->as_upstream);
-	assert_null(options->graph_root_origin);
-	assert_null(options->run_root_origin);
-	assert_int_equal(0, cst_store_options_json(options, &json, NULL));
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	assert_int_equal(0, cst_config_options(config, &options, NULL));
+	assert_true(options.as_upstream);
+	assert_null(options.graph_root_origin);
+	assert_null(options.run_root_origin);
+	assert_int_equal(0, cst_store_options_json(&options, &json, NULL));
 	assert_string_equal(wanted, json);
 	cst_config_free(config);
 }
@@ -246,9 +249,10 @@ static void check_origins(const char *content, const char *graph, const char *ru
 	_cleanup_free_ char *path = write_conf("storage.conf", content);
 	cst_config *config = NULL;
 	assert_int_equal(0, cst_config_load(path, &config, NULL));
-	const cst_store_options *options = cst_config_options(config);
-	assert_string_equal(graph, options->graph_root_origin);
-	assert_string_equal(run, options->run_root_origin);
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	assert_int_equal(0, cst_config_options(config, &options, NULL));
+	assert_string_equal(graph, options.graph_root_origin);
+	assert_string_equal(run, options.run_root_origin);
 	cst_config_free(config);
 }
 

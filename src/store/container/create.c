@@ -301,7 +301,7 @@ int cst_store_create_container(cst_store *store, const cst_container_options *gi
                                cst_container **ret, cst_error **error)
 {
 	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
-	int r = options_take(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_container_options", error);
 	if (r < 0)
 		return r;
 	for (;;) {

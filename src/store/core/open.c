@@ -2,6 +2,7 @@
 /* Opening and closing a store: the driver, the sets, and the recovery that every opener
  * does. */
 #include "base/log.h"
+#include "config/storage_conf.h"
 #include "store/change/recover.h"
 #include "store/core/additional.h"
 #include "store/core/driver.h"
@@ -68,8 +69,12 @@ static int open_all(cst_store *store, const cst_store_options *options, cst_erro
 	return r == 0 ? open_parts(store, options, error) : r;
 }
 
-int cst_store_open(const cst_store_options *options, cst_store **ret, cst_error **error)
+int cst_store_open(const cst_store_options *given, cst_store **ret, cst_error **error)
 {
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	int r = store_options_take(&options, given, error);
+	if (r < 0)
+		return r;
 	cst_store *store = new0(cst_store, 1);
 	if (!store)
 		return error_oom(error);
@@ -77,7 +82,7 @@ int cst_store_open(const cst_store_options *options, cst_store **ret, cst_error 
 	sets_init(&store->sets);
 	store->sets.layers.loaded = layers_load_mounts;
 	store->sets.layers.repair = layers_repair;
-	int r = open_all(store, options, error);
+	r = open_all(store, &options, error);
 	if (r < 0) {
 		cst_store_close(store);
 		return r;

@@ -50,7 +50,7 @@ int store_find_roots(cst_store *store, const cst_store_options *options, cst_err
 	                             : cst_config_load(NULL, &config, error);
 	if (r < 0)
 		return r;
-	r = set_roots(store, options, cst_config_options(config), error);
+	r = set_roots(store, options, &config->options, error);
 	cst_config_free(config);
 	return r;
 }

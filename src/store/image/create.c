@@ -247,6 +247,6 @@ int cst_store_create_image(cst_store *store, const cst_image_options *given, cst
                            cst_error **error)
 {
 	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
-	int r = options_take(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_image_options", error);
 	return r == 0 ? image_create(store, &options, NULL, NULL, ret, error) : r;
 }

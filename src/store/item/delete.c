@@ -22,21 +22,22 @@ static int delete_any(cst_store *store, const char *id, const cst_progress *prog
 	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 
-int cst_store_delete(cst_store *store, const char *id, const cst_delete_options *options,
+int cst_store_delete(cst_store *store, const char *id, const cst_delete_options *given,
                      cst_strings **layers, cst_error **error)
 {
-	static const cst_delete_options defaults = CST_DELETE_OPTIONS_INIT;
-	if (!options)
-		options = &defaults;
-	const cst_progress *progress = options->progress;
-	if (options->dry_run && options->kind != CST_KIND_IMAGE)
+	cst_delete_options options = CST_DELETE_OPTIONS_INIT;
+	int r = options_take(&options, sizeof(options), given, "cst_delete_options", error);
+	if (r < 0)
+		return r;
+	const cst_progress *progress = options.progress;
+	if (options.dry_run && options.kind != CST_KIND_IMAGE)
 		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
-	switch (options->kind) {
+	switch (options.kind) {
 	case 0: return delete_any(store, id, progress, error);
 	case CST_KIND_LAYER: return layer_delete(store, id, progress, error);
 	case CST_KIND_CONTAINER: return container_delete(store, id, progress, error);
 	case CST_KIND_IMAGE:
-		return image_delete(store, id, !options->dry_run, progress, layers, error);
+		return image_delete(store, id, !options.dry_run, progress, layers, error);
 	}
-	return error_set(error, CST_EINVAL, "%d is not a kind of object", (int)options->kind);
+	return error_set(error, CST_EINVAL, "%d is not a kind of object", options.kind);
 }

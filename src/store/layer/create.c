@@ -388,7 +388,7 @@ int cst_store_create_layer(cst_store *store, const cst_layer_options *given, con
                            cst_layer **ret, cst_error **error)
 {
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	int r = options_take(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_layer_options", error);
 	if (r < 0)
 		return r;
 	for (;;) {

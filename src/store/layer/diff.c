@@ -63,8 +63,8 @@ static struct idmaps maps_of(const cst_layer *layer)
 	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
 }
 
-static int open_records(cst_store *store, const char *from, const char *id, struct view *view,
-                        cst_error **error)
+static int view_open(cst_store *store, const char *from, const char *id, struct view *view,
+                     cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer = NULL, *base = NULL;
@@ -104,13 +104,6 @@ static int open_records(cst_store *store, const char *from, const char *id, stru
 	if (r == 0 && native)
 		r = open_tarsplit(&source, layer->id, &view->tarsplit_fd, error);
 	return r;
-}
-
-static int view_open(cst_store *store, const char *from, const char *id, struct view *view,
-                     cst_error **error)
-{
-	view->tarsplit_fd = -1;
-	return open_records(store, from, id, view, error);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -154,7 +147,7 @@ static int explain(cst_store *store, const struct view *view, int code, cst_erro
 int cst_store_changes(cst_store *store, const char *from, const char *id, cst_changes **ret,
                       cst_error **error)
 {
-	_cleanup_view_ struct view view = {0};
+	_cleanup_view_ struct view view = {.tarsplit_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
 	int r = view_open(store, from, id, &view, error);
 	if (r < 0)
@@ -174,7 +167,7 @@ int cst_store_changes(cst_store *store, const char *from, const char *id, cst_ch
 int cst_store_diff_size(cst_store *store, const char *from, const char *id, int64_t *size,
                         cst_error **error)
 {
-	_cleanup_view_ struct view view = {0};
+	_cleanup_view_ struct view view = {.tarsplit_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
 	int r = view_open(store, from, id, &view, error);
 	if (r < 0)
@@ -282,16 +275,18 @@ static int write_packed(struct view *view, enum cst_compression compression, con
 }
 
 int cst_store_diff(cst_store *store, const char *from, const char *id,
-                   const cst_diff_options *options, const cst_sink *sink, cst_error **error)
+                   const cst_diff_options *given, const cst_sink *sink, cst_error **error)
 {
-	_cleanup_view_ struct view view = {0};
+	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
+	_cleanup_view_ struct view view = {.tarsplit_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
-	const cst_progress *progress = options ? options->progress : NULL;
-	int r = view_open(store, from, id, &view, error);
+	int r = options_take(&options, sizeof(options), given, "cst_diff_options", error);
+	if (r == 0)
+		r = view_open(store, from, id, &view, error);
 	if (r < 0)
 		return r;
-	enum cst_compression compression =
-	        choose_compression(&view, options ? options->compression : -1);
+	const cst_progress *progress = options.progress;
+	enum cst_compression compression = choose_compression(&view, options.compression);
 	r = compression == CST_PLAIN ? write_tar(&view, sink, progress, &problem)
 	                             : write_packed(&view, compression, sink, progress, &problem);
 	return explain(store, &view, r, &problem, error);

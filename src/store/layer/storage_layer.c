@@ -102,6 +102,6 @@ int cst_store_create_driver_layer(cst_store *store, const cst_layer_options *giv
                                   cst_error **error)
 {
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	int r = options_take(&options, sizeof(options), given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_layer_options", error);
 	return r == 0 ? create(store, &options, ret, error) : r;
 }

@@ -424,11 +424,13 @@ static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_so
 }
 
 int cst_store_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,
-                   const cst_copy_place *target, const cst_copy_options *options, cst_error **error)
+                   const cst_copy_place *target, const cst_copy_options *given, cst_error **error)
 {
-	static const cst_copy_options defaults = CST_COPY_OPTIONS_INIT;
+	cst_copy_options options = CST_COPY_OPTIONS_INIT;
 	_cleanup_place_ struct place to = PLACE_INIT;
-	int r = copy_all(store, sources, n_sources, target, options ? options : &defaults, &to,
-	                 error);
+	int r = options_take(&options, sizeof(options), given, "cst_copy_options", error);
+	if (r < 0)
+		return r;
+	r = copy_all(store, sources, n_sources, target, &options, &to, error);
 	return r < 0 ? check_still_there(r, store, &to, error) : 0;
 }

@@ -171,13 +171,17 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 
 static void apply_options(struct target *target, const cst_mount_options *options)
 {
-	if (!options)
-		return;
 	if (!isempty(options->label))
 		target->label = options->label;
 	if (options->n_options)
 		target->options =
 		        (struct strings){.items = options->options, .len = options->n_options};
+}
+
+static int mount_options_take(cst_mount_options *ret, const cst_mount_options *given,
+                              cst_error **error)
+{
+	return options_take(ret, sizeof(*ret), given, "cst_mount_options", error);
 }
 
 static int in_additional_store(const struct target *target, cst_error **error)
@@ -190,16 +194,19 @@ static int in_additional_store(const struct target *target, cst_error **error)
 	                      cst_strerror(code));
 }
 
-int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *options, char **path,
+int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *given, char **path,
                     cst_error **error)
 {
+	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	_cleanup_(target_free) struct target target = {0};
-	int r = find_target(store, id, &target, error);
+	int r = mount_options_take(&options, given, error);
+	if (r == 0)
+		r = find_target(store, id, &target, error);
 	if (r == 0 && target.foreign)
 		r = in_additional_store(&target, error);
 	if (r < 0)
 		return r;
-	apply_options(&target, options);
+	apply_options(&target, &options);
 	return mount_target(store, &target, path, error);
 }
 
@@ -221,14 +228,17 @@ static int find_image_layer(cst_store *store, const char *id, struct target *tar
 	return r;
 }
 
-int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_options *options,
+int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_options *given,
                           char **path, cst_error **error)
 {
+	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	_cleanup_(target_free) struct target target = {0};
-	int r = find_image_layer(store, id, &target, error);
+	int r = mount_options_take(&options, given, error);
+	if (r == 0)
+		r = find_image_layer(store, id, &target, error);
 	if (r < 0)
 		return r;
-	apply_options(&target, options);
+	apply_options(&target, &options);
 	const char **all = arena_alloc(&target.arena, (target.options.len + 1) * sizeof(char *));
 	if (!all)
 		return error_oom(error);

@@ -4,6 +4,7 @@
  * all drivers are found by their names (docs/format/store.md, "Layout" and "Lock protocol").
  */
 #include "base/fs.h"
+#include "config/storage_conf.h"
 #include "lock/proc_locks.h"
 #include <cstorage/report.h>
 #include <stdio.h>
@@ -183,16 +184,21 @@ static int make_holders(const struct lock_paths *paths, const struct lock_claim 
 	return 0;
 }
 
-int cst_store_options_lock_holders(const cst_store_options *options, cst_lock_holders **ret,
+int cst_store_options_lock_holders(const cst_store_options *given, cst_lock_holders **ret,
                                    cst_error **error)
 {
+	cst_store_options taken = CST_STORE_OPTIONS_INIT;
+	const cst_store_options *options = &taken;
 	_cleanup_(lock_paths_free) struct lock_paths paths = {0};
 	_cleanup_free_ struct lock_claim *claims = NULL;
 	size_t n = 0;
+	int r = store_options_take(&taken, given, error);
+	if (r < 0)
+		return r;
 	if (isempty(options->graph_root) || isempty(options->run_root))
 		return error_wrap_code(error, CST_EINCOMPLETE_OPTIONS,
 		                       "no storage runroot or graphroot specified");
-	int r = add_root(&paths, options->graph_root, error);
+	r = add_root(&paths, options->graph_root, error);
 	if (r == 0)
 		r = add_root(&paths, options->run_root, error);
 	if (r == 0)
