@@ -422,10 +422,18 @@ CST_PUBLIC int cst_store_data_names(cst_store *store, enum cst_kind kind, const 
  * CST_EINVALID_BIG_DATA_NAME (an empty key of a container), CST_EINVAL (not a kind). */
 CST_PUBLIC int cst_store_data(cst_store *store, enum cst_kind kind, const char *id, const char *key, void **data,
 			    size_t *size, cst_error **error);
+/* The same without reading it: *fd is open for reading, at the start of a regular file, and the caller's to close. It stays
+ * readable, and the content that it was, whatever becomes of the item. */
+CST_PUBLIC int cst_store_open_data(cst_store *store, enum cst_kind kind, const char *id, const char *key, int *fd,
+				   cst_error **error);
 /* Replaces or adds one, durably. CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (a key whose file name would clash, not a kind),
  * CST_E..._UNKNOWN of the kind. w lock of the kind. */
 CST_PUBLIC int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, const char *key, const void *data,
 			    size_t size, cst_error **error);
+/* The same from a source, which is read to its end before any lock is taken, and not kept in memory. Also what the source fails
+ * with: the item stays as it was then. */
+CST_PUBLIC int cst_store_set_data_from(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+				       const cst_source *source, cst_error **error);
 /* Images and containers only. CST_ESIZE_UNKNOWN, CST_EDIGEST_UNKNOWN. */
 CST_PUBLIC int cst_store_data_size(cst_store *store, enum cst_kind kind, const char *id, const char *key, int64_t *size,
 			     cst_error **error);

@@ -310,7 +310,7 @@ int cst_store_create_container(cst_store *store, const cst_container_options *gi
 		r = create_once(store, &options, &parent_gone, ret, &problem);
 		if (r == 0)
 			return 0;
-		if (!parent_gone)
+		if (!parent_gone || data_items_stream(options.data, options.n_data))
 			return error_propagate(error, steal_ptr(&problem));
 	}
 }

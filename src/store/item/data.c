@@ -9,6 +9,7 @@
 #include "store/core/lookup.h"
 #include "store/core/names.h"
 #include "store/core/store.h"
+#include "store/item/data_stage.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -61,8 +62,9 @@ static int check_key(const struct found_item *owner, const char *key, const char
 	return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME, "can't retrieve %s", what);
 }
 
-int cst_store_data(cst_store *store, enum cst_kind kind, const char *id, const char *key,
-                   void **data, size_t *size, cst_error **error)
+/* Opens the file of an item; the caller closes *ret. *path is the caller's: where it is below its directory, for messages. */
+static int open_item(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+                     int *ret, char **path, cst_error **error)
 {
 	_cleanup_found_item_ struct found_item owner = {0};
 	int r = item_read(store, kind, id, &owner, error);
@@ -70,23 +72,53 @@ int cst_store_data(cst_store *store, enum cst_kind kind, const char *id, const c
 		r = check_key(&owner, key, "container big data value for empty name", error);
 	if (r < 0)
 		return r;
-	_cleanup_free_ char *file = data_file_name(strempty(key)), *path = NULL, *content = NULL;
-	size_t len = 0;
-	if (!file || !(path = path_join(record_id(owner.record), file)))
+	_cleanup_free_ char *file = data_file_name(strempty(key)), *joined = NULL;
+	if (!file || !(joined = path_join(record_id(owner.record), file)))
 		return error_oom(error);
 	if (!path_is_component(file))
 		return item_missing(store, &owner, key, file, error);
 	_cleanup_close_ int fd =
-	        fs_open_beneath(owner.source.fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	        fs_open_beneath(owner.source.fd, joined, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
 		return item_missing(store, &owner, key, file, error);
 	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s", owner.source.dir, path);
-	r = fs_read_fd(fd, path, SIZE_MAX / 4, &content, &len, error);
+		return error_sys(error, errno, "open %s/%s", owner.source.dir, joined);
+	*ret = steal_fd(&fd);
+	*path = steal_ptr(&joined);
+	return 0;
+}
+
+int cst_store_data(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+                   void **data, size_t *size, cst_error **error)
+{
+	_cleanup_free_ char *path = NULL, *content = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t len = 0;
+	int r = open_item(store, kind, id, key, &fd, &path, error);
+	if (r == 0)
+		r = fs_read_fd(fd, path, SIZE_MAX / 4, &content, &len, error);
 	if (r < 0)
 		return r;
 	*data = steal_ptr(&content);
 	*size = len;
+	return 0;
+}
+
+int cst_store_open_data(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+                        int *ret, cst_error **error)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = open_item(store, kind, id, key, &fd, &path, error);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(error, CST_ECORRUPT, "the data item %s is not a regular file",
+		                 path);
+	*ret = steal_fd(&fd);
 	return 0;
 }
 
@@ -192,10 +224,11 @@ static int check_clash(const struct found_item *owner, const char *key, const ch
 	return 0;
 }
 
-int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, const char *key,
-                       const void *data, size_t size, cst_error **error)
+int cst_store_set_data_from(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+                            const cst_source *source, cst_error **error)
 {
 	_cleanup_found_item_ struct found_item owner = {0};
+	int64_t size = 0;
 	_cleanup_(tempdir_freep) struct tempdir *stage = NULL;
 	char digest[DIGEST_TEXT_MAX];
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
@@ -208,17 +241,23 @@ int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, con
 	if (r == 0)
 		r = file ? check_clash(&owner, key, file, error) : error_oom(error);
 	if (r == 0)
-		r = digest_buffer(DIGEST_SHA256, data, size, digest, error);
-	if (r == 0)
 		r = metadata_stage(store, &stage, error);
 	if (r == 0)
-		r = fs_replace_file(stage->fd, file, data, size, 0600, FS_DURABLE, key, error);
+		r = data_stage_file(stage->fd, file, source, key, &size, digest, error);
 	if (r < 0)
 		return r;
 	struct new_item new = {
-	        .item = {.name = key, .size = (int64_t)size, .digest = digest},
+	        .item = {.name = key, .size = size, .digest = digest},
 	        .file = file,
 	        .stage = stage,
 	};
 	return commit_item(store, kind, record_id(owner.record), &new, error);
+}
+
+int cst_store_set_data(cst_store *store, enum cst_kind kind, const char *id, const char *key,
+                       const void *data, size_t size, cst_error **error)
+{
+	cst_memory memory = {.data = (char *)data, .size = size};
+	const cst_source source = cst_source_memory(&memory);
+	return cst_store_set_data_from(store, kind, id, key, &source, error);
 }

@@ -6,6 +6,53 @@
 #include "store/core/store.h"
 #include <errno.h>
 
+/* ---- one file ---- */
+
+#define CHUNK ((size_t)256 << 10)
+
+/* `digester` NULL: nobody asks for the digest. */
+static int write_all(int fd, const cst_source *source, const char *shown, struct digester *digester,
+                     int64_t *size, cst_error **error)
+{
+	_cleanup_free_ char *buffer = malloc(CHUNK);
+	if (!buffer)
+		return error_oom(error);
+	for (int64_t total = 0;;) {
+		int64_t n = source_read(source, buffer, CHUNK, error);
+		if (n == 0)
+			*size = total;
+		if (n <= 0)
+			return (int)n;
+		if (digester)
+			digester_update(digester, buffer, (size_t)n);
+		if (sys_write_all(fd, buffer, (size_t)n) < 0)
+			return error_sys(error, errno, "write %s", shown);
+		total += n;
+	}
+}
+
+int data_stage_file(int dirfd, const char *file, const cst_source *source, const char *shown,
+                    int64_t *size, char *digest, cst_error **error)
+{
+	_cleanup_digester_ struct digester *digester = NULL;
+	_cleanup_close_ int fd =
+	        sys_openat(dirfd, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", shown);
+	int r = digest ? digester_new(DIGEST_SHA256, &digester, error) : 0;
+	if (r == 0)
+		r = write_all(fd, source, shown, digester, size, error);
+	if (r == 0 && digest)
+		r = digester_finish(digester, digest, error);
+	if (r == 0 && sys_fsync(fd) < 0)
+		r = error_sys(error, errno, "fsync %s", shown);
+	if (r == 0 && sys_close_checked(steal_fd(&fd)) < 0)
+		r = error_sys(error, errno, "close %s", shown);
+	return r == 0 ? fs_fsync_dir(dirfd, shown, error) : r;
+}
+
+/* ---- the items of something new ---- */
+
 static int stage_item(int dirfd, const char *kind, const cst_data_item *item, struct arena *arena,
                       struct data_item *ret, cst_error **error)
 {
@@ -13,21 +60,24 @@ static int stage_item(int dirfd, const char *kind, const cst_data_item *item, st
 	int r = data_check_key(kind, strempty(item->key), error);
 	if (r == 0 && item->digest)
 		r = digest_validate(item->digest, error);
-	else if (r == 0)
-		r = digest_buffer(DIGEST_SHA256, item->data, item->data_size, digest, error);
 	if (r < 0)
 		return r;
+	cst_memory memory = {.data = (char *)item->data, .size = item->data_size};
+	const cst_source given = item->source ? *item->source : cst_source_memory(&memory);
+	int64_t size = 0;
 	_cleanup_free_ char *file = data_file_name(item->key);
 	if (!file)
 		return error_oom(error);
-	r = fs_replace_file(dirfd, file, item->data, item->data_size, 0600, FS_DURABLE, item->key,
+	r = data_stage_file(dirfd, file, &given, item->key, &size, item->digest ? NULL : digest,
 	                    error);
+	if (r < 0)
+		return r;
 	*ret = (struct data_item){
 	        .name = arena_strdup(arena, item->key),
-	        .size = (int64_t)item->data_size,
+	        .size = size,
 	        .digest = arena_strdup(arena, item->digest ? item->digest : digest),
 	};
-	return r < 0 ? r : arena->failed ? error_oom(error) : 0;
+	return arena->failed ? error_oom(error) : 0;
 }
 
 static bool key_is_known(const struct new_data *data, const char *key)
@@ -68,6 +118,14 @@ int new_data_stage(cst_store *store, const char *kind, const cst_data_item *item
 	if (r == 0)
 		*ret = data;
 	return r;
+}
+
+bool data_items_stream(const cst_data_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (items[i].source)
+			return true;
+	return false;
 }
 
 int new_data_commit(const struct new_data *data, const struct tempdir *stage, int dirfd,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deleting an item of a given kind, with its safety checks, or of any kind, without. */
 #include "store/layer/delete.h"
+#include "base/types.h"
 #include "store/container/container.h"
 #include "store/image/image.h"
 

@@ -383,7 +383,7 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
 }
 
 /* Where the parent's ID or name was given to another layer meanwhile, that one is the parent; but
- * an archive is read only once. */
+ * an archive and data items from a source are read only once. */
 int cst_store_create_layer(cst_store *store, const cst_layer_options *given, const cst_source *diff,
                            cst_layer **ret, cst_error **error)
 {
@@ -397,7 +397,7 @@ int cst_store_create_layer(cst_store *store, const cst_layer_options *given, con
 		r = create_once(store, &options, diff, &parent_gone, ret, &problem);
 		if (r == 0)
 			return 0;
-		if (!parent_gone || diff)
+		if (!parent_gone || diff || data_items_stream(options.data, options.n_data))
 			return error_propagate(error, steal_ptr(&problem));
 	}
 }
