@@ -81,6 +81,10 @@ int sys_renameat(int olddir, const char *oldpath, int newdir, const char *newpat
 
 int sys_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags)
 {
+	if (sys_fault_refuses_rename(flags)) {
+		errno = EINVAL;
+		return -1;
+	}
 	return ONCE(SYS_CALL_RENAMEAT2, newdir, newpath,
 	            (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags));
 }

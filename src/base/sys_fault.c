@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -73,6 +74,7 @@ static struct {
 	uint64_t kill_at, stop_at, fail_at, fail_from;
 	bool kill_group, stop_every, reads;
 	int number;
+	bool no_exchange;
 	const char *only, *skip_sync;
 } faults;
 
@@ -160,6 +162,7 @@ static void read_environment(void)
 	faults.only = getenv("CST_FAULT_ONLY");
 	if (faults.only && !*faults.only)
 		faults.only = NULL;
+	faults.no_exchange = number_from("CST_FAULT_NO_EXCHANGE") != 0;
 	faults.skip_sync = getenv("CST_FAULT_SKIP_SYNC");
 	read_errno();
 	open_count();
@@ -242,6 +245,12 @@ int sys_fault(enum sys_call call, int fd, const char *path)
 	    (faults.fail_from && n >= faults.fail_from && !always_works(call)))
 		return faults.number;
 	return 0;
+}
+
+bool sys_fault_refuses_rename(unsigned flags)
+{
+	pthread_once(&faults_once, read_environment);
+	return faults.no_exchange && (flags & RENAME_EXCHANGE);
 }
 
 #endif

@@ -20,6 +20,7 @@
  *   CST_FAULT_SKIP_SYNC=P   fsync, fdatasync, syncfs do nothing where "function path" matches the
  *                           pattern P, or one of several separated by commas (fnmatch(3), a
  *                           slash only where P has one)
+ *   CST_FAULT_NO_EXCHANGE=1 names cannot be exchanged, as on some file systems: EINVAL
  *   CST_FAULT_READS=1       opens that only read (sys_openat2, sys_openat without O_CREAT and
  *                           O_TRUNC) count too
  */
@@ -78,10 +79,16 @@ enum sys_call {
 int sys_fault(enum sys_call call, int fd, const char *path);
 /* Is this barrier to be left out? */
 bool sys_fault_skips(enum sys_call call, int fd);
+/* Does this file system not know these flags of renameat2? */
+bool sys_fault_refuses_rename(unsigned flags);
 #else
 static inline int sys_fault(enum sys_call call, int fd, const char *path)
 {
 	return 0;
+}
+static inline bool sys_fault_refuses_rename(unsigned flags)
+{
+	return false;
 }
 static inline bool sys_fault_skips(enum sys_call call, int fd)
 {

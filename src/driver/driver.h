@@ -146,6 +146,9 @@ struct driver_ops {
 	/* L w, under an intent. The staged content becomes that of the existing layer `id`, at once; the old content goes with
 	 * the staged layer. The directories changed are fsynced if `durable`. */
 	int (*stage_replace)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+	/* L w, by recovery: a stage_replace() that its process did not finish is undone, or finished if only the tidying up is
+	 * missing; what is left over goes into *trash. Nothing to do: success. NULL: stage_replace() is a single step. */
+	int (*replace_recover)(struct driver *d, const char *id, struct driver_trash **trash, cst_error **error);
 	/* Of the content that is staged, and of the content that an existing layer has: equal after stage_replace(). That is how
 	 * recovery knows whether a replacement came to pass. Any lock or none. A layer without content: ENOENT. */
 	int (*staged_identity)(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);

@@ -35,9 +35,9 @@ static bool archive_has(const cst_memory *archive, const char *text)
 static void check_changes(const struct cst_changes *changes)
 {
 	static const struct path_change want[] = {{(char *)"/big", CST_MODIFY},
-	                                     {(char *)"/dir", CST_DELETE},
-	                                     {(char *)"/moved", CST_ADD},
-	                                     {(char *)"/moved/inside", CST_ADD}};
+	                                          {(char *)"/dir", CST_DELETE},
+	                                          {(char *)"/moved", CST_ADD},
+	                                          {(char *)"/moved/inside", CST_ADD}};
 
 	assert_int_equal(changes->len, ARRAY_SIZE(want));
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
@@ -216,6 +216,44 @@ static void test_broken_links_dir_read_only(void **state)
 	assert_true(S_ISLNK(mode_of(in_home(&f, "l"))));
 }
 
+/* ---- a replacement in steps, interrupted ---- */
+
+static void recover_replacement(struct fixture *f)
+{
+	_cleanup_trash_ struct driver_trash *trash = NULL;
+	_cleanup_error_ cst_error *error = NULL;
+
+	check(overlay_driver.replace_recover(f->driver, "A", &trash, &error), error);
+	assert_false(fs_exists(AT_FDCWD, in_home(f, "A/replace-new")));
+	assert_false(fs_exists(AT_FDCWD, in_home(f, "A/replace-old")));
+}
+
+static void test_interrupted_replacement(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "old");
+	recover_replacement(&f);
+	/* The new content has arrived. */
+	assert_int_equal(mkdir(in_home(&f, "A/replace-new"), 0755), 0);
+	write_text_at(AT_FDCWD, in_home(&f, "A/replace-new/new"), "new");
+	recover_replacement(&f);
+	assert_true(text_is(in_home(&f, "A/diff/old"), "old"));
+	/* The old content is out of the way, and the new one not in place. */
+	assert_int_equal(mkdir(in_home(&f, "A/replace-new"), 0755), 0);
+	assert_int_equal(rename(in_home(&f, "A/diff"), in_home(&f, "A/replace-old")), 0);
+	recover_replacement(&f);
+	assert_true(text_is(in_home(&f, "A/diff/old"), "old"));
+	/* The new content is in place. */
+	assert_int_equal(rename(in_home(&f, "A/diff"), in_home(&f, "A/replace-old")), 0);
+	assert_int_equal(mkdir(in_home(&f, "A/diff"), 0755), 0);
+	write_text_at(AT_FDCWD, in_home(&f, "A/diff/new"), "new");
+	recover_replacement(&f);
+	assert_true(text_is(in_home(&f, "A/diff/new"), "new"));
+	assert_false(fs_exists(AT_FDCWD, in_home(&f, "A/diff/old")));
+}
+
 /* ---- staged layers that outlive the call ---- */
 
 static struct driver_staged *stage_new(struct fixture *f)
@@ -293,6 +331,7 @@ int main(void)
 	        cmocka_unit_test(test_broken_links_dir),
 	        cmocka_unit_test(test_links_dir_breaks_meanwhile),
 	        cmocka_unit_test(test_broken_links_dir_read_only),
+	        cmocka_unit_test(test_interrupted_replacement),
 	        cmocka_unit_test(test_kept),
 	        cmocka_unit_test(test_kept_by_vfs),
 	};

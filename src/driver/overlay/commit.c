@@ -128,32 +128,87 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 
 /* ---- replacing content ---- */
 
-/* Old and new change places, at once where the filesystem can do that. */
-static int swap(int home_fd, const char *staged, int layer_fd, struct tempdir *temp,
+/*
+ * Where the file system cannot exchange two names it takes four renames. All but the last are within the layer's own
+ * directory, so whatever the moment of a death, both contents are there, and what is there tells how far it came:
+ *
+ *     diff, NEW          the new content has arrived: it is taken away again
+ *     OLD, NEW           there is no content at all: the old one goes back
+ *     OLD, diff          the new content is in place: the old one is taken away
+ */
+#define NEW_CONTENT "replace-new"
+#define OLD_CONTENT "replace-old"
+
+static int move(int from_fd, const char *from, int to_fd, const char *to, const char *shown,
                 cst_error **error)
 {
-	_cleanup_error_ cst_error *problem = NULL;
-	int errnum, r;
+	if (sys_renameat(from_fd, from, to_fd, to) == 0)
+		return 0;
+	return error_sys(error, errno, "rename %s %s in %s", from, to, shown);
+}
 
+static int swap_by_steps(const struct driver_staged *s, int home_fd, const char *staged,
+                         int layer_fd, cst_error **error)
+{
+	int r = move(home_fd, staged, layer_fd, NEW_CONTENT, s->path, error);
+	if (r == 0 && fs_exists(layer_fd, "diff"))
+		r = move(layer_fd, "diff", layer_fd, OLD_CONTENT, s->path, error);
+	if (r == 0)
+		r = move(layer_fd, NEW_CONTENT, layer_fd, "diff", s->path, error);
+	return r == 0 ? overlay_trash_take(home_fd, layer_fd, OLD_CONTENT, s->temp, error) : r;
+}
+
+/* Old and new change places, at once where the filesystem can do that. */
+static int swap(const struct driver_staged *s, int home_fd, const char *staged, int layer_fd,
+                cst_error **error)
+{
 	if (sys_renameat2(home_fd, staged, layer_fd, "diff", RENAME_EXCHANGE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS && errno != ENOENT)
 		return error_sys(error, errno, "rename %s diff", staged);
-	if (sys_mkdirat(temp->fd, "old", 0700) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "mkdir old");
-	_cleanup_free_ char *old =
-	        str_printf("%s/%s/old/diff", overlay_area_of(temp->layout), temp->name);
-	if (!old)
+	return swap_by_steps(s, home_fd, staged, layer_fd, error);
+}
+
+/* Undoes or finishes the steps, see above. */
+static int settle_swap(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                       int layer_fd, struct driver_trash **trash, cst_error **error)
+{
+	_cleanup_free_ char *root = overlay_staging_path(o, home);
+	const char *shown = o->homes[home].path;
+	bool has_new = fs_exists(layer_fd, NEW_CONTENT), has_old = fs_exists(layer_fd, OLD_CONTENT);
+	struct tempdir *area = NULL;
+	int r = 0;
+
+	if (!root)
 		return error_oom(error);
-	r = sys_renameat(layer_fd, "diff", home_fd, old);
-	if (r < 0 && errno != ENOENT)
-		return error_sys(error, errno, "rename diff %s", old);
-	if (sys_renameat(home_fd, staged, layer_fd, "diff") == 0)
+	if (!has_new && !has_old)
 		return 0;
-	errnum = errno;
-	if (r == 0 && sys_renameat(home_fd, old, layer_fd, "diff") < 0)
-		log_error("the content of a layer stays in %s", old);
-	return error_sys(error, errnum, "rename %s diff", staged);
+	if (has_old && !fs_exists(layer_fd, "diff"))
+		r = move(layer_fd, OLD_CONTENT, layer_fd, "diff", shown, error);
+	if (r == 0)
+		r = naive_trash_in(o->base.ops, root, TEMPDIR_STAGING, trash, &area, error);
+	if (r == 0)
+		r = overlay_trash_take(dirs->fds[home], layer_fd, NEW_CONTENT, area, error);
+	return r == 0 ? overlay_trash_take(dirs->fds[home], layer_fd, OLD_CONTENT, area, error) : r;
+}
+
+int overlay_replace_recover(struct driver *d, const char *id, struct driver_trash **trash,
+                            cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_close_ int layer_fd = -1;
+	const struct overlay *o = overlay_of(d);
+	ssize_t home = -1;
+	size_t at = 0;
+	int r = overlay_dirs_open(o, &dirs, error);
+	if (r == 0)
+		r = overlay_find(o, &dirs, id, &home, error);
+	if (r < 0 || home < 0)
+		return r;
+	r = overlay_layer_open(o, &dirs, id, &at, &layer_fd, error);
+	if (r == 0)
+		r = settle_swap(o, &dirs, at, layer_fd, trash, error);
+	return r == 0 ? fs_fsync_path(dirs.fds[at], id, id, error) : r;
 }
 
 /* The new directory becomes what the old one was. */
@@ -195,6 +250,6 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 	if (r == 0)
 		r = copy_attributes(staged, layer_fd, error);
 	if (r == 0)
-		r = swap(dirs.fds[home], diff, layer_fd, staged->temp, error);
+		r = swap(staged, dirs.fds[home], diff, layer_fd, error);
 	return r == 0 && durable ? fs_fsync_path(dirs.fds[home], id, id, error) : r;
 }

@@ -358,10 +358,11 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_in_place = overlay_stage_in_place, .stage_unpack = overlay_stage_unpack,           \
 	.stage_sync = overlay_stage_sync, .stage_commit = overlay_stage_commit,                   \
 	.stage_note = overlay_stage_note, .stage_replace = overlay_stage_replace,                 \
-	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
-	.stage_free = overlay_stage_free, .staged_id = overlay_staged_id,                          \
-	.stage_keep = driver_stage_keep, .stage_list = driver_stage_list,                          \
-	.stage_adopt = driver_stage_adopt, .stage_discard = driver_stage_discard, .remove = overlay_remove,                               \
+	.replace_recover = overlay_replace_recover, .staged_identity = overlay_staged_identity,   \
+	.content_identity = overlay_content_identity, .stage_free = overlay_stage_free,           \
+	.staged_id = overlay_staged_id, .stage_keep = driver_stage_keep,                          \
+	.stage_list = driver_stage_list, .stage_adopt = driver_stage_adopt,                       \
+	.stage_discard = driver_stage_discard, .remove = overlay_remove,                          \
 	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
 	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
 	.paths = overlay_paths, .content_open = overlay_content_open,                             \

@@ -286,6 +286,8 @@ const char *overlay_staged_id(struct driver_staged *staged);
 void overlay_stage_free(struct driver_staged *staged);
 int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
                           cst_error **error);
+int overlay_replace_recover(struct driver *d, const char *id, struct driver_trash **trash,
+                            cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
 /* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Missing:

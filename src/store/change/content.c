@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/change/content.h"
 #include "records/record_fields.h"
+#include "store/change/trash.h"
 #include "store/core/edit.h"
 #include "store/core/store.h"
 #include <errno.h>
@@ -102,14 +103,26 @@ static int has_new_content(cst_store *store, const struct intent *intent, bool *
 	return 0;
 }
 
-int content_settle(cst_store *store, const struct intent *intent, cst_error **error)
+/* Where a replacement takes the driver several steps, it makes up its mind first. */
+static int settle_content(cst_store *store, const struct intent *intent, struct trash *trash,
+                          bool *done, cst_error **error)
+{
+	const struct driver_ops *ops = store->driver->ops;
+	if (!layer_table_get(store->sets.layers.table, intent->id))
+		return 0;
+	int r = ops->replace_recover
+	                ? ops->replace_recover(store->driver, intent->id, &trash->driver, error)
+	                : 0;
+	return r == 0 ? has_new_content(store, intent, done, error) : r;
+}
+
+int content_settle(cst_store *store, const struct intent *intent, struct trash *trash,
+                   cst_error **error)
 {
 	_cleanup_arena_ struct arena arena = {0};
 	cst_layer described;
 	bool done = false;
-	int r = layer_table_get(store->sets.layers.table, intent->id)
-	                ? has_new_content(store, intent, &done, error)
-	                : 0;
+	int r = settle_content(store, intent, trash, &done, error);
 	if (r == 0 && done)
 		r = has_new_tarsplit(store, intent, &done, error);
 	if (r == 0 && done && !parse_record(intent, &arena, &described))

@@ -10,6 +10,8 @@
 
 #include "store/core/set.h"
 
+struct trash;
+
 /* Where the new tar-split waits between announcement and exchange, below the graph root: in the
  * directory that only we look at, under a name of its own, since a dead process may have announced
  * one too. The caller's; NULL when out of memory. */
@@ -20,7 +22,8 @@ int content_finish(cst_store *store, const cst_layer *described, const char *con
                    cst_error **error);
 
 /* The rule: finishes or undoes an announced change of content. */
-int content_settle(cst_store *store, const struct intent *intent, cst_error **error);
+int content_settle(cst_store *store, const struct intent *intent, struct trash *trash,
+                   cst_error **error);
 
 /* What a diff that was unpacked says of a layer: digests, sizes, owners. The strings stay those of
  * `from`. */

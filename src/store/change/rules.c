@@ -116,7 +116,7 @@ int rules_apply(cst_store *store, const struct hold *held, const struct intents 
 	for (size_t i = 0; r == 0 && i < intents->len; i++) {
 		const struct intent *intent = &intents->items[i];
 		if (!isempty(intent->content))
-			r = content_settle(store, intent, error);
+			r = content_settle(store, intent, trash, error);
 		else if (!isempty(intent->data_key))
 			r = measure_data(store, intent, error);
 		else
