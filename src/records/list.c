@@ -7,7 +7,7 @@
 		cst_##kind record; /* first: its address is the owner's */                         \
 		struct arena arena;                                                                \
 	};                                                                                         \
-	cst_##kind *kind##_dup(const cst_##kind *kind)                                             \
+	static cst_##kind *kind##_dup(const cst_##kind *kind)                                      \
 	{                                                                                          \
 		struct owned_##kind *owned = new0(struct owned_##kind, 1);                         \
 		if (owned && kind##_copy(&owned->arena, kind, &owned->record))                     \

@@ -118,10 +118,7 @@ void layer_write(struct json_writer *w, const cst_layer *layer);
 void image_write(struct json_writer *w, const cst_image *image);
 void container_write(struct json_writer *w, const cst_container *container);
 
-/* Stand-alone copies for callers (freed with cst_layer_free ...), NULL when out of memory; `give` has `ret` NULL: nothing. */
-cst_layer *layer_dup(const cst_layer *layer);
-cst_image *image_dup(const cst_image *image);
-cst_container *container_dup(const cst_container *container);
+/* Stand-alone copies for callers (freed with cst_layer_free ...), `ret` NULL: nothing. */
 int layer_give(const cst_layer *layer, cst_layer **ret, cst_error **error);
 int image_give(const cst_image *image, cst_image **ret, cst_error **error);
 int container_give(const cst_container *container, cst_container **ret, cst_error **error);

@@ -106,7 +106,8 @@ static void test_layer_accessors(void **state)
 	struct record_set *t = layers_loaded(&f);
 	const cst_layer *all[] = {layer_table_at(t, 0), layer_table_at(t, 1)};
 	check_layer(all[0]);
-	cst_layer *copy = layer_dup(all[0]);
+	cst_layer *copy = NULL;
+	assert_int_equal(layer_give(all[0], &copy, NULL), 0);
 	cst_layer_list *list = layer_list_new(all, 2);
 	record_set_free(t); /* copies live on */
 	assert_non_null(copy);
@@ -134,7 +135,8 @@ static void test_image_accessors(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "images.json", images_json);
 	_cleanup_images_ struct record_set *t = images_loaded(&f);
-	cst_image *image = image_dup(image_table_get(t, "aaaa"));
+	cst_image *image = NULL;
+	assert_int_equal(image_give(image_table_get(t, "aaaa"), &image, NULL), 0);
 	const char *const *names;
 	assert_string_equal(cst_image_digest(image), D1);
 	assert_int_equal(cst_image_digests(image, &names), 1);
@@ -163,7 +165,8 @@ static void test_container_accessors(void **state)
 	_cleanup_fixture_ struct fixture f = fixture_make();
 	put_file(&f, "containers.json", containers_json);
 	_cleanup_containers_ struct record_set *t = containers_loaded(&f);
-	cst_container *c = container_dup(container_table_get(t, "dddd"));
+	cst_container *c = NULL;
+	assert_int_equal(container_give(container_table_get(t, "dddd"), &c, NULL), 0);
 	assert_string_equal(cst_container_mount_label(c), "l<");
 	assert_string_equal(cst_container_process_label(c), "p");
 	assert_true(cst_container_volatile(c));

@@ -7,8 +7,6 @@
 #include "store/core/names.h"
 #include "store/core/store.h"
 
-DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
-
 /* ---- choosing records for a list ---- */
 
 /* Does the record belong in the list of what is `wanted`? */
@@ -34,33 +32,34 @@ static void choose_from(const struct record_set *table, fits_function fits, cons
 	}
 }
 
-/* `fits` NULL: all, also those of the additional stores. The set is held. */
-static int choose(cst_store *store, enum cst_kind kind, fits_function fits, const char *wanted,
-                  struct chosen *ret, cst_error **error)
+/* Room for all records of the kind, those of the additional stores too. The set is held. */
+static int chosen_room(cst_store *store, enum cst_kind kind, struct chosen *ret, cst_error **error)
 {
-	const struct record_set *own = set_of(store, kind)->table;
-	size_t total = record_set_size(own);
+	size_t total = record_set_size(set_of(store, kind)->table);
 	for (size_t i = 0; i < store->n_additional; i++) {
 		const struct set *set = sets_get(&store->additional[i].sets, kind);
 		total += set->table ? record_set_size(set->table) : 0;
 	}
 	ret->items = new0(const void *, total + 1);
-	if (!ret->items)
-		return error_oom(error);
-	choose_from(own, fits, wanted, ret);
+	return ret->items ? 0 : error_oom(error);
+}
+
+/* `fits` NULL: all. */
+static int choose(cst_store *store, enum cst_kind kind, fits_function fits, const char *wanted,
+                  struct chosen *ret, cst_error **error)
+{
+	int r = chosen_room(store, kind, ret, error);
+	if (r < 0)
+		return r;
+	choose_from(set_of(store, kind)->table, fits, wanted, ret);
 	for (size_t i = 0; i < store->n_additional; i++)
 		choose_from(sets_get(&store->additional[i].sets, kind)->table, fits, wanted, ret);
 	return 0;
 }
 
-static int list_layers(cst_store *store, fits_function fits, const char *wanted,
-                       cst_layer_list **ret, cst_error **error)
+static int give_layers(const struct chosen *chosen, cst_layer_list **ret, cst_error **error)
 {
-	_cleanup_(chosen_free) struct chosen chosen = {0};
-	int r = choose(store, CST_KIND_LAYER, fits, wanted, &chosen, error);
-	if (r < 0)
-		return r;
-	cst_layer_list *list = layer_list_new((const cst_layer *const *)chosen.items, chosen.len);
+	cst_layer_list *list = layer_list_new((const cst_layer *const *)chosen->items, chosen->len);
 	if (!list)
 		return error_oom(error);
 	*ret = list;
@@ -83,7 +82,9 @@ static int list_images(cst_store *store, fits_function fits, const char *wanted,
 
 int layers_list(cst_store *store, cst_layer_list **ret, cst_error **error)
 {
-	return list_layers(store, NULL, NULL, ret, error);
+	_cleanup_(chosen_free) struct chosen chosen = {0};
+	int r = choose(store, CST_KIND_LAYER, NULL, NULL, &chosen, error);
+	return r == 0 ? give_layers(&chosen, ret, error) : r;
 }
 
 int images_list(cst_store *store, cst_image_list **ret, cst_error **error)
@@ -121,10 +122,18 @@ static int no_such_digest(const char *digest, cst_error **error)
 	                      cst_strerror(CST_ELAYER_UNKNOWN));
 }
 
-static int layers_by_digest(cst_store *store, const char *what, const char *digest,
-                            fits_function has_digest, cst_layer_list **ret, cst_error **error)
+static void choose_by_digest(const struct record_set *table, enum layer_digest which,
+                             const char *digest, struct chosen *ret)
 {
-	_cleanup_(cst_layer_list_freep) cst_layer_list *list = NULL;
+	const cst_layer *layer = NULL;
+	while (table && (layer = layer_table_by_digest(table, which, digest, layer)))
+		ret->items[ret->len++] = layer;
+}
+
+static int layers_by_digest(cst_store *store, const char *what, const char *digest,
+                            enum layer_digest which, cst_layer_list **ret, cst_error **error)
+{
+	_cleanup_(chosen_free) struct chosen chosen = {0};
 	_cleanup_hold_ struct hold held = {0};
 	int r = digest_validate(digest, error);
 	if (r < 0)
@@ -132,47 +141,32 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 		                    digest);
 	r = hold_read(store, CST_KIND_LAYER, &held, error);
 	if (r == 0)
-		r = list_layers(store, has_digest, digest, &list, error);
+		r = chosen_room(store, CST_KIND_LAYER, &chosen, error);
 	if (r < 0)
 		return r;
-	if (cst_layer_list_size(list) == 0)
-		return no_such_digest(digest, error);
-	*ret = steal_ptr(&list);
-	return 0;
-}
-
-static bool has_compressed_digest(const void *record, const char *digest)
-{
-	return streq(((const cst_layer *)record)->compressed_digest, digest);
+	choose_by_digest(store->sets.layers.table, which, digest, &chosen);
+	for (size_t i = 0; i < store->n_additional; i++)
+		choose_by_digest(store->additional[i].sets.layers.table, which, digest, &chosen);
+	return chosen.len ? give_layers(&chosen, ret, error) : no_such_digest(digest, error);
 }
 
 int cst_store_layers_by_compressed_digest(cst_store *store, const char *digest,
                                           cst_layer_list **list, cst_error **error)
 {
-	return layers_by_digest(store, "compressed layers", digest, has_compressed_digest, list,
+	return layers_by_digest(store, "compressed layers", digest, LAYER_COMPRESSED_DIGEST, list,
 	                        error);
-}
-
-static bool has_diff_digest(const void *record, const char *digest)
-{
-	return streq(((const cst_layer *)record)->diff_digest, digest);
 }
 
 int cst_store_layers_by_diff_digest(cst_store *store, const char *digest, cst_layer_list **list,
                                     cst_error **error)
 {
-	return layers_by_digest(store, "layers", digest, has_diff_digest, list, error);
-}
-
-static bool has_toc_digest(const void *record, const char *digest)
-{
-	return streq(((const cst_layer *)record)->toc_digest, digest);
+	return layers_by_digest(store, "layers", digest, LAYER_DIFF_DIGEST, list, error);
 }
 
 int cst_store_layers_by_toc_digest(cst_store *store, const char *digest, cst_layer_list **list,
                                    cst_error **error)
 {
-	return layers_by_digest(store, "TOC", digest, has_toc_digest, list, error);
+	return layers_by_digest(store, "TOC", digest, LAYER_TOC_DIGEST, list, error);
 }
 
 /* ---- images ---- */

@@ -27,8 +27,7 @@ static int find_foreign(cst_store *store, const char *id, cst_image **ret, cst_e
 	const cst_image *image = image_find(store, id, &source);
 	if (!image || !source.foreign)
 		return 1;
-	*ret = image_dup(image);
-	return *ret ? 0 : error_oom(error);
+	return image_give(image, ret, error);
 }
 
 static int read_items(cst_store *store, struct image_base *base, cst_error **error)

@@ -11,6 +11,8 @@
 #include "store/core/store.h"
 #include "store/layer/create.h"
 
+DEFINE_CLEANUP(cst_layer *, cst_layer_free)
+
 struct choice {
 	const cst_layer *layer; /* NULL: the image has none */
 	bool copy;              /* it is the template of a copy to be made */
@@ -128,32 +130,25 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 static int look(cst_store *store, const char *image, const struct idmaps *maps, struct arena *arena,
                 const char **ret, cst_layer **template, cst_error **error)
 {
-	_cleanup_hold_ struct hold layers = {0};
-	_cleanup_hold_ struct hold images = {0};
+	_cleanup_hold_ struct hold held = {0};
 	struct choice choice;
-	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = hold_read(store, CST_KIND_IMAGE, &images, error);
+	int r = hold_sets(store,
+	                  (struct hold_modes){.layers = HOLD_READ_LOCKED, .images = HOLD_READ},
+	                  &held, error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)
 		return r;
 	if (choice.copy)
-		*template = layer_dup(choice.layer);
-	else
-		*ret = choice.layer ? arena_strdup(arena, choice.layer->id) : NULL;
-	return arena->failed || (choice.copy && !*template) ? error_oom(error) : 0;
-}
-
-static void free_layer(cst_layer **layer)
-{
-	cst_layer_free(*layer);
+		return layer_give(choice.layer, template, error);
+	*ret = choice.layer ? arena_strdup(arena, choice.layer->id) : NULL;
+	return arena->failed ? error_oom(error) : 0;
 }
 
 int mapped_layer_for(cst_store *store, const char *image, const struct idmaps *maps,
                      struct arena *arena, const char **ret, cst_error **error)
 {
-	_cleanup_(free_layer) cst_layer *template = NULL;
+	_cleanup_(cst_layer_freep) cst_layer *template = NULL;
 	_cleanup_new_layer_ struct new_layer layer = {0};
 	int r = look(store, image, maps, arena, ret, &template, error);
 	if (r < 0 || !template)
