@@ -181,7 +181,7 @@ static int place_container(struct change *change, const struct intent *intent, v
 	                                                                        : r;
 }
 
-/* An image may have been deleted and made again with another layer. */
+/* Another process may have deleted the image, and made it again with another layer. */
 static int check_image(cst_store *store, const struct new_container *container,
                        struct new_layer *layer, cst_error **error)
 {
@@ -231,8 +231,8 @@ static int precheck(cst_store *store, const struct new_container *container, cst
 	return r == 0 ? check_new_container(store, container, error) : r;
 }
 
-/* Whoever looks for ids that no container uses holds this lock until its own are recorded. Two
- * threads of one handle take turns at it, too. */
+/* A process that looks for ids that no container uses holds this lock until the ids it chose are
+ * recorded. Two threads of one handle take turns, too. */
 static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile **held,
                     cst_error **error)
 {
@@ -295,8 +295,8 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	return r;
 }
 
-/* The image may have been deleted, and another one made under its name, while the layer was staged:
- * it is the image that is known, or not known, now. */
+/* Another process may have deleted the image, and made another one under its name, while this
+ * process staged the layer. Then the image that has the name now is the one. */
 int cst_store_create_container(cst_store *store, const cst_container_options *given,
                                cst_container **ret, cst_error **error)
 {

@@ -8,8 +8,7 @@ DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
 DEFINE_CLEANUP(cst_image_list *, cst_image_list_free)
 DEFINE_CLEANUP(cst_container_list *, cst_container_list_free)
 
-/* Loads what is stale, each set by itself, so that next to nothing is parsed while all locks are
- * held. */
+/* Loads each set by itself first, so that hardly anything is parsed while all locks are held. */
 static int load_ahead(cst_store *store, struct hold_modes modes, cst_error **error)
 {
 	int r = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An image of an additional store that is about to be changed: its record and data come into this
- * store first. */
+/* Before an image of an additional store is changed, its record and its data items are copied into
+ * this store. */
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"

@@ -203,7 +203,7 @@ static int apply(cst_store *store, const char *id, const cst_progress *progress,
 	return r == 0 ? change_commit(&change, error) : r;
 }
 
-/* An early answer: an archive may be long. */
+/* Tells the caller early that there is no such layer: its archive may be long. */
 static int precheck(cst_store *store, const char *id, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};

@@ -94,8 +94,8 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 	return 0;
 }
 
-/* Whose ids the content that the layer starts with belongs to. A record's maps say nothing where
- * the driver maps at mount time. */
+/* The ids that the layer's first content belongs to. Where the driver maps ids when it mounts, the
+ * content is stored unmapped, and the maps of a record say nothing about it. */
 static int plan_parent_maps(cst_store *store, const cst_layer *from, struct new_layer *layer,
                             cst_error **error)
 {
@@ -129,8 +129,8 @@ static int check_template(cst_store *store, struct new_layer *layer, cst_error *
 	               : 0;
 }
 
-/* Are the parent and the template the very layers that they were? What was staged has copied them,
- * or refers to them. */
+/* Are the parent and the template still the layers that were planned with? What this process staged
+ * has copied them, or refers to them. */
 static int check_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
 	if (!*layer->record.parent)
@@ -197,7 +197,8 @@ static int plan_origin(cst_store *store, const cst_layer_options *options, struc
 	return r == 0 ? new_layer_check(store, layer, error) : r;
 }
 
-/* Whoever reads the record next would take it for half made. */
+/* The flag "incomplete" is refused: the next reader of the record would delete the layer as half
+ * made. */
 static int plan_flags(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
 {
 	int r = flags_set_all(&layer->arena, &layer->record.flags, options->flags, options->n_flags,

@@ -112,7 +112,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Nobody applies a diff without writing a tar-split. */
+/* Was a diff applied to the layer while this process read it? Whoever applies one also writes a new
+ * tar-split. */
 static int check_unchanged(cst_store *store, const struct view *view, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};

@@ -98,8 +98,8 @@ static void driver_options_of(const struct target *target, struct driver_mount_o
 	};
 }
 
-/* Mount counts are kept for our own layers only: the kernel's mount table is all there is to go by.
- */
+/* A layer of an additional store has no mount count; the kernel's mount table says whether it is
+ * mounted. */
 static int mount_foreign(cst_store *store, const struct target *target, char **ret_path,
                          cst_error **error)
 {
@@ -108,8 +108,8 @@ static int mount_foreign(cst_store *store, const struct target *target, char **r
 	return store->driver->ops->get(store->driver, target->layer, &options, ret_path, error);
 }
 
-/* A count left behind by a reboot of the mounts (umount -l by hand, another namespace) counts from
- * one again. */
+/* Somebody may have unmounted the layer without telling (umount -l, another mount namespace), or
+ * the count is another store's. Then the layer is mounted anew, and its count starts at one. */
 static int mount_layer(cst_store *store, const struct target *target, char **ret_path,
                        cst_error **error)
 {
