@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removing a tree that strangers may have filled: by descriptors only, without following a symlink,
- * without crossing a mount, to any depth. The way down is kept as a list of open directories; when
- * it grows past MAX_OPEN the upper ones are closed and found again through "..", checked by device
- * and inode.
+ * Removing a tree that strangers may have filled, and may still change: by descriptors only, without
+ * following a symlink, without crossing a mount, to any depth. What is changed before it can be
+ * removed (a mode, the immutable flag) is first held by a descriptor, so that no other file can take
+ * its place. The way down is a list of open directories; when it grows past MAX_OPEN the upper ones
+ * are closed, and opened again through "..", which must be the same device and inode.
  */
 #include "base/fs.h"
 #include <dirent.h>
@@ -53,7 +54,15 @@ static void remover_close(struct remover *r)
 	free(r->levels);
 }
 
-/* A file marked immutable or append-only refuses to go: clear the mark, as root may. */
+/* Opens the very file or directory that an O_PATH descriptor holds. */
+static int open_held(int fd, int flags)
+{
+	char path[32];
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* A file that is marked immutable or append-only cannot be removed. Root may clear the mark. */
 static bool clear_flags(int fd)
 {
 	int flags = 0;
@@ -63,16 +72,16 @@ static bool clear_flags(int fd)
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
 }
 
+/* Clears the marks of a file, and of its directory: in an immutable directory nothing can be
+ * unlinked. Only files and directories are opened: opening a device can make it do something. */
 static bool clear_flags_at(int dirfd, const char *name)
 {
-	bool cleared =
-	        clear_flags(dirfd); /* of the directory: then nothing in it can be unlinked */
+	bool cleared = clear_flags(dirfd);
 	struct stat st;
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+	_cleanup_close_ int held = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (held < 0 || fstat(held, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
 		return cleared;
-	_cleanup_close_ int fd =
-	        openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int fd = open_held(held, O_RDONLY | O_NONBLOCK);
 	return (fd >= 0 && clear_flags(fd)) || cleared;
 }
 
@@ -146,15 +155,24 @@ static int open_same_mount(int dirfd, const char *name)
 	return -1;
 }
 
+/* An ordinary user cannot open a directory of his own whose mode forbids it: it gets another mode. */
+static int open_forbidden(int dirfd, const char *name)
+{
+	_cleanup_close_ int held =
+	        openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (held < 0 || sys_fchmod(held, 0700) < 0)
+		return -1;
+	return open_same_mount(dirfd, name);
+}
+
 /* Opens a directory for emptying; what is mounted on it is detached first. */
 static int open_level(int dirfd, const char *name, struct level *ret)
 {
 	_cleanup_close_ int fd = open_same_mount(dirfd, name);
 	if (fd < 0 && errno == EXDEV && detach_mount(dirfd, name))
 		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES &&
-	    sys_fchmodat(dirfd, name, 0700) == 0) /* not root: our own mode 0 directory */
-		fd = open_same_mount(dirfd, name);
+	if (fd < 0 && errno == EACCES)
+		fd = open_forbidden(dirfd, name);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;

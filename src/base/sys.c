@@ -40,6 +40,15 @@ static bool faulted(enum sys_call call, int fd, const char *path)
 		result_;                                            \
 	})
 
+/* A path that leads to the very file of a descriptor, by a link that the kernel resolves without
+ * looking at any name. */
+#define FD_PATH_SIZE 32
+static const char *fd_path(char ret[FD_PATH_SIZE], int fd)
+{
+	snprintf(ret, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+	return ret;
+}
+
 int sys_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
 	bool changes = (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
@@ -67,6 +76,22 @@ int sys_linkat(int olddir, const char *oldpath, int newdir, const char *newpath,
 {
 	return ONCE(SYS_CALL_LINKAT, newdir, newpath,
 	            linkat(olddir, oldpath, newdir, newpath, flags));
+}
+
+/* AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH; the kernel says ENOENT to those who lack it. */
+static int link_file(int fd, int newdir, const char *newpath)
+{
+	char path[FD_PATH_SIZE];
+	int result = linkat(fd, "", newdir, newpath, AT_EMPTY_PATH);
+
+	if (result == 0 || (errno != ENOENT && errno != EPERM && errno != EACCES))
+		return result;
+	return linkat(AT_FDCWD, fd_path(path, fd), newdir, newpath, AT_SYMLINK_FOLLOW);
+}
+
+int sys_flink(int fd, int newdir, const char *newpath)
+{
+	return ONCE(SYS_CALL_LINKAT, newdir, newpath, link_file(fd, newdir, newpath));
 }
 
 int sys_unlinkat(int dirfd, const char *path, int flags)
@@ -173,42 +198,47 @@ int sys_close_checked(int fd)
 
 int sys_fchown(int fd, uid_t uid, gid_t gid)
 {
-	return ONCE(SYS_CALL_FCHOWN, fd, NULL, fchown(fd, uid, gid));
+	return ONCE(SYS_CALL_FCHOWN, fd, NULL, fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
 }
 
-int sys_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+/* fchmod() refuses an O_PATH descriptor with EBADF; fchmodat2() takes it, from Linux 6.6 on. */
+static int change_mode(int fd, mode_t mode)
 {
-	return ONCE(SYS_CALL_FCHOWNAT, dirfd, path, fchownat(dirfd, path, uid, gid, flags));
+	static const long fchmodat2_number = 452; /* the same on all architectures */
+	char path[FD_PATH_SIZE];
+	int result = fchmod(fd, mode);
+
+	if (result == 0 || errno != EBADF)
+		return result;
+	result = (int)syscall(fchmodat2_number, fd, "", mode, AT_EMPTY_PATH);
+	if (result == 0 || (errno != ENOSYS && errno != EPERM))
+		return result;
+	return chmod(fd_path(path, fd), mode);
 }
 
 int sys_fchmod(int fd, mode_t mode)
 {
-	return ONCE(SYS_CALL_FCHMOD, fd, NULL, fchmod(fd, mode));
-}
-
-int sys_fchmodat(int dirfd, const char *path, mode_t mode)
-{
-	return ONCE(SYS_CALL_FCHMODAT, dirfd, path, fchmodat(dirfd, path, mode, 0));
-}
-
-int sys_utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)
-{
-	return ONCE(SYS_CALL_UTIMENSAT, dirfd, path, utimensat(dirfd, path, times, flags));
+	return ONCE(SYS_CALL_FCHMOD, fd, NULL, change_mode(fd, mode));
 }
 
 int sys_futimens(int fd, const struct timespec times[2])
 {
-	return ONCE(SYS_CALL_FUTIMENS, fd, NULL, futimens(fd, times));
+	return ONCE(SYS_CALL_FUTIMENS, fd, NULL, utimensat(fd, "", times, AT_EMPTY_PATH));
+}
+
+static int set_xattr(int fd, const char *name, const void *value, size_t n, int flags)
+{
+	char path[FD_PATH_SIZE];
+	int result = fsetxattr(fd, name, value, n, flags);
+
+	if (result == 0 || errno != EBADF)
+		return result;
+	return setxattr(fd_path(path, fd), name, value, n, flags);
 }
 
 int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags)
 {
-	return ONCE(SYS_CALL_FSETXATTR, fd, NULL, fsetxattr(fd, name, value, n, flags));
-}
-
-int sys_lsetxattr(const char *path, const char *name, const void *value, size_t n, int flags)
-{
-	return ONCE(SYS_CALL_LSETXATTR, AT_FDCWD, path, lsetxattr(path, name, value, n, flags));
+	return ONCE(SYS_CALL_FSETXATTR, fd, NULL, set_xattr(fd, name, value, n, flags));
 }
 
 int sys_fremovexattr(int fd, const char *name)

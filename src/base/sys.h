@@ -23,6 +23,7 @@ int sys_mkdirat(int dirfd, const char *path, mode_t mode);
 int sys_mknodat(int dirfd, const char *path, mode_t mode, dev_t dev);
 int sys_symlinkat(const char *target, int dirfd, const char *path);
 int sys_linkat(int olddir, const char *oldpath, int newdir, const char *newpath, int flags);
+int sys_flink(int fd, int newdir, const char *newpath); /* a further name for the file itself; O_PATH will do */
 int sys_unlinkat(int dirfd, const char *path, int flags);
 int sys_renameat(int olddir, const char *oldpath, int newdir, const char *newpath);
 int sys_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
@@ -37,14 +38,13 @@ int sys_ftruncate(int fd, off_t size);
 int sys_fallocate(int fd, int mode, off_t offset, off_t len);
 int sys_close_checked(int fd); /* EINTR counts as success */
 
+/* Attributes are set through a descriptor only, never through a name: somebody who may write to the directory can put
+ * another file under the name at any moment. Each call takes an O_PATH descriptor too, which is how a symlink, a FIFO or a
+ * device is held without opening it. */
 int sys_fchown(int fd, uid_t uid, gid_t gid);
-int sys_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags);
 int sys_fchmod(int fd, mode_t mode);
-int sys_fchmodat(int dirfd, const char *path, mode_t mode);
-int sys_utimensat(int dirfd, const char *path, const struct timespec times[2], int flags);
 int sys_futimens(int fd, const struct timespec times[2]);
 int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags);
-int sys_lsetxattr(const char *path, const char *name, const void *value, size_t n, int flags);
 int sys_fremovexattr(int fd, const char *name);
 
 int sys_fsync(int fd);

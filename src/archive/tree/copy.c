@@ -53,21 +53,19 @@ static bool is_copied(const char *name)
 }
 
 /* Sets what the copy lacks and the source has; a new file may have inherited attributes (ACLs,
- * labels). */
-static int copy_xattrs(int from_fd, int to_fd, const char *name, const char *shown,
+ * labels). `name` is in both directories; `to` is the copy itself. */
+static int copy_xattrs(int from_dir, int to_dir, const char *name, int to, const char *shown,
                        cst_error **error)
 {
 	_cleanup_xattrs_ struct xattrs xattrs = {0}, inherited = {0};
-	int r = xattrs_read(from_fd, name, is_copied, &xattrs, shown, error);
-	if (r < 0 || (r = xattrs_read(to_fd, name, is_copied, &inherited, shown, error)) < 0)
+	int r = xattrs_read(from_dir, name, is_copied, &xattrs, shown, error);
+	if (r < 0 || (r = xattrs_read(to_dir, name, is_copied, &inherited, shown, error)) < 0)
 		return r;
 	if (xattrs_equal(&xattrs, &inherited))
 		return 0;
-	char path[XATTR_PATH_MAX];
-	xattr_path(path, to_fd, name);
 	for (size_t i = 0; i < xattrs.len; i++) {
 		const struct tar_xattr *item = &xattrs.items[i];
-		if (sys_lsetxattr(path, item->name, item->value, item->len, 0) == 0)
+		if (sys_fsetxattr(to, item->name, item->value, item->len, 0) == 0)
 			continue;
 		if (errno != EOPNOTSUPP &&
 		    !(errno == EPERM && has_prefix(item->name, "trusted.")) &&
@@ -76,23 +74,6 @@ static int copy_xattrs(int from_fd, int to_fd, const char *name, const char *sho
 		log_warning("attribute %s of %s is not copied: %s", item->name, shown,
 		            errno_text(errno));
 	}
-	return 0;
-}
-
-static int copy_owner(int to_fd, const char *name, const struct stat *st, const char *shown,
-                      cst_error **error)
-{
-	if (sys_fchownat(to_fd, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "lchown %s", shown);
-	return 0;
-}
-
-static int copy_times(int to_fd, const char *name, const struct stat *st, const char *shown,
-                      cst_error **error)
-{
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	if (sys_utimensat(to_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "utimensat %s", shown);
 	return 0;
 }
 
@@ -119,7 +100,7 @@ static int copy_regular(struct copy *copy, const struct tree_entry *entry, int t
 		return r;
 	if (sys_fchown(to, st.st_uid, st.st_gid) < 0)
 		return error_sys(error, errno, "chown %s", entry->path);
-	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, entry->path, error)) < 0)
+	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, to, entry->path, error)) < 0)
 		return r;
 	const struct timespec times[2] = {st.st_atim, st.st_mtim};
 	if (sys_fchmod(to, st.st_mode & 07777) < 0)
@@ -144,6 +125,26 @@ static int copy_symlink(const struct tree_entry *entry, int to_dir, cst_error **
 	return 0;
 }
 
+/* Of a symlink, device, FIFO or socket, which is held without being opened. */
+static int copy_attributes(const struct tree_entry *entry, int to_dir, cst_error **error)
+{
+	const struct stat *st = &entry->stat;
+	_cleanup_close_ int to = openat(to_dir, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0)
+		return error_sys(error, errno, "open %s", entry->path);
+	if (sys_fchown(to, st->st_uid, st->st_gid) < 0)
+		return error_sys(error, errno, "lchown %s", entry->path);
+	if (!S_ISLNK(st->st_mode) && sys_fchmod(to, st->st_mode & 07777) < 0)
+		return error_sys(error, errno, "chmod %s", entry->path);
+	int r = copy_xattrs(entry->dirfd, to_dir, entry->name, to, entry->path, error);
+	if (r < 0)
+		return r;
+	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	if (sys_futimens(to, times) < 0)
+		return error_sys(error, errno, "utimensat %s", entry->path);
+	return 0;
+}
+
 /* Symlinks, devices, FIFOs and sockets: made, then given their attributes. *made false: left out.
  */
 static int copy_special(struct copy *copy, const struct tree_entry *entry, int to_dir, bool *made,
@@ -159,14 +160,7 @@ static int copy_special(struct copy *copy, const struct tree_entry *entry, int t
 		r = copy_symlink(entry, to_dir, error);
 	else if (sys_mknodat(to_dir, entry->name, st->st_mode, st->st_rdev) < 0)
 		r = error_sys(error, errno, "mknod %s", entry->path);
-	if (r < 0 || (r = copy_owner(to_dir, entry->name, st, entry->path, error)) < 0)
-		return r;
-	/* Nothing else can have put a symlink there: the copy is nobody else's yet. */
-	if (!S_ISLNK(st->st_mode) && sys_fchmodat(to_dir, entry->name, st->st_mode & 07777) < 0)
-		return error_sys(error, errno, "chmod %s", entry->path);
-	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, entry->path, error)) < 0)
-		return r;
-	return copy_times(to_dir, entry->name, st, entry->path, error);
+	return r == 0 ? copy_attributes(entry, to_dir, error) : r;
 }
 
 /* A further name of an inode copied before. *linked false: it must be copied again (EMLINK, EXDEV).
@@ -216,7 +210,7 @@ static int finish_directory(int from_fd, int to_fd, const char *shown, cst_error
 		return error_sys(error, errno, "stat %s", shown);
 	if (sys_fchown(to_fd, st.st_uid, st.st_gid) < 0)
 		return error_sys(error, errno, "chown %s", shown);
-	int r = copy_xattrs(from_fd, to_fd, ".", shown, error);
+	int r = copy_xattrs(from_fd, to_fd, ".", to_fd, shown, error);
 	if (r < 0)
 		return r;
 	if (sys_fchmod(to_fd, st.st_mode & 07777) < 0)

@@ -3,8 +3,8 @@
 
 struct inode_slot {
 	dev_t dev;
-	ino_t ino;
-	char *path; /* NULL: slot is free; EMPTY is not owned */
+	ino_t ino, copy; /* copy: 0 where nobody asked to remember one */
+	char *path;      /* NULL: slot is free; EMPTY is not owned */
 };
 
 static char EMPTY[] = "";
@@ -50,8 +50,17 @@ const char *inode_map_get(const struct inode_map *map, dev_t dev, ino_t ino)
 	return map->capacity ? find(map->slots, map->capacity, dev, ino)->path : NULL;
 }
 
+const char *inode_map_get_copy(const struct inode_map *map, dev_t dev, ino_t ino, ino_t *copy)
+{
+	if (!map->capacity)
+		return NULL;
+	const struct inode_slot *slot = find(map->slots, map->capacity, dev, ino);
+	*copy = slot->copy;
+	return slot->path;
+}
+
 /* Takes path over, also on failure. */
-static bool take(struct inode_map *map, dev_t dev, ino_t ino, char *path)
+static bool take(struct inode_map *map, dev_t dev, ino_t ino, char *path, ino_t copy)
 {
 	if (!path || !grow(map)) {
 		if (path != EMPTY)
@@ -63,20 +72,25 @@ static bool take(struct inode_map *map, dev_t dev, ino_t ino, char *path)
 		map->len++;
 	else if (slot->path != EMPTY)
 		free(slot->path);
-	*slot = (struct inode_slot){dev, ino, path};
+	*slot = (struct inode_slot){.dev = dev, .ino = ino, .copy = copy, .path = path};
 	return true;
 }
 
 bool inode_map_put(struct inode_map *map, dev_t dev, ino_t ino, const char *path)
 {
-	return take(map, dev, ino, strdup(path));
+	return take(map, dev, ino, strdup(path), 0);
+}
+
+bool inode_map_put_copy(struct inode_map *map, dev_t dev, ino_t ino, const char *path, ino_t copy)
+{
+	return take(map, dev, ino, strdup(path), copy);
 }
 
 bool inode_map_add(struct inode_map *map, dev_t dev, ino_t ino, bool *failed)
 {
 	if (inode_map_get(map, dev, ino))
 		return false;
-	if (!take(map, dev, ino, EMPTY))
+	if (!take(map, dev, ino, EMPTY, 0))
 		*failed = true;
 	return true;
 }

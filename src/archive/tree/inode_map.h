@@ -17,6 +17,9 @@ struct inode_map {
 const char *inode_map_get(const struct inode_map *map, dev_t dev, ino_t ino);
 /* Copies path and replaces an older one. False: out of memory. */
 bool inode_map_put(struct inode_map *map, dev_t dev, ino_t ino, const char *path);
+/* The same with the inode number of the copy that was made of it. */
+const char *inode_map_get_copy(const struct inode_map *map, dev_t dev, ino_t ino, ino_t *copy);
+bool inode_map_put_copy(struct inode_map *map, dev_t dev, ino_t ino, const char *path, ino_t copy);
 /* True if it is new; *failed is set when out of memory. Stores "". */
 bool inode_map_add(struct inode_map *map, dev_t dev, ino_t ino, bool *failed);
 void inode_map_free(struct inode_map *map);

@@ -57,25 +57,39 @@ static int new_owner(const struct rechown *rechown, const struct stat *st, const
 	return 0;
 }
 
-/* chown clears set-id bits and capabilities. */
-static int change_owner(int dirfd, const char *name, const struct stat *st, uint32_t uid,
-                        uint32_t gid, const char *shown, cst_error **error)
+/* chown clears set-id bits and capabilities: they are set again. */
+static int change_owner(int fd, const struct stat *st, uint32_t uid, uint32_t gid,
+                        const char *shown, cst_error **error)
 {
 	char path[XATTR_PATH_MAX], capability[CAPABILITY_MAX];
-	xattr_path(path, dirfd, name);
+	xattr_fd_path(path, fd);
 	ssize_t n = S_ISREG(st->st_mode)
-	                    ? lgetxattr(path, CAPABILITY, capability, sizeof(capability))
+	                    ? getxattr(path, CAPABILITY, capability, sizeof(capability))
 	                    : -1;
 	if (S_ISREG(st->st_mode) && n < 0 && errno != ENODATA && errno != EOPNOTSUPP &&
 	    errno != EOVERFLOW)
 		return error_sys(error, errno, "lgetxattr %s of %s", CAPABILITY, shown);
-	if (sys_fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (sys_fchown(fd, uid, gid) < 0)
 		return error_sys(error, errno, "lchown %s", shown);
 	if (!S_ISLNK(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID) &&
-	    sys_fchmodat(dirfd, name, st->st_mode & 07777) < 0)
+	    sys_fchmod(fd, st->st_mode & 07777) < 0)
 		return error_sys(error, errno, "chmod %s", shown);
-	if (n >= 0 && sys_lsetxattr(path, CAPABILITY, capability, (size_t)n, 0) < 0)
+	if (n >= 0 && sys_fsetxattr(fd, CAPABILITY, capability, (size_t)n, 0) < 0)
 		return error_sys(error, errno, "lsetxattr %s of %s", CAPABILITY, shown);
+	return 0;
+}
+
+/* The entry itself, held without opening it; it must still be what the walk saw. */
+static int hold_entry(const struct tree_entry *entry, int *ret, cst_error **error)
+{
+	_cleanup_close_ int fd = openat(entry->dirfd, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_sys(error, errno, "open %s", entry->path);
+	if (st.st_dev != entry->stat.st_dev || st.st_ino != entry->stat.st_ino)
+		return error_set(error, CST_ECORRUPT, "%s: replaced while its owner was changed",
+		                 entry->path);
+	*ret = steal_fd(&fd);
 	return 0;
 }
 
@@ -90,7 +104,9 @@ static int rechown_entry(struct rechown *rechown, const struct tree_entry *entry
 	int r = new_owner(rechown, st, entry->path, &uid, &gid, error);
 	if (r < 0 || (uid == st->st_uid && gid == st->st_gid))
 		return r;
-	return change_owner(entry->dirfd, entry->name, st, uid, gid, entry->path, error);
+	_cleanup_close_ int fd = -1;
+	r = hold_entry(entry, &fd, error);
+	return r == 0 ? change_owner(fd, st, uid, gid, entry->path, error) : r;
 }
 
 static void rechown_done(struct rechown *rechown)

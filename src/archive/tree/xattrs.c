@@ -16,6 +16,11 @@ void xattr_path(char ret[XATTR_PATH_MAX], int dirfd, const char *name)
 		snprintf(ret, XATTR_PATH_MAX, "/proc/self/fd/%d/%s", dirfd, name);
 }
 
+void xattr_fd_path(char ret[XATTR_PATH_MAX], int fd)
+{
+	snprintf(ret, XATTR_PATH_MAX, "/proc/self/fd/%d", fd);
+}
+
 static int compare(const void *a, const void *b)
 {
 	return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);

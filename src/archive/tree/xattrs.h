@@ -15,6 +15,10 @@ struct xattrs {
  * resolves it to the very directory; the last component is not followed by the l*xattr calls. */
 #define XATTR_PATH_MAX 300
 void xattr_path(char ret[XATTR_PATH_MAX], int dirfd, const char *name);
+/* The same for the file that a descriptor holds, which may be an O_PATH one. Only for the calls that
+ * follow the last component: the kernel goes from here to the very file, and no further if that is a
+ * symlink. */
+void xattr_fd_path(char ret[XATTR_PATH_MAX], int fd);
 
 /* Those that `wanted` accepts of dirfd/name. A file system without any has none. Fails with errno
  * of the call (CST_ESYS), ENOENT when the file vanished. `ret` must be empty. */

@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-static uint64_t inode_key(const struct unpacker *u, const struct stat *st)
+uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st)
 {
 	uint64_t inode[2] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
 	return siphash24(inode, sizeof(inode), u->hash_key);
@@ -28,7 +28,7 @@ static int finish_open(struct unpacker *u, int fd, struct directory *ret)
 		closep(&fd);
 		return -1;
 	}
-	*ret = (struct directory){.fd = fd, .key = inode_key(u, &st)};
+	*ret = (struct directory){.fd = fd, .key = directory_inode_key(u, &st)};
 	return 0;
 }
 
@@ -53,10 +53,11 @@ static int create_missing(struct unpacker *u, int parent_fd, const char *name, c
 		errno = EINVAL;
 		return -1;
 	}
-	if (sys_mkdirat(parent_fd, name, 0755) < 0)
+	struct place place = place_of(u, parent_fd, name);
+	if (sys_mkdirat(place.fd, place.name, 0755) < 0)
 		return -1;
 	_cleanup_close_ int fd =
-	        openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	        openat(place.fd, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
@@ -66,6 +67,8 @@ static int create_missing(struct unpacker *u, int parent_fd, const char *name, c
 		return -1;
 	mode_t mode = u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : 0755;
 	if ((st.st_mode & 07777) != mode && sys_fchmod(fd, mode) < 0)
+		return -1;
+	if (place_settle(u, parent_fd, name, PLACE_NEW) < 0)
 		return -1;
 	if (sync_list_add(u, path, n, NULL) < 0) {
 		errno = ENOMEM;
@@ -95,8 +98,13 @@ static int open_or_create(struct unpacker *u, int parent_fd, const char *name, c
 
 	if (fd >= 0)
 		return fd;
-	if (errno == ENOENT)
-		return create_missing(u, parent_fd, name, path, n);
+	if (errno == ENOENT) {
+		fd = create_missing(u, parent_fd, name, path, n);
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+		/* Another process, in a layer that is in use, was faster. */
+		return openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
 	if (errno != ENOTDIR && errno != ELOOP)
 		return -1;
 	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

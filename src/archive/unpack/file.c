@@ -11,13 +11,15 @@
 #define EARLY_WRITEBACK ((uint64_t)1 << 20)
 
 /* Lives in the arena of the chunk that holds the entry, which it keeps. NULL: out of memory. */
-struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry, int fd)
+struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry,
+                              int parent_fd, int fd)
 {
 	struct out_file *file = arena_alloc(&chunk->arena, sizeof(*file));
 
 	if (!file)
 		return NULL;
-	*file = (struct out_file){.unpacker = u, .fd = fd, .entry = entry, .home = chunk};
+	*file = (struct out_file){
+	        .unpacker = u, .fd = fd, .entry = entry, .parent_fd = parent_fd, .home = chunk};
 	atomic_init(&file->parts, 1);
 	chunk_ref(chunk);
 	pthread_mutex_lock(&u->lock);
@@ -83,6 +85,8 @@ static int finish_file(struct out_file *file, cst_error **error)
 		sys_sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (sys_close_checked(steal_fd(&file->fd)) < 0)
 		return error_sys(error, errno, "close /%s", e->path);
+	if (place_settle(u, file->parent_fd, e->base, PLACE_REPLACE) < 0)
+		return error_sys(error, errno, "rename /%s", e->path);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "archive/tar/tar.h"
 #include "archive/tarsplit/tarsplit.h"
 #include "archive/unpack/unpack.h"
+#include "base/fs_private.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include <pthread.h>
@@ -144,6 +145,7 @@ struct out_file {
 	int fd;
 	_Atomic unsigned parts; /* pieces on their way, and one for the end not yet seen */
 	struct entry *entry;
+	int parent_fd;      /* where its name will be; borrowed from the cache of directories */
 	struct chunk *home; /* holds the entry */
 };
 
@@ -162,7 +164,8 @@ struct write_batch {
 	struct write_item items[BATCH_ITEMS];
 };
 
-struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry, int fd);
+struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry,
+                              int parent_fd, int fd);
 void out_file_release(
         struct out_file *file); /* lets go of one part; the last one finishes the file */
 int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
@@ -199,6 +202,7 @@ int directory_get_parent(struct unpacker *u, const struct entry *entry,
                          enum directory_missing missing, struct directory *ret);
 void directory_cache_begin_entry(struct unpacker *u);
 void directory_cache_clear(struct unpacker *u);
+uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st);
 uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
                              const char *name);
 int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
@@ -211,6 +215,30 @@ typedef int (*directory_visit)(struct unpacker *u, const struct directory *direc
                                cst_error **error);
 int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
                    void *arg, cst_error **error);
+
+/* ---- where things are made (place.c) ---- */
+
+/* A directory and a name in it. */
+struct place {
+	int fd;
+	const char *name;
+};
+/* Where what will be parent/name is made: there, or in the private directory if the target is in
+ * use. */
+struct place place_of(const struct unpacker *u, int parent_fd, const char *name);
+/* Moves what was made to its name. -1 and errno. With PLACE_NEW something that has the name stays:
+ * EEXIST. Where the target is not in use, it is at its name already. */
+enum place_way { PLACE_REPLACE, PLACE_NEW };
+int place_settle(const struct unpacker *u, int parent_fd, const char *name, enum place_way way);
+/* Opens what was made, without opening it for reading: O_PATH. `type`: S_IFIFO, ...; something else
+ * means that it was replaced. */
+int place_hold(const struct place *place, mode_t type, const char *shown, cst_error **error);
+/* Remembers that this archive made the file; place_is_made() tells. Only where the target is in
+ * use. */
+int place_note_made(struct unpacker *u, int fd, cst_error **error);
+bool place_is_made(const struct unpacker *u, int fd);
+int place_begin(struct unpacker *u, cst_error **error);
+void place_end(struct unpacker *u);
 
 /* ---- whiteouts (unpack_whiteout.c) ---- */
 
@@ -225,10 +253,9 @@ int metadata_file(struct unpacker *u, const struct entry *entry, int fd,
                   cst_error **error); /* all, times included */
 int metadata_directory(struct unpacker *u, const struct entry *entry, int fd,
                        cst_error **error); /* all but times */
-int metadata_node(struct unpacker *u, const struct entry *entry, const struct directory *parent,
-                  cst_error **error);
-int metadata_symlink(struct unpacker *u, const struct entry *entry, const struct directory *parent,
-                     cst_error **error);
+/* These take an O_PATH descriptor. */
+int metadata_node(struct unpacker *u, const struct entry *entry, int fd, cst_error **error);
+int metadata_symlink(struct unpacker *u, const struct entry *entry, int fd, cst_error **error);
 int metadata_override_root(struct unpacker *u, cst_error **error);
 struct timespec metadata_clamp_time(struct timespec time);
 
@@ -250,6 +277,7 @@ struct sync_list {
 	bool overflow;
 };
 int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error);
+void sync_list_give_up(struct unpacker *u); /* too much changed to name it: the file system is synced */
 int sync_content(struct unpacker *u, cst_error **error);
 
 /* ---- bodies that the archive itself replaced (unpack_rewrite.c) ---- */
@@ -311,6 +339,8 @@ struct unpacker {
 	struct directory_cache directories;
 	struct directory_times times;
 	struct sync_list sync;
+	struct fs_private private; /* options->in_use: where things are made */
+	struct hash_set made;      /* options->in_use: the files that were made, place_note_made() */
 	struct hash_set own; /* directory_child_key of what this archive made, to its body_number */
 	struct saved_body saved[SAVED_BODIES_MAX];
 	size_t n_saved;

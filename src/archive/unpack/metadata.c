@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owner, mode, times, xattrs, in this order (docs/format/archive.md, "Metadata order" and
- * "Xattrs"). */
+/*
+ * Owner, mode, times, xattrs (docs/format/archive.md, "Metadata order" and "Xattrs"). The owner comes
+ * first: a chown takes set-id bits and capabilities away. All of it goes through a descriptor of what
+ * was made, never through a name: where the layer is mounted, a process inside can put another file
+ * under the name at any moment.
+ */
 #include "archive/unpack/internal.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 
 #define OVERRIDE_XATTR "user.containers.override_stat"
@@ -77,20 +80,6 @@ static bool owner_is_right(const struct entry *e, const struct stat *st)
 	return st->st_uid == e->host_uid && st->st_gid == e->host_gid;
 }
 
-static int set_owner_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                        cst_error **error)
-{
-	struct stat st;
-
-	if (u->options->force_mask >= 0)
-		return 0;
-	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && owner_is_right(e, &st))
-		return 0;
-	if (sys_fchownat(parent->fd, e->base, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return chown_failed(u, e, error);
-	return 0;
-}
-
 static int set_owner(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
 {
 	struct stat st;
@@ -122,33 +111,11 @@ static int xattr_failed(struct unpacker *u, const struct entry *e, cst_error **e
 	return error_sys(error, errno, "lsetxattr /%s", e->path);
 }
 
-/* On a file or directory by its descriptor. */
 static int set_xattrs(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
 {
 	for (size_t i = 0; i < e->header.n_xattrs; i++) {
 		const struct tar_xattr *x = &e->header.xattrs[i];
 		if (is_dropped(u, x->name) || sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
-			continue;
-		int r = xattr_failed(u, e, error);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* On anything else by a path that ends in the parent's descriptor: it is never opened. */
-static int set_xattrs_at(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                         cst_error **error)
-{
-	char path[32 + NAME_MAX + 1];
-
-	if (e->header.n_xattrs == 0)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent->fd, e->base);
-	for (size_t i = 0; i < e->header.n_xattrs; i++) {
-		const struct tar_xattr *x = &e->header.xattrs[i];
-		if (is_dropped(u, x->name) ||
-		    sys_lsetxattr(path, x->name, x->value, x->len, 0) == 0)
 			continue;
 		int r = xattr_failed(u, e, error);
 		if (r < 0)
@@ -229,33 +196,31 @@ int metadata_file(struct unpacker *u, const struct entry *e, int fd, cst_error *
 	return 0;
 }
 
-int metadata_node(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                  cst_error **error)
+int metadata_node(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
 {
 	struct timespec times[2];
-	int r = set_owner_at(u, e, parent, error);
+	int r = set_owner(u, e, fd, error);
 
 	if (r < 0)
 		return r;
-	if (sys_fchmodat(parent->fd, e->base, masked_mode(u, e)) < 0)
+	if (sys_fchmod(fd, masked_mode(u, e)) < 0)
 		return error_sys(error, errno, "chmod /%s", e->path);
 	entry_times(e, times);
-	if (sys_utimensat(parent->fd, e->base, times, AT_SYMLINK_NOFOLLOW) < 0)
+	if (sys_futimens(fd, times) < 0)
 		return error_sys(error, errno, "chtimes /%s", e->path);
-	return set_xattrs_at(u, e, parent, error);
+	return set_xattrs(u, e, fd, error);
 }
 
-int metadata_symlink(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                     cst_error **error)
+int metadata_symlink(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
 {
 	const struct tar_header *h = &e->header;
-	int r = set_owner_at(u, e, parent, error);
+	int r = set_owner(u, e, fd, error);
 
 	if (r < 0)
 		return r;
 	bool later = h->has_atime && h->atime.tv_sec > h->mtime.tv_sec;
 	struct timespec times[2] = {wrap_time(later ? h->atime : h->mtime), wrap_time(h->mtime)};
-	if (h->type == '2' && sys_utimensat(parent->fd, e->base, times, AT_SYMLINK_NOFOLLOW) < 0)
+	if (h->type == '2' && sys_futimens(fd, times) < 0)
 		return error_sys(error, errno, "chtimes /%s", e->path);
-	return set_xattrs_at(u, e, parent, error);
+	return set_xattrs(u, e, fd, error);
 }

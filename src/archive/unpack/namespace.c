@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names, in the order of the archive. It is a strand of its own kind: before an entry that needs
- * finished files (a hard link sets owner and times of an inode that may still be written) it stops,
- * and goes on when the last open file is done. Nothing blocks.
+ * finished files it stops, and goes on when the last open file is done. Nothing blocks. Such an entry
+ * is a hard link, which sets owner and times of an inode that may still be written, and in a layer
+ * that is in use each one, since only one thing can be in the private directory (place.c).
  */
 #include "archive/unpack/internal.h"
 #include "base/fs.h"
@@ -65,7 +66,9 @@ static int make_room(struct unpacker *u, const struct entry *e, const struct dir
 		u->directories.stale = true;
 	if (S_ISDIR(st.st_mode))
 		return remove_directory(u, e, parent, error);
-	if (sys_unlinkat(parent->fd, e->base, 0) < 0)
+	/* In a layer that is in use a rename will replace it: the name is never missing. */
+	bool replaced_later = u->options->in_use && e->header.type != '5';
+	if (!replaced_later && sys_unlinkat(parent->fd, e->base, 0) < 0)
 		return error_sys(error, errno, "unlinkat /%s", e->path);
 	if (own && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		u->content_size -= st.st_size;
@@ -78,38 +81,43 @@ struct creation {
 	struct unpacker *unpacker;
 	struct entry *entry;
 	struct directory parent;
-	struct directory link_parent; /* hard links */
-	const char *link_base;
+	struct place place; /* where it is made */
+	int link_fd;        /* hard links: the file, O_PATH */
 };
 
 static int make_file(struct creation *c)
 {
-	return sys_openat(c->parent.fd, c->entry->base,
+	return sys_openat(c->place.fd, c->place.name,
 	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 static int make_directory(struct creation *c)
 {
-	return sys_mkdirat(c->parent.fd, c->entry->base, 0700);
+	return sys_mkdirat(c->place.fd, c->place.name, 0700);
 }
 
 static int make_symlink(struct creation *c)
 {
-	return sys_symlinkat(c->entry->header.linkname, c->parent.fd, c->entry->base);
+	return sys_symlinkat(c->entry->header.linkname, c->place.fd, c->place.name);
+}
+
+static mode_t node_type(const struct entry *e)
+{
+	return e->header.type == '3' ? S_IFCHR : e->header.type == '4' ? S_IFBLK : S_IFIFO;
 }
 
 static int make_node(struct creation *c)
 {
 	const struct tar_header *h = &c->entry->header;
-	mode_t type = h->type == '3' ? S_IFCHR : h->type == '4' ? S_IFBLK : S_IFIFO;
+	mode_t type = node_type(c->entry);
 
-	return sys_mknodat(c->parent.fd, c->entry->base, type | (h->mode & 0777),
+	return sys_mknodat(c->place.fd, c->place.name, type | (h->mode & 0777),
 	                   type == S_IFIFO ? 0 : makedev(h->devmajor, h->devminor));
 }
 
 static int make_link(struct creation *c)
 {
-	return sys_linkat(c->link_parent.fd, c->link_base, c->parent.fd, c->entry->base, 0);
+	return sys_flink(c->link_fd, c->place.fd, c->place.name);
 }
 
 /* The Go command does not say which link. */
@@ -132,19 +140,29 @@ static int creation_failed(const struct entry *e, cst_error **error)
 	}
 }
 
-/* Makes the name, a second time if something was in the way. 0 or a descriptor, or a negative code.
- */
+/* Makes it, a second time if something was in the way. 0 or a descriptor, or a negative code. */
 static int create(struct creation *c, int (*make)(struct creation *c), cst_error **error)
 {
-	int made = make(c);
+	bool in_use = c->unpacker->options->in_use;
+	int made = in_use ? -1 : make(c);
 
-	if (made < 0 && errno == EEXIST) {
+	if (in_use || (made < 0 && errno == EEXIST)) {
 		int r = make_room(c->unpacker, c->entry, &c->parent, error);
 		if (r < 0)
 			return r;
 		made = make(c);
 	}
 	return made < 0 ? creation_failed(c->entry, error) : made;
+}
+
+/* It is complete, and gets its name. */
+static int settle(const struct creation *c, cst_error **error)
+{
+	const struct entry *e = c->entry;
+
+	if (place_settle(c->unpacker, c->parent.fd, e->base, PLACE_REPLACE) < 0)
+		return creation_failed(e, error);
+	return 0;
 }
 
 static int create_file(struct creation *c, struct chunk *chunk, cst_error **error)
@@ -154,42 +172,76 @@ static int create_file(struct creation *c, struct chunk *chunk, cst_error **erro
 
 	if (fd < 0)
 		return fd;
-	u->current = out_file_new(u, chunk, c->entry, fd);
+	u->current = out_file_new(u, chunk, c->entry, c->parent.fd, fd);
 	if (!u->current) {
 		close(fd);
 		return error_oom(error);
 	}
 	u->content_size += (int64_t)c->entry->header.size;
-	return 0;
+	return place_note_made(u, fd, error);
 }
 
-/* An existing directory stays with its content; a whiteout of this archive becomes an opaque
- * directory, so that what it deleted does not come back. */
+/* Makes the directory, or takes the one that is there. *opaque: it takes the place of a whiteout of
+ * this archive, and what that deleted must not come back. */
+static int need_directory(struct creation *c, struct directory *ret, bool *kept, bool *opaque,
+                          cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	const struct entry *e = c->entry;
+	struct directory made = {.fd = c->place.fd};
+	struct stat st;
+
+	*kept = *opaque = false;
+	int r = u->options->in_use ? -1 : make_directory(c);
+	if (r < 0 && !u->options->in_use && errno != EEXIST)
+		return creation_failed(e, error);
+	if (r < 0) {
+		bool there = fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		*opaque = there && whiteout_is_node(u, &st);
+		*kept = there && S_ISDIR(st.st_mode);
+		r = *kept ? 0 : create(c, make_directory, error);
+		if (r < 0)
+			return r;
+	}
+	r = *kept ? directory_open_child(u, &c->parent, e->base, ret)
+	          : directory_open_child(u, &made, c->place.name, ret);
+	return r < 0 ? error_sys(error, errno, "open /%s", e->path) : 0;
+}
+
+/* An existing directory stays with its content. */
 static int create_directory(struct creation *c, cst_error **error)
 {
 	struct unpacker *u = c->unpacker;
 	struct entry *e = c->entry;
 	struct directory directory;
-	struct stat st;
-	bool opaque = false;
+	bool kept, opaque;
 
-	int r = make_directory(c);
-	if (r < 0 && errno == EEXIST &&
-	    fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		opaque = whiteout_is_node(u, &st);
-		r = S_ISDIR(st.st_mode) ? 0 : create(c, make_directory, error);
-	} else if (r < 0) {
-		return creation_failed(e, error);
-	}
+	int r = need_directory(c, &directory, &kept, &opaque, error);
 	if (r < 0)
 		return r;
-	if (directory_open_child(u, &c->parent, e->base, &directory) < 0)
-		return error_sys(error, errno, "open /%s", e->path);
 	_cleanup_close_ int fd = directory.fd;
 	if (opaque && whiteout_set_opaque(u, fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
 	r = metadata_directory(u, e, fd, error);
+	if (r == 0 && !kept)
+		r = settle(c, error);
 	return r < 0 ? r : directory_times_add(u, e, fd, error);
+}
+
+/* What was made and is not opened: its attributes, and its name. */
+static int finish_special(struct creation *c, mode_t type, cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	int r = place_hold(&c->place, type, c->entry->path, error);
+
+	if (r < 0)
+		return r;
+	_cleanup_close_ int fd = r;
+	r = S_ISLNK(type) ? metadata_symlink(u, c->entry, fd, error)
+	                  : metadata_node(u, c->entry, fd, error);
+	if (r == 0)
+		r = place_note_made(u, fd, error);
+	return r < 0 ? r : settle(c, error);
 }
 
 static int create_node(struct creation *c, cst_error **error)
@@ -203,43 +255,79 @@ static int create_node(struct creation *c, cst_error **error)
 		                 "mknod /%s: device number %u:%u is out of range", c->entry->path,
 		                 h->devmajor, h->devminor);
 	int r = create(c, make_node, error);
-	return r < 0 ? r : metadata_node(c->unpacker, c->entry, &c->parent, error);
+	return r < 0 ? r : finish_special(c, node_type(c->entry), error);
 }
 
 static int create_symlink(struct creation *c, cst_error **error)
 {
 	int r = create(c, make_symlink, error);
-	return r < 0 ? r : metadata_symlink(c->unpacker, c->entry, &c->parent, error);
+	return r < 0 ? r : finish_special(c, S_IFLNK, error);
 }
 
-/* Owner, mode and times of the link's own header go to the shared inode, unless that is a symlink.
- */
-static int create_link(struct creation *c, cst_error **error)
+/* The file that a hard link is to. It is held from here on, so that the new name and the attributes
+ * go to the same file. */
+static int hold_target(struct creation *c, int *ret, cst_error **error)
 {
 	struct unpacker *u = c->unpacker;
 	const char *linkname = c->entry->header.linkname;
 	_cleanup_free_ char *target = malloc(strlen(linkname) + 1);
+	struct directory parent;
 	uint32_t form;
-	struct stat st;
 
 	if (!target)
 		return error_oom(error);
 	unpack_clean_name(linkname, target, &form);
 	if (!*target)
 		return link_failed(c->entry, EPERM, error); /* the root */
-	c->link_base = unpack_base_name(target);
-	size_t n = (size_t)(c->link_base - target);
-	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &c->link_parent) < 0)
+	const char *base = unpack_base_name(target);
+	size_t n = (size_t)(base - target);
+	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &parent) < 0)
 		return link_failed(c->entry, errno, error);
-	int r = create(c, make_link, error);
-	if (r < 0)
-		return r;
-	if (fstatat(c->parent.fd, c->entry->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	_cleanup_close_ int fd = openat(parent.fd, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
 		return link_failed(c->entry, errno, error);
+	if (u->options->in_use && namespace_is_own(u, &parent, base, NULL) && !place_is_made(u, fd))
+		return error_set(error, CST_ECORRUPT,
+		                 "/%s: the file that /%s is a hard link to was replaced by another "
+		                 "process",
+		                 target, c->entry->path);
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
+/* Owner, mode and times of the link's own header go to the shared inode, unless that is a symlink. In
+ * a layer that is in use only what this archive made gets them: anything else may be a file that
+ * somebody put there to get them. */
+static int link_attributes(struct creation *c, cst_error **error)
+{
+	struct unpacker *u = c->unpacker;
+	struct stat st;
+
 	if (u->options->force_mask >= 0)
 		return 0;
-	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, &c->parent, error)
-	                           : metadata_node(u, c->entry, &c->parent, error);
+	if (fstat(c->link_fd, &st) < 0)
+		return link_failed(c->entry, errno, error);
+	if (u->options->in_use && !place_is_made(u, c->link_fd)) {
+		log_warning("/%s: owner and mode stay those of the existing file that it is a "
+		            "hard link to, since the layer is in use",
+		            c->entry->path);
+		return 0;
+	}
+	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, c->link_fd, error)
+	                           : metadata_node(u, c->entry, c->link_fd, error);
+}
+
+static int create_link(struct creation *c, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = hold_target(c, &fd, error);
+
+	c->link_fd = fd;
+	if (r == 0)
+		r = create(c, make_link, error);
+	if (r == 0)
+		r = link_attributes(c, error);
+	return r < 0 ? r : settle(c, error);
 }
 
 /* ---- entries ---- */
@@ -269,6 +357,7 @@ static int create_entry(struct unpacker *u, struct chunk *chunk, struct entry *e
 		return apply_root(u, e, error);
 	if (directory_get_parent(u, e, DIRECTORY_CREATE, &c.parent) < 0)
 		return creation_failed(e, error);
+	c.place = place_of(u, c.parent.fd, e->base);
 	if (type == '1')
 		r = create_link(&c, error);
 	else if (type == '2')
@@ -346,7 +435,9 @@ static void begin_entry(struct unpacker *u, struct chunk *chunk, struct entry *e
 /* True: an entry has to wait for open files; the last of them starts the task again. */
 static bool must_wait(struct unpacker *u, const struct op *op)
 {
-	if (op->entry->action != ENTRY_CREATE || op->entry->header.type != '1')
+	bool is_link = op->entry->action == ENTRY_CREATE && op->entry->header.type == '1';
+
+	if (!is_link && !u->options->in_use)
 		return false;
 	out_file_flush(u);
 	pthread_mutex_lock(&u->lock);

@@ -13,6 +13,12 @@ static int add_once(struct strv *paths, const char *path, size_t n, cst_error **
 	return strv_addn(paths, path, n) ? 0 : error_oom(error);
 }
 
+void sync_list_give_up(struct unpacker *u)
+{
+	u->sync.overflow = true;
+	strv_free(&u->sync.paths);
+}
+
 /* Remembers path[0..n) and, since a name in it changed, its parent. */
 int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error)
 {
@@ -21,8 +27,7 @@ int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **er
 	if (!u->options->sync || list->overflow)
 		return 0;
 	if (list->paths.len >= 2 * (size_t)SYNC_ENTRIES) {
-		list->overflow = true;
-		strv_free(&list->paths);
+		sync_list_give_up(u);
 		return 0;
 	}
 	const char *slash = memrchr(path, '/', n);

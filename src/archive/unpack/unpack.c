@@ -472,6 +472,8 @@ static void unpacker_free(struct unpacker *u)
 	strbuf_free(&u->times.records);
 	closep(&u->times.spill_fd);
 	strv_free(&u->sync.paths);
+	place_end(u);
+	hash_set_free(&u->made);
 	hash_set_free(&u->own);
 	cst_error_free(u->error);
 	pthread_mutex_destroy(&u->lock);
@@ -518,6 +520,7 @@ static int finish_tree(struct unpacker *u, cst_error **error)
 	if (atomic_load(&u->xattrs_ignored))
 		log_warning(
 		        "ignored xattrs in archive: underlying filesystem doesn't support them");
+	place_end(u);
 	int r = u->recorder.writer ? tarsplit_finish(u->recorder.writer, error) : 0;
 	if (r == 0)
 		r = saved_bodies_rewrite(u, error);
@@ -574,7 +577,7 @@ static int unpack_with_pool(int root_fd, const cst_source *source,
                             const struct unpack_options *options, struct pool *pool,
                             struct unpack_result *ret, cst_error **error)
 {
-	_cleanup_(unpacker_free) struct unpacker u = {0};
+	_cleanup_(unpacker_free) struct unpacker u = {.private = FS_PRIVATE_INIT};
 	_cleanup_(stream_free) struct stream s = {.fault_at = UINT64_MAX};
 
 	ret->fault = UNPACK_NO_INPUT;
@@ -584,6 +587,8 @@ static int unpack_with_pool(int root_fd, const cst_source *source,
 	if (r < 0)
 		return r;
 	ret->fault = UNPACK_TARGET;
+	if ((r = place_begin(&u, error)) < 0)
+		return r;
 	if (run_stream(&s) < 0) {
 		if (atomic_load(&u.failed_at) == s.fault_at)
 			ret->fault = s.fault;

@@ -28,6 +28,8 @@ struct unpack_options {
 	int tarsplit_fd;                /* where the tar-split goes; -1: none */
 	const char *original_digest;    /* trusted, not computed; NULL: computed */
 	const char *uncompressed_digest;
+	bool in_use;                    /* other processes may change the directory meanwhile (a mounted layer): what is made is
+					   finished in a directory that only this process can enter, and then moved to its name */
 	bool sync;                      /* content must be on disk when this returns: write-back started early, then fsyncs or
 					   one syncfs, whichever is cheaper */
 	const cst_progress *progress;

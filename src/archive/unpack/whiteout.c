@@ -46,6 +46,20 @@ static int mark_existing(struct unpacker *u, const struct entry *e, const struct
 	return 0;
 }
 
+static int set_whiteout_owner(struct unpacker *u, const struct entry *e, const struct place *place,
+                              cst_error **error)
+{
+	if (u->options->force_mask >= 0 || (e->host_uid == 0 && e->host_gid == 0))
+		return 0;
+	int r = place_hold(place, S_IFCHR, e->path, error);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int fd = r;
+	if (sys_fchown(fd, e->host_uid, e->host_gid) < 0 && !u->options->ignore_chown_errors)
+		return error_sys(error, errno, "lchown /%s", e->path);
+	return 0;
+}
+
 static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **error)
 {
 	const char *target = target_of(e);
@@ -53,16 +67,18 @@ static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **
 
 	if (directory_get_parent(u, e, DIRECTORY_CREATE_UNLESS_GONE, &parent) < 0)
 		return errno == ENOTDIR ? 0 : error_sys(error, errno, "mknod /%s", e->path);
-	if (sys_mknodat(parent.fd, target, S_IFCHR, makedev(0, 0)) < 0) {
-		if (errno == EEXIST)
-			return mark_existing(u, e, &parent, error);
+	struct place place = place_of(u, parent.fd, target);
+	bool made = sys_mknodat(place.fd, place.name, S_IFCHR, makedev(0, 0)) == 0;
+	if (!made && errno != EEXIST)
 		return error_sys(error, errno, "mknod /%s", e->path);
-	}
-	bool chown = u->options->force_mask < 0 && (e->host_uid != 0 || e->host_gid != 0);
-	if (chown &&
-	    sys_fchownat(parent.fd, target, e->host_uid, e->host_gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    !u->options->ignore_chown_errors)
-		return error_sys(error, errno, "lchown /%s", e->path);
+	if (!made)
+		return mark_existing(u, e, &parent, error);
+	int r = set_whiteout_owner(u, e, &place, error);
+	if (r < 0)
+		return r;
+	if (place_settle(u, parent.fd, target, PLACE_NEW) < 0)
+		return errno == EEXIST ? mark_existing(u, e, &parent, error)
+		                       : error_sys(error, errno, "mknod /%s", e->path);
 	size_t n = (size_t)(e->base - e->path);
 	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
 }

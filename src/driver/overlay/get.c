@@ -339,8 +339,12 @@ static int renew_merged(const struct getting *g, cst_error **error)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "stat %s", g->merged);
 	if (sys_mkdirat(g->layer_fd, "merged.1", 0700) < 0 && errno != EEXIST)
 		return error_sys(error, errno, "mkdir %s.1", g->merged);
+	_cleanup_close_ int fresh =
+	        openat(g->layer_fd, "merged.1", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fresh < 0)
+		return error_sys(error, errno, "open %s.1", g->merged);
 	if ((st.st_uid != geteuid() || st.st_gid != getegid()) &&
-	    sys_fchownat(g->layer_fd, "merged.1", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	    sys_fchown(fresh, st.st_uid, st.st_gid) < 0)
 		return error_sys(error, errno, "chown %s.1", g->merged);
 	if (sys_renameat(g->layer_fd, "merged.1", g->layer_fd, "merged") == 0)
 		return 0;

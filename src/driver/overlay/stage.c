@@ -324,6 +324,7 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	options.userns = driver_is_rootless();
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;
+	options.in_use = !staged->temp;
 	return unpack_layer(staged->diff_fd, source, &options, ret, error);
 }
 

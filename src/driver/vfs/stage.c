@@ -151,6 +151,7 @@ int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	struct unpack_options options = naive_unpack_options(policy, &staged->maps);
 	options.whiteouts = UNPACK_WHITEOUT_APPLY;
 	options.ignore_chown_errors = staged->vfs->ignore_chown_errors;
+	options.in_use = !staged->area;
 	return unpack_layer(staged->fd, source, &options, ret, error);
 }
 

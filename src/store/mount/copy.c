@@ -6,6 +6,7 @@
  */
 #include "archive/pack/pack.h"
 #include "archive/tree/copy_into.h"
+#include "base/fs_private.h"
 #include "base/log.h"
 #include "driver/rootless.h"
 #include "store/core/hold.h"
@@ -192,6 +193,20 @@ static char *parent_of(const char *path, const char **base)
 	return n ? strndup(path, n) : strdup(".");
 }
 
+/* Makes up/base and opens it; -1 and errno. */
+static int make_directory(int up, const char *base, const struct new_directory *new)
+{
+	_cleanup_close_ int fd = fs_make_dir(up, base, new->mode);
+	if (fd < 0)
+		return -1;
+	if (!new->chown || sys_fchown(fd, new->uid, new->gid) == 0)
+		return steal_fd(&fd);
+	int problem = errno;
+	(void)sys_unlinkat(up, base, AT_REMOVEDIR); /* the next attempt would take it as it is */
+	errno = problem;
+	return -1;
+}
+
 /* As mkdir -p: opens the directory, making what is missing. The depth is bounded by PATH_MAX, which
  * open() enforces. */
 static int need_directory(const struct place *place, const char *path,
@@ -215,19 +230,13 @@ static int need_directory(const struct place *place, const char *path,
 	int r = need_directory(place, parent, new, &up, error);
 	if (r < 0)
 		return r;
-	bool made = sys_mkdirat(up, base, new->mode) == 0;
-	if (!made && errno != EEXIST)
+	fd = make_directory(up, base, new);
+	if (fd < 0 && errno != EEXIST)
 		return mkdir_failed(place, path, errno, error);
-	fd = made ? openat(up, base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-	          : open_at(place, path, O_PATH | O_DIRECTORY);
+	if (fd < 0)
+		fd = open_at(place, path, O_PATH | O_DIRECTORY);
 	if (fd < 0) /* a symlink to nowhere: nothing is made through it */
 		return mkdir_failed(place, path, errno == ENOENT ? EEXIST : errno, error);
-	if (made && new->chown && sys_fchownat(fd, "", new->uid, new->gid, AT_EMPTY_PATH) < 0) {
-		r = error_sys(error, errno, "chown %s%s", strempty(place->mount), path);
-		/* the next attempt would take it as it is */
-		(void)sys_unlinkat(up, base, AT_REMOVEDIR);
-		return r;
-	}
 	*ret = steal_fd(&fd);
 	return 0;
 }
