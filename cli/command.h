@@ -267,6 +267,8 @@ void free_text(char **text);
 void free_error(cst_error **error);
 void free_strings(cst_strings **strings);
 #define _cleanup_strings_ __attribute__((cleanup(free_strings)))
+void free_pairs(cst_pairs **pairs);
+#define _cleanup_pairs_ __attribute__((cleanup(free_pairs)))
 
 /* A message line on stderr, after what stdout holds; cstorage puts its name in front. */
 void complain(const struct invocation *in, const char *format, ...)
@@ -328,7 +330,7 @@ void json_print_string(const char *text);
 void json_print_bytes(const char *text, size_t length);
 void json_print_names(const char *const *names, size_t n); /* `null` if there are none */
 void json_print_strings(const cst_strings *strings, const char *if_empty);
-void json_print_pairs(const cst_strings *pairs); /* [["Root","/g"],...] */
+void json_print_pairs(const cst_pairs *pairs); /* [["Root","/g"],...] */
 int json_print_layer(const struct invocation *in, const cst_layer *layer);
 int json_print_image(const struct invocation *in, const cst_image *image);
 /* An image that was just made: its ID and names, or its record as JSON. Returns an exit code. */

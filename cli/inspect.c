@@ -48,17 +48,17 @@ static void put_record(FILE *to, const char *kind, const char *json, size_t size
 
 static void put_paths(const struct invocation *in, FILE *to, const char *layer)
 {
-	_cleanup_strings_ cst_strings *pairs = NULL;
+	_cleanup_pairs_ cst_pairs *pairs = NULL;
 	put_key(to, "paths");
 	if (!layer[0] || cst_store_layer_paths(in->store, layer, &pairs, NULL) < 0) {
 		fputs("null", to);
 		return;
 	}
-	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2) {
+	for (size_t i = 0; i < cst_pairs_size(pairs); i++) {
 		fputc(i ? ',' : '{', to);
-		json_write_string(to, cst_strings_get(pairs, i));
+		json_write_string(to, cst_pairs_key(pairs, i));
 		fputc(':', to);
-		json_write_string(to, cst_strings_get(pairs, i + 1));
+		json_write_string(to, cst_pairs_value(pairs, i));
 	}
 	fputs("}", to);
 }

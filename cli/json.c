@@ -106,14 +106,14 @@ void json_print_strings(const cst_strings *strings, const char *if_empty)
 	fputs(n ? "]" : if_empty, stdout);
 }
 
-void json_print_pairs(const cst_strings *pairs)
+void json_print_pairs(const cst_pairs *pairs)
 {
 	putchar_unlocked('[');
-	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2) {
+	for (size_t i = 0; i < cst_pairs_size(pairs); i++) {
 		fputs(i ? ",[" : "[", stdout);
-		json_print_string(cst_strings_get(pairs, i));
+		json_print_string(cst_pairs_key(pairs, i));
 		putchar_unlocked(',');
-		json_print_string(cst_strings_get(pairs, i + 1));
+		json_print_string(cst_pairs_value(pairs, i));
 		putchar_unlocked(']');
 	}
 	putchar_unlocked(']');

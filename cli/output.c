@@ -19,6 +19,11 @@ void free_error(cst_error **error)
 	cst_error_free(*error);
 }
 
+void free_pairs(cst_pairs **pairs)
+{
+	cst_pairs_free(*pairs);
+}
+
 void free_strings(cst_strings **strings)
 {
 	cst_strings_free(*strings);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Text goes to stderr in containers-storage, as upstream. */
-static void print_pairs(const struct invocation *in, const cst_strings *pairs)
+static void print_pairs(const struct invocation *in, const cst_pairs *pairs)
 {
 	if (is_on(in, OPT_JSON)) {
 		json_print_pairs(pairs);
@@ -14,14 +14,14 @@ static void print_pairs(const struct invocation *in, const cst_strings *pairs)
 		return;
 	}
 	FILE *to = in->personality == GO_STYLE ? stderr : stdout;
-	for (size_t i = 0; i + 1 < cst_strings_size(pairs); i += 2)
-		show_keyed(to, cst_strings_get(pairs, i), cst_strings_get(pairs, i + 1));
+	for (size_t i = 0; i < cst_pairs_size(pairs); i++)
+		show_keyed(to, cst_pairs_key(pairs, i), cst_pairs_value(pairs, i));
 }
 
 int run_status(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_strings_ cst_strings *pairs = NULL;
+	_cleanup_pairs_ cst_pairs *pairs = NULL;
 	if (cst_store_status(in->store, &pairs, &error) < 0) {
 		complain(in, "status: %s", error_text(in, error));
 		return 1;
@@ -33,7 +33,7 @@ int run_status(struct invocation *in)
 int run_version(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_strings_ cst_strings *pairs = NULL;
+	_cleanup_pairs_ cst_pairs *pairs = NULL;
 	if (in->personality == GNU_STYLE) {
 		printf(is_on(in, OPT_JSON) ? "[[\"Version\",\"%s\"]]\n" : "cstorage %s\n",
 		       CST_VERSION);

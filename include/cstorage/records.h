@@ -84,6 +84,20 @@ CST_PUBLIC const char *cst_container_process_label(const cst_container *containe
 CST_PUBLIC size_t cst_container_mount_options(const cst_container *container, const char *const **options);
 CST_PUBLIC void cst_container_free(cst_container *container);
 
+/* ---- flags: what the makers of records remember with them ---- */
+
+/* _bool: is the flag there and true? _string: its text, _json: its value as JSON; the caller frees both with cst_free.
+ * CST_EDATA_UNKNOWN: there is no such flag, or it is no string. */
+CST_PUBLIC bool cst_layer_flag_bool(const cst_layer *layer, const char *key);
+CST_PUBLIC int cst_layer_flag_string(const cst_layer *layer, const char *key, char **value, cst_error **error);
+CST_PUBLIC int cst_layer_flag_json(const cst_layer *layer, const char *key, char **json, cst_error **error);
+CST_PUBLIC bool cst_image_flag_bool(const cst_image *image, const char *key);
+CST_PUBLIC int cst_image_flag_string(const cst_image *image, const char *key, char **value, cst_error **error);
+CST_PUBLIC int cst_image_flag_json(const cst_image *image, const char *key, char **json, cst_error **error);
+CST_PUBLIC bool cst_container_flag_bool(const cst_container *container, const char *key);
+CST_PUBLIC int cst_container_flag_string(const cst_container *container, const char *key, char **value, cst_error **error);
+CST_PUBLIC int cst_container_flag_json(const cst_container *container, const char *key, char **json, cst_error **error);
+
 /* The record as one JSON object, member for member what the containers-storage command prints with --json; unknown
  * members that a newer version wrote follow the known ones. The caller frees *json with cst_free. */
 CST_PUBLIC int cst_layer_json(const cst_layer *layer, char **json, size_t *size, cst_error **error);

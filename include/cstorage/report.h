@@ -78,9 +78,9 @@ CST_PUBLIC void cst_lock_holders_free(cst_lock_holders *holders); /* NULL allowe
 
 /* ---- a layer's surroundings ---- */
 
-/* Key, value, ...: the directories in which the driver has the layer. overlay: LowerDir (joined by ":"; none for a base
+/* The directories in which the driver has the layer. overlay: LowerDir (joined by ":"; none for a base
  * layer), MergedDir, UpperDir, WorkDir; vfs: Directory. CST_ELAYER_UNKNOWN. */
-CST_PUBLIC int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **pairs, cst_error **error);
+CST_PUBLIC int cst_store_layer_paths(cst_store *store, const char *id, cst_pairs **pairs, cst_error **error);
 /* IDs of the layers whose parent this one is. CST_ELAYER_UNKNOWN. L r. */
 CST_PUBLIC int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ids, cst_error **error);
 

@@ -88,9 +88,9 @@ CST_PUBLIC int cst_store_driver_options(const cst_store *store, cst_strings **op
 CST_PUBLIC size_t cst_store_uid_map(const cst_store *store, const cst_idmap **map);
 CST_PUBLIC size_t cst_store_gid_map(const cst_store *store, const cst_idmap **map);
 
-/* Key, value, key, value, ... as `status` and `version` print them. No lock. */
-CST_PUBLIC int cst_store_status(cst_store *store, cst_strings **pairs, cst_error **error);
-CST_PUBLIC int cst_store_version(cst_store *store, cst_strings **pairs, cst_error **error);
+/* What `status` and `version` print. The caller frees *pairs with cst_pairs_free. No lock. */
+CST_PUBLIC int cst_store_status(cst_store *store, cst_pairs **pairs, cst_error **error);
+CST_PUBLIC int cst_store_version(cst_store *store, cst_pairs **pairs, cst_error **error);
 
 /* Ends the store's use on this machine: the driver's mounts go. With layers mounted: CST_ELAYER_USED_BY_CONTAINER and
  * their IDs in *mounted (may be NULL, is set also on that failure), unless `force`, which unmounts them first; then

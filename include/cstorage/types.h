@@ -19,6 +19,12 @@ extern "C" {
  * structs are value types, which never get another member. No struct has padding: what fills it up is called `unused`.
  */
 
+/* ---- version ---- */
+
+/* The library that runs, "1.2.3", and the same as a number, 1 * 1000000 + 2 * 1000 + 3. */
+CST_PUBLIC const char *cst_version(void);
+CST_PUBLIC uint32_t cst_version_number(void);
+
 /* ---- log ---- */
 
 enum cst_log_level { CST_LOG_ERROR = 0, CST_LOG_WARNING = 1, CST_LOG_INFO = 2, CST_LOG_DEBUG = 3 };
@@ -79,6 +85,13 @@ typedef struct cst_strings cst_strings;
 CST_PUBLIC size_t cst_strings_size(const cst_strings *strings); /* NULL: 0 */
 CST_PUBLIC const char *cst_strings_get(const cst_strings *strings, size_t index); /* NULL when out of range */
 CST_PUBLIC void cst_strings_free(cst_strings *strings);
+
+/* A list of keys and values. It belongs to the caller of the function that returned it. */
+typedef struct cst_pairs cst_pairs;
+CST_PUBLIC size_t cst_pairs_size(const cst_pairs *pairs); /* NULL: 0 */
+CST_PUBLIC const char *cst_pairs_key(const cst_pairs *pairs, size_t index); /* NULL when out of range */
+CST_PUBLIC const char *cst_pairs_value(const cst_pairs *pairs, size_t index);
+CST_PUBLIC void cst_pairs_free(cst_pairs *pairs); /* NULL allowed */
 
 /* One range of an id map, a value type: `size` ids from container_id on are host_id on. */
 typedef struct cst_idmap {

@@ -101,11 +101,6 @@ int error_set(cst_error **error, int code, const char *format, ...)
 	return error_make(error, code, 0, message);
 }
 
-int error_errno(cst_error **error, int errnum)
-{
-	return error_make(error, CST_ESYS, errnum, error ? strdup(errno_text(errnum)) : NULL);
-}
-
 static int error_make_suffixed(cst_error **error, int code, int errnum, const char *format,
                                va_list args, const char *text)
 {

@@ -23,9 +23,6 @@ int error_set(cst_error **error, int code, const char *format, ...) CST_PRINTF(3
 /* "MESSAGE: <text of errnum>", code CST_ESYS. */
 int error_sys(cst_error **error, int errnum, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Only the text of errnum, code CST_ESYS. */
-int error_errno(cst_error **error, int errnum);
-
 /* Out of memory: needs none itself. Returns CST_ENOMEM. */
 int error_oom(cst_error **error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/types.h"
 #include "base/fs.h"
+#include "config.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -144,6 +145,65 @@ void cst_strings_free(cst_strings *strings)
 		return;
 	strv_free(&strings->v);
 	free(strings);
+}
+
+/* ---- pairs ---- */
+
+struct cst_pairs {
+	struct strv v; /* key, value, key, value */
+};
+
+int pairs_give(struct strv *v, cst_pairs **ret, cst_error **error)
+{
+	cst_pairs *pairs = new0(cst_pairs, 1);
+	if (!pairs)
+		return error_oom(error);
+	pairs->v = *v;
+	*v = (struct strv){0};
+	*ret = pairs;
+	return 0;
+}
+
+size_t cst_pairs_size(const cst_pairs *pairs)
+{
+	return pairs ? pairs->v.len / 2 : 0;
+}
+
+const char *cst_pairs_key(const cst_pairs *pairs, size_t index)
+{
+	return index < cst_pairs_size(pairs) ? pairs->v.items[2 * index] : NULL;
+}
+
+const char *cst_pairs_value(const cst_pairs *pairs, size_t index)
+{
+	return index < cst_pairs_size(pairs) ? pairs->v.items[2 * index + 1] : NULL;
+}
+
+void cst_pairs_free(cst_pairs *pairs)
+{
+	if (!pairs)
+		return;
+	strv_free(&pairs->v);
+	free(pairs);
+}
+
+/* ---- version ---- */
+
+const char *cst_version(void)
+{
+	return CST_VERSION;
+}
+
+uint32_t cst_version_number(void)
+{
+	uint32_t number = 0;
+	const char *part = CST_VERSION;
+	for (int i = 0; i < 3; i++) {
+		char *end;
+		number = number * 1000 + (uint32_t)strtoul(part, &end, 10);
+		part = *end == '.' ? end + 1 : end;
+	}
+	return number;
 }
 
 void cst_free(void *memory)

@@ -9,6 +9,9 @@
 /* Moves the strings of v into a public list, leaving v empty. `ret` NULL: nothing. Out of memory: v is kept. */
 int strings_give(struct strv *v, cst_strings **ret, cst_error **error);
 
+/* The same for a list of key, value, key, value. */
+int pairs_give(struct strv *v, cst_pairs **ret, cst_error **error);
+
 /* One read of a caller's source, checked: 0..size, or the error. A callback that fails without saying why gets
  * CST_EIO_CALLBACK. */
 int64_t source_read(const cst_source *source, void *buffer, size_t size, cst_error **error);

@@ -305,6 +305,84 @@ size_t cst_container_mount_options(const cst_container *container, const char *c
 	return give_strings(&container->mount_options, options);
 }
 
+/* ---- flags ---- */
+
+static int give_flag_json(const struct raw_members *flags, const char *key, char **json,
+                          cst_error **error)
+{
+	const struct raw_member *flag = flags_find(flags, key);
+	if (!flag)
+		return error_set(error, CST_EDATA_UNKNOWN, "there is no flag \"%s\"", key);
+	char *copy = strndup(flag->json, flag->len);
+	if (!copy)
+		return error_oom(error);
+	*json = copy;
+	return 0;
+}
+
+static int give_flag_string(const struct raw_members *flags, const char *key, char **value,
+                            cst_error **error)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	const char *text = flags_get_string(&arena, flags, key);
+	if (!text)
+		return arena.failed ? error_oom(error)
+		                    : error_set(error, CST_EDATA_UNKNOWN,
+		                                "there is no flag \"%s\" with a text", key);
+	char *copy = strdup(text);
+	if (!copy)
+		return error_oom(error);
+	*value = copy;
+	return 0;
+}
+
+bool cst_layer_flag_bool(const cst_layer *layer, const char *key)
+{
+	return flags_get_bool(&layer->flags, key);
+}
+
+int cst_layer_flag_string(const cst_layer *layer, const char *key, char **value, cst_error **error)
+{
+	return give_flag_string(&layer->flags, key, value, error);
+}
+
+int cst_layer_flag_json(const cst_layer *layer, const char *key, char **json, cst_error **error)
+{
+	return give_flag_json(&layer->flags, key, json, error);
+}
+
+bool cst_image_flag_bool(const cst_image *image, const char *key)
+{
+	return flags_get_bool(&image->flags, key);
+}
+
+int cst_image_flag_string(const cst_image *image, const char *key, char **value, cst_error **error)
+{
+	return give_flag_string(&image->flags, key, value, error);
+}
+
+int cst_image_flag_json(const cst_image *image, const char *key, char **json, cst_error **error)
+{
+	return give_flag_json(&image->flags, key, json, error);
+}
+
+bool cst_container_flag_bool(const cst_container *container, const char *key)
+{
+	return flags_get_bool(&container->flags, key);
+}
+
+int cst_container_flag_string(const cst_container *container, const char *key, char **value,
+                              cst_error **error)
+{
+	return give_flag_string(&container->flags, key, value, error);
+}
+
+int cst_container_flag_json(const cst_container *container, const char *key, char **json,
+                            cst_error **error)
+{
+	return give_flag_json(&container->flags, key, json, error);
+}
+
 /* ---- JSON ---- */
 
 /* Hands over what a writer made. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/record.h"
 
-static const struct raw_member *find_flag(const struct raw_members *flags, const char *key)
+const struct raw_member *flags_find(const struct raw_members *flags, const char *key)
 {
 	for (size_t i = 0; i < flags->len; i++) {
 		if (streq(flags->items[i].key, key))
@@ -12,18 +12,18 @@ static const struct raw_member *find_flag(const struct raw_members *flags, const
 
 bool flags_has(const struct raw_members *flags, const char *key)
 {
-	return find_flag(flags, key) != NULL;
+	return flags_find(flags, key) != NULL;
 }
 
 bool flags_get_bool(const struct raw_members *flags, const char *key)
 {
-	const struct raw_member *flag = find_flag(flags, key);
+	const struct raw_member *flag = flags_find(flags, key);
 	return flag && flag->len == 4 && memcmp(flag->json, "true", 4) == 0;
 }
 
 const char *flags_get_string(struct arena *arena, const struct raw_members *flags, const char *key)
 {
-	const struct raw_member *flag = find_flag(flags, key);
+	const struct raw_member *flag = flags_find(flags, key);
 	if (!flag)
 		return NULL;
 	struct json_reader r;
@@ -57,7 +57,7 @@ bool flags_set(struct arena *arena, struct raw_members *flags, const char *key, 
 struct strings flags_get_strings(struct arena *arena, const struct raw_members *flags,
                                  const char *key)
 {
-	const struct raw_member *flag = find_flag(flags, key);
+	const struct raw_member *flag = flags_find(flags, key);
 	struct json_reader r;
 	size_t n = 0;
 	if (!flag)

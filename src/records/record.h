@@ -128,6 +128,7 @@ cst_container_list *container_list_new(const cst_container *const *items, size_t
 
 /* Flags: a boolean true, a string value or NULL; set makes a new list in the arena (json NULL
  * removes). */
+const struct raw_member *flags_find(const struct raw_members *flags, const char *key); /* NULL: none */
 bool flags_has(const struct raw_members *flags, const char *key);
 bool flags_get_bool(const struct raw_members *flags, const char *key);
 const char *flags_get_string(struct arena *arena, const struct raw_members *flags, const char *key);

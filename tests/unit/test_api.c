@@ -234,6 +234,105 @@ static void test_data_of_new_from_source(void **state)
 	assert_int_equal(len, LARGE);
 }
 
+/* A progress callback that looks at the store through another handle, as another process would. */
+struct onlooker {
+	const struct api *api;
+	int calls, failures;
+};
+
+static int look_on(const cst_progress_state *state, void *userdata)
+{
+	struct onlooker *onlooker = userdata;
+	_cleanup_(cst_store_closep) cst_store *other = NULL;
+	_cleanup_(cst_layer_list_freep) cst_layer_list *layers = NULL;
+	onlooker->calls++;
+	alarm(60); /* a deadlock ends the test */
+	if (open_store(onlooker->api, false, &other, NULL) < 0 ||
+	    cst_store_layers(other, &layers, NULL) < 0 ||
+	    cst_store_set_metadata(other, "onlooker", "seen", NULL) < 0)
+		onlooker->failures++;
+	alarm(0);
+	return 0;
+}
+
+static void test_progress_without_locks(void **state)
+{
+	const struct api *api = api_of(state);
+	struct onlooker onlooker = {.api = api};
+	const cst_progress progress = {.callback = look_on, .userdata = &onlooker};
+	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
+	cst_source source = cst_source_memory(&memory);
+	fill(api);
+	assert_int_equal(create_image(api, "onlooker", NULL, NULL), 0);
+	assert_int_equal(create_layer(api, "target", NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_apply_diff(api->store, "target", &source, &progress, NULL), 0);
+	assert_true(onlooker.calls > 0);
+	const struct {
+		const char *id;
+		int kind;
+	} items[] = {
+	        {"target", CST_KIND_LAYER}, {"box", CST_KIND_CONTAINER}, {"image", CST_KIND_IMAGE}};
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
+		cst_delete_options options = CST_DELETE_OPTIONS_INIT;
+		options.kind = items[i].kind;
+		options.progress = &progress;
+		onlooker.calls = 0;
+		assert_int_equal(cst_store_delete(api->store, items[i].id, &options, NULL, NULL),
+		                 0);
+		assert_true(onlooker.calls > 0);
+	}
+	assert_int_equal(onlooker.failures, 0);
+}
+
+static void test_flags(void **state)
+{
+	const struct api *api = api_of(state);
+	const cst_flag flags[] = {{"yes", "true"}, {"name", "\"a\\n\""}, {"list", "[1, 2]"}};
+	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
+	_cleanup_(cst_image_freep) cst_image *image = NULL;
+	_cleanup_free_ char *text = NULL, *json = NULL;
+	options.flags = flags;
+	options.n_flags = ARRAY_SIZE(flags);
+	assert_int_equal(cst_store_create_image(api->store, &options, &image, NULL), 0);
+	assert_true(cst_image_flag_bool(image, "yes"));
+	assert_false(cst_image_flag_bool(image, "name") || cst_image_flag_bool(image, "no"));
+	assert_int_equal(cst_image_flag_string(image, "name", &text, NULL), 0);
+	assert_string_equal(text, "a\n");
+	assert_int_equal(cst_image_flag_json(image, "list", &json, NULL), 0);
+	assert_string_equal(json, "[1,2]");
+	assert_int_equal(cst_image_flag_string(image, "yes", &text, NULL), CST_EDATA_UNKNOWN);
+	assert_int_equal(cst_image_flag_json(image, "no", &json, NULL), CST_EDATA_UNKNOWN);
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	_cleanup_(cst_container_freep) cst_container *box = NULL;
+	_cleanup_free_ char *none = NULL;
+	fill(api);
+	assert_int_equal(cst_store_layer(api->store, "base", &layer, NULL), 0);
+	assert_false(cst_layer_flag_bool(layer, "yes"));
+	assert_int_equal(cst_layer_flag_string(layer, "yes", &none, NULL), CST_EDATA_UNKNOWN);
+	assert_int_equal(cst_layer_flag_json(layer, "yes", &none, NULL), CST_EDATA_UNKNOWN);
+	assert_int_equal(cst_store_container(api->store, "box", &box, NULL), 0);
+	assert_false(cst_container_flag_bool(box, "yes"));
+	assert_int_equal(cst_container_flag_string(box, "yes", &none, NULL), CST_EDATA_UNKNOWN);
+	assert_int_equal(cst_container_flag_json(box, "yes", &none, NULL), CST_EDATA_UNKNOWN);
+}
+
+static void test_version_and_pairs(void **state)
+{
+	const struct api *api = api_of(state);
+	unsigned major = 0, minor = 0, patch = 0;
+	assert_int_equal(sscanf(cst_version(), "%u.%u.%u", &major, &minor, &patch), 3);
+	assert_int_equal(cst_version_number(), major * 1000000 + minor * 1000 + patch);
+	cst_pairs *pairs = NULL;
+	assert_int_equal(cst_store_status(api->store, &pairs, NULL), 0);
+	assert_true(cst_pairs_size(pairs) > 0);
+	assert_non_null(cst_pairs_key(pairs, 0));
+	assert_non_null(cst_pairs_value(pairs, 0));
+	assert_null(cst_pairs_key(pairs, cst_pairs_size(pairs)));
+	assert_null(cst_pairs_value(pairs, cst_pairs_size(pairs)));
+	cst_pairs_free(pairs);
+	assert_int_equal(cst_pairs_size(NULL), 0);
+}
+
 static void test_data(void **state)
 {
 	const struct api *api = api_of(state);
@@ -782,6 +881,9 @@ static void test_threads(void **state)
 	X(test_bad_containers)              \
 	X(test_data)                        \
 	X(test_data_streams)                \
+	X(test_progress_without_locks)      \
+	X(test_flags)                       \
+	X(test_version_and_pairs)           \
 	X(test_data_of_new_from_source)     \
 	X(test_read_only)                   \
 	X(test_parent_owners)               \

@@ -7,11 +7,11 @@ int container_delete(cst_store *store, const char *id, const cst_progress *progr
                      cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE, .containers = HOLD_WRITE},
-	                    error);
+	int r = trash_announce(&change.trash, error);
 	if (r == 0)
-		r = trash_announce(&change.trash, error);
+		r = change_hold(&change, store,
+		                (struct hold_modes){.layers = HOLD_WRITE, .containers = HOLD_WRITE},
+		                error);
 	if (r < 0)
 		return r;
 	const cst_container *container = container_table_find(store->sets.containers.table, id);

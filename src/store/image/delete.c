@@ -8,9 +8,9 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
                         cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = change_hold(&change, store, (struct hold_modes){.images = HOLD_WRITE}, error);
+	int r = trash_announce(&change.trash, error);
 	if (r == 0)
-		r = trash_announce(&change.trash, error);
+		r = change_hold(&change, store, (struct hold_modes){.images = HOLD_WRITE}, error);
 	if (r < 0)
 		return r;
 	const cst_image *image = image_table_find(store->sets.images.table, id);
@@ -143,11 +143,13 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 {
 	_cleanup_strv_ struct strv going = {0};
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE,
-	                                        .images = HOLD_WRITE,
-	                                        .containers = HOLD_READ},
-	                    error);
+	int r = trash_announce(&change.trash, error);
+	if (r == 0)
+		r = change_hold(&change, store,
+		                (struct hold_modes){.layers = HOLD_WRITE,
+		                                    .images = HOLD_WRITE,
+		                                    .containers = HOLD_READ},
+		                error);
 	if (r < 0)
 		return r;
 	struct source source;
@@ -155,8 +157,6 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 	if (!image || (source.foreign && !source.own))
 		return error_about(error, CST_ENOT_AN_IMAGE, id);
 	r = check_no_container(store, image, error);
-	if (r == 0)
-		r = trash_announce(&change.trash, error);
 	if (r == 0)
 		r = layers_of_image(store, image, &going, error);
 	if (r == 0 && commit)

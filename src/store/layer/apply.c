@@ -117,12 +117,11 @@ static int stage_target(cst_store *store, struct applied *applied, cst_error **e
 	                                           &applied->staged, error);
 }
 
-static int unpack_spooled(cst_store *store, struct applied *applied, const cst_progress *progress,
-                          cst_error **error)
+/* Tells no progress: a callback may wait for the very lock that is held here. */
+static int unpack_spooled(cst_store *store, struct applied *applied, cst_error **error)
 {
 	const cst_source spooled = cst_source_fd(applied->spool);
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	options.progress = progress;
 	if (lseek(applied->spool, 0, SEEK_SET) < 0)
 		return error_sys(error, errno, "seek in a temporary file");
 	return layer_unpack(store, applied->driver, applied->staged, &options, &spooled,
@@ -185,8 +184,7 @@ static int add_content(struct change *change, struct applied *applied, cst_error
 	return 0;
 }
 
-static int apply(cst_store *store, const char *id, const cst_progress *progress,
-                 struct applied *applied, cst_error **error)
+static int apply(cst_store *store, const char *id, struct applied *applied, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.durable = true};
 	int r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
@@ -195,7 +193,7 @@ static int apply(cst_store *store, const char *id, const cst_progress *progress,
 	if (r == 0)
 		r = stage_target(store, applied, error);
 	if (r == 0)
-		r = unpack_spooled(store, applied, progress, error);
+		r = unpack_spooled(store, applied, error);
 	if (r == 0)
 		r = applied->driver->ops->stage_sync(applied->staged, error);
 	if (r == 0)
@@ -221,5 +219,5 @@ int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *dif
 	                         : precheck(store, id, error);
 	if (r == 0)
 		r = take_in(store, diff, progress, &applied, error);
-	return r == 0 ? apply(store, id, progress, &applied, error) : r;
+	return r == 0 ? apply(store, id, &applied, error) : r;
 }

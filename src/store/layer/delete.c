@@ -37,19 +37,19 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 int layer_delete(cst_store *store, const char *id, const cst_progress *progress, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE,
-	                                        .images = HOLD_WRITE,
-	                                        .containers = HOLD_READ},
-	                    error);
+	int r = trash_announce(&change.trash, error);
+	if (r == 0)
+		r = change_hold(&change, store,
+		                (struct hold_modes){.layers = HOLD_WRITE,
+		                                    .images = HOLD_WRITE,
+		                                    .containers = HOLD_READ},
+		                error);
 	if (r < 0)
 		return r;
 	const cst_layer *layer = layer_table_find(store->sets.layers.table, id);
 	if (!layer)
 		return error_about(error, CST_ENOT_A_LAYER, id);
 	r = check_unused(store, layer, error);
-	if (r == 0)
-		r = trash_announce(&change.trash, error);
 	if (r < 0)
 		return r;
 	deletion_add_layer(&change, layer, 0, NULL);
@@ -66,12 +66,13 @@ int layer_delete_unchecked(cst_store *store, const char *id, const cst_progress 
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
 	const cst_layer *layer;
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE, .images = HOLD_WRITE}, error);
+	int r = trash_announce(&change.trash, error);
+	if (r == 0)
+		r = change_hold(&change, store,
+		                (struct hold_modes){.layers = HOLD_WRITE, .images = HOLD_WRITE},
+		                error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
-	if (r == 0)
-		r = trash_announce(&change.trash, error);
 	if (r < 0)
 		return r;
 	deletion_add_layer(&change, layer, 0, NULL);

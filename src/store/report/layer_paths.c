@@ -5,7 +5,7 @@
 #include "store/core/store.h"
 #include <cstorage/report.h>
 
-int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **ret, cst_error **error)
+int cst_store_layer_paths(cst_store *store, const char *id, cst_pairs **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0};
 	_cleanup_hold_ struct hold layers = {0};
@@ -15,7 +15,7 @@ int cst_store_layer_paths(cst_store *store, const char *id, cst_strings **ret, c
 		r = layer_must(store, id, &layer, error);
 	if (r == 0)
 		r = store->driver->ops->paths(store->driver, layer->id, &pairs, error);
-	return r == 0 ? strings_give(&pairs, ret, error) : r;
+	return r == 0 ? pairs_give(&pairs, ret, error) : r;
 }
 
 int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret, cst_error **error)

@@ -13,14 +13,14 @@ static int add_pair(struct strv *pairs, const char *key, const char *value, cst_
 	return strv_add(pairs, key) && strv_add(pairs, value) ? 0 : error_oom(error);
 }
 
-int cst_store_version(cst_store *store, cst_strings **ret, cst_error **error)
+int cst_store_version(cst_store *store, cst_pairs **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0};
 	int r = add_pair(&pairs, "Version", COMPATIBLE_VERSION, error);
-	return r == 0 ? strings_give(&pairs, ret, error) : r;
+	return r == 0 ? pairs_give(&pairs, ret, error) : r;
 }
 
-int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
+int cst_store_status(cst_store *store, cst_pairs **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv pairs = {0}, of_driver = {0};
 	_cleanup_strbuf_ struct strbuf options = {0};
@@ -40,7 +40,7 @@ int cst_store_status(cst_store *store, cst_strings **ret, cst_error **error)
 		r = store->driver->ops->status(store->driver, &of_driver, error);
 	for (size_t i = 0; r == 0 && i + 1 < of_driver.len; i += 2)
 		r = add_pair(&pairs, of_driver.items[i], of_driver.items[i + 1], error);
-	return r == 0 ? strings_give(&pairs, ret, error) : r;
+	return r == 0 ? pairs_give(&pairs, ret, error) : r;
 }
 
 /* ---- shutdown ---- */
