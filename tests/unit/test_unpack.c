@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -564,6 +565,35 @@ static void test_force_mask(void **state)
 	}
 }
 
+/* Many small files in many directories, where the limit leaves ten descriptors more. */
+static void test_few_descriptors(void **state)
+{
+	_cleanup_run_ struct run run;
+	_cleanup_strbuf_ struct strbuf tar = {0};
+	_cleanup_pool_ struct pool *pool = NULL;
+	struct rlimit old, few;
+	char name[64];
+
+	run_open(&run, UNPACK_WHITEOUT_OVERLAY);
+	assert_int_equal(pool_new(4, &pool, NULL), 0);
+	run.options.pool = pool;
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "d%d/e/f%d", i % 100, i);
+		tar_add(&tar, &(struct tar_entry){.name = name, .data = "content", .len = 7});
+	}
+	tar_add_end(&tar);
+	int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = (struct rlimit){.rlim_cur = (rlim_t)lowest + 10, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	int r = unpack(&run, &tar);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	if (r < 0)
+		fail_msg("%s", cst_error_message(run.error));
+	expect_rebuilt(&run, &tar);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,6 +611,7 @@ int main(void)
 	        cmocka_unit_test(test_cancel),
 	        cmocka_unit_test(test_id_maps),
 	        cmocka_unit_test(test_force_mask),
+	        cmocka_unit_test(test_few_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,7 +158,7 @@ static void slot_clear(struct directory_slot *slot)
 
 void directory_cache_clear(struct unpacker *u)
 {
-	for (size_t i = 0; i < DIRECTORY_SLOTS; i++)
+	for (size_t i = 0; i < u->directories.n_slots; i++)
 		slot_clear(&u->directories.slots[i]);
 	u->directories.stale = false;
 }
@@ -172,7 +172,7 @@ void directory_cache_begin_entry(struct unpacker *u)
 static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
                                         uint64_t hash)
 {
-	for (size_t i = 0; i < DIRECTORY_SLOTS; i++) {
+	for (size_t i = 0; i < cache->n_slots; i++) {
 		struct directory_slot *slot = &cache->slots[i];
 		if (slot->path && slot->hash == hash && strlen(slot->path) == n &&
 		    memcmp(slot->path, path, n) == 0)
@@ -185,7 +185,7 @@ static struct directory_slot *oldest_slot(struct directory_cache *cache)
 {
 	struct directory_slot *oldest = &cache->slots[0];
 
-	for (size_t i = 1; i < DIRECTORY_SLOTS; i++)
+	for (size_t i = 1; i < cache->n_slots; i++)
 		if (cache->slots[i].used < oldest->used)
 			oldest = &cache->slots[i];
 	return oldest;
@@ -215,10 +215,10 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 			errno = ENOMEM;
 			return -1;
 		}
+		slot = oldest_slot(cache);
+		slot_clear(slot); /* first: there may be no descriptor for one more */
 		if (finish_open(u, open_path(u, copy, missing), &directory) < 0)
 			return -1;
-		slot = oldest_slot(cache);
-		slot_clear(slot);
 		*slot = (struct directory_slot){
 		        .path = steal_ptr(&copy), .hash = hash, .directory = directory};
 	}

@@ -2,13 +2,38 @@
 #include "archive/unpack/internal.h"
 #include "base/sys.h"
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-/* More open files than this and the namespace part writes them itself instead of opening more. */
-#define OPEN_FILES_MAX 128
 /* From this size on, write-back of a file starts when it is complete; smaller ones are left to the
  * final barrier. */
 #define EARLY_WRITEBACK ((uint64_t)1 << 20)
+
+/* For what is opened besides, for a moment: the way to a directory, a file, an old file's content.
+ */
+#define DESCRIPTOR_RESERVE  8
+#define OPEN_FILES_MAX      128
+#define DIRECTORY_SLOTS_MIN 3 /* of one entry: its parent, that of a link's target, and itself */
+
+/* Files that are being written and directories that are kept open share what the limit on
+ * descriptors leaves. The lowest free number tells how many are in use, but for gaps. */
+void unpack_share_descriptors(struct unpacker *u)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+	int lowest = fcntl(u->root_fd, F_DUPFD_CLOEXEC, 0);
+	size_t used = lowest < 0 ? 0 : (size_t)lowest;
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	closep(&lowest);
+	size_t left = limit.rlim_cur > used + DESCRIPTOR_RESERVE
+	                      ? (size_t)limit.rlim_cur - used - DESCRIPTOR_RESERVE
+	                      : 0;
+	size_t slots = left / 3 < DIRECTORY_SLOTS ? left / 3 : DIRECTORY_SLOTS;
+	u->directories.n_slots = slots > DIRECTORY_SLOTS_MIN ? slots : DIRECTORY_SLOTS_MIN;
+	left = left > u->directories.n_slots ? left - u->directories.n_slots : 0;
+	u->open_files_max = left / 2 < OPEN_FILES_MAX ? (unsigned)(left / 2) : OPEN_FILES_MAX;
+	if (u->open_files_max == 0)
+		u->open_files_max = 1;
+}
 
 /* Lives in the arena of the chunk that holds the entry, which it keeps. NULL: out of memory. */
 struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry,
@@ -143,7 +168,7 @@ void out_file_flush(struct unpacker *u)
 	if (!batch)
 		return;
 	pthread_mutex_lock(&u->lock);
-	bool busy = u->open_files >= OPEN_FILES_MAX;
+	bool busy = u->open_files >= u->open_files_max;
 	pthread_mutex_unlock(&u->lock);
 	unpack_task_begin(u);
 	if (busy)
@@ -171,7 +196,9 @@ int out_file_add(struct unpacker *u, struct out_file *file, const struct op *fir
 	}
 	u->batch->items[u->batch->n++] = (struct write_item){file, first, end};
 	u->batch->bytes += bytes;
-	if (u->batch->n == BATCH_ITEMS || u->batch->bytes >= BATCH_BYTES)
+	/* The files of a batch stay open until it was run. */
+	bool many = u->batch->n == BATCH_ITEMS || u->batch->n * 4 > u->open_files_max;
+	if (many || u->batch->bytes >= BATCH_BYTES)
 		out_file_flush(u);
 	return 0;
 }

@@ -170,6 +170,8 @@ void out_file_release(
         struct out_file *file); /* lets go of one part; the last one finishes the file */
 int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
                  const struct op *end, size_t bytes);
+/* How many files and directories may be open at a time. */
+void unpack_share_descriptors(struct unpacker *u);
 void out_file_flush(struct unpacker *u); /* submits the batch that is being gathered */
 
 /* ---- directories (unpack_directories.c) ---- */
@@ -186,6 +188,7 @@ struct directory_slot {
 };
 struct directory_cache {
 	struct directory_slot slots[DIRECTORY_SLOTS];
+	size_t n_slots; /* of them are used: what the limit on descriptors leaves */
 	uint64_t clock;
 	bool stale; /* a directory or symlink was replaced */
 };
@@ -333,6 +336,8 @@ struct unpacker {
 	struct chunk *queue_head, *queue_tail;    /* lock */
 	bool namespace_active, namespace_waiting; /* lock */
 	unsigned open_files;                      /* lock */
+	unsigned open_files_max; /* with more, the namespace part writes a file itself instead of
+	                            opening more */
 	const struct op *cursor;                  /* in the chunk at the head; NULL: at its start */
 	struct out_file *current;                 /* file whose body goes on */
 	struct write_batch *batch;

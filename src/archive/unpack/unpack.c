@@ -449,6 +449,7 @@ static int unpacker_init(struct unpacker *u, int root_fd, const struct unpack_op
 	u->track_names = options->tarsplit_fd >= 0;
 	u->content_size_known = true;
 	u->times.spill_fd = -1;
+	unpack_share_descriptors(u);
 	atomic_init(&u->failed_at, UINT64_MAX);
 	pthread_mutex_init(&u->lock, NULL);
 	strand_init(&u->record_strand, pool);
