@@ -66,6 +66,25 @@ static void test_overlay(void **state)
 	close(diff), close(mid), close(low);
 }
 
+/* Whoever made these names did not delete "x", nor all of "d": nothing in the tar may say so. */
+static void test_names_of_whiteouts(void **state)
+{
+	NEEDS_ROOT();
+	struct fixture *f = *state;
+	add_dir(f->fd, "d");
+	add_file(f->fd, "d/.wh..wh..opq", "");
+	add_file(f->fd, "d/kept", "");
+	add_dir(f->fd, ".wh.dir");
+	add_file(f->fd, ".wh.dir/in", "");
+	add_file(f->fd, ".wh.x", "");
+	_cleanup_free_ char *tree = packed(f->fd, &(struct pack_options){0}, true);
+	assert_string_equal(tree, "5 0755 0 d/\n0 0644 0 d/kept\n");
+	add_whiteout(f->fd, "d/.wh..opq"); /* its own whiteout would be that of all of "d" */
+	add_whiteout(f->fd, "gone");
+	_cleanup_free_ char *overlay = packed(f->fd, &(struct pack_options){0}, false);
+	assert_string_equal(overlay, "5 0755 0 d/\n0 0644 0 d/kept\n0 0000 0 .wh.gone\n");
+}
+
 static void test_ids_and_xattrs(void **state)
 {
 	NEEDS_ROOT();
@@ -267,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_tree),
 	        TEST(test_overlay),
+	        TEST(test_names_of_whiteouts),
 	        TEST(test_ids_and_xattrs),
 	        TEST(test_deep_with_few_descriptors),
 	        TEST(test_failing_sink),

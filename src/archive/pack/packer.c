@@ -11,6 +11,8 @@
 
 #define PROGRESS_STEP ((uint64_t)4 << 20)
 
+#define WHITEOUT_PREFIX ".wh."
+
 bool stat_is_whiteout(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
@@ -69,7 +71,7 @@ static bool map_owner(const struct packer *packer, const struct stat *st, const 
 	const struct idmaps *maps = packer->options->maps;
 	header->uid = st->st_uid;
 	header->gid = st->st_gid;
-	if (!maps || has_prefix(path_base(path), ".wh."))
+	if (!maps)
 		return true;
 	bool uid_known = idmap_to_container(&maps->uids, st->st_uid, &header->uid);
 	if (uid_known && idmap_to_container(&maps->gids, st->st_gid, &header->gid))
@@ -212,6 +214,21 @@ static int set_linkname(struct packer *packer, int dirfd, const char *name, cons
 	return 0;
 }
 
+/* A name that begins with ".wh." means in a layer tar that another file was deleted. A file that has
+ * such a name, and whatever is in a directory of such a name, cannot be told and is left out; whoever
+ * may write in a container could else delete files of the layers below wherever it is applied. */
+static bool is_unsayable(const char *path)
+{
+	bool found = has_prefix(path, WHITEOUT_PREFIX);
+	for (const char *slash = strchr(path, '/'); slash && !found; slash = strchr(slash + 1, '/'))
+		found = has_prefix(slash + 1, WHITEOUT_PREFIX);
+	if (found && has_prefix(path_base(path), WHITEOUT_PREFIX))
+		log_warning("leaving out \"%s\": in a layer tar a name that begins with "
+		            "\"" WHITEOUT_PREFIX "\" deletes another file; rename it to keep it",
+		            path);
+	return found;
+}
+
 int packer_add(struct packer *packer, int dirfd, const char *name, const char *path,
                const struct stat *st, bool *added, cst_error **error)
 {
@@ -220,6 +237,8 @@ int packer_add(struct packer *packer, int dirfd, const char *name, const char *p
 	bool ok;
 	if (added)
 		*added = false;
+	if (is_unsayable(path))
+		return 0;
 	if (!header.type) {
 		log_warning("archive: skipping \"%s\" since it is a socket", path);
 		return 0;
@@ -263,6 +282,8 @@ int packer_add_whiteout(struct packer *packer, const char *path, const struct st
                         cst_error **error)
 {
 	struct tar_header header = {.type = '0'};
+	if (is_unsayable(path)) /* its whiteout could be read as that of a whole directory */
+		return 0;
 	if (!st)
 		clock_gettime(CLOCK_REALTIME, &header.mtime);
 	else if (!map_owner(packer, st, path, &header))
@@ -272,7 +293,7 @@ int packer_add_whiteout(struct packer *packer, const char *path, const struct st
 	const char *base = path_base(path);
 	strbuf_reset(&packer->name);
 	strbuf_add(&packer->name, path, (size_t)(base - path));
-	strbuf_adds(&packer->name, ".wh.");
+	strbuf_adds(&packer->name, WHITEOUT_PREFIX);
 	strbuf_adds(&packer->name, base);
 	if (packer->name.failed)
 		return error_oom(error);
