@@ -139,6 +139,7 @@ enum command_flags {
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
 	COMMAND_LISTS = 64,     /* takes --format, --filter, --sort, --no-trunc and --quiet */
 	COMMAND_REFUSED = 128,  /* not part of this version: cstorage does not offer it */
+	COMMAND_READS = 512,    /* changes nothing */
 	COMMAND_MAKES_STORE = 256, /* makes the store if there is none; the other verbs need one */
 };
 

@@ -138,6 +138,32 @@ static bool only_readable(const char *root)
 	return faccessat(AT_FDCWD, root, R_OK | X_OK, AT_EACCESS) == 0 && cannot_write(root);
 }
 
+/* Is vfs the only driver that has been in this root? */
+static bool only_vfs_is_there(const char *root)
+{
+	static const char *const others[] = {"overlay", "overlay2", "btrfs", "zfs"};
+	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool only = fd >= 0 && faccessat(fd, "vfs", F_OK, 0) == 0;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		only = only && faccessat(fd, others[i], F_OK, 0) < 0;
+	if (fd >= 0)
+		close(fd);
+	return only;
+}
+
+/* cstorage only reads what it cannot write. containers-storage ignores a store of vfs if no driver
+ * is named, and makes one of another driver, after which it cannot tell which to use: a verb that
+ * reads must not bring that about. */
+static bool only_reads(const struct invocation *in)
+{
+	const char *driver = in->store_options.driver;
+	if (in->personality == GNU_STYLE)
+		return is_on(in, OPT_READ_ONLY_STORE) || only_readable(in->graph_root);
+	return in->command->flags & COMMAND_READS && !or_empty(driver)[0] &&
+	       only_vfs_is_there(in->graph_root) && !cannot_write(in->graph_root) &&
+	       !cannot_write(in->run_root);
+}
+
 /* Where the roots come from, for the library's messages; containers-storage does not say it. */
 static void set_origins(struct invocation *in, const cst_store_options *configured)
 {
@@ -192,9 +218,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 	}
 	in->store_options.as_upstream = in->personality == GO_STYLE;
 	set_origins(in, configured);
-	if (in->personality == GNU_STYLE)
-		in->store_options.read_only =
-		        is_on(in, OPT_READ_ONLY_STORE) || only_readable(in->graph_root);
+	in->store_options.read_only = only_reads(in);
 	if (is_on(in, OPT_DEBUG)) {
 		set_log_level(CST_LOG_DEBUG);
 		log_store_options(in, configured_before);

@@ -50,9 +50,13 @@ typedef struct cst_store_options {
 	/* Never write: nothing is made, only shared locks, no write permission needed. The graph root must be there; lock files
 	 * need not. The run root is left alone (but in a transient store, which has records in it): nothing counts as mounted. */
 	bool read_only;
-	/* Read the configuration for a root that is missing here exactly as containers/storage 1.64 does. */
+	/* Choose the driver and refuse options exactly as containers/storage 1.64 does, where this library does better: without a
+	 * name 1.64 makes a new store beside one of vfs. */
 	bool as_upstream;
-	char unused[3];
+	/* driver_options were written for every driver: one without a driver's name in front is passed over by a driver that does
+	 * not have it. Otherwise it is refused. */
+	bool general_driver_options;
+	char unused[2];
 	/* Where the roots come from, for messages: "set in FILE:LINE". NULL: from the caller. */
 	const char *graph_root_origin, *run_root_origin;
 } cst_store_options;

@@ -321,6 +321,7 @@ static void fill_options(cst_config *config, const struct settings *settings)
 	        .transient_store = is_true(settings, SETTING_TRANSIENT_STORE),
 	        .graph_root_origin = settings->as_upstream ? NULL : config->graph_root_origin,
 	        .run_root_origin = settings->as_upstream ? NULL : config->run_root_origin,
+	        .general_driver_options = !settings->as_upstream && !getenv("STORAGE_OPTS"),
 	        .as_upstream = settings->as_upstream,
 	};
 }

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
+#include "lock/tempdir.h"
 #include <ctype.h>
 
 /* Every name that a driver's home may have; NULL: known, but not in this build. */
@@ -113,18 +114,50 @@ static bool is_not_here(const cst_error *error)
 	        has_suffix(cst_error_message(error), "driver not supported"));
 }
 
+/* Whether the driver would work in this root, tried where nothing stays behind: a store that is only
+ * read must not get a home of this driver. The place is the one where vfs keeps temporary
+ * directories, so what a killed process leaves is removed by the next that opens vfs. */
+static int try_aside(const struct driver_ops *ops, const struct driver_config *config,
+                     cst_error **error)
+{
+	_cleanup_free_ char *areas = path_join(config->graph_root, "vfs/tempdirs"), *path = NULL;
+	_cleanup_(tempdir_freep) struct tempdir *area = NULL;
+	int r = areas ? tempdir_new(areas, TEMPDIR_PAIR, &area, error) : error_oom(error);
+
+	if (r < 0)
+		return r;
+	path = path_join(areas, area->name);
+	if (!path)
+		return error_oom(error);
+	struct driver_config aside = *config;
+	aside.graph_root = aside.run_root = path;
+	aside.image_store = NULL;
+	aside.read_only = false;
+	return ops->probe(&aside, error);
+}
+
+static int probe(const struct driver_ops *ops, const struct driver_config *config,
+                 cst_error **error)
+{
+	if (!ops->probe)
+		return 0;
+	if (!config->read_only)
+		return ops->probe(config, error);
+	return config->as_upstream && exists_in(config->graph_root, "vfs")
+	               ? try_aside(ops, config, error)
+	               : 0;
+}
+
 /* 0 and *ret NULL: not here. */
 static int try_driver(const char *name, const struct driver_config *config,
                       const struct driver_ops **ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	const struct driver_ops *ops = find_driver(name);
-	int r = 0;
 
 	if (!ops)
 		return 0;
-	if (ops->probe && !config->read_only)
-		r = ops->probe(config, &problem);
+	int r = probe(ops, config, &problem);
 	if (r == 0)
 		*ret = ops;
 	if (r == 0 || is_not_here(problem))
@@ -183,12 +216,10 @@ static int detect(const char *const *priority, size_t n, const struct driver_con
 		                 "images with a release that supports it, or choose a driver "
 		                 "explicitly (-s <DRIVER>)",
 		                 root, removed);
-	r = first_that_works(priority, n, by_user, config, ret, error);
-	if (r == 0 && prior.len)
-		log_warning("%s/%s is left alone: a new store is made for driver %s; choose the "
-		            "old one with -s %s",
-		            root, prior.items[0], (*ret)->name, prior.items[0]);
-	return r;
+	/* 1.64 makes a new store of the first driver that works, and then fails for two stores. */
+	if (!config->as_upstream && prior.len == 1 && streq(prior.items[0], "vfs"))
+		return named_driver("vfs", root, ret, error);
+	return first_that_works(priority, n, by_user, config, ret, error);
 }
 
 int driver_select(const char *name, const char *const *priority, size_t n_priority,
@@ -270,4 +301,13 @@ int driver_parse_option(const char *driver, const char *option, char **ret_key, 
 	*ret_key = bare;
 	*ret_value = steal_ptr(&value);
 	return 0;
+}
+
+bool driver_may_skip_option(const struct driver_config *config, const char *option)
+{
+	size_t key_len = strcspn(option, "=");
+	bool skip = config->general_options && !memchr(option, '.', key_len);
+	if (skip)
+		log_debug("option %s is for other drivers than this store's", option);
+	return skip;
 }

@@ -50,6 +50,8 @@ struct driver_config {
 	const char *const *options;        /* "[driver.]key=value" of the user */
 	size_t n_options;
 	bool read_only;                    /* make nothing, mount nothing */
+	bool as_upstream;                  /* select as 1.64 does */
+	bool general_options;              /* pass over an option without a driver's name that this driver lacks */
 	struct pool *pool;                 /* for parallel work; NULL: none */
 };
 
@@ -239,6 +241,9 @@ struct driver_trash { /* first member of every driver's own struct */
  * succeeds. All messages of docs/format/drivers.md, "Selection". `name` NULL or "": detect. No lock needed. */
 int driver_select(const char *name, const char *const *priority, size_t n_priority, const struct driver_config *config,
 		  const struct driver_ops **ret, cst_error **error);
+
+/* May a driver pass over this option, which it does not have? */
+bool driver_may_skip_option(const struct driver_config *config, const char *option);
 
 /* One option, checked: skips those of other drivers (*skip), lower-cases the key. CST_EINVAL with Go's messages. The two
  * strings are the caller's. */

@@ -235,13 +235,73 @@ static void test_select_several(void **state)
 	                   t.path);
 
 	mkdirat(t.fd, "vfs", 0700);
-	assert_int_equal(select_in(&t, NULL, NULL, 0, &ops, NULL),
-	                 0); /* vfs alone does not count */
-	assert_string_equal(ops->name, "overlay");
 	mkdirat(t.fd, "overlay", 0700);
 	assert_int_equal(select_in(&t, "", NULL, 0, &ops, &error), CST_EINVAL);
 	assert_string_equal(cst_error_message(error), text);
 	assert_int_equal(select_in(&t, "overlay", NULL, 0, &ops, NULL), 0);
+}
+
+/* What is there is used; 1.64 begins a store of another driver beside it. */
+static void test_select_only_vfs(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	static const char *const overlay_first[] = {"overlay"};
+	struct driver_config config = {.graph_root = t.path, .run_root = t.path};
+	const struct driver_ops *ops = NULL;
+
+	mkdirat(t.fd, "vfs", 0700);
+	assert_int_equal(driver_select(NULL, NULL, 0, &config, &ops, NULL), 0);
+	assert_string_equal(ops->name, "vfs");
+	assert_int_equal(driver_select(NULL, overlay_first, 1, &config, &ops, NULL), 0);
+	assert_string_equal(ops->name, "vfs");
+	assert_false(fs_exists(t.fd, "overlay"));
+
+	config.as_upstream = config.read_only = true;
+	assert_int_equal(driver_select(NULL, NULL, 0, &config, &ops, NULL), 0);
+	/* where overlay works, and nothing stays of trying it */
+	assert_true(streq(ops->name, "overlay") || streq(ops->name, "vfs"));
+	assert_false(fs_exists(t.fd, "overlay"));
+	_cleanup_strv_ struct strv left = {0};
+	assert_int_equal(fs_list_dir(t.fd, "vfs", &left, "vfs", NULL), 0);
+	assert_true(left.len == 0 || (left.len == 1 && streq(left.items[0], "tempdirs")));
+}
+
+/* An option of a file is for whichever driver has it; one that the user gave, or with the driver's
+ * name, must be known. */
+static void test_general_options(void **state)
+{
+	static const struct {
+		const char *option;
+		bool general;
+		const char *message; /* NULL: accepted */
+	} rows[] = {
+	        {"mountopt=nodev", true, NULL},
+	        {"size=1G", true, NULL},
+	        {"mount_program=/x", true, NULL},
+	        {"mountopt=nodev", false, "vfs driver does not support mount options"},
+	        {"vfs.mountopt=nodev", true, "vfs driver does not support mount options"},
+	        {"vfs.size=1", true, "unknown option \"size\" (\"vfs.size=1\")"},
+	        {".size=1", true, "unknown option \"size\" (\".size=1\")"},
+	        {"ignore_chown_errors=x", true, "strconv.ParseBool: parsing \"x\": invalid syntax"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_test_dir_ struct test_dir t = test_dir_make();
+		_cleanup_error_ cst_error *error = NULL;
+		const struct driver_config config = {.graph_root = t.path,
+		                                     .run_root = t.path,
+		                                     .options = &rows[i].option,
+		                                     .n_options = 1,
+		                                     .general_options = rows[i].general};
+		struct driver *driver = NULL;
+		int r = vfs_driver.open(&config, &driver, &error);
+
+		assert_int_equal(r, rows[i].message ? CST_EINVAL : 0);
+		if (rows[i].message)
+			assert_string_equal(cst_error_message(error), rows[i].message);
+		else
+			driver->ops->close(driver);
+	}
 }
 
 static void test_select_removed(void **state)
@@ -269,10 +329,15 @@ static void test_select_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_syntax),         cmocka_unit_test(test_overlay_values),
-	        cmocka_unit_test(test_sync),           cmocka_unit_test(test_mount_words),
-	        cmocka_unit_test(test_select),         cmocka_unit_test(test_select_several),
+	        cmocka_unit_test(test_syntax),
+	        cmocka_unit_test(test_overlay_values),
+	        cmocka_unit_test(test_sync),
+	        cmocka_unit_test(test_mount_words),
+	        cmocka_unit_test(test_select),
+	        cmocka_unit_test(test_select_several),
 	        cmocka_unit_test(test_select_removed),
+	        cmocka_unit_test(test_select_only_vfs),
+	        cmocka_unit_test(test_general_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,7 @@ static void check_as_upstream(const char *content, const char *wanted)
 	cst_store_options options = CST_STORE_OPTIONS_INIT;
 	assert_int_equal(0, cst_config_options(config, &options, NULL));
 	assert_true(options.as_upstream);
+	assert_false(options.general_driver_options);
 	assert_null(options.graph_root_origin);
 	assert_null(options.run_root_origin);
 	assert_int_equal(0, cst_store_options_json(&options, &json, NULL));
@@ -253,6 +254,7 @@ static void check_origins(const char *content, const char *graph, const char *ru
 	assert_int_equal(0, cst_config_options(config, &options, NULL));
 	assert_string_equal(graph, options.graph_root_origin);
 	assert_string_equal(run, options.run_root_origin);
+	assert_true(options.general_driver_options);
 	cst_config_free(config);
 }
 

@@ -65,6 +65,12 @@ static int apply_option(struct vfs *vfs, const char *option, const char *key, co
 	return error_set(error, CST_EINVAL, "unknown option \"%s\" (\"%s\")", key, option);
 }
 
+static bool has_option(const char *key)
+{
+	return streq(key, "imagestore") || streq(key, "additionalimagestore") ||
+	       streq(key, "ignore_chown_errors") || streq(key, "sync");
+}
+
 static int parse_options(struct vfs *vfs, const struct driver_config *config, cst_error **error)
 {
 	vfs->base.sync_content = true;
@@ -72,6 +78,8 @@ static int parse_options(struct vfs *vfs, const struct driver_config *config, cs
 		_cleanup_free_ char *key = NULL, *value = NULL;
 		bool skip = false;
 		int r = driver_parse_option("vfs", config->options[i], &key, &value, &skip, error);
+		if (r == 0 && !skip && !has_option(key))
+			skip = driver_may_skip_option(config, config->options[i]);
 		if (r == 0 && !skip)
 			r = apply_option(vfs, config->options[i], key, value, error);
 		if (r < 0)

@@ -30,6 +30,8 @@ static void driver_config_of(const cst_store *store, struct driver_config *ret)
 	        .options = (const char *const *)store->driver_options.items,
 	        .n_options = store->driver_options.len,
 	        .read_only = store->read_only,
+	        .as_upstream = store->as_upstream,
+	        .general_options = store->general_driver_options,
 	};
 }
 

@@ -28,6 +28,8 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	store->disable_volatile = options->disable_volatile;
 	store->transient = options->transient_store;
 	store->read_only = options->read_only;
+	store->as_upstream = options->as_upstream;
+	store->general_driver_options = options->general_driver_options;
 	for (size_t i = 0; i < options->n_driver_options; i++) {
 		if (!strv_add(&store->driver_options, options->driver_options[i]))
 			return error_oom(error);

@@ -31,7 +31,7 @@ struct cst_store {
 	char *graph_root_origin, *run_root_origin; /* for messages; NULL: the caller's own choice */
 	struct strv driver_options;
 	struct idmaps maps; /* defaults of new layers */
-	bool disable_volatile, transient, read_only;
+	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
 
 	struct lockfile *graph_lock;
 	struct lockfile *userns_lock; /* ids are being chosen for a container */
