@@ -60,7 +60,6 @@ bool json_int64(struct json_reader *r,
                 int64_t *ret); /* integer literal in range; null: left as is */
 bool json_uint32(struct json_reader *r, uint32_t *ret);
 bool json_bool(struct json_reader *r, bool *ret);
-bool json_double(struct json_reader *r, double *ret);
 bool json_raw(struct json_reader *r, const char **start,
               size_t *len); /* any one value, checked, as its bytes in the input */
 bool json_skip(struct json_reader *r);

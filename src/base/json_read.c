@@ -484,21 +484,6 @@ bool json_bool(struct json_reader *r, bool *ret)
 	return true;
 }
 
-bool json_double(struct json_reader *r, double *ret)
-{
-	if (r->problem || take_null(r))
-		return !r->problem;
-	const char *start = r->pos;
-	bool integer;
-	if (!scan_number(r, &integer))
-		return false;
-	double value;
-	if (!json_parse_double(start, (size_t)(r->pos - start), &value))
-		return json_fail(r, "number out of range");
-	*ret = value;
-	return true;
-}
-
 /* ---- values of any kind ---- */
 
 static bool skip_scalar(struct json_reader *r)

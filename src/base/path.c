@@ -24,9 +24,10 @@ char *path_clean(const char *path)
 	if (!out)
 		return NULL;
 	bool rooted = path[0] == '/';
-	size_t len = 0, floor = 0; /* ".." cannot eat below floor */
+	size_t len = 0;
 	if (rooted)
-		out[len++] = '/', floor = 1;
+		out[len++] = '/';
+	size_t floor = len; /* ".." cannot eat below it */
 	for (const char *p = path; *p;) {
 		size_t part = strcspn(p, "/");
 		bool up = part == 2 && p[0] == '.' && p[1] == '.';

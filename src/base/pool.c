@@ -215,13 +215,6 @@ void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_wake(struct pool *pool)
-{
-	pthread_mutex_lock(&pool->lock);
-	pthread_cond_broadcast(&pool->change);
-	pthread_mutex_unlock(&pool->lock);
-}
-
 /* ---- strands ---- */
 
 static void strand_run(struct task *self)

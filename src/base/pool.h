@@ -44,8 +44,7 @@ void strand_init(struct strand *strand, struct pool *pool);
 void strand_submit(struct strand *strand, struct task *task);
 
 /* Waits until done(arg) is true, running queued tasks meanwhile. `done` is called with the pool's lock held, and again
- * after any task finished or pool_wake() was called; it must be quick and must not call the pool. */
+ * after any task finished; it must be quick and must not call the pool. */
 void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg);
-void pool_wake(struct pool *pool);
 
 #endif

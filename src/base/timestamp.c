@@ -13,11 +13,6 @@ struct timestamp timestamp_now(void)
 	return (struct timestamp){.sec = now.tv_sec, .nsec = (int32_t)now.tv_nsec, .zulu = true};
 }
 
-bool timestamp_is_zero(const struct timestamp *time)
-{
-	return time->sec == TIMESTAMP_ZERO.sec && time->nsec == 0;
-}
-
 /* ---- the proleptic Gregorian calendar, years 0 to 9999; years run from March, so that the leap
  * day is the last ---- */
 

@@ -21,7 +21,6 @@ struct timestamp timestamp_now(void);
 bool timestamp_parse(const char *text, size_t len,
                      struct timestamp *ret); /* RFC 3339, as Go's time.UnmarshalJSON */
 void timestamp_format(const struct timestamp *time, char ret[TIMESTAMP_MAX]); /* RFC3339Nano */
-bool timestamp_is_zero(const struct timestamp *time);
 bool timestamp_equal(const struct timestamp *a, const struct timestamp *b); /* wherever it was */
 
 #endif

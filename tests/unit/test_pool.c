@@ -195,38 +195,6 @@ static void test_signals_blocked(void **state)
 	assert_false(sigismember(&mine, SIGTERM));
 }
 
-struct wake {
-	struct pool *pool;
-	_Atomic bool set;
-};
-
-static bool is_woken(void *arg)
-{
-	return atomic_load(&((struct wake *)arg)->set);
-}
-
-static void *wake_later(void *arg)
-{
-	struct wake *wake = arg;
-	usleep(20000);
-	atomic_store(&wake->set, true);
-	pool_wake(wake->pool);
-	return NULL;
-}
-
-static void test_wake(void **state)
-{
-	_cleanup_pool_ struct pool *pool = NULL;
-	pthread_t thread;
-
-	assert_int_equal(pool_new(0, &pool, NULL), 0);
-	struct wake wake = {.pool = pool};
-	assert_int_equal(pthread_create(&thread, NULL, wake_later, &wake), 0);
-	pool_wait(pool, is_woken, &wake);
-	assert_true(wake.set);
-	pthread_join(thread, NULL);
-}
-
 static void test_cpu_count(void **state)
 {
 	unsigned n = pool_cpu_count();
@@ -238,7 +206,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_tasks),           cmocka_unit_test(test_free_runs_rest),
 	        cmocka_unit_test(test_strands),         cmocka_unit_test(test_chain),
-	        cmocka_unit_test(test_signals_blocked), cmocka_unit_test(test_wake),
+	        cmocka_unit_test(test_signals_blocked),
+
 	        cmocka_unit_test(test_cpu_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,10 +107,8 @@ static void test_zero_and_now(void **state)
 {
 	struct timestamp zero = TIMESTAMP_ZERO, now = timestamp_now();
 	char text[TIMESTAMP_MAX];
-	assert_true(timestamp_is_zero(&zero));
 	timestamp_format(&zero, text);
 	assert_string_equal(text, "0001-01-01T00:00:00Z");
-	assert_false(timestamp_is_zero(&now));
 	timestamp_format(&now, text);
 	assert_int_equal(text[strlen(text) - 1], 'Z');
 	assert_true(now.nsec >= 0 && now.nsec < 1000000000);
