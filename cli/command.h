@@ -187,7 +187,8 @@ struct invocation {
 	size_t n_operands;
 	struct option_set options;
 	cst_config *config;
-	cst_store_options store_options; /* borrows from config and options */
+	cst_store_options store_options; /* borrows from config, options and what follows */
+	cst_wait lock_wait;
 	char *graph_root, *run_root;     /* made absolute */
 	cst_store *store;
 };
@@ -398,6 +399,11 @@ void output_abandon(struct output *output);
 /* From here on SIGINT and SIGTERM ask the work to stop instead of ending the process. */
 void catch_interrupts(void);
 int interrupted_by(void); /* the signal, or 0 */
+/* Until there is input at `fd`, or one of the signals came: a handler alone would leave a gap
+ * between looking at its flag and reading. */
+void wait_for_input(int fd);
+/* While the store waits for a lock: the signals end the wait, and a terminal is told who holds it. */
+void watch_lock_waits(struct invocation *in);
 
 struct progress {
 	cst_progress hook; /* hand &progress.hook to the library */

@@ -219,6 +219,7 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 	in->store_options.as_upstream = in->personality == GO_STYLE;
 	set_origins(in, configured);
 	in->store_options.read_only = only_reads(in);
+	watch_lock_waits(in);
 	if (is_on(in, OPT_DEBUG)) {
 		set_log_level(CST_LOG_DEBUG);
 		log_store_options(in, configured_before);

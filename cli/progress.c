@@ -1,67 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long work: it can be interrupted, and tells how far it is. */
+/* Long work: the input it reads, and how far it is. */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* ---- interruption ---- */
-
-static volatile sig_atomic_t interrupt_signal;
-static int interrupt_pipe[2] = {-1, -1}; /* readable once a signal came */
-
-static void on_interrupt(int signal_number)
-{
-	int saved = errno;
-	interrupt_signal = signal_number;
-	(void)!write(interrupt_pipe[1], "", 1);
-	errno = saved;
-}
-
-void catch_interrupts(void)
-{
-	if (interrupt_pipe[0] >= 0 || pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-		return;
-	/* The second signal ends the process at once. */
-	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-	const int caught[] = {SIGINT, SIGTERM};
-	for (size_t i = 0; i < 2; i++) {
-		struct sigaction old;
-		if (sigaction(caught[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(caught[i], &action, NULL);
-	}
-}
-
-int interrupted_by(void)
-{
-	return interrupt_signal;
-}
-
 /* ---- input ---- */
-
-/* Waits for input or a signal: a handler alone would leave a gap between looking at its flag and
- * reading. */
-static void wait_readable(int fd)
-{
-	struct pollfd wait[] = {{.fd = fd, .events = POLLIN},
-	                        {.fd = interrupt_pipe[0], .events = POLLIN}};
-	while (poll(wait, 2, -1) < 0 && errno == EINTR)
-		;
-}
 
 static int64_t input_read(void *userdata, void *buffer, size_t size, cst_error **error)
 {
 	struct input *input = userdata;
 	for (;;) {
 		if (input->wait)
-			wait_readable(input->fd);
+			wait_for_input(input->fd);
 		if (interrupted_by())
 			return cst_error_set(error, CST_ECANCELED, 0, "interrupted");
 		ssize_t n = read(input->fd, buffer, size);
@@ -173,8 +129,8 @@ static int on_progress(const cst_progress_state *state, void *userdata)
 	struct progress *progress = userdata;
 	if (interrupted_by())
 		return 1;
-	if (progress->form == PROGRESS_NONE)
-		return 0;
+	if (progress->form == PROGRESS_NONE || strcmp(state->what, "wait") == 0)
+		return 0; /* interrupt.c tells of waits */
 	progress->last = *state;
 	int64_t time = now();
 	if (!progress->shown || time - progress->last_shown >= SHOW_EVERY)

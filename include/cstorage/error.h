@@ -36,6 +36,7 @@ enum {
 	CST_EPREREQ = -9,    /* prerequisites for driver not satisfied (wrong filesystem?) */
 	CST_EBACKINGFS = -10, /* backing file system is unsupported for this graph driver */
 	CST_EIO_CALLBACK = -11, /* a caller's source, sink or callback failed */
+	CST_ETIMEOUT = -12,  /* a lock was not free in the time given: the message says who holds it */
 
 	CST_ELAYER_UNKNOWN = -100,        /* layer not known */
 	CST_EIMAGE_UNKNOWN = -101,        /* image not known */

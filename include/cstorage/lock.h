@@ -39,7 +39,11 @@ CST_PUBLIC const char *cst_lock_path(const cst_lock *lock);
 /* Takes the lock and waits for it as long as it needs. CST_ESTORE_READ_ONLY (writing through a read-only lock),
  * CST_ESYS. */
 CST_PUBLIC int cst_lock_lock(cst_lock *lock, enum cst_lock_mode mode, cst_error **error);
-/* The same without waiting: CST_EBUSY if somebody else is in the way. */
+/* The same, but waits at most `timeout_ms` (0: without end; then CST_ETIMEOUT), and `wait` (NULL: none) is called
+ * meanwhile and can end the wait (CST_ECANCELED). */
+CST_PUBLIC int cst_lock_lock_for(cst_lock *lock, enum cst_lock_mode mode, uint32_t timeout_ms, const cst_wait *wait,
+				 cst_error **error);
+/* The same without waiting: CST_EBUSY if somebody else is in the way, be it a thread of this process that waits. */
 CST_PUBLIC int cst_lock_try(cst_lock *lock, enum cst_lock_mode mode, cst_error **error);
 /* Gives back what one cst_lock_lock or cst_lock_try took, from the same thread. */
 CST_PUBLIC void cst_lock_unlock(cst_lock *lock);

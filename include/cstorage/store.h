@@ -59,6 +59,10 @@ typedef struct cst_store_options {
 	char unused[2];
 	/* Where the roots come from, for messages: "set in FILE:LINE". NULL: from the caller. */
 	const char *graph_root_origin, *run_root_origin;
+	/* Every wait for a lock of the store: at most so long (0: without end, else CST_ETIMEOUT), and `wait` (copied; NULL:
+	 * none) is called meanwhile and can end it. */
+	uint32_t lock_timeout_ms, unused_number;
+	const cst_wait *wait;
 } cst_store_options;
 #define CST_STORE_OPTIONS_INIT { .size = sizeof(cst_store_options) }
 

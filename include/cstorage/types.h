@@ -72,11 +72,29 @@ typedef struct cst_progress_state {
 } cst_progress_state;
 
 /* A value type. Called now and then during long work, from the calling thread. Returning non-zero cancels: the operation undoes
- * itself and fails with CST_ECANCELED. */
+ * itself and fails with CST_ECANCELED. It is also called (what: "wait", nothing counted) while the operation waits for its
+ * first lock. */
 typedef struct cst_progress {
 	int (*callback)(const cst_progress_state *state, void *userdata);
 	void *userdata;
 } cst_progress;
+
+/* ---- waiting for a lock ---- */
+
+/* What a call is waiting for. */
+typedef struct cst_wait_state {
+	size_t size;        /* sizeof(cst_wait_state) of the library */
+	const char *lock;   /* the lock file */
+	uint64_t waited_ms;
+	const char *holder; /* "podman (pid 1234)"; "" in the first second, and where the kernel does not tell */
+} cst_wait_state;
+
+/* Called some fifty times a second while a call waits for a lock, from the waiting thread. Returning non-zero ends the
+ * wait: the call fails with CST_ECANCELED. Locks of the store may be held meanwhile: the callback must not use the store. */
+typedef struct cst_wait {
+	int (*callback)(const cst_wait_state *state, void *userdata);
+	void *userdata;
+} cst_wait;
 
 /* ---- small values ---- */
 

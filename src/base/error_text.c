@@ -19,6 +19,7 @@ const char *cst_strerror(int code)
 	case CST_EPREREQ: return "prerequisites for driver not satisfied (wrong filesystem?)";
 	case CST_EBACKINGFS: return "backing file system is unsupported for this graph driver";
 	case CST_EIO_CALLBACK: return "a stream of the caller failed";
+	case CST_ETIMEOUT: return "the lock was not free in time";
 	case CST_ELAYER_UNKNOWN: return "layer not known";
 	case CST_EIMAGE_UNKNOWN: return "image not known";
 	case CST_ECONTAINER_UNKNOWN: return "container not known";

@@ -1,56 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a lock is held: every acquisition opens the file anew and takes an open-file-description lock
- * on the whole of it; giving it back is an explicit F_UNLCK (a forked child that has not yet
- * exec'ed shares the description and would keep the lock alive past our close). Threads of one
- * process would share a description's lock, so a reader-writer gate stands in front: the first
- * reader takes the file lock, the last one gives it back.
+ * How a lock is held. Each time it is taken, the file is opened anew and gets an
+ * open-file-description lock on the whole of it. It is given back with an explicit F_UNLCK: a forked
+ * child that has not yet exec'ed shares the description, and would keep the lock past our close.
+ * Threads of one process share the one description, so they are told apart here: the first reader
+ * takes the lock of the file, the last one gives it back. The mutex is never held while a thread
+ * waits for the file, so that another thread can look, try, or give up.
  */
 #include "lock/lockfile.h"
 #include "base/fs.h"
 #include "base/id.h"
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #ifndef F_OFD_SETLK
-#define F_OFD_SETLK  37
-#define F_OFD_SETLKW 38
+#define F_OFD_SETLK 37
 #endif
 
 struct lockfile {
 	char *path;
 	bool read_only;
-	pthread_rwlock_t gate;
-	pthread_mutex_t mutex; /* guards what follows */
-	int fd;                /* -1: not held, or a read-only store without the file */
+	struct lock_wait wait;
+	pthread_mutex_t mutex; /* guards what follows; nobody waits for a lock with it */
+	pthread_cond_t changed;
+	int fd; /* -1: not held, or a read-only store without the file */
 	unsigned readers;
 	bool writer;
+	bool taken_now;  /* a thread is about to take the lock of the file */
+	bool waited_for; /* that thread found it held by another process */
 };
+
+/* What is not a regular file cannot be a lock file. A FIFO or a device is never waited for, because
+ * of O_NONBLOCK. */
+static int open_existing(const struct lockfile *lock, int *ret_fd, cst_error **error)
+{
+	int mode = lock->read_only ? O_RDONLY : O_RDWR;
+	_cleanup_close_ int fd = open(lock->path, mode | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	int errnum = errno;
+	if (fd < 0 && errnum == ENOENT) {
+		*ret_fd = -1;
+		return 0;
+	}
+	bool there = fd >= 0 ? fstat(fd, &st) == 0 : lstat(lock->path, &st) == 0;
+	if (there && !S_ISREG(st.st_mode))
+		return error_set(error, CST_ECORRUPT,
+		                 "%s is not a regular file, so it cannot be a lock file: remove it",
+		                 lock->path);
+	if (fd < 0) /* Go's words, which scripts know */
+		return error_sys(error, errnum, "open %s: open %s", lock->path, lock->path);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+/* Makes the file with its missing parents. Another process may make it first. */
+static int make_file(const struct lockfile *lock, cst_error **error)
+{
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	_cleanup_close_ int fd = sys_openat(AT_FDCWD, lock->path, flags, 0644);
+	if (fd < 0 && errno == ENOENT) {
+		_cleanup_free_ char *parent =
+		        strndup(lock->path, (size_t)(path_base(lock->path) - lock->path - 1));
+		if (!parent)
+			return error_oom(error);
+		int r = fs_mkdir_p(parent, 0700, error);
+		if (r < 0)
+			return r;
+		fd = sys_openat(AT_FDCWD, lock->path, flags, 0644);
+	}
+	return fd < 0 ? error_sys(error, errno, "open %s: open %s", lock->path, lock->path) : 0;
+}
 
 /* -1 in *ret_fd: a read-only store without the file. */
 static int lockfile_open(const struct lockfile *lock, int *ret_fd, cst_error **error)
 {
-	int fd = open(lock->path, (lock->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !lock->read_only) {
-		fd = sys_openat(AT_FDCWD, lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-		if (fd < 0 && errno == ENOENT) {
-			_cleanup_free_ char *parent = strndup(
-			        lock->path, (size_t)(path_base(lock->path) - lock->path - 1));
-			if (!parent)
-				return error_oom(error);
-			int r = fs_mkdir_p(parent, 0700, error);
-			if (r < 0)
-				return r;
-			fd = sys_openat(AT_FDCWD, lock->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-		}
-	}
-	/* Go's words, which scripts know. */
-	if (fd < 0 && !(lock->read_only && errno == ENOENT))
-		return error_sys(error, errno, "open %s: open %s", lock->path, lock->path);
-	*ret_fd = fd;
-	return 0;
+	int r = open_existing(lock, ret_fd, error);
+	if (r < 0 || *ret_fd >= 0 || lock->read_only)
+		return r;
+	r = make_file(lock, error);
+	if (r == 0)
+		r = open_existing(lock, ret_fd, error);
+	return r == 0 && *ret_fd < 0
+	               ? error_sys(error, ENOENT, "open %s: open %s", lock->path, lock->path)
+	               : r;
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
 }
 
 int lockfile_new(const char *path, bool read_only, struct lockfile **ret, cst_error **error)
@@ -58,7 +102,7 @@ int lockfile_new(const char *path, bool read_only, struct lockfile **ret, cst_er
 	struct lockfile *lock = new0(struct lockfile, 1);
 	if (!lock)
 		return error_oom(error);
-	pthread_rwlock_init(&lock->gate, NULL);
+	init_condition(&lock->changed);
 	pthread_mutex_init(&lock->mutex, NULL);
 	lock->fd = -1;
 	lock->read_only = read_only;
@@ -79,10 +123,16 @@ void lockfile_free(struct lockfile *lock)
 {
 	if (!lock)
 		return;
-	pthread_rwlock_destroy(&lock->gate);
+	pthread_cond_destroy(&lock->changed);
 	pthread_mutex_destroy(&lock->mutex);
 	free(lock->path);
 	free(lock);
+}
+
+void lockfile_set_wait(struct lockfile *lock, const struct lock_wait *wait)
+{
+	if (lock)
+		lock->wait = *wait;
 }
 
 const char *lockfile_path(const struct lockfile *lock)
@@ -90,87 +140,158 @@ const char *lockfile_path(const struct lockfile *lock)
 	return lock->path;
 }
 
-/* Does the path still name the file that was locked? Somebody may have removed or replaced it
+/* Does the path still name the file that was locked? Another process may have removed or replaced it
  * meanwhile. */
 static bool still_there(const struct lockfile *lock, int fd)
 {
 	struct stat held, now;
-	return fstat(fd, &held) == 0 && stat(lock->path, &now) == 0 && held.st_dev == now.st_dev &&
+	return fstat(fd, &held) == 0 && lstat(lock->path, &now) == 0 && held.st_dev == now.st_dev &&
 	       held.st_ino == now.st_ino;
 }
 
-static int acquire(struct lockfile *lock, enum lock_mode mode, bool wait, int *ret_fd,
+static void give_back(int fd)
+{
+	struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+	(void)fcntl(fd, F_OFD_SETLK, &range);
+}
+
+/* ---- the lock of the file ---- */
+
+/* 0: locked. CST_EBUSY (no error object): another process holds it. */
+static int try_file(const struct lockfile *lock, int fd, short type, cst_error **error)
+{
+	struct flock range = {.l_type = type, .l_whence = SEEK_SET};
+	int r;
+	do
+		r = fcntl(fd, F_OFD_SETLK, &range);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? CST_EBUSY
+	                                          : error_sys(error, errno, "lock %s", lock->path);
+}
+
+static void note_waited_for(struct lockfile *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+	lock->waited_for = true;
+	pthread_cond_broadcast(&lock->changed);
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+/* `w` NULL: not to wait. -1 in *ret_fd: a read-only store without lock files, which nobody writes. */
+static int acquire(struct lockfile *lock, short type, struct waiting *w, int *ret_fd,
                    cst_error **error)
 {
-	struct flock range = {.l_type = mode == LOCKFILE_WRITE ? F_WRLCK : F_RDLCK,
-	                      .l_whence = SEEK_SET};
 	for (;;) {
 		_cleanup_close_ int fd = -1;
 		int r = lockfile_open(lock, &fd, error);
 		if (r < 0)
 			return r;
-		if (fd == -1) { /* a read-only store without lock files: nobody writes it */
+		if (fd < 0) {
 			*ret_fd = -1;
 			return 0;
 		}
-		do
-			r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &range);
-		while (r < 0 && errno == EINTR);
-		if (r < 0 && !wait && (errno == EAGAIN || errno == EACCES))
+		r = try_file(lock, fd, type, error);
+		if (r == CST_EBUSY && !w)
 			return error_set(error, CST_EBUSY, "%s is locked by another process",
 			                 lock->path);
+		if (r == CST_EBUSY) {
+			note_waited_for(lock);
+			r = waiting_lock(w, &fd, type, error);
+		}
 		if (r < 0)
-			return error_sys(error, errno, "lock %s", lock->path);
-		if (!still_there(lock, fd))
-			continue;
-		*ret_fd = steal_fd(&fd);
-		return 0;
+			return r;
+		if (still_there(lock, fd)) {
+			*ret_fd = steal_fd(&fd);
+			return 0;
+		}
+		give_back(fd);
 	}
 }
 
-static int gate_enter(struct lockfile *lock, enum lock_mode mode, bool wait, cst_error **error)
+/* ---- the threads of this process ---- */
+
+static bool is_in_the_way(const struct lockfile *lock, enum lock_mode mode)
 {
-	int r;
-	if (wait)
-		r = mode == LOCKFILE_WRITE ? pthread_rwlock_wrlock(&lock->gate)
-		                           : pthread_rwlock_rdlock(&lock->gate);
-	else
-		r = mode == LOCKFILE_WRITE ? pthread_rwlock_trywrlock(&lock->gate)
-		                           : pthread_rwlock_tryrdlock(&lock->gate);
-	if (r == EBUSY)
-		return error_set(error, CST_EBUSY, "%s is locked by another thread", lock->path);
-	return r ? error_sys(error, r, "lock %s", lock->path) : 0;
+	return lock->taken_now || lock->writer || (mode == LOCKFILE_WRITE && lock->readers);
 }
 
-static int lockfile_take(struct lockfile *lock, enum lock_mode mode, bool wait, cst_error **error)
+/* With the mutex held, until no thread of this process is in the way of `mode`. A thread that is just
+ * taking the lock, which is free, is waited for by the impatient (`w` NULL), too. */
+static int enter(struct lockfile *lock, enum lock_mode mode, struct waiting *w, cst_error **error)
 {
+	int r = 0;
+	while (r == 0 && is_in_the_way(lock, mode)) {
+		if (!w && lock->taken_now && !lock->waited_for) {
+			pthread_cond_wait(&lock->changed, &lock->mutex);
+			continue;
+		}
+		if (!w)
+			return error_set(error, CST_EBUSY, "%s is locked by another thread",
+			                 lock->path);
+		waiting_sleep(w, &lock->changed, &lock->mutex);
+		if (!waiting_can_end(w) || !is_in_the_way(lock, mode))
+			continue;
+		pthread_mutex_unlock(&lock->mutex);
+		r = waiting_check(w, error);
+		pthread_mutex_lock(&lock->mutex);
+	}
+	return r;
+}
+
+/* With the mutex held, given back while the lock of the file is being taken. */
+static int take_file(struct lockfile *lock, enum lock_mode mode, struct waiting *w,
+                     cst_error **error)
+{
+	int fd = -1;
+	lock->taken_now = true;
+	pthread_mutex_unlock(&lock->mutex);
+	int r = acquire(lock, mode == LOCKFILE_WRITE ? F_WRLCK : F_RDLCK, w, &fd, error);
+	pthread_mutex_lock(&lock->mutex);
+	lock->taken_now = lock->waited_for = false;
+	if (r == 0)
+		lock->fd = fd;
+	pthread_cond_broadcast(&lock->changed);
+	return r;
+}
+
+static int take(struct lockfile *lock, enum lock_mode mode, struct waiting *w, cst_error **error)
+{
+	assert(mode == LOCKFILE_READ || mode == LOCKFILE_WRITE);
 	if (mode == LOCKFILE_WRITE && lock->read_only)
 		return error_set(error, CST_ESTORE_READ_ONLY,
 		                 "lock \"%s\" is not a read-write lock", lock->path);
-	int r = gate_enter(lock, mode, wait, error);
-	if (r < 0)
-		return r;
 	pthread_mutex_lock(&lock->mutex);
-	if (lock->readers == 0)
-		r = acquire(lock, mode, wait, &lock->fd, error);
+	int r = enter(lock, mode, w, error);
+	if (r == 0 && lock->readers == 0)
+		r = take_file(lock, mode, w, error);
 	if (r == 0) {
 		lock->writer = mode == LOCKFILE_WRITE;
 		lock->readers += mode == LOCKFILE_READ;
 	}
 	pthread_mutex_unlock(&lock->mutex);
-	if (r < 0)
-		pthread_rwlock_unlock(&lock->gate);
+	if (r == 0)
+		(void)lock_wait_listen(NULL);
 	return r;
+}
+
+int lockfile_lock_for(struct lockfile *lock, enum lock_mode mode, const struct lock_wait *wait,
+                      cst_error **error)
+{
+	_cleanup_waiting_ struct waiting w;
+	waiting_start(&w, lock->path, wait);
+	return take(lock, mode, &w, error);
 }
 
 int lockfile_lock(struct lockfile *lock, enum lock_mode mode, cst_error **error)
 {
-	return lockfile_take(lock, mode, true, error);
+	return lockfile_lock_for(lock, mode, &lock->wait, error);
 }
 
 int lockfile_try(struct lockfile *lock, enum lock_mode mode, cst_error **error)
 {
-	return lockfile_take(lock, mode, false, error);
+	return take(lock, mode, NULL, error);
 }
 
 void lockfile_unlock(struct lockfile *lock)
@@ -182,12 +303,11 @@ void lockfile_unlock(struct lockfile *lock)
 		lock->readers--;
 	lock->writer = false;
 	if (lock->readers == 0 && lock->fd >= 0) {
-		struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-		(void)fcntl(lock->fd, F_OFD_SETLK, &range);
+		give_back(lock->fd);
 		close(steal_fd(&lock->fd));
 	}
+	pthread_cond_broadcast(&lock->changed);
 	pthread_mutex_unlock(&lock->mutex);
-	pthread_rwlock_unlock(&lock->gate);
 }
 
 void lockfile_unlockp(struct lockfile **lock)
@@ -197,6 +317,7 @@ void lockfile_unlockp(struct lockfile **lock)
 
 bool lockfile_held(const struct lockfile *lock, enum lock_mode mode)
 {
+	assert(mode == LOCKFILE_READ || mode == LOCKFILE_WRITE);
 	pthread_mutex_t *mutex = (pthread_mutex_t *)&lock->mutex;
 	pthread_mutex_lock(mutex);
 	bool held = lock->writer || (mode == LOCKFILE_READ && lock->readers);
@@ -228,6 +349,7 @@ static void put_le(unsigned char *to, uint64_t value, size_t n)
 int lockfile_touch(struct lockfile *lock, struct lock_token *ret, cst_error **error)
 {
 	static atomic_uint_fast64_t counter;
+	assert(lockfile_held(lock, LOCKFILE_WRITE));
 	struct lock_token token = {.len = LOCK_TOKEN_SIZE};
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);

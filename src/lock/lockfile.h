@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock files of a store and their 64-byte token (docs/format/store.md, "Lock protocol"). OFD
- * locks: they conflict with the POSIX locks of the Go tools in both directions, and closing another
- * descriptor of the file does not drop them. One object per lock and store handle; threads of one
- * process share it through a reader-writer gate.
+ * The lock files of a store and their 64-byte token (docs/format/store.md, "Lock protocol"). The
+ * locks are OFD locks: they conflict with the POSIX locks of the Go tools in both directions, and
+ * closing another descriptor of the file does not drop them. There is one object per lock and store
+ * handle. The threads of one process share it: readers together, a writer alone.
  */
 #ifndef CST_LOCK_LOCKFILE_H
 #define CST_LOCK_LOCKFILE_H
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "lock/wait.h"
 
 #define LOCK_TOKEN_SIZE 64
 
@@ -24,14 +25,20 @@ enum lock_mode { LOCKFILE_READ, LOCKFILE_WRITE };
 
 /* `path` is absolute. read_only: the file is opened O_RDONLY and need not exist (a missing file in
  * a store that cannot be written is an empty token and no lock). Makes the file 0644, parents 0700,
- * unless read_only. */
+ * unless read_only. What is not a regular file is refused when it is locked: CST_ECORRUPT. */
 int lockfile_new(const char *path, bool read_only, struct lockfile **ret, cst_error **error);
 void lockfile_free(struct lockfile *lock); /* must be unlocked; NULL allowed */
 const char *lockfile_path(const struct lockfile *lock);
 
-/* Waits. Readers nest across threads; a thread must not take the same lock twice. */
+/* What ends the waits of lockfile_lock(); copied. NULL lock allowed. */
+void lockfile_set_wait(struct lockfile *lock, const struct lock_wait *wait);
+
+/* Waits as lockfile_set_wait() said: for ever, if it was not called. CST_ETIMEOUT, CST_ECANCELED.
+ * Readers nest across threads; a thread must not take the same lock twice. */
 int lockfile_lock(struct lockfile *lock, enum lock_mode mode, cst_error **error);
-/* CST_EBUSY instead of waiting. */
+int lockfile_lock_for(struct lockfile *lock, enum lock_mode mode, const struct lock_wait *wait,
+                      cst_error **error);
+/* CST_EBUSY instead of waiting, also where another thread of this process waits. */
 int lockfile_try(struct lockfile *lock, enum lock_mode mode, cst_error **error);
 void lockfile_unlock(struct lockfile *lock); /* NULL allowed; explicit F_UNLCK, then close */
 bool lockfile_held(const struct lockfile *lock,

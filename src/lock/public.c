@@ -54,6 +54,16 @@ int cst_lock_lock(cst_lock *lock, enum cst_lock_mode mode, cst_error **error)
 	return r < 0 ? r : lockfile_lock(lock->file, wanted, error);
 }
 
+int cst_lock_lock_for(cst_lock *lock, enum cst_lock_mode mode, uint32_t timeout_ms,
+                      const cst_wait *wait, cst_error **error)
+{
+	const struct lock_wait how = {.timeout_ms = timeout_ms,
+	                              .hook = wait ? *wait : (cst_wait){0}};
+	enum lock_mode wanted = LOCKFILE_READ;
+	int r = mode_of(mode, &wanted, error);
+	return r < 0 ? r : lockfile_lock_for(lock->file, wanted, &how, error);
+}
+
 int cst_lock_try(cst_lock *lock, enum cst_lock_mode mode, cst_error **error)
 {
 	enum lock_mode wanted = LOCKFILE_READ;

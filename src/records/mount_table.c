@@ -2,6 +2,7 @@
 /* mountpoints.json: which layers are mounted where, and how often (docs/format/store.md, "Mount
  * point"). */
 #include "records/layer_table_internal.h"
+#include <assert.h>
 #include <sys/stat.h>
 
 static const struct member members[] = {
@@ -188,6 +189,7 @@ int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, 
 {
 	struct layer_table *t = (struct layer_table *)layers;
 	_cleanup_strbuf_ struct strbuf text = {0};
+	assert(lockfile_held(mounts, LOCKFILE_WRITE));
 	if (!t->mounts_dirty)
 		return 0;
 	if (t->set.read_only || !t->has_mounts)

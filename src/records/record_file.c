@@ -56,7 +56,7 @@ int record_file_changed(const struct record_file *file, bool *ret, cst_error **e
 {
 	struct stat st;
 	struct file_identity now = {0};
-	if (stat(file->path, &st) == 0)
+	if (lstat(file->path, &st) == 0)
 		now = identity_of(&st);
 	else if (errno != ENOENT)
 		return error_sys(error, errno, "stat %s", file->path);
@@ -64,21 +64,35 @@ int record_file_changed(const struct record_file *file, bool *ret, cst_error **e
 	return 0;
 }
 
+/* -1 in *ret: there is no such file. Nothing but a regular file is read: a symlink could lead out of
+ * a store that somebody else made, and a FIFO or a device would keep this process waiting. */
+static int open_regular(const char *path, struct stat *st, int *ret, cst_error **error)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	int errnum = errno;
+	if (fd < 0 && errnum == ENOENT) {
+		*ret = -1;
+		return 0;
+	}
+	bool there = fd >= 0 ? fstat(fd, st) == 0 : lstat(path, st) == 0;
+	if (there && !S_ISREG(st->st_mode))
+		return error_set(error, CST_ECORRUPT, "loading \"%s\": not a regular file", path);
+	if (fd < 0 || !there)
+		return error_sys(error, fd < 0 ? errnum : errno, "open %s", path);
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
 int record_file_open(struct record_file *file, cst_error **error)
 {
 	struct stat st;
+	int fd = -1;
+	int r = open_regular(file->path, &st, &fd, error);
+	if (r < 0)
+		return r;
 	closep(&file->fd);
-	file->fd = -1;
-	_cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 && errno != ENOENT)
-		return error_sys(error, errno, "open %s", file->path);
-	if (fd >= 0 && fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat %s", file->path);
-	if (fd >= 0 && !S_ISREG(st.st_mode))
-		return error_set(error, CST_ECORRUPT, "loading \"%s\": not a regular file",
-		                 file->path);
+	file->fd = fd;
 	file->identity = fd >= 0 ? identity_of(&st) : (struct file_identity){0};
-	file->fd = steal_fd(&fd);
 	file->swept = false;
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* From records to files. The token is written first: whoever sees the old one has the old records.
  */
 #include "records/record_set.h"
+#include <assert.h>
 
 static bool encode(const struct record_set *set, unsigned f, struct strbuf *text)
 {
@@ -119,6 +120,7 @@ static void compact(struct record_set *set)
 int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error)
 {
 	_cleanup_(encoded_free) struct encoded encoded = {0};
+	assert(lockfile_held(lock, LOCKFILE_WRITE));
 	if (!record_set_dirty(set) && !set->damaged)
 		return 0;
 	int r = check_savable(set, error);

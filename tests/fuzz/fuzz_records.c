@@ -38,7 +38,7 @@ static void make_place(void)
 	MUST(fs_open_dir(place.path, &place.fd, NULL) == 0);
 	(void)snprintf(lock, sizeof(lock), "%s/lock", place.path);
 	MUST(lockfile_new(lock, false, &place.lock, NULL) == 0);
-	MUST(lockfile_lock(place.lock, LOCK_WRITE, NULL) == 0);
+	MUST(lockfile_lock(place.lock, LOCKFILE_WRITE, NULL) == 0);
 	MUST(lockfile_touch(place.lock, &place.token, NULL) == 0);
 	(void)atexit(remove_place);
 }

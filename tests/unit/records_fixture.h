@@ -18,7 +18,7 @@ static inline struct fixture fixture_make(void)
 	char path[128];
 	(void)snprintf(path, sizeof(path), "%s/records.lock", f.dir.path);
 	assert_int_equal(lockfile_new(path, false, &f.lock, NULL), 0);
-	assert_int_equal(lockfile_lock(f.lock, LOCK_WRITE, NULL), 0);
+	assert_int_equal(lockfile_lock(f.lock, LOCKFILE_WRITE, NULL), 0);
 	return f;
 }
 

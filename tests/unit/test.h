@@ -6,10 +6,14 @@
 
 #include "base/fs.h"
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -41,6 +45,23 @@ static inline char *corpus_path(const char *name)
 	assert_non_null(source);
 	return given ? str_printf("%s/%s", given, name)
 	             : str_printf("%.*s../shared/data/%s", (int)(source - __FILE__), __FILE__, name);
+}
+
+/* Does the call fail an assertion of ours? Made in a child, which leaves no core file. */
+static inline bool test_aborts(void (*call)(void *), void *arg)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		const struct rlimit none = {0, 0};
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGABRT, SIG_DFL);
+		close(STDERR_FILENO);
+		call(arg);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 /* Says what this machine lacks. */

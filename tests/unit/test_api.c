@@ -613,6 +613,77 @@ static void test_callbacks(void **state)
 	assert_false(cst_store_exists(api->store, "new"));
 }
 
+static int count_progress(const cst_progress_state *progress, void *userdata)
+{
+	++*(int *)userdata;
+	return 0;
+}
+
+static int count_wait(const cst_wait_state *wait, void *userdata)
+{
+	int *left = userdata;
+	assert_non_null(strstr(wait->lock, "layers.lock"));
+	return (*left)-- == 0;
+}
+
+static cst_store *open_with_waits(const struct api *api, uint32_t timeout_ms, const cst_wait *wait)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_store *store = NULL;
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.lock_timeout_ms = timeout_ms;
+	options.wait = wait;
+	assert_int_equal(cst_store_open(&options, &store, NULL), 0);
+	return store;
+}
+
+/* With layers.lock held by somebody else. */
+static void test_waits_for_locks(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_lock_freep) cst_lock *lock = NULL;
+	_cleanup_free_ char *path = str_printf("%s/%s-layers/layers.lock", api->root, api->driver);
+	_cleanup_error_ cst_error *error = NULL;
+	fill(api);
+	int left = 3, calls = 0;
+	const cst_wait wait = {.callback = count_wait, .userdata = &left};
+	_cleanup_(cst_store_closep) cst_store *hasty = open_with_waits(api, 50, NULL);
+	_cleanup_(cst_store_closep) cst_store *asking = open_with_waits(api, 0, &wait);
+	assert_int_equal(cst_lock_open(path, false, &lock, NULL), 0);
+	assert_int_equal(cst_lock_lock_for(lock, CST_LOCK_WRITE, 5000, NULL, NULL), 0);
+	cst_layer_list *layers = NULL;
+	assert_int_equal(cst_store_layers(hasty, &layers, &error), CST_ETIMEOUT);
+	assert_non_null(strstr(cst_error_message(error), path));
+	cst_error_free(steal_ptr(&error));
+	assert_int_equal(cst_store_delete_image(hasty, "image", true, NULL, NULL), CST_ETIMEOUT);
+	assert_int_equal(cst_store_layers(asking, &layers, NULL), CST_ECANCELED);
+	assert_int_equal(left, -1);
+	assert_null(layers);
+	/* The callback of an operation ends its wait. */
+	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
+	cst_source source = cst_source_memory(&memory);
+	cst_progress progress = {.callback = cancel};
+	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	options.id = "new";
+	options.progress = &progress;
+	assert_int_equal(cst_store_create_layer(api->store, &options, &source, NULL, NULL),
+	                 CST_ECANCELED);
+	assert_int_equal(memory.offset, 0); /* nothing was read */
+	progress = (cst_progress){.callback = count_progress, .userdata = &calls};
+	assert_int_equal(cst_store_create_layer(hasty, &options, &source, NULL, NULL),
+	                 CST_ETIMEOUT);
+	assert_in_range(calls, 1, 1000);
+	/* It is not asked any more by the next operation. */
+	calls = 0;
+	assert_int_equal(cst_store_layers(hasty, &layers, NULL), CST_ETIMEOUT);
+	assert_int_equal(calls, 0);
+	cst_lock_unlock(lock);
+	assert_false(cst_store_exists(api->store, "new"));
+	assert_true(cst_store_exists(hasty, "image"));
+}
+
 static void test_snapshot(void **state)
 {
 	const struct api *api = api_of(state);
@@ -892,6 +963,7 @@ static void test_threads(void **state)
 	X(test_lookup)                      \
 	X(test_diff)                        \
 	X(test_callbacks)                   \
+	X(test_waits_for_locks)             \
 	X(test_snapshot)                    \
 	X(test_settings)                    \
 	X(test_other_settings)              \

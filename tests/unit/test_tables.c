@@ -661,13 +661,56 @@ static void test_stale_by_change_time(void **state)
 static void test_save_without_token(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
+	struct rlimit before;
 	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
 	_cleanup_images_ struct record_set *t = images_loaded(&f);
 	set_image_metadata(t, "A", "new");
-	lockfile_unlock(f.lock);
-	assert_true(record_set_save(t, f.lock, NULL) < 0);
-	assert_int_equal(lockfile_lock(f.lock, LOCK_WRITE, NULL), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	const struct rlimit nothing = {.rlim_max = before.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &nothing), 0); /* the token cannot be written */
+	int r = record_set_save(t, f.lock, NULL);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(r, CST_ESYS);
 	assert_true(images_stale(&f, t));
+	assert_file(&f, "images.json", "[{\"id\":\"A\"}]");
+}
+
+struct saved {
+	struct fixture *f;
+	struct record_set *images;
+	struct record_set *layers;
+};
+
+static void save_images(void *arg)
+{
+	struct saved *saved = arg;
+	(void)record_set_save(saved->images, saved->f->lock, NULL);
+}
+
+static void save_mounts(void *arg)
+{
+	struct saved *saved = arg;
+	(void)layer_table_save_mounts(saved->layers, saved->f->lock, NULL);
+}
+
+/* A mistake of ours that another process would pay for: it ends this one. */
+static void test_save_without_lock(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	put_file(&f, "images.json", "[{\"id\":\"A\"}]");
+	put_file(&f, "layers.json", "[{\"id\":\"L\"}]");
+	_cleanup_images_ struct record_set *images = images_loaded(&f);
+	_cleanup_layers_ struct record_set *layers = layers_loaded(&f);
+	struct saved saved = {.f = &f, .images = images, .layers = layers};
+	set_image_metadata(images, "A", "new");
+	assert_true(layer_table_set_mount(layers, "L", "/m", 1));
+	lockfile_unlock(f.lock);
+	assert_true(test_aborts(save_images, &saved));
+	assert_true(test_aborts(save_mounts, &saved));
+	assert_int_equal(lockfile_lock(f.lock, LOCKFILE_READ, NULL), 0);
+	assert_true(test_aborts(save_images, &saved)); /* a reader's lock is not enough */
+	assert_true(test_aborts(save_mounts, &saved));
 	assert_file(&f, "images.json", "[{\"id\":\"A\"}]");
 }
 
@@ -1021,6 +1064,7 @@ int main(void)
 	        cmocka_unit_test(test_stale),
 	        cmocka_unit_test(test_stale_by_change_time),
 	        cmocka_unit_test(test_save_without_token),
+	        cmocka_unit_test(test_save_without_lock),
 	        cmocka_unit_test(test_open_then_replaced),
 	        cmocka_unit_test(test_failed_save),
 	        cmocka_unit_test(test_stale_temporary_files),

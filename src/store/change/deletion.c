@@ -26,8 +26,9 @@ static int forget_mounts(struct change *change, const struct intent *intent, voi
                          cst_error **error)
 {
 	struct record_set *layers = change->store->sets.layers.table;
+	static const struct lock_wait to_the_end = {0}; /* the records are gone already */
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = lockfile_lock(change->store->mounts_lock, LOCKFILE_WRITE, error);
+	int r = lockfile_lock_for(change->store->mounts_lock, LOCKFILE_WRITE, &to_the_end, error);
 	if (r < 0)
 		return r;
 	mounts = change->store->mounts_lock;

@@ -18,7 +18,11 @@ static int open_graph_locks(cst_store *store, cst_error **error)
 	if (!graph || !userns)
 		return error_oom(error);
 	int r = lockfile_new(graph, store->read_only, &store->graph_lock, error);
-	return r == 0 ? lockfile_new(userns, store->read_only, &store->userns_lock, error) : r;
+	if (r == 0)
+		r = lockfile_new(userns, store->read_only, &store->userns_lock, error);
+	lockfile_set_wait(store->graph_lock, &store->lock_wait);
+	lockfile_set_wait(store->userns_lock, &store->lock_wait);
+	return r;
 }
 
 /* ---- open and close ---- */
@@ -30,6 +34,9 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	store->read_only = options->read_only;
 	store->as_upstream = options->as_upstream;
 	store->general_driver_options = options->general_driver_options;
+	store->lock_wait.timeout_ms = options->lock_timeout_ms;
+	if (options->wait)
+		store->lock_wait.hook = *options->wait;
 	for (size_t i = 0; i < options->n_driver_options; i++) {
 		if (!strv_add(&store->driver_options, options->driver_options[i]))
 			return error_oom(error);

@@ -93,11 +93,14 @@ static int sync_root_if(bool made, const char *root, cst_error **error)
 	return r < 0 ? r : fs_fsync_dir(fd, root, error);
 }
 
-static int open_lock(const char *dir, const char *name, bool read_only, struct lockfile **ret,
-                     cst_error **error)
+static int open_lock(const cst_store *store, const char *dir, const char *name,
+                     struct lockfile **ret, cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(dir, name);
-	return path ? lockfile_new(path, read_only, ret, error) : error_oom(error);
+	int r = path ? lockfile_new(path, store->read_only, ret, error) : error_oom(error);
+	if (r == 0)
+		lockfile_set_wait(*ret, &store->lock_wait);
+	return r;
 }
 
 static int open_images(cst_store *store, cst_error **error)
@@ -112,7 +115,7 @@ static int open_images(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = sync_root_if(made, root, error);
 	if (r == 0)
-		r = open_lock(images->dir, "images.lock", store->read_only, &images->lock, error);
+		r = open_lock(store, images->dir, "images.lock", &images->lock, error);
 	return r == 0 ? image_table_new(images->dir, false, &images->table, error) : r;
 }
 
@@ -139,7 +142,7 @@ static int open_containers(cst_store *store, cst_error **error)
 		r = sync_root_if(made, store->graph_root, error);
 	const char *home = store->transient ? containers->run_dir : containers->dir;
 	if (r == 0)
-		r = open_lock(home, "containers.lock", store->read_only, &containers->lock, error);
+		r = open_lock(store, home, "containers.lock", &containers->lock, error);
 	return r == 0 ? container_table_new(containers->dir, home, false, &containers->table, error)
 	              : r;
 }
@@ -170,7 +173,7 @@ static int open_image_store_layers(cst_store *store, cst_error **error)
 	int r = open_metadata_dir(store, store->image_layers_dir, &fd, &made, error);
 	if (r == 0)
 		r = sync_root_if(made, store->image_store, error);
-	return r == 0 ? open_lock(store->image_layers_dir, "layers.lock", store->read_only,
+	return r == 0 ? open_lock(store, store->image_layers_dir, "layers.lock",
 	                          &store->sets.layers.second, error)
 	              : r;
 }
@@ -203,11 +206,11 @@ static int open_layers(cst_store *store, cst_error **error)
 	if (r == 0)
 		r = sync_root_if(made, store->graph_root, error);
 	if (r == 0)
-		r = open_lock(layers->dir, "layers.lock", store->read_only, &layers->lock, error);
+		r = open_lock(store, layers->dir, "layers.lock", &layers->lock, error);
 	if (r == 0 && !isempty(store->image_store))
 		r = open_image_store_layers(store, error);
 	if (r == 0 && !store->read_only)
-		r = open_lock(layers->run_dir, "mountpoints.lock", false, &store->mounts_lock,
+		r = open_lock(store, layers->run_dir, "mountpoints.lock", &store->mounts_lock,
 		              error);
 	if (r == 0 && !store->read_only)
 		r = tempdir_recover(store->tmp_dir, TEMPDIR_PAIR, error);

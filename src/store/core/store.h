@@ -32,6 +32,7 @@ struct cst_store {
 	struct strv driver_options;
 	struct idmaps maps; /* defaults of new layers */
 	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
+	struct lock_wait lock_wait; /* of all locks that are ours */
 
 	struct lockfile *graph_lock;
 	struct lockfile *userns_lock; /* ids are being chosen for a container */

@@ -98,6 +98,7 @@ static int drop_own_record(cst_store *store, const char *id, const struct source
 	struct lock_token token;
 	bool repair;
 	int r = path ? lockfile_new(path, false, &lock, error) : error_oom(error);
+	lockfile_set_wait(lock, &store->lock_wait);
 	if (r == 0)
 		r = image_table_new(source->dir, false, &table, error);
 	if (r == 0)

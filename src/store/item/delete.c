@@ -31,6 +31,7 @@ int cst_store_delete(cst_store *store, const char *id, const cst_delete_options 
 	if (r < 0)
 		return r;
 	const cst_progress *progress = options.progress;
+	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	if (options.dry_run && options.kind != CST_KIND_IMAGE)
 		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
 	switch (options.kind) {

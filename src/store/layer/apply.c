@@ -215,9 +215,11 @@ int cst_store_apply_diff(cst_store *store, const char *id, const cst_source *dif
                          const cst_progress *progress, cst_error **error)
 {
 	_cleanup_(applied_free) struct applied applied = {.driver = store->driver, .spool = -1};
+	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : precheck(store, id, error);
 	if (r == 0)
 		r = take_in(store, diff, progress, &applied, error);
+	listening = lock_wait_listen(progress);
 	return r == 0 ? apply(store, id, &applied, error) : r;
 }

@@ -374,9 +374,11 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
                        bool *parent_gone, cst_layer **ret, cst_error **error)
 {
 	_cleanup_new_layer_ struct new_layer layer = {0};
+	_cleanup_lock_wait_ bool listening = lock_wait_listen(options->progress);
 	int r = new_layer_plan(store, options, &layer, error);
 	if (r == 0)
 		r = new_layer_fill(store, options, diff, &layer, error);
+	listening = lock_wait_listen(options->progress);
 	if (r == 0)
 		r = create_layer(store, &layer, ret, error);
 	*parent_gone = layer.parent_gone;
