@@ -137,10 +137,10 @@ enum command_flags {
 	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
 	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
-	COMMAND_LISTS = 64,     /* takes --format, --filter, --sort, --no-trunc and --quiet */
-	COMMAND_REFUSED = 128,  /* not part of this version: cstorage does not offer it */
-	COMMAND_READS = 512,    /* changes nothing */
-	COMMAND_MAKES_STORE = 256, /* makes the store if there is none; the other verbs need one */
+	COMMAND_READS = 64,     /* changes nothing */
+	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
+	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
+	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 
 /* What an operand may name. */
@@ -289,8 +289,6 @@ const char *errno_words(int errnum);
 
 /* A line that says what to do about the error that was just told, if anything helps. cstorage only. */
 void hint(const struct invocation *in, const cst_error *error);
-/* The same of one operand out of several. */
-void hint_about(const struct invocation *in, const cst_error *error, const char *operand);
 
 /* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
  * `code`. */

@@ -177,19 +177,19 @@ static char *unknown_operand(const struct invocation *in)
 	return NULL;
 }
 
-void hint(const struct invocation *in, const cst_error *error)
+static void hint_of_unknown(const struct invocation *in, const cst_error *error)
 {
-	bool unknown = in->store && is_unknown(cst_error_code(error));
-	_cleanup_text_ char *operand = unknown ? unknown_operand(in) : NULL;
-	hint_about(in, error, operand ? operand : "");
+	const char *object = cst_error_object(error);
+	_cleanup_text_ char *operand = object[0] ? strdup(object) : unknown_operand(in);
+	hint_unknown(in, in->command->kinds, operand ? operand : "");
 }
 
-void hint_about(const struct invocation *in, const cst_error *error, const char *operand)
+void hint(const struct invocation *in, const cst_error *error)
 {
 	if (in->personality == GO_STYLE)
 		return;
 	if (in->store && in->command->kinds && is_unknown(cst_error_code(error))) {
-		hint_unknown(in, in->command->kinds, operand);
+		hint_of_unknown(in, error);
 		return;
 	}
 	const char *text = of_code(in, error), *message = error_text(in, error);

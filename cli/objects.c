@@ -88,7 +88,7 @@ void complain_unknown(const struct invocation *in, const char *operand)
 	if (in->personality == GO_STYLE)
 		return;
 	unsigned kinds = in->command->kinds;
-	complain(in, "there is no %s '%s'", kinds_text(kinds), operand);
+	complain(in, "there is no %s \"%s\"", kinds_text(kinds), operand);
 	hint_unknown(in, kinds, operand);
 }
 

@@ -66,7 +66,7 @@ void complain_about(const struct invocation *in, const char *operand, const cst_
 		complain(in, "%s", error_text(in, error));
 	else
 		complain(in, "%s: %s", operand, error_text(in, error));
-	hint_about(in, error, operand);
+	hint(in, error);
 }
 
 int fail(const struct invocation *in, const cst_error *error)
