@@ -124,6 +124,14 @@ static void show(struct progress *progress, int64_t time)
 	progress->shown = true;
 }
 
+/* Before there is a lock, work may announce itself and know no numbers yet: a bar of them would only
+ * be in the way of what is said about the wait. */
+static bool is_countable(const cst_progress_state *state)
+{
+	return state->bytes_done || state->bytes_total || state->entries_done ||
+	       state->entries_total;
+}
+
 static int on_progress(const cst_progress_state *state, void *userdata)
 {
 	struct progress *progress = userdata;
@@ -131,6 +139,8 @@ static int on_progress(const cst_progress_state *state, void *userdata)
 		return 1;
 	if (progress->form == PROGRESS_NONE || strcmp(state->what, "wait") == 0)
 		return 0; /* interrupt.c tells of waits */
+	if (progress->form == PROGRESS_BAR && !is_countable(state))
+		return 0;
 	progress->last = *state;
 	int64_t time = now();
 	if (!progress->shown || time - progress->last_shown >= SHOW_EVERY)
