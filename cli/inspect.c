@@ -130,6 +130,10 @@ static void put_chain(const struct invocation *in, FILE *to, const char *top)
 {
 	char *id = strdup(top);
 	bool first = true;
+	cst_layer_list *all = NULL;
+	/* A layer of another store may name one of ours as its parent: no chain is longer than this. */
+	size_t left = cst_store_layers(in->store, &all, NULL) == 0 ? cst_layer_list_size(all) : 0;
+	cst_layer_list_free(all);
 	put_key(to, "layers");
 	fputc('[', to);
 	while (id && id[0]) {
@@ -138,7 +142,7 @@ static void put_chain(const struct invocation *in, FILE *to, const char *top)
 		json_write_string(to, id);
 		first = false;
 		char *parent = NULL;
-		if (cst_store_layer(in->store, id, &layer, NULL) == 0)
+		if (left-- > 0 && cst_store_layer(in->store, id, &layer, NULL) == 0)
 			parent = strdup(cst_layer_parent(layer));
 		cst_layer_free(layer);
 		free(id);

@@ -64,6 +64,16 @@ ssize_t fs_pread_full(int fd, void *buffer, size_t n, off_t offset)
 	return (ssize_t)done;
 }
 
+int fs_must_be_regular(int fd, const char *shown, cst_error **error)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", shown);
+	return S_ISREG(st.st_mode)
+	               ? 0
+	               : error_set(error, CST_ECORRUPT, "%s is not a regular file", shown);
+}
+
 int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_len,
                cst_error **error)
 {

@@ -35,6 +35,10 @@ int fs_read_file(int dirfd, const char *path, size_t limit, char **ret, size_t *
 int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_len,
                cst_error **error);
 
+/* What a store keeps in a regular file must be one: a FIFO or a device, put there by whoever made the
+ * store, could be read for ever. To be opened with O_NONBLOCK. CST_ECORRUPT. */
+int fs_must_be_regular(int fd, const char *shown, cst_error **error);
+
 ssize_t fs_read_full(int fd, void *buffer,
                      size_t n); /* until n or end; -1 and errno; retries EINTR */
 ssize_t fs_pread_full(int fd, void *buffer, size_t n, off_t offset);

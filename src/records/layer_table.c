@@ -76,6 +76,11 @@ static void read_layer(struct record_reader *r, void *record)
 	layer_read(r, record);
 }
 
+static const char *layer_parent(const void *record)
+{
+	return ((const cst_layer *)record)->parent;
+}
+
 static bool copy_layer(struct arena *arena, const void *from, void *to)
 {
 	return layer_copy(arena, from, to);
@@ -139,6 +144,7 @@ static const struct record_kind layer_kind = {
         .size = sizeof(cst_layer),
         .names = offsetof(cst_layer, names),
         .duplicate_names = CST_EDUPLICATE_LAYER_NAMES,
+        .parent = layer_parent,
         .read = read_layer,
         .copy = copy_layer,
         .write = write_layer,

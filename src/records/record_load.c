@@ -169,6 +169,41 @@ static bool drop_lost_names(struct record_set *set)
 	return any;
 }
 
+/* ---- records that are their own ancestors ---- */
+
+static struct slot *parent_slot(const struct record_set *set, const struct slot *slot)
+{
+	return slot->record ? hashmap_get(&set->by_id, set->kind->parent(slot->record)) : NULL;
+}
+
+/* All records of the circle that `slot` is in. */
+static bool drop_circle(struct record_set *set, struct slot *slot)
+{
+	for (struct slot *next; slot && slot->record; slot = next) {
+		next = parent_slot(set, slot);
+		hashmap_remove(&set->by_id, slot->id);
+		if (!keep_raw(set, slot, slot->raw, slot->raw_len, "it is its own ancestor"))
+			return false;
+	}
+	return true;
+}
+
+/* Whoever walks from a layer to its parents must come to an end. Each record is met once. */
+static bool drop_circles(struct record_set *set)
+{
+	size_t walk = 0;
+	for (unsigned f = 0; set->kind->parent && f < set->n_files; f++) {
+		for (size_t i = 0; i < set->content[f].len; i++) {
+			struct slot *slot = set->content[f].items[i];
+			for (walk++; slot && !slot->walk; slot = parent_slot(set, slot))
+				slot->walk = walk;
+			if (slot && slot->walk == walk && !drop_circle(set, slot))
+				return false;
+		}
+	}
+	return true;
+}
+
 struct texts {
 	char *text[RECORD_FILES];
 };
@@ -190,7 +225,7 @@ static int load_files(struct record_set *set, cst_error **error)
 		if (r < 0)
 			return r;
 	}
-	if (!index_records(set))
+	if (!drop_circles(set) || !index_records(set))
 		return error_oom(error);
 	if (drop_lost_names(set) && set->read_only)
 		return error_about(error, set->kind->duplicate_names, set->files[0].path);

@@ -29,6 +29,7 @@ struct slot {
 	struct arena memory; /* empty: the record lies in the arena of the load */
 	unsigned file;
 	bool lost_name;                 /* while loading */
+	size_t walk;                    /* while loading: the walk up the parents that met it */
 	struct slot *next[SLOT_CHAINS]; /* for chain_index */
 	char id[];
 };
@@ -45,6 +46,7 @@ struct record_kind {
 	size_t names;        /* offset of its struct strings */
 	bool last_wins;      /* of two records with one ID */
 	int duplicate_names; /* error code when a read-only store has a name twice */
+	const char *(*parent)(const void *record); /* NULL: such records have none */
 	void (*read)(struct record_reader *r, void *record);
 	bool (*copy)(struct arena *arena, const void *from, void *to);
 	void (*write)(struct json_writer *w, const void *record);

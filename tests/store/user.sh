@@ -101,34 +101,35 @@ case_ "XDG_DATA_HOME" equal "$(roots)" "$WORK/home/data/containers/storage $own_
 denied='cstorage: error initializing: mkdir *: permission denied'
 begin
 printf '[storage]\n\ngraphroot = "/var/lib/containers/$USER"\n' >$sys/storage.conf
-case_ "a path with a variable is meant for users" says "$denied (the graph root, set in $sys/storage.conf:3)" ours layers
+case_ "a path with a variable is meant for users" says "$denied (the graph root, set in $sys/storage.conf:3)" ours create-layer
 begin
 mkdir -p $adm/storage.rootless.conf.d
 printf '[storage]\nrunroot = "/run/containers/x"\n' >$adm/storage.rootless.conf.d/1.conf
-case_ "so is a drop-in for users" says "$denied (the run root, set in $adm/storage.rootless.conf.d/1.conf:2)" ours layers
+case_ "so is a drop-in for users" says "$denied (the run root, set in $adm/storage.rootless.conf.d/1.conf:2)" ours create-layer
 begin
 environment+=(CONTAINERS_STORAGE_CONF=$sys/storage.conf)
-case_ "so is a file that the user names" says "$denied (the run root, set in $sys/storage.conf:3)" ours layers
+case_ "so is a file that the user names" says "$denied (the run root, set in $sys/storage.conf:3)" ours create-layer
 mkdir -m 711 /run/containers/storage /var/lib/containers/storage
 case_ "the same if it exists" says "cstorage: error initializing: *: permission denied (the graph root, set in $sys/storage.conf:4)" \
 	ours create-layer
 begin
 environment+=(XDG_DATA_HOME=/var/lib/containers/x)
-case_ "a variable" says "$denied (the graph root, from \$XDG_DATA_HOME)" ours layers
+case_ "a variable" says "$denied (the graph root, from \$XDG_DATA_HOME)" ours create-layer
 begin
 environment+=(XDG_RUNTIME_DIR=/run/containers/nope)
 case_ "a variable that names nothing" says \
 	"cstorage: error initializing: lstat /run/containers/nope: no such file or directory (the run root, from \$XDG_RUNTIME_DIR)" ours layers
 begin
-case_ "an option" says "$denied (the graph root, given with --graph)" ours -g /var/lib/containers/x layers
-case_ "another" says "$denied (the run root, given with --run)" ours -R /run/containers/x layers
+case_ "an option" says "$denied (the graph root, given with --graph)" ours -g /var/lib/containers/x create-layer
+case_ "another" says "$denied (the run root, given with --run)" ours -R /run/containers/x create-layer
 
 # ---- no subordinate ids ----
 
 begin
-first=$(ours layers 2>&1)
+first=$(ours create-layer -i L0 2>&1 >/dev/null)
 case_ "one line says that there are no subordinate ids" equal "$(wc -l <<<"$first") $(grep -c 'no subuid ranges.*no subgid ranges' <<<"$first")" "1 1"
-case_ "once" equal "$(ours layers 2>&1; ours create-layer -i L1 2>&1)" L1
+case_ "once" equal "$(ours layers -q 2>&1; ours create-layer -i L1 2>&1)" "L0
+L1"
 case_ "and not by unshare, which opens no store" equal "$(ours unshare echo inside 2>&1)" inside
 
 # ---- containers-storage ----

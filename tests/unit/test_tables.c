@@ -197,6 +197,30 @@ static void test_duplicate_ids(void **state)
 	assert_file(&f, "images.json", twice);
 }
 
+/* A layer that is its own ancestor stays in the file, and those built on it are served. */
+static void test_circles(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make();
+	static const char circles[] =
+	        "[{\"id\":\"tail\",\"parent\":\"A\"," TIME "},{\"id\":\"A\",\"parent\":\"B\"," TIME
+	        "},{\"id\":\"B\",\"parent\":\"C\"," TIME
+	        "},{\"id\":\"self\",\"parent\":\"self\"," TIME
+	        "},{\"id\":\"good\",\"parent\":\"base\"," TIME "},{\"id\":\"base\"," TIME "}]";
+	static const char other[] = "[{\"id\":\"C\",\"parent\":\"A\"," TIME "}]";
+	put_file(&f, "layers.json", circles);
+	put_file(&f, "volatile-layers.json", other);
+	_cleanup_layers_ struct record_set *layers = layers_loaded(&f);
+	assert_int_equal(record_set_size(layers), 3);
+	assert_non_null(layer_table_get(layers, "tail"));
+	assert_non_null(layer_table_get(layers, "good"));
+	assert_null(layer_table_get(layers, "A"));
+	assert_null(layer_table_get(layers, "self"));
+	assert_true(record_set_replace(layers, layer_table_get(layers, "good")));
+	assert_int_equal(record_set_save(layers, f.lock, NULL), 0);
+	assert_file(&f, "layers.json", circles);
+	assert_file(&f, "volatile-layers.json", other);
+}
+
 static void test_duplicate_id_in_other_file(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make();
@@ -1046,6 +1070,7 @@ int main(void)
 	        cmocka_unit_test(test_lost_volatile_file),
 	        cmocka_unit_test(test_bad_records_stay),
 	        cmocka_unit_test(test_duplicate_ids),
+	        cmocka_unit_test(test_circles),
 	        cmocka_unit_test(test_duplicate_id_in_other_file),
 	        cmocka_unit_test(test_name_clash),
 	        cmocka_unit_test(test_name_clash_across_files),

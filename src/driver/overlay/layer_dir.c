@@ -68,7 +68,8 @@ static int read_layer_file(const struct overlay *o, const struct overlay_dirs *d
 	fd = openat(dirs->fds[home], path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", shown);
-	return fs_read_fd(fd, shown, OVERLAY_SHORT_FILE, ret, &len, error);
+	int r = fs_must_be_regular(fd, shown, error);
+	return r == 0 ? fs_read_fd(fd, shown, OVERLAY_SHORT_FILE, ret, &len, error) : r;
 }
 
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,

@@ -451,6 +451,12 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
 	int r;
 
 	r = mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
+	if (r == 1 && o->read_only) /* the other way needs a directory to mount on */
+		return error_set(
+		        error, CST_ENOTSUP,
+		        "these layers of %s cannot be compared without writing to it: that "
+		        "takes an overlay mount, which root can make on Linux 5.2 or newer",
+		        o->base.home);
 	if (r == 1)
 		r = detach_classic(o, mount, &detached.root_fd, error);
 	if (r < 0)

@@ -238,7 +238,9 @@ static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile
 {
 	if (!maps->uids.len && !maps->gids.len)
 		return 0;
-	int r = lockfile_lock(store->userns_lock, LOCKFILE_WRITE, error);
+	int r = additional_refresh(store, error);
+	if (r == 0)
+		r = lockfile_lock(store->userns_lock, LOCKFILE_WRITE, error);
 	if (r == 0)
 		*held = store->userns_lock;
 	return r;

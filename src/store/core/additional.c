@@ -6,10 +6,24 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* An additional store may be on a medium of somebody else, whose processes hold its locks as long as
+ * they like. */
+#define LONGEST_WAIT_MS 5000
+
+static struct lock_wait wait_for(const cst_store *store, const struct set *set)
+{
+	struct lock_wait wait = store->lock_wait;
+	if (set->foreign && (!wait.timeout_ms || wait.timeout_ms > LONGEST_WAIT_MS))
+		wait.timeout_ms = LONGEST_WAIT_MS;
+	return wait;
+}
+
 /* A part that is not there is empty: an image store may hold only one driver's half, or nothing
  * yet. */
-static int open_part(const char *dir, const char *lock_name, struct set *set, cst_error **error)
+static int open_part(const cst_store *store, const char *lock_name, struct set *set,
+                     cst_error **error)
 {
+	const char *dir = set->dir;
 	_cleanup_free_ char *path = path_join(dir, lock_name);
 	if (!path)
 		return error_oom(error);
@@ -17,22 +31,25 @@ static int open_part(const char *dir, const char *lock_name, struct set *set, cs
 	if (fd < 0 && errno != ENOENT)
 		return error_sys(error, errno, "open %s", dir);
 	int r = lockfile_new(path, true, &set->lock, error);
-	if (r == 0)
-		set->fd = steal_fd(&fd);
-	return r;
+	if (r < 0)
+		return r;
+	const struct lock_wait wait = wait_for(store, set);
+	lockfile_set_wait(set->lock, &wait);
+	set->fd = steal_fd(&fd);
+	return 0;
 }
 
-static int open_images(struct set *images, cst_error **error)
+static int open_images(const cst_store *store, struct set *images, cst_error **error)
 {
-	int r = open_part(images->dir, "images.lock", images, error);
+	int r = open_part(store, "images.lock", images, error);
 	return r == 0 ? image_table_new(images->dir, true, &images->table, error) : r;
 }
 
-static int open_layers(struct set *layers, cst_error **error)
+static int open_layers(const cst_store *store, struct set *layers, cst_error **error)
 {
 	struct layer_paths paths = {
 	        .dir = layers->dir, .volatile_dir = layers->dir, .read_only = true};
-	int r = open_part(layers->dir, "layers.lock", layers, error);
+	int r = open_part(store, "layers.lock", layers, error);
 	return r == 0 ? layer_table_new(&paths, &layers->table, error) : r;
 }
 
@@ -47,8 +64,8 @@ static int open_one(cst_store *store, const char *root, struct additional_store 
 	images->dir = set_path(root, store, images->kind->files);
 	if (!ret->root || !layers->dir || !images->dir)
 		return error_oom(error);
-	int r = open_images(images, error);
-	return r == 0 && !ret->own ? open_layers(layers, error) : r;
+	int r = open_images(store, images, error);
+	return r == 0 && !ret->own ? open_layers(store, layers, error) : r;
 }
 
 static bool same_directory(const char *a, const char *b)

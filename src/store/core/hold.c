@@ -155,17 +155,72 @@ static void release_additional(cst_store *store, enum cst_kind kind, size_t n)
 	}
 }
 
-static int read_additional(cst_store *store, enum cst_kind kind, cst_error **error)
+/* On success the mutex is held. Without `wait`, where locks of ours are held, a lock that another
+ * process holds is not waited for: what was read before this thread took a lock is good enough. */
+static int read_foreign(cst_store *store, struct set *set, bool wait, cst_error **error)
+{
+	bool opened = false, repair = false;
+	int r = wait ? lockfile_lock(set->lock, LOCKFILE_READ, error)
+	             : lockfile_try(set->lock, LOCKFILE_READ, set->was_read ? NULL : error);
+	bool use_old = r == CST_EBUSY && set->was_read;
+	if (r < 0 && !use_old)
+		return r;
+	pthread_mutex_lock(&set->mutex);
+	if (use_old)
+		return 0;
+	r = open_if_stale(set, &opened, error);
+	lockfile_unlock(set->lock);
+	if (r == 0)
+		r = parse(store, set, opened, &repair, error);
+	set->was_read = r == 0;
+	if (r < 0)
+		pthread_mutex_unlock(&set->mutex);
+	return r;
+}
+
+static int read_additional(cst_store *store, enum cst_kind kind, bool wait, cst_error **error)
 {
 	for (size_t i = 0; i < store->n_additional; i++) {
 		struct set *set = sets_get(&store->additional[i].sets, kind);
-		int r = set->table ? read_set(store, set, false, error) : 0;
+		int r = set->table ? read_foreign(store, set, wait, error) : 0;
 		if (r < 0) {
 			release_additional(store, kind, i);
 			return error_prefix(error, r, "loading additional %s stores",
 			                    kind_of(kind)->name);
 		}
 	}
+	return 0;
+}
+
+int additional_refresh(cst_store *store, cst_error **error)
+{
+	int r = 0;
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_IMAGE; kind++) {
+		r = read_additional(store, kind, true, error);
+		if (r == 0)
+			release_additional(store, kind, store->n_additional);
+	}
+	return r;
+}
+
+/* How many sets this thread holds. */
+static _Thread_local unsigned sets_held;
+
+/* Reads the additional stores before this thread takes a first set of the store. An operation that
+ * takes the layers is likely to need the images later; if those cannot be read, that is an error
+ * when it does. */
+static int look_at_additional(cst_store *store, enum cst_kind kind, cst_error **error)
+{
+	if (!store->n_additional || sets_held || kind == CST_KIND_CONTAINER ||
+	    lockfile_held(store->graph_lock, LOCKFILE_READ) ||
+	    lockfile_held(store->userns_lock, LOCKFILE_READ))
+		return 0;
+	int r = read_additional(store, kind, true, error);
+	if (r < 0)
+		return r;
+	release_additional(store, kind, store->n_additional);
+	if (kind == CST_KIND_LAYER && read_additional(store, CST_KIND_IMAGE, true, NULL) == 0)
+		release_additional(store, CST_KIND_IMAGE, store->n_additional);
 	return 0;
 }
 
@@ -187,11 +242,13 @@ static int hold_one(cst_store *store, enum cst_kind kind, enum hold_mode mode, s
 	assert(comes_last(hold, kind));
 	int r = set == &store->sets.layers ? layers_need(store, error) : 0;
 	if (r == 0)
+		r = look_at_additional(store, kind, error);
+	if (r == 0)
 		r = mode == HOLD_WRITE ? write_set(store, set, error)
 		                       : read_set(store, set, mode == HOLD_READ_LOCKED, error);
 	if (r < 0)
 		return r;
-	r = read_additional(store, kind, error);
+	r = read_additional(store, kind, false, error);
 	if (r < 0) {
 		struct trash trash = {0};
 		if (mode == HOLD_WRITE && set == &store->sets.layers)
@@ -200,6 +257,7 @@ static int hold_one(cst_store *store, enum cst_kind kind, enum hold_mode mode, s
 		trash_free(&trash);
 		return r;
 	}
+	sets_held++;
 	hold->store = store;
 	hold->modes.of[kind - CST_KIND_LAYER] = mode;
 	return 0;
@@ -253,6 +311,7 @@ void hold_done(struct hold *hold)
 	for (size_t i = KINDS; i-- > 0;) {
 		if (hold->modes.of[i] == HOLD_NOT)
 			continue;
+		sets_held--;
 		release_additional(store, CST_KIND_LAYER + i, store->n_additional);
 		release_set(&store->sets.of[i], hold->modes.of[i]);
 	}

@@ -54,4 +54,9 @@ void hold_done(struct hold *hold);
 /* Loads a set that is held for writing again. */
 int set_reload(cst_store *store, struct set *set, cst_error **error);
 
+/* Reads the records of all additional stores, where they changed. To be called before the first lock of an operation that
+ * takes another lock than those of the sets: another process may hold a lock of an additional store for long, and is never
+ * waited for with locks of ours. */
+int additional_refresh(cst_store *store, cst_error **error);
+
 #endif

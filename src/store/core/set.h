@@ -25,6 +25,7 @@ struct set {
 	char *run_dir; /* <r>/<drv>-layers, <r>/<drv>-containers; images: NULL */
 	int run_fd;    /* of run_dir, containers only; else -1 */
 	bool foreign;  /* of an additional store: never repaired, never written */
+	bool was_read; /* of an additional store: its records were read at least once */
 	/* NULL: nothing to do. Both are called with the set held: after each load, and when a load
 	 * asked for repair, by a writer. */
 	int (*loaded)(cst_store *store, cst_error **error);

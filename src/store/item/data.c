@@ -83,6 +83,9 @@ static int open_item(cst_store *store, enum cst_kind kind, const char *id, const
 		return item_missing(store, &owner, key, file, error);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", owner.source.dir, joined);
+	int regular = fs_must_be_regular(fd, joined, error);
+	if (regular < 0)
+		return regular;
 	*ret = steal_fd(&fd);
 	*path = steal_ptr(&joined);
 	return 0;

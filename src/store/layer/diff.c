@@ -40,11 +40,14 @@ static int open_tarsplit(const struct source *source, const char *id, int *ret, 
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
 	if (!name)
 		return error_oom(error);
-	int fd = openat(source->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	_cleanup_close_ int fd =
+	        openat(source->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno != ENOENT)
 		return error_sys(error, errno, "open %s/%s", source->dir, name);
-	*ret = fd;
-	return 0;
+	int r = fd < 0 ? 0 : fs_must_be_regular(fd, name, error);
+	if (r == 0)
+		*ret = steal_fd(&fd);
+	return r;
 }
 
 static void stat_tarsplit(int dir_fd, const char *id, struct stat *ret)

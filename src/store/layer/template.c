@@ -28,13 +28,15 @@ int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error
 	if (!name)
 		return error_oom(error);
 	_cleanup_close_ int in = openat(store->sets.layers.fd, name,
-	                                O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
+	                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
 	                    out = -1;
 	if (in < 0 && errno == ENOENT)
 		return 0;
 	if (in < 0 || fstat(in, &st) < 0)
 		return error_sys(error, errno, "open %s/%s", store->sets.layers.dir, name);
-	int r = metadata_stage(store, &layer->metadata, error);
+	int r = fs_must_be_regular(in, name, error);
+	if (r == 0)
+		r = metadata_stage(store, &layer->metadata, error);
 	if (r < 0)
 		return r;
 	out = sys_openat(layer->metadata->fd, TARSPLIT_STAGED,

@@ -159,6 +159,8 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : layers_need(store, error);
 	if (r == 0)
+		r = additional_refresh(store, error);
+	if (r == 0)
 		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
 	if (r < 0)
 		return r;
