@@ -119,7 +119,7 @@ ssize_t sys_write(int fd, const void *data, size_t n)
 	return RETRIED(SYS_CALL_WRITE, fd, NULL, write(fd, data, n));
 }
 
-ssize_t sys_pwrite(int fd, const void *data, size_t n, off_t offset)
+static ssize_t sys_pwrite(int fd, const void *data, size_t n, off_t offset)
 {
 	return RETRIED(SYS_CALL_PWRITE, fd, NULL, pwrite(fd, data, n, offset));
 }
@@ -179,11 +179,6 @@ int sys_ftruncate(int fd, off_t size)
 	return RETRIED(SYS_CALL_FTRUNCATE, fd, NULL, ftruncate(fd, size));
 }
 
-int sys_fallocate(int fd, int mode, off_t offset, off_t len)
-{
-	return RETRIED(SYS_CALL_FALLOCATE, fd, NULL, fallocate(fd, mode, offset, len));
-}
-
 int sys_close_checked(int fd)
 {
 	int fault = sys_fault(SYS_CALL_CLOSE_CHECKED, fd, NULL);
@@ -239,11 +234,6 @@ static int set_xattr(int fd, const char *name, const void *value, size_t n, int 
 int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags)
 {
 	return ONCE(SYS_CALL_FSETXATTR, fd, NULL, set_xattr(fd, name, value, n, flags));
-}
-
-int sys_fremovexattr(int fd, const char *name)
-{
-	return ONCE(SYS_CALL_FREMOVEXATTR, fd, NULL, fremovexattr(fd, name));
 }
 
 /* CST_NO_BARRIERS (-Ddurable=false) exists to show that the power-cut tests notice missing

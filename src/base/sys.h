@@ -29,13 +29,11 @@ int sys_renameat(int olddir, const char *oldpath, int newdir, const char *newpat
 int sys_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
 
 ssize_t sys_write(int fd, const void *data, size_t n);
-ssize_t sys_pwrite(int fd, const void *data, size_t n, off_t offset);
 int sys_write_all(int fd, const void *data, size_t n);               /* 0 or -1 */
 int sys_pwrite_all(int fd, const void *data, size_t n, off_t offset); /* 0 or -1 */
 ssize_t sys_copy_file_range(int in, off_t *inoff, int out, off_t *outoff, size_t n);
 int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
 int sys_ftruncate(int fd, off_t size);
-int sys_fallocate(int fd, int mode, off_t offset, off_t len);
 int sys_close_checked(int fd); /* EINTR counts as success */
 
 /* Attributes are set through a descriptor only, never through a name: somebody who may write to the directory can put
@@ -45,7 +43,6 @@ int sys_fchown(int fd, uid_t uid, gid_t gid);
 int sys_fchmod(int fd, mode_t mode);
 int sys_futimens(int fd, const struct timespec times[2]);
 int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags);
-int sys_fremovexattr(int fd, const char *name);
 
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);

@@ -208,7 +208,8 @@ struct driver_ops {
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 	int (*put)(struct driver *d, const char *id, cst_error **error); /* not mounted: success */
 	/* Is `path`, which a record says this layer is mounted at, the layer's mount point, and is this store's layer mounted
-	 * there? A record may have come from another store that shares the run root, or be of before this one was moved. */
+	 * there? A record may have come from another store that shares the run root, or be of before this one was moved. NULL: at
+	 * the place where get() mounts it, whatever the records say. */
 	int (*is_mounted)(struct driver *d, const char *id, const char *path, bool *ret, cst_error **error);
 
 	/* ---- reading a layer ---- */

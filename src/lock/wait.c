@@ -77,7 +77,9 @@ static char *process_text(pid_t pid)
 	return str_printf("%s (pid %d)", command, (int)pid);
 }
 
-char *lock_holder_text(const char *path)
+/* Who holds the lock of this file: "podman (pid 1234)", with "and N more" behind it; "another
+ * process" where the kernel does not tell. NULL: out of memory, or nobody holds it. */
+static char *lock_holder_text(const char *path)
 {
 	struct lock_inode file;
 	_cleanup_free_ struct lock_claim *claims = NULL;

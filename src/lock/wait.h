@@ -29,7 +29,7 @@ struct lock_wait {
  * `progress` may be NULL; true if it is not. */
 bool lock_wait_listen(const cst_progress *progress);
 void lock_wait_end(bool *listening);
-#define _cleanup_lock_wait_ _cleanup_(lock_wait_end)
+#define _cleanup_lock_wait_ __attribute__((unused)) _cleanup_(lock_wait_end)
 
 /* One wait, from the moment when the lock was not free. */
 struct waiting {
@@ -53,9 +53,5 @@ void waiting_sleep(const struct waiting *w, pthread_cond_t *condition, pthread_m
 /* Takes the lock of a file that is open at `*fd`, which an abandoned helper thread may take over
  * (then -1). `type`: F_RDLCK or F_WRLCK. */
 int waiting_lock(struct waiting *w, int *fd, short type, cst_error **error);
-
-/* Who holds the lock of this file: "podman (pid 1234)", with "and N more" behind it; "another
- * process" where the kernel does not tell. NULL: out of memory, or nobody holds it. */
-char *lock_holder_text(const char *path);
 
 #endif

@@ -25,21 +25,28 @@ int unpack_open_content(int root_fd, const char *name, int64_t size, cst_error *
 	uint32_t form;
 	struct stat st;
 
-	if (!path)
-		return error_oom(error), -1;
+	if (!path) {
+		(void)error_oom(error);
+		return -1;
+	}
 	unpack_clean_name(name, path, &form);
 	_cleanup_close_ int fd = *path ? open_last(root_fd, path) : -1;
 	/* A symlink, device or FIFO in the place of the file is as wrong as other content, and is
 	 * never read. */
 	bool wrong_kind =
 	        !*path || (fd < 0 && (errno == ELOOP || errno == ENXIO || errno == ENODEV));
-	if (fd < 0 && !wrong_kind)
-		return error_sys(error, errno, "open %s", name), -1;
-	if (!wrong_kind && fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat %s", name), -1;
-	if (wrong_kind || !S_ISREG(st.st_mode) || st.st_size != size)
-		return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
-		                 name),
-		       -1;
+	if (fd < 0 && !wrong_kind) {
+		(void)error_sys(error, errno, "open %s", name);
+		return -1;
+	}
+	if (!wrong_kind && fstat(fd, &st) < 0) {
+		(void)error_sys(error, errno, "stat %s", name);
+		return -1;
+	}
+	if (wrong_kind || !S_ISREG(st.st_mode) || st.st_size != size) {
+		(void)error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
+		                name);
+		return -1;
+	}
 	return steal_fd(&fd);
 }

@@ -280,7 +280,6 @@ struct sync_list {
 	bool overflow;
 };
 int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error);
-void sync_list_give_up(struct unpacker *u); /* too much changed to name it: the file system is synced */
 int sync_content(struct unpacker *u, cst_error **error);
 
 /* ---- bodies that the archive itself replaced (unpack_rewrite.c) ---- */
@@ -299,9 +298,6 @@ int saved_bodies_rewrite(struct unpacker *u, cst_error **error);
 void namespace_run(struct task *task);                          /* of unpacker->namespace_task */
 void namespace_submit(struct unpacker *u, struct chunk *chunk); /* takes over one reference */
 void namespace_file_done(struct unpacker *u);
-/* A new name was made for the entry. */
-int namespace_remember(struct unpacker *u, const struct entry *entry,
-                       const struct directory *parent, cst_error **error);
 bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
                       uint32_t *body_number);
 

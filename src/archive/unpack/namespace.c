@@ -18,8 +18,8 @@
 
 /* ---- what this archive made ---- */
 
-int namespace_remember(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                       cst_error **error)
+static int namespace_remember(struct unpacker *u, const struct entry *e,
+                              const struct directory *parent, cst_error **error)
 {
 	if (!hash_set_put(&u->own, directory_child_key(u, parent, e->base), e->body_number))
 		return error_oom(error);

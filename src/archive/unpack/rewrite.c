@@ -62,17 +62,21 @@ static int open_body(void *userdata, const char *name, int64_t size, cst_error *
 
 	if (!saved)
 		return unpack_open_content(w->unpacker->root_fd, name, size, error);
-	if (fstat(saved->fd, &st) < 0 || st.st_size != size)
-		return error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
-		                 name),
-		       -1;
-	if ((uint64_t)size > RAW_BODY_MAX)
-		return error_set(error, CST_EARCHIVE,
-		                 "%s: %lld bytes that no file will hold: too many to record", name,
-		                 (long long)size),
-		       -1;
+	if (fstat(saved->fd, &st) < 0 || st.st_size != size) {
+		(void)error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
+		                name);
+		return -1;
+	}
+	if ((uint64_t)size > RAW_BODY_MAX) {
+		(void)error_set(error, CST_EARCHIVE,
+		                "%s: %lld bytes that no file will hold: too many to record", name,
+		                (long long)size);
+		return -1;
+	}
 	int fd = fcntl(saved->fd, F_DUPFD_CLOEXEC, 3);
-	return fd < 0 ? (error_sys(error, errno, "open %s", name), -1) : fd;
+	if (fd < 0)
+		(void)error_sys(error, errno, "open %s", name);
+	return fd;
 }
 
 static int take_op(struct op_sink *sink, struct op *op, cst_error **error)

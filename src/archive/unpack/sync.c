@@ -13,7 +13,7 @@ static int add_once(struct strv *paths, const char *path, size_t n, cst_error **
 	return strv_addn(paths, path, n) ? 0 : error_oom(error);
 }
 
-void sync_list_give_up(struct unpacker *u)
+static void sync_list_give_up(struct unpacker *u)
 {
 	u->sync.overflow = true;
 	strv_free(&u->sync.paths);

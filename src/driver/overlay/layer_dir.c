@@ -105,8 +105,8 @@ static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs 
 	return fs_replace_file(fd, "link", link, OVERLAY_LINK_LEN, 0644, FS_DURABLE, NULL, error);
 }
 
-int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
+static int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                              const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	_cleanup_free_ char *target = NULL;
 	char link[OVERLAY_LINK_LEN + 1];

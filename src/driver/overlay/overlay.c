@@ -58,8 +58,8 @@ static int set_homes(struct overlay *o, const struct driver_config *config, cons
 }
 
 /* A handle with what can be told without touching anything. */
-int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
-                cst_error **error)
+static int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
+                       cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = new0(struct overlay, 1);
 	int r;
@@ -278,7 +278,7 @@ static int list(struct driver *d, struct strv *ids, cst_error **error)
 	return 0;
 }
 
-int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
+static int overlay_status(struct driver *d, struct strv *pairs, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
 	bool shifting = false;

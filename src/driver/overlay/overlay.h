@@ -93,8 +93,6 @@ static inline struct overlay *overlay_of(struct driver *d)
 
 extern const struct driver_ops overlay2_driver; /* the same under its second name */
 
-int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
-                cst_error **error);
 void overlay_free(struct overlay *o);
 DEFINE_CLEANUP(struct overlay *, overlay_free)
 
@@ -126,9 +124,6 @@ int overlay_find(const struct overlay *o, const struct overlay_dirs *dirs, const
 /* An O_PATH descriptor of the layer's directory, and its home. CST_ELAYER_UNKNOWN. */
 int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        size_t *ret_home, int *ret_fd, cst_error **error);
-/* Content of the layer's `link` file; made anew, with its l/ entry, if it was lost. */
-int overlay_layer_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
 /* Content of the `link` file as it is; "" if there is none that could be one. */
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
@@ -335,7 +330,5 @@ int overlay_view_size(struct driver_view *view, int64_t *ret, cst_error **error)
 int overlay_view_open_content(struct driver_view *view, const char *name, int64_t size,
                               cst_error **error);
 void overlay_view_close(struct driver_view *view);
-
-int overlay_status(struct driver *d, struct strv *pairs, cst_error **error);
 
 #endif

@@ -229,8 +229,7 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 	}
 	if (r < 0)
 		return error_propagate(error, steal_ptr(&problem));
-	_cleanup_close_ int fd =
-	        openat(mount.root_fd, "file", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(mount.root_fd, "file", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || sys_fchmod(fd, 0600) < 0)
 		return error_sys(error, errno, "chmod %s/merged/file", s.path);
 	*yes = overlay_has_xattr(s.upper_fd, "file",

@@ -290,7 +290,9 @@ int overlay_view_open_content(struct driver_view *v, const char *name, int64_t s
 			problem = next;
 		}
 	}
-	if (fd < 0)
-		return error_propagate(error, steal_ptr(&problem)), -1;
+	if (fd < 0) {
+		(void)error_propagate(error, steal_ptr(&problem));
+		return -1;
+	}
 	return fd;
 }

@@ -342,6 +342,10 @@ static int vfs_is_mounted(struct driver *d, const char *id, const char *path, bo
 {
 	_cleanup_free_ char *own = path_of(vfs_of(d), id);
 	bool same = false;
+	if (!path) { /* there are no mounts */
+		*ret = false;
+		return 0;
+	}
 	int r = own ? naive_same_directory(own, path, &same, error) : error_oom(error);
 	if (r == 0)
 		*ret = same;
