@@ -168,6 +168,28 @@ static void test_copy_into_unmounted(void **state)
 	assert_true(layer_has(api_of(state), "patched"));
 }
 
+/* A process that was killed between counting and unmounting leaves such a mount. Who still works in it
+ * sees the patch, and keeps what it wrote. */
+static void test_apply_to_a_mount_that_nobody_counts(void **state)
+{
+	const struct api *api = api_of(state);
+	struct interruption interruption = {.api = api};
+	_cleanup_free_ char *mount = NULL;
+	_cleanup_free_ char *records = str_printf("%s/%s-layers", api->run, api->driver);
+	assert_int_equal(create_layer(api, "work", NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_mount(api->store, "work", NULL, &mount, NULL), 0);
+	_cleanup_close_ int mounted = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	add_file(mounted, "mine", "content");
+	_cleanup_close_ int run = open(records, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(unlinkat(run, "mountpoints.json", 0), 0);
+	assert_int_equal(open_store(api, false, &interruption.other, NULL), 0);
+	assert_int_equal(apply_patch(&interruption), 0);
+	cst_store_close(interruption.other);
+	_cleanup_free_ char *patched = path_join(mount, "patched"),
+	                    *mine = path_join(mount, "mine");
+	assert_true(fs_exists(AT_FDCWD, patched) && fs_exists(AT_FDCWD, mine));
+}
+
 /* Whose mount is there now keeps it. */
 static void test_copy_gives_back_its_own(void **state)
 {
@@ -178,14 +200,15 @@ static void test_copy_gives_back_its_own(void **state)
 	assert_int_equal(count, 1);
 }
 
-#define EACH(X)                           \
-	X(test_copy_beside_nothing)       \
-	X(test_copy_into_deleted)         \
-	X(test_copy_into_another_one_now) \
-	X(test_copy_out_of_deleted)       \
-	X(test_copy_out_of_unmounted)     \
-	X(test_apply_beside_copy)         \
-	X(test_copy_into_unmounted)       \
+#define EACH(X)                                     \
+	X(test_copy_beside_nothing)                 \
+	X(test_copy_into_deleted)                   \
+	X(test_copy_into_another_one_now)           \
+	X(test_copy_out_of_deleted)                 \
+	X(test_copy_out_of_unmounted)               \
+	X(test_apply_beside_copy)                   \
+	X(test_copy_into_unmounted)                 \
+	X(test_apply_to_a_mount_that_nobody_counts) \
 	X(test_copy_gives_back_its_own)
 
 DEFINE_RUN_ON_DRIVERS("meanwhile", EACH)
