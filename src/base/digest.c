@@ -155,6 +155,11 @@ int digest_validate(const char *digest, cst_error **error)
 	return error_set(error, CST_EINVAL, "unsupported digest algorithm");
 }
 
+const char *digest_hex(const char *digest)
+{
+	return strchr(digest, ':') + 1;
+}
+
 bool digest_is_sha256(const char *digest)
 {
 	return has_prefix(digest, "sha256:") && digest_validate(digest, NULL) == 0;

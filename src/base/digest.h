@@ -25,6 +25,7 @@ int digest_buffer(enum digest_algorithm algorithm, const void *data, size_t n, c
 /* Texts as the Go digest package: "invalid checksum digest format", "unsupported digest algorithm",
  * "invalid checksum digest length". Code CST_EINVAL. */
 int digest_validate(const char *digest, cst_error **error);
+const char *digest_hex(const char *digest); /* what follows the colon of a valid digest */
 bool digest_is_sha256(const char *digest); /* valid and of that algorithm */
 
 #endif

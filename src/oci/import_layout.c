@@ -160,24 +160,19 @@ static int read_documents(struct layout_image *image, cst_error **error)
 
 /* ---- its layers ---- */
 
-static const char *hex_of(const char *digest)
-{
-	return strchr(digest, ':') + 1;
-}
-
 /* The ID of a layer stands for the layers up to it: the first has its DiffID, every other one the digest of "ID+DiffID". */
 static int next_id(const char *parent, const char *diff_id, char ret[ID_HEX_LEN + 1],
                    cst_error **error)
 {
 	char digest[DIGEST_TEXT_MAX], text[2 * ID_HEX_LEN + 2];
 	if (!*parent) {
-		memcpy(ret, hex_of(diff_id), ID_HEX_LEN + 1);
+		memcpy(ret, digest_hex(diff_id), ID_HEX_LEN + 1);
 		return 0;
 	}
-	int n = snprintf(text, sizeof(text), "%s+%s", parent, hex_of(diff_id));
+	int n = snprintf(text, sizeof(text), "%s+%s", parent, digest_hex(diff_id));
 	int r = digest_buffer(DIGEST_SHA256, text, (size_t)n, digest, error);
 	if (r == 0)
-		memcpy(ret, hex_of(digest), ID_HEX_LEN + 1);
+		memcpy(ret, digest_hex(digest), ID_HEX_LEN + 1);
 	return r;
 }
 
@@ -224,12 +219,11 @@ static int import_layers(struct import *import, const struct layout_image *image
 
 /* ---- its record ---- */
 
-static int add_data(cst_data_item *items, size_t *n, const char *key, const char *text, size_t len,
-                    const char *digest)
+static void add_data(cst_data_item *items, size_t *n, const char *key, const char *text, size_t len,
+                     const char *digest)
 {
 	items[*n] = (cst_data_item){.key = key, .data = text, .data_size = len, .digest = digest};
 	++*n;
-	return 0;
 }
 
 static int record_image(struct import *import, struct layout_image *image, const char *top,
@@ -249,7 +243,7 @@ static int record_image(struct import *import, struct layout_image *image, const
 		         image->index.digest);
 	add_data(data, &n, manifest_key, image->manifest_text, image->manifest_len, manifest);
 	add_data(data, &n, "manifest", image->manifest_text, image->manifest_len, manifest);
-	const struct new_image new = {.id = hex_of(config),
+	const struct new_image new = {.id = digest_hex(config),
 	                              .layer = top,
 	                              .created = image->config.has_created ? &image->config.created
 	                                                                   : NULL,

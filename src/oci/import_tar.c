@@ -104,7 +104,7 @@ static int record(struct import *import, const char *path, const cst_layer *laye
 	        {key, manifest.data, manifest.len, manifest_digest},
 	        {"manifest", manifest.data, manifest.len, manifest_digest},
 	};
-	const struct new_image new = {.id = strchr(config_digest, ':') + 1,
+	const struct new_image new = {.id = digest_hex(config_digest),
 	                              .layer = cst_layer_id(layer),
 	                              .created = &now,
 	                              .data = data,
@@ -112,16 +112,13 @@ static int record(struct import *import, const char *path, const cst_layer *laye
 	return import_record(import, &new, ret, error);
 }
 
-static void free_layer(cst_layer **layer)
-{
-	cst_layer_free(*layer);
-}
+DEFINE_CLEANUP(cst_layer *, cst_layer_free)
 
 int import_tar(struct import *import, const char *path, cst_image **ret, cst_error **error)
 {
 	struct stat st;
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	_cleanup_(free_layer) cst_layer *layer = NULL;
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(error, errno, "open %s", path);

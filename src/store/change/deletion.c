@@ -38,6 +38,13 @@ static int forget_mounts(struct change *change, const struct intent *intent, voi
 
 /* An owner's record goes before those of its layers: a crash in between is then finished, not
  * undone. */
+int deletion_begin(struct change *change, cst_store *store, struct hold_modes modes,
+                   cst_error **error)
+{
+	int r = trash_announce(&change->trash, error);
+	return r == 0 ? change_hold(change, store, modes, error) : r;
+}
+
 void deletion_add(struct change *change, enum cst_kind kind, const char *id)
 {
 	change->owners_first = true;

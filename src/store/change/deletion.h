@@ -5,6 +5,9 @@
 
 #include "store/change/change.h"
 
+/* Begins a change that deletes: tells the progress of its trash of it, which may still give it up (CST_ECANCELED), and only
+ * then holds the sets, since a progress is never called under a lock. */
+int deletion_begin(struct change *change, cst_store *store, struct hold_modes modes, cst_error **error);
 /* Adds the deletion of an item to a change that holds its set for writing; children before parents,
  * and owners before their layers. Where the images are held for writing, too, a layer goes off
  * their lists of mapped copies. */

@@ -7,11 +7,9 @@ int container_delete(cst_store *store, const char *id, const cst_progress *progr
                      cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = trash_announce(&change.trash, error);
-	if (r == 0)
-		r = change_hold(&change, store,
-		                (struct hold_modes){.layers = HOLD_WRITE, .containers = HOLD_WRITE},
-		                error);
+	int r = deletion_begin(&change, store,
+	                       (struct hold_modes){.layers = HOLD_WRITE, .containers = HOLD_WRITE},
+	                       error);
 	if (r < 0)
 		return r;
 	const cst_container *container = container_table_find(store->sets.containers.table, id);

@@ -222,9 +222,7 @@ int cst_store_layer(cst_store *store, const char *id, cst_layer **ret, cst_error
 {
 	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer = NULL;
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = layer_hold(store, id, &layers, &layer, error);
 	return r < 0 ? r : layer_give(layer, ret, error);
 }
 
@@ -261,9 +259,7 @@ int cst_store_container_by_layer(cst_store *store, const char *id, cst_container
 	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_hold_ struct hold containers = {0};
 	const cst_layer *layer = NULL;
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = layer_hold(store, id, &layers, &layer, error);
 	if (r == 0)
 		r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
 	if (r < 0)

@@ -61,6 +61,13 @@ int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_erro
 	return *ret ? 0 : kind_unknown(CST_KIND_LAYER, id, error);
 }
 
+int layer_hold(cst_store *store, const char *id, struct hold *hold, const cst_layer **ret,
+               cst_error **error)
+{
+	int r = hold_read(store, CST_KIND_LAYER, hold, error);
+	return r == 0 ? layer_must(store, id, ret, error) : r;
+}
+
 int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error)
 {
 	*ret = image_find(store, id, NULL);

@@ -21,6 +21,9 @@ const cst_layer *layer_find(cst_store *store, const char *id, struct source *sou
 const cst_layer *layer_get(cst_store *store, const char *id, struct source *source);
 const cst_image *image_find(cst_store *store, const char *id, struct source *source);
 int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_error **error);
+struct hold;
+/* Holds the layers for reading in *hold, which keeps the record, and finds one of them. CST_ELAYER_UNKNOWN. */
+int layer_hold(cst_store *store, const char *id, struct hold *hold, const cst_layer **ret, cst_error **error);
 int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error);
 int container_must(cst_store *store, const char *id, const cst_container **ret, cst_error **error);
 

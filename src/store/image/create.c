@@ -38,9 +38,7 @@ static int resolve_top_layer(cst_store *store, const char *id, struct new_image 
 		return 0;
 	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = layer_hold(store, id, &layers, &layer, error);
 	if (r < 0)
 		return r;
 	image->record.layer = arena_strdup(&image->arena, layer->id);

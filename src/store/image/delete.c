@@ -8,9 +8,7 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
                         cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = trash_announce(&change.trash, error);
-	if (r == 0)
-		r = change_hold(&change, store, (struct hold_modes){.images = HOLD_WRITE}, error);
+	int r = deletion_begin(&change, store, (struct hold_modes){.images = HOLD_WRITE}, error);
 	if (r < 0)
 		return r;
 	const cst_image *image = image_table_find(store->sets.images.table, id);
@@ -144,13 +142,11 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 {
 	_cleanup_strv_ struct strv going = {0};
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = trash_announce(&change.trash, error);
-	if (r == 0)
-		r = change_hold(&change, store,
-		                (struct hold_modes){.layers = HOLD_WRITE,
-		                                    .images = HOLD_WRITE,
-		                                    .containers = HOLD_READ},
-		                error);
+	int r = deletion_begin(&change, store,
+	                       (struct hold_modes){.layers = HOLD_WRITE,
+	                                           .images = HOLD_WRITE,
+	                                           .containers = HOLD_READ},
+	                       error);
 	if (r < 0)
 		return r;
 	struct source source;

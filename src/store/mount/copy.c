@@ -89,9 +89,7 @@ static int place_maps(cst_store *store, const cst_layer *layer, struct place *pl
 static int find_record(cst_store *store, const char *id, const struct timestamp *made,
                        struct hold *held, const cst_layer **ret, cst_error **error)
 {
-	int r = hold_read(store, CST_KIND_LAYER, held, error);
-	if (r == 0)
-		r = layer_must(store, id, ret, error);
+	int r = layer_hold(store, id, held, ret, error);
 	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
 		r = error_about(error, CST_ELAYER_UNKNOWN, id);
 	return r < 0 ? error_go_prefix(error, r, "error finding layer \"%s\"", id) : 0;

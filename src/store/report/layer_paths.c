@@ -23,9 +23,7 @@ int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret
 	_cleanup_strv_ struct strv ids = {0};
 	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = layer_hold(store, id, &layers, &layer, error);
 	if (r < 0)
 		return r;
 	struct record_set *table = store->sets.layers.table;

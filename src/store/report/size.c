@@ -10,9 +10,7 @@ int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_er
 {
 	_cleanup_hold_ struct hold layers = {0};
 	const cst_layer *layer;
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	if (r == 0)
-		r = layer_must(store, id, &layer, error);
+	int r = layer_hold(store, id, &layers, &layer, error);
 	if (r < 0)
 		return r;
 	*size = *layer->diff_digest || *layer->toc_digest ? layer->diff_size : -1;
