@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/layer/view.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "store/core/hold.h"
+#include "store/core/lookup.h"
+#include <errno.h>
+#include <unistd.h>
+
+void layer_view_done(struct layer_view *view)
+{
+	if (view->driver_view)
+		view->driver->ops->view_close(view->driver_view);
+	closep(&view->tarsplit_fd);
+	free(view->id);
+	free(view->diff_digest);
+}
+
+static int open_tarsplit(const struct source *source, const char *id, int *ret, cst_error **error)
+{
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
+	if (!name)
+		return error_oom(error);
+	_cleanup_close_ int fd =
+	        openat(source->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno != ENOENT)
+		return error_sys(error, errno, "open %s/%s", source->dir, name);
+	int r = fd < 0 ? 0 : fs_must_be_regular(fd, name, error);
+	if (r == 0)
+		*ret = steal_fd(&fd);
+	return r;
+}
+
+static void stat_tarsplit(int dir_fd, const char *id, struct stat *ret)
+{
+	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", id);
+	if (!name || fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
+		*ret = (struct stat){0};
+}
+
+static struct idmaps maps_of(const cst_layer *layer)
+{
+	if (!layer)
+		return (struct idmaps){0};
+	return (struct idmaps){
+	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
+	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
+}
+
+int layer_view_open(cst_store *store, const char *from, const char *id, struct layer_view *view,
+                    cst_error **error)
+{
+	_cleanup_hold_ struct hold layers = {0};
+	const cst_layer *layer = NULL, *base = NULL;
+	struct source source;
+	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
+	if (r == 0)
+		r = (layer = layer_find(store, id, &source))
+		            ? 0
+		            : error_about(error, CST_ELAYER_UNKNOWN, id);
+	if (r == 0 && !isempty(from)) {
+		base = layer_find(store, from, NULL);
+		if (!base) /* nobody asks for its record there: the driver misses its directory */
+			return store->driver->ops->missing(store->driver, from, false, error);
+	}
+	if (r < 0)
+		return r;
+	const char *parent = *layer->parent ? layer->parent : NULL;
+	const char *against = base ? base->id : parent;
+	view->driver = store->driver;
+	view->compression = (enum cst_compression)layer->compression;
+	view->created = layer->created;
+	stat_tarsplit(source.fd, layer->id, &view->tarsplit);
+	view->id = strdup(layer->id);
+	view->diff_digest = strdup(layer->diff_digest);
+	if (!view->id || !view->diff_digest)
+		return error_oom(error);
+	const cst_layer *below = against ? layer_get(store, against, NULL) : NULL;
+	struct idmaps maps = maps_of(layer), from_maps = maps_of(below);
+	struct driver_view_maps view_maps = {.maps = &maps, .from_maps = &from_maps};
+	bool unmapped = false;
+	r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
+	if (r == 0)
+		r = store->driver->ops->view_open(store->driver, layer->id, against,
+		                                  unmapped ? NULL : &view_maps, &view->driver_view,
+		                                  error);
+	bool native = against == parent || (parent && against && streq(against, parent));
+	if (r == 0 && native)
+		r = open_tarsplit(&source, layer->id, &view->tarsplit_fd, error);
+	return r;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Was a diff applied to the layer while this process read it? Whoever applies one also writes a new
+ * tar-split. */
+static int check_unchanged(cst_store *store, const struct layer_view *view, cst_error **error)
+{
+	_cleanup_hold_ struct hold layers = {0};
+	struct source source;
+	struct stat st;
+	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_get(store, view->id, &source);
+	if (!layer || !timestamp_equal(&layer->created, &view->created))
+		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
+		                       "the layer \"%s\" was deleted meanwhile", view->id);
+	stat_tarsplit(source.fd, view->id, &st);
+	return same_file(&st, &view->tarsplit)
+	               ? 0
+	               : error_set(error, CST_EINVAL,
+	                           "the layer \"%s\" was changed while it was read", view->id);
+}
+
+int layer_view_explain(cst_store *store, const struct layer_view *view, int code,
+                       cst_error **problem, cst_error **error)
+{
+	if (code == 0 || code == CST_ECANCELED || code == CST_EIO_CALLBACK || !view->id)
+		return code < 0 ? error_propagate(error, steal_ptr(problem)) : 0;
+	int r = check_unchanged(store, view, error);
+	return r < 0 ? r : error_propagate(error, steal_ptr(problem));
+}
+
+static int open_content(void *userdata, const char *name, int64_t size, cst_error **error)
+{
+	const struct layer_view *view = userdata;
+	return view->driver->ops->view_open_content(view->driver_view, name, size, error);
+}
+
+int layer_view_write_tar(struct layer_view *view, const cst_sink *sink, cst_error **error)
+{
+	if (view->tarsplit_fd < 0)
+		return view->driver->ops->view_diff(view->driver_view, sink, NULL, error);
+	return tarsplit_reassemble(view->tarsplit_fd, open_content, view, sink, error);
+}
