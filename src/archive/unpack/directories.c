@@ -169,6 +169,12 @@ void directory_cache_begin_entry(struct unpacker *u)
 		directory_cache_clear(u);
 }
 
+void directory_paths_changed(struct unpacker *u)
+{
+	u->directories.stale = true;
+	sync_list_give_up(u);
+}
+
 static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
                                         uint64_t hash)
 {
@@ -230,8 +236,7 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 int directory_get_parent(struct unpacker *u, const struct entry *entry,
                          enum directory_missing missing, struct directory *ret)
 {
-	size_t n = (size_t)(entry->base - entry->path);
-	return directory_get(u, entry->path, n > 0 ? n - 1 : 0, missing, ret);
+	return directory_get(u, entry->path, entry_parent_len(entry), missing, ret);
 }
 
 /* ---- walking ---- */

@@ -71,6 +71,13 @@ struct entry {
 	uint32_t host_uid, host_gid;
 };
 
+/* How much of e->path is the path of the directory that it is in. */
+static inline size_t entry_parent_len(const struct entry *e)
+{
+	size_t n = (size_t)(e->base - e->path);
+	return n > 0 ? n - 1 : 0;
+}
+
 enum op_kind { OP_RAW, OP_ENTRY, OP_BODY, OP_BODY_END, OP_TRAILER };
 struct op {
 	struct op *next;
@@ -190,7 +197,7 @@ struct directory_cache {
 	struct directory_slot slots[DIRECTORY_SLOTS];
 	size_t n_slots; /* of them are used: what the limit on descriptors leaves */
 	uint64_t clock;
-	bool stale; /* a directory or symlink was replaced */
+	bool stale; /* directory_paths_changed() */
 };
 enum directory_missing {
 	DIRECTORY_MUST_EXIST,
@@ -204,6 +211,8 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 int directory_get_parent(struct unpacker *u, const struct entry *entry,
                          enum directory_missing missing, struct directory *ret);
 void directory_cache_begin_entry(struct unpacker *u);
+/* A directory or symlink goes: what was known by paths may be elsewhere. */
+void directory_paths_changed(struct unpacker *u);
 void directory_cache_clear(struct unpacker *u);
 uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st);
 uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
@@ -276,10 +285,15 @@ int directory_times_apply(struct unpacker *u, cst_error **error);
 /* Up to this many entries are synced one by one. */
 #define SYNC_ENTRIES 64
 struct sync_list {
-	struct strv paths;
+	struct strv files;       /* what was made: never through a symlink as the last step */
+	struct strv directories; /* in which a name, or which itself, changed */
 	bool overflow;
 };
+/* Remembers what was made at path[0..n), and the directory that it is in. */
 int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error);
+int sync_list_add_directory(struct unpacker *u, const char *path, size_t n, cst_error **error);
+/* The paths of the list may no longer lead to what changed: the whole file system is synced instead. */
+void sync_list_give_up(struct unpacker *u);
 int sync_content(struct unpacker *u, cst_error **error);
 
 /* ---- bodies that the archive itself replaced (unpack_rewrite.c) ---- */

@@ -63,7 +63,7 @@ static int make_room(struct unpacker *u, const struct entry *e, const struct dir
 	if (own && u->track_names && !S_ISDIR(st.st_mode))
 		return error_set(error, CST_EARCHIVE, "duplicates of file paths not supported");
 	if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
-		u->directories.stale = true;
+		directory_paths_changed(u);
 	if (S_ISDIR(st.st_mode))
 		return remove_directory(u, e, parent, error);
 	/* In a layer that is in use a rename will replace it: the name is never missing. */

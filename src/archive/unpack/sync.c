@@ -13,26 +13,35 @@ static int add_once(struct strv *paths, const char *path, size_t n, cst_error **
 	return strv_addn(paths, path, n) ? 0 : error_oom(error);
 }
 
-static void sync_list_give_up(struct unpacker *u)
+void sync_list_give_up(struct unpacker *u)
 {
 	u->sync.overflow = true;
-	strv_free(&u->sync.paths);
+	strv_free(&u->sync.files);
+	strv_free(&u->sync.directories);
 }
 
-/* Remembers path[0..n) and, since a name in it changed, its parent. */
-int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error)
+static bool is_listing(struct unpacker *u)
 {
 	struct sync_list *list = &u->sync;
 
-	if (!u->options->sync || list->overflow)
-		return 0;
-	if (list->paths.len >= 2 * (size_t)SYNC_ENTRIES) {
+	if (list->files.len + list->directories.len >= 2 * (size_t)SYNC_ENTRIES)
 		sync_list_give_up(u);
-		return 0;
-	}
+	return u->options->sync && !list->overflow;
+}
+
+int sync_list_add_directory(struct unpacker *u, const char *path, size_t n, cst_error **error)
+{
+	return is_listing(u) ? add_once(&u->sync.directories, path, n, error) : 0;
+}
+
+int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error)
+{
 	const char *slash = memrchr(path, '/', n);
-	int r = add_once(&list->paths, path, slash ? (size_t)(slash - path) : 0, error);
-	return r < 0 ? r : add_once(&list->paths, path, n, error);
+	int r = sync_list_add_directory(u, path, slash ? (size_t)(slash - path) : 0, error);
+
+	if (r < 0 || !is_listing(u))
+		return r;
+	return add_once(&u->sync.files, path, n, error);
 }
 
 static int sync_filesystem(struct unpacker *u, cst_error **error)
@@ -42,21 +51,34 @@ static int sync_filesystem(struct unpacker *u, cst_error **error)
 	return fd < 0 || sys_syncfs(fd) < 0 ? error_sys(error, errno, "syncfs") : 0;
 }
 
-static int sync_path(struct unpacker *u, const char *path, cst_error **error)
+/* What is not there was replaced or deleted later in the archive. */
+static bool is_gone(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
+}
+
+static int sync_directory(struct unpacker *u, const char *path, cst_error **error)
 {
 	_cleanup_close_ int fd =
-	        *path ? fs_open_in_root(u->root_fd, path, O_PATH | O_NOFOLLOW) : -1;
+	        *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY)
+	              : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && is_gone(errno))
+		return 0;
+	return fd < 0 || sys_fsync(fd) < 0 ? error_sys(error, errno, "fsync /%s", path) : 0;
+}
+
+static int sync_file(struct unpacker *u, const char *path, cst_error **error)
+{
+	_cleanup_close_ int fd = fs_open_in_root(u->root_fd, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
-	if (*path && (fd < 0 || fstat(fd, &st) < 0)) /* replaced later in the archive */
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
-		               ? 0
-		               : error_sys(error, errno, "open /%s", path);
-	if (*path && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return is_gone(errno) ? 0 : error_sys(error, errno, "open /%s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return 0; /* never opened; the directory's fsync covers it */
 	_cleanup_close_ int opened =
-	        *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-	              : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	        fs_open_in_root(u->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (opened < 0 || sys_fsync(opened) < 0)
 		return error_sys(error, errno, "fsync /%s", path);
 	return 0;
@@ -64,13 +86,16 @@ static int sync_path(struct unpacker *u, const char *path, cst_error **error)
 
 int sync_content(struct unpacker *u, cst_error **error)
 {
+	const struct sync_list *list = &u->sync;
 	int r = 0;
 
 	if (!u->options->sync)
 		return 0;
-	if (u->sync.overflow)
+	if (list->overflow)
 		return sync_filesystem(u, error);
-	for (size_t i = 0; i < u->sync.paths.len && r == 0; i++)
-		r = sync_path(u, u->sync.paths.items[i], error);
-	return r < 0 ? r : sync_path(u, "", error);
+	for (size_t i = 0; i < list->files.len && r == 0; i++)
+		r = sync_file(u, list->files.items[i], error);
+	for (size_t i = 0; i < list->directories.len && r == 0; i++)
+		r = sync_directory(u, list->directories.items[i], error);
+	return r < 0 ? r : sync_directory(u, "", error);
 }

@@ -472,7 +472,7 @@ static void unpacker_free(struct unpacker *u)
 	recorder_free(&u->recorder);
 	strbuf_free(&u->times.records);
 	closep(&u->times.spill_fd);
-	strv_free(&u->sync.paths);
+	sync_list_give_up(u);
 	place_end(u);
 	hash_set_free(&u->made);
 	hash_set_free(&u->own);

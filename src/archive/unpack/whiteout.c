@@ -43,7 +43,11 @@ static int mark_existing(struct unpacker *u, const struct entry *e, const struct
 	_cleanup_close_ int fd = r < 0 ? -1 : directory.fd;
 	if (fd < 0 || whiteout_set_opaque(u, fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	return 0;
+	_cleanup_free_ char *path =
+	        str_printf("%.*s%s", (int)(e->base - e->path), e->path, target_of(e));
+	if (!path)
+		return error_oom(error);
+	return sync_list_add_directory(u, path, strlen(path), error);
 }
 
 static int set_whiteout_owner(struct unpacker *u, const struct entry *e, const struct place *place,
@@ -79,8 +83,7 @@ static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **
 	if (place_settle(u, parent.fd, target, PLACE_NEW) < 0)
 		return errno == EEXIST ? mark_existing(u, e, &parent, error)
 		                       : error_sys(error, errno, "mknod /%s", e->path);
-	size_t n = (size_t)(e->base - e->path);
-	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
+	return sync_list_add_directory(u, e->path, entry_parent_len(e), error);
 }
 
 static int mark_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
@@ -90,8 +93,7 @@ static int mark_opaque(struct unpacker *u, const struct entry *e, cst_error **er
 	if (directory_get_parent(u, e, DIRECTORY_CREATE, &parent) < 0 ||
 	    whiteout_set_opaque(u, parent.fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	size_t n = (size_t)(e->base - e->path);
-	return n > 0 ? sync_list_add(u, e->path, n - 1, error) : 0;
+	return sync_list_add_directory(u, e->path, entry_parent_len(e), error);
 }
 
 /* ---- full root file systems: deletion ---- */
@@ -105,13 +107,13 @@ static int remove_foreign(struct unpacker *u, const struct directory *directory,
 
 	if (namespace_is_own(u, directory, name, NULL))
 		return 0;
+	if (is_directory || S_ISLNK(st->st_mode))
+		directory_paths_changed(u);
 	if (sys_unlinkat(directory->fd, name, is_directory ? AT_REMOVEDIR : 0) < 0) {
 		bool holds_own = is_directory && (errno == ENOTEMPTY || errno == EEXIST);
 		return holds_own || errno == ENOENT ? 0
 		                                    : error_sys(error, errno, "unlinkat %s", name);
 	}
-	if (is_directory || S_ISLNK(st->st_mode))
-		u->directories.stale = true;
 	return 0;
 }
 
@@ -141,7 +143,8 @@ static int delete_target(struct unpacker *u, const struct entry *e, cst_error **
 		if (r < 0)
 			return r;
 	}
-	return remove_foreign(u, &parent, target, &st, NULL, error);
+	int r = remove_foreign(u, &parent, target, &st, NULL, error);
+	return r < 0 ? r : sync_list_add_directory(u, e->path, entry_parent_len(e), error);
 }
 
 /* As upstream: the content of a directory that is reached through a symlink as its last step is
@@ -158,15 +161,15 @@ static bool is_symlink(struct unpacker *u, const char *path, size_t n)
 
 static int delete_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	size_t n = (size_t)(e->base - e->path);
+	size_t n = entry_parent_len(e);
 	struct directory directory;
 
-	if (n > 0 && is_symlink(u, e->path, n - 1))
+	if (is_symlink(u, e->path, n))
 		return 0;
-
 	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &directory) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open /%s", e->path);
-	return delete_content(u, &directory, error);
+	int r = delete_content(u, &directory, error);
+	return r < 0 ? r : sync_list_add_directory(u, e->path, n, error);
 }
 
 int whiteout_apply(struct unpacker *u, const struct entry *e, cst_error **error)
