@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* CRC-32 and CRC-64 by ISA-L where it is built and worth loading, else by tables made at first use.
+ * Both give the same sums. */
 #include "base/checksum.h"
 #include "config.h"
 #include <pthread.h>
@@ -6,7 +8,8 @@
 #include "base/isal.h"
 #endif
 
-/* A few bytes, as in a header or an intent, are not worth loading a library for. */
+/* To checksum fewer bytes than this, as in a header or an announcement, the tables are quicker than
+ * loading ISA-L. */
 #define WORTH_A_LIBRARY 1024
 
 static uint64_t tables[2][256];

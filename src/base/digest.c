@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Digests of streams and buffers by libcrypto, and the checks of a digest's text. The texts need no
+ * library. */
 #include "base/digest.h"
 #include "base/library.h"
 #include "base/mem.h"

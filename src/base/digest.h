@@ -13,7 +13,8 @@ enum digest_algorithm { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };
 
 struct digester;
 int digester_new(enum digest_algorithm algorithm, struct digester **ret, cst_error **error);
-void digester_update(struct digester *digester, const void *data, size_t n); /* failure sticks until finish */
+/* A failure is kept, and digester_finish() reports it. */
+void digester_update(struct digester *digester, const void *data, size_t n);
 int digester_finish(struct digester *digester, char ret[DIGEST_TEXT_MAX], cst_error **error); /* "sha256:<hex>" */
 void digester_free(struct digester *digester); /* NULL allowed */
 void digester_freep(struct digester **digester);

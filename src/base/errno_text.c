@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts of Linux errnos as Go words them: those of glibc with a small first letter, whatever the libc here. */
+/* The texts of Linux error numbers in Go's words. They are glibc's with a small first letter, also
+ * where the libc is another. */
 #include "base/error.h"
 #include "base/mem.h"
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The error object: a code, an errno, our message, the Go command's message, and the object that
+ * failed. Making one never fails: without memory the error is the static one of CST_ENOMEM. */
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -9,11 +11,11 @@
 struct cst_error {
 	int code, errnum;
 	char *message;  /* NULL: the fixed text of the code */
-	char *go_words; /* what the Go command says instead; NULL: the same */
+	char *go_words; /* what the Go command says instead; NULL: the same as ours */
 	char *object;   /* NULL: none */
 };
 
-/* Needs no memory; never freed. */
+/* Reports that memory ran out. It is static, so it needs no memory and is never freed. */
 static cst_error out_of_memory = {.code = CST_ENOMEM, .errnum = ENOMEM};
 
 int cst_error_code(const cst_error *error)
@@ -130,7 +132,7 @@ int error_wrap_code(cst_error **error, int code, const char *format, ...)
 	return code;
 }
 
-/* Takes the three texts, any of which may be NULL when out of memory. */
+/* Takes ownership of the three texts; each may be NULL when out of memory. */
 static int make_about(cst_error **error, int code, char *message, char *go_words, char *object)
 {
 	_cleanup_free_ char *text = message, *words = go_words, *owned = object;
@@ -172,7 +174,7 @@ int error_about_go(cst_error **error, int code, const char *object, const char *
 	                  words ? str_join(words, ": ", cst_strerror(code)) : NULL, strdup(object));
 }
 
-/* Takes `made`; NULL says that there was no memory for it, which is then the error. */
+/* Takes ownership of `made`. NULL: there was no memory for it, and the error becomes that. */
 static int replace_text(cst_error **error, char **text, char *made)
 {
 	if (!made) {

@@ -23,39 +23,43 @@ int error_set(cst_error **error, int code, const char *format, ...) CST_PRINTF(3
 /* "MESSAGE: <text of errnum>", code CST_ESYS. */
 int error_sys(cst_error **error, int errnum, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Out of memory: needs none itself. Returns CST_ENOMEM. */
+/* Out of memory. Making this error needs no memory. Returns CST_ENOMEM. */
 int error_oom(cst_error **error);
 
 /* "MESSAGE: <fixed text of code>": "locating image with ID "x": image not known". */
 int error_wrap_code(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* About one object (an ID, a name, a path), which the error keeps. Our text names it: `there is no layer "x"`; the Go
- * command's is the fixed text of the code, which does not. */
+/* An error about one object (an ID, a name, a path), which the error keeps. Our text names the
+ * object: `there is no layer "x"`. The Go command's text is the fixed text of the code, which does
+ * not name it. */
 int error_about(cst_error **error, int code, const char *object);
 
-/* The same where the Go command says more: "MESSAGE: <fixed text of code>". */
+/* The same; the Go command's text is "MESSAGE: <fixed text of code>". */
 int error_about_go(cst_error **error, int code, const char *object, const char *format, ...) CST_PRINTF(4, 5);
 
-/* The same where an item of any kind was looked for, whatever kind the code speaks of. */
+/* The same, for an object that was looked up among all kinds: our text says "layer, image or
+ * container" whatever the code is. */
 int error_about_any(cst_error **error, int code, const char *object);
 
-/* Gives an error that was just set its object (NULL: none) and what the Go command says instead of its message; returns the
- * code. */
+/* Gives an error that was just set its object (NULL: none) and the text that the Go command prints
+ * instead of our message. Returns the code. */
 int error_go_words(cst_error **error, int code, const char *object, const char *format, ...) CST_PRINTF(4, 5);
 
-/* Puts "MESSAGE: " in front of what the Go command says, and not of our own message, which needs it not. */
+/* Puts "MESSAGE: " in front of the Go command's text only. Our message stays. */
 int error_go_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
 /* Our text of a code about an object; the caller frees it. NULL: out of memory. */
 char *error_text_about(int code, const char *object);
 
-/* Puts "MESSAGE: " in front of both texts of an error that was set for a failure with this code; returns the code. */
+/* Puts "MESSAGE: " in front of both texts of an error that was just set with this code. Returns the
+ * code. */
 int error_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* The same, "MESSAGE" behind it without any separator. */
+/* Appends "MESSAGE" to both texts, without a separator. Returns the code. */
 int error_suffix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
-/* Moves `from` into *error (freeing it if error is NULL); returns its code. Takes ownership. */
+/* Moves `from` into *error (frees it if error is NULL) and returns its code. Takes ownership of
+ * `from`. */
 int error_propagate(cst_error **error, cst_error *from);
 
 /* The text of an errno as Go's syscall package words it: "no such file or directory". Static

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts of the codes: the Go library's, which name no object, and ours, which do. */
+/* The texts of the error codes: the Go library's, which name no object, and ours, which name it. */
 #include "base/error.h"
 #include "base/str.h"
 
-/* Wording: docs/format/store.md, "Error values". */
+/* The wording is the Go library's: docs/format/store.md, "Error values". */
 const char *cst_strerror(int code)
 {
 	switch (code) {
@@ -54,7 +54,8 @@ const char *cst_strerror(int code)
 	}
 }
 
-/* What is in front of the object in our text, and behind it. */
+/* Our text is `before`, the object, `after`. `after` NULL: the quoted object, then the fixed text
+ * of the code. */
 struct text_about {
 	const char *before, *after;
 };

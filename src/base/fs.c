@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Making directories, reading files, and replacing files so that a crash leaves the old content or
+ * the new one, whole. */
 #include "base/fs.h"
 #include "base/id.h"
 #include <dirent.h>
@@ -12,10 +14,11 @@ int fs_mkdir_p(const char *path, mode_t mode, cst_error **error)
 	bool there = stat(path, &st) == 0;
 	if (!there && sys_mkdirat(AT_FDCWD, path, mode) == 0)
 		return 0;
-	if (there || (errno == EEXIST && stat(path, &st) == 0)) /* somebody was faster */
+	/* Another process may have made it meanwhile. */
+	if (there || (errno == EEXIST && stat(path, &st) == 0))
 		return S_ISDIR(st.st_mode) ? 0 : error_sys(error, ENOTDIR, "mkdir %s", path);
-	if (errno != ENOENT &&
-	    errno != ENOTDIR) /* ENOTDIR: let the component that is none be named */
+	/* ENOTDIR: the attempt to make the parent names the component that is not a directory. */
+	if (errno != ENOENT && errno != ENOTDIR)
 		return error_sys(error, errno, "mkdir %s", path);
 	_cleanup_free_ char *parent = strdup(path);
 	if (!parent)
@@ -91,7 +94,7 @@ int fs_read_fd(int fd, const char *shown, size_t limit, char **ret, size_t *ret_
 		if (!grown)
 			return error_oom(error);
 		data = grown;
-		/* A regular file ends where it says; one of /proc says nothing. */
+		/* A regular file ends at its size; for a file of /proc the size is 0. */
 		size_t wanted = size ? size : capacity - len - 1;
 		ssize_t got = fs_read_full(fd, data + len, wanted);
 		if (got < 0)
@@ -139,7 +142,7 @@ bool fs_exists(int dirfd, const char *path)
 	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Content, mode and, if durable, the barrier; the file is complete afterwards. */
+/* Writes content and mode, and syncs if durable: then the file is complete. */
 static int fill_file(int fd, const void *data, size_t n, mode_t mode, bool durable,
                      const char *shown, cst_error **error)
 {
@@ -157,13 +160,13 @@ static char *temporary_name(const char *name, uint32_t number)
 	return str_printf(".tmp-%s%u", name, number);
 }
 
-/* The one that writers under a lock use. */
+/* The temporary name that every FS_LOCKED writer of this file uses. */
 static char *locked_temporary_name(const char *name)
 {
 	return str_join(".tmp-", name, "0");
 }
 
-/* Content under the temporary name, complete, then the rename. */
+/* Writes the content under the temporary name, completely, and then renames it. */
 static int write_and_rename(int dirfd, const char *name, const char *temporary, const void *data,
                             size_t n, mode_t mode, unsigned flags, const char *shown,
                             cst_error **error)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Confined opening. The kernel does it with openat2; where that is missing (before 5.6, or refused
- * by a seccomp filter) the same walk is done here, one component at a time, so that no name ever
- * resolves outside of the directory.
- */
+/* Opening below a directory. The kernel does it with openat2. Where that is missing (before Linux
+ * 5.6, or a seccomp filter refuses it) this file walks one component at a time. Either way no name
+ * resolves to something outside of the directory. */
 #include "base/fs.h"
 #include <errno.h>
 #include <limits.h>
@@ -17,14 +15,14 @@
 
 #define MAX_SYMLINKS 40 /* as the kernel's own limit */
 
-/* The directories from the root down to where the walk is, so that ".." can go back without
- * trusting the disk. */
+/* The open directories from the root down to where the walk is. ".." goes back to the one before
+ * instead of asking the disk, which another process may be changing. */
 struct walk {
 	int *fds;
 	size_t len, capacity;
 	int root;
-	bool in_root; /* absolute links and ".." above the root stay at the root, instead of failing
-	               */
+	/* Absolute links, and ".." above the root, stay at the root. Without it they fail. */
+	bool in_root;
 	unsigned symlinks;
 };
 
@@ -94,7 +92,7 @@ static bool walk_link(struct walk *w, const char *name, char **rest)
 	return target[0] != '/' || walk_to_root(w);
 }
 
-/* One component that is not the last, or a directory by a trailing slash. */
+/* Enters a component that is not the last one, or has a slash behind it. */
 static bool walk_down(struct walk *w, const char *name, char **rest)
 {
 	int fd = openat(walk_top(w), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -109,7 +107,8 @@ static bool walk_down(struct walk *w, const char *name, char **rest)
 	return false;
 }
 
-/* Is the last component a symlink that has to be followed? Then it was expanded into *rest. */
+/* 1: the last component is a symlink that is to be followed, and *rest now begins with its target.
+ */
 static int walk_follow_last(struct walk *w, const char *name, int flags, char **rest)
 {
 	struct stat st;
@@ -179,7 +178,8 @@ static int open_confined(int dirfd, const char *path, int flags, uint64_t resolv
 		struct open_how_v0 how = {.flags = (uint64_t)flags,
 		                          .resolve = resolve | RESOLVE_NO_MAGICLINKS};
 		int fd;
-		do /* EAGAIN: something was renamed while ".." was resolved */
+		/* EAGAIN: something was renamed while the kernel resolved a "..". */
+		do
 			fd = sys_openat2(dirfd, path, &how);
 		while (fd < 0 && (errno == EAGAIN || errno == EINTR));
 		if (fd >= 0 || (errno != ENOSYS && errno != EPERM))

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Private directories, and making a directory where other users can write, so that no other user's
+ * directory is taken for the one that this process made. */
 #include "base/fs_private.h"
 #include "base/fs.h"
 #include "base/id.h"
@@ -23,10 +25,10 @@ static bool is_empty(int fd)
 	return empty;
 }
 
-/* Between mkdirat() and openat() another user may have put a directory of his own under the name.
- * One that belongs to this process, that nobody else can write to, and that is empty, serves as well
- * as the one that was made. Access control lists cannot let anybody write either: the group bits of
- * the mode limit them. */
+/* Another user may put a directory under the name between mkdirat() and openat(). A directory there
+ * is as good as the one made if it belongs to this process, nobody else can write to it, and it is
+ * empty. Access control lists cannot let others write either, since the group bits of the mode
+ * limit them. */
 static bool is_as_made(int fd, mode_t mode)
 {
 	struct stat st;

@@ -20,13 +20,14 @@ struct fs_private {
 
 /* Makes one below dirfd. CST_ESYS. */
 int fs_private_make(struct fs_private *dir, int dirfd, const char *shown, cst_error **error);
-/* Empties and removes it. One that was never made is fine. Errors are logged: what stays is a directory that only this
- * user can enter. */
+/* Empties and removes it. A directory that was never made is fine. An error is only logged: what
+ * stays can be entered by this user only. */
 void fs_private_remove(struct fs_private *dir);
 #define _cleanup_fs_private_ _cleanup_(fs_private_remove)
 
-/* Makes the directory dirfd/name, mode `mode` (not writable for others) less the umask, and opens it. -1 and errno: EEXIST
- * if the name is taken, ESTALE if another user put something else under the name at once. */
+/* Makes the directory dirfd/name with `mode` (not writable for others) less the umask, and opens
+ * it. -1 and errno: EEXIST if the name is taken, ESTALE if another user replaced the directory
+ * before it was opened. */
 int fs_make_dir(int dirfd, const char *name, mode_t mode);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Removing a tree that strangers may have filled, and may still change: by descriptors only, without
- * following a symlink, without crossing a mount, to any depth. What is changed before it can be
- * removed (a mode, the immutable flag) is first held by a descriptor, so that no other file can take
- * its place. The way down is a list of open directories; when it grows past MAX_OPEN the upper ones
- * are closed, and opened again through "..", which must be the same device and inode.
- */
+/* Removing a tree that other users may have filled and may still change. This process works by
+ * descriptors only, follows no symlink, enters no mount, and reaches any depth. Before it changes
+ * something in order to remove it (a mode, the immutable flag), it holds the file by a descriptor,
+ * so that no other file can take its place. The way down is a list of open directories. When more
+ * than MAX_OPEN are open, the upper ones are closed. They are opened again through "..", which must
+ * be the same device and inode. */
 #include "base/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -85,7 +84,7 @@ static bool clear_flags_at(int dirfd, const char *name)
 	return (fd >= 0 && clear_flags(fd)) || cleared;
 }
 
-/* Detaches what is mounted on a name. False: something is, and it stays. */
+/* Detaches what is mounted on a name. False: something is mounted there and cannot be detached. */
 static bool detach_mount(int dirfd, const char *name)
 {
 	char path[64 + NAME_MAX];
@@ -135,8 +134,9 @@ static int try_unlink(int dirfd, const char *name, bool directory)
 	return -1;
 }
 
-/* A directory on the same mount as dirfd: -1 and EXDEV if something is mounted on it, bind mounts
- * of the same file system included. Kernels without openat2 notice other file systems only. */
+/* Opens a directory that is on the same mount as dirfd. -1 and EXDEV if something is mounted on it,
+ * also a bind mount of the same file system. Kernels without openat2 notice other file systems
+ * only. */
 static int open_same_mount(int dirfd, const char *name)
 {
 	static const uint64_t resolve_no_xdev = 0x01; /* linux/openat2.h */
@@ -155,7 +155,8 @@ static int open_same_mount(int dirfd, const char *name)
 	return -1;
 }
 
-/* An ordinary user cannot open a directory of his own whose mode forbids it: it gets another mode. */
+/* A user cannot open a directory of the user's own whose mode forbids it: change the mode, then
+ * open. */
 static int open_forbidden(int dirfd, const char *name)
 {
 	_cleanup_close_ int held =
@@ -165,7 +166,7 @@ static int open_forbidden(int dirfd, const char *name)
 	return open_same_mount(dirfd, name);
 }
 
-/* Opens a directory for emptying; what is mounted on it is detached first. */
+/* Opens a directory in order to empty it. What is mounted on it is detached first. */
 static int open_level(int dirfd, const char *name, struct level *ret)
 {
 	_cleanup_close_ int fd = open_same_mount(dirfd, name);
@@ -203,7 +204,8 @@ static int remover_push(struct remover *r, int dirfd, const char *name)
 	return 0;
 }
 
-/* Back to the directory above, which may have been closed. The one below is still open. */
+/* Goes back to the directory above, and opens it again if it was closed. The one below is still
+ * open. */
 static int reopen_parent(struct remover *r)
 {
 	struct level *below = &r->levels[r->len - 1], *parent = &r->levels[r->len - 2];
@@ -215,7 +217,8 @@ static int reopen_parent(struct remover *r)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
 	if (st.st_dev != parent->dev || st.st_ino != parent->ino) {
-		errno = EXDEV; /* somebody moves directories about under us: stop */
+		/* Another process moved a directory meanwhile: do not go on somewhere else. */
+		errno = EXDEV;
 		return -1;
 	}
 	parent->dir = fdopendir(fd);
@@ -226,8 +229,8 @@ static int reopen_parent(struct remover *r)
 	return 0;
 }
 
-/* Empties the directory on top; descends where one is not empty. 1: it is empty now, 0: went down,
- * -1: errno. */
+/* Empties the directory on top, or goes down into one below that is not empty. 1: it is empty; 0:
+ * went down; -1: errno. */
 static int empty_top(struct remover *r)
 {
 	struct level *top = &r->levels[r->len - 1];
@@ -247,7 +250,8 @@ static int empty_top(struct remover *r)
 			note_removed(r->watch);
 		if (left > 0 && remover_push(r, fd, entry->d_name) == 0)
 			return 0;
-		if (left > 0 && errno != ENOENT) /* somebody else removes it, too */
+		/* ENOENT: another process removed it. */
+		if (left > 0 && errno != ENOENT)
 			return -1;
 	}
 }
@@ -296,7 +300,8 @@ int fs_empty_dir(int dirfd, const char *shown, cst_error **error)
 static int remove_entry(int dirfd, const char *name, const char *shown,
                         const struct fs_watch *watch, cst_error **error)
 {
-	for (int attempt = 0; attempt < 16; attempt++) { /* others may put something in meanwhile */
+	/* Other processes may put something in meanwhile: try again. */
+	for (int attempt = 0; attempt < 16; attempt++) {
 		int left = try_unlink(dirfd, name, true);
 		if (left == 0) {
 			note_removed(watch);
@@ -306,8 +311,8 @@ static int remove_entry(int dirfd, const char *name, const char *shown,
 			return error_sys(error, errno, "remove %s", shown);
 		cst_error *problem = NULL;
 		int r = remove_below(dirfd, name, shown, watch, &problem);
-		if (r < 0 &&
-		    cst_error_errno(problem) != ENOENT) /* ENOENT: somebody else removes it, too */
+		/* ENOENT: another process removed it. */
+		if (r < 0 && cst_error_errno(problem) != ENOENT)
 			return error_propagate(error, problem);
 		cst_error_free(problem);
 	}
@@ -327,7 +332,7 @@ int fs_remove_tree_watched(int dirfd, const char *name, const char *shown,
 		shown = name;
 	if (base == name)
 		return remove_entry(dirfd, name, shown, watch, error);
-	/* The way to the entry may cross mounts; only what is inside of it may not. */
+	/* The path to the entry may cross mounts; only what is inside the entry may not. */
 	_cleanup_free_ char *above = strndup(name, (size_t)(base - name));
 	if (!above)
 		return error_oom(error);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* An open-addressing hash table with linear probing. At least a quarter of the slots is always
+ * free, so that a search ends. */
 #include "base/hashmap.h"
 #include <sys/random.h>
 
@@ -59,7 +61,7 @@ static uint64_t hash_of(const struct hashmap *map, const char *key)
 	return siphash24(key, strlen(key), map->key);
 }
 
-/* The slot that holds the key, or the free one where it belongs. The table is never full. */
+/* The slot that holds the key, or the free slot where it belongs. */
 static struct hashmap_entry *find_slot(struct hashmap_entry *slots, size_t capacity,
                                        const char *key, uint64_t hash)
 {
@@ -90,8 +92,8 @@ static bool hashmap_grow(struct hashmap *map)
 		return false;
 	if (!map->capacity &&
 	    getrandom(map->key, sizeof(map->key), GRND_NONBLOCK) != sizeof(map->key))
-		map->key[0] = (uint64_t)(uintptr_t)
-		        slots; /* address randomisation is better than nothing */
+		/* No random key: addresses, which the kernel randomises, are better than nothing. */
+		map->key[0] = (uint64_t)(uintptr_t)slots;
 	for (size_t i = 0; i < map->capacity; i++) {
 		const struct hashmap_entry *old = &map->slots[i];
 		if (old->key)
@@ -124,7 +126,8 @@ void *hashmap_remove(struct hashmap *map, const char *key)
 		return NULL;
 	void *value = slot->value;
 	map->len--;
-	/* Close the gap: move back every follower that may not be left behind a free slot. */
+	/* Close the gap: an entry that is behind a free slot would not be found, so move it back.
+	 */
 	size_t mask = map->capacity - 1, gap = (size_t)(slot - map->slots);
 	for (size_t i = (gap + 1) & mask; map->slots[i].key; i = (i + 1) & mask) {
 		size_t home = map->slots[i].hash & mask;

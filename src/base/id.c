@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Making IDs, and the check that keeps a caller's ID from naming anything but a directory of its
+ * own. */
 #include "base/id.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -33,7 +35,8 @@ int id_generate(char ret[ID_HEX_LEN + 1], cst_error **error)
 			id[2 * i] = hex[bytes[i] >> 4];
 			id[2 * i + 1] = hex[bytes[i] & 15];
 		}
-		/* A short ID is shown as its first 12 digits, which must not look like a number. */
+		/* The Go tools show the first 12 digits of an ID, and these must not look like a
+		 * number. */
 	} while (strspn(id, "0123456789") >= 12);
 	memcpy(ret, id, sizeof(id));
 	return 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Loads ISA-L. Its soname and the functions that this library needs of it are here only. */
 #include "base/isal.h"
 #include "base/library.h"
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * JSON, streaming and typed: no tree is ever built. Reading follows Go's encoding/json where the
- * store needs it (case-insensitive keys, null as zero value, integers must be integer literals,
- * lone surrogates become U+FFFD; bytes that are not UTF-8 are read as they are and written as
- * \ufffd); writing gives Go's bytes (docs/format/store.md, "Encoding rules").
- */
+/* Streaming, typed JSON; no tree is built. Reading follows Go's encoding/json where the store needs
+ * it: keys match in any case, null is the zero value, integers must be integer literals, half a
+ * surrogate pair becomes U+FFFD. Bytes that are not UTF-8 are read as they are and written as
+ * \ufffd. Writing gives Go's bytes (docs/format/store.md, "Encoding rules"). */
 #ifndef CST_BASE_JSON_H
 #define CST_BASE_JSON_H
 
@@ -12,20 +10,21 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* ---- reading. The first error sticks: every later call fails, json_error() tells. ---- */
+/* ---- reading. The first error is kept: every later call fails, and json_error() reports it. ----
+ */
 
 #define JSON_MAX_DEPTH  10000
 #define JSON_KNOWN_KEYS 32
 
 struct json_reader {
 	const char *start, *pos, *end;
-	struct arena *arena; /* where decoded strings go; NULL: only json_raw, json_skip, numbers
-	                        and booleans are read */
-	unsigned depth;      /* limit JSON_MAX_DEPTH */
-	bool first;          /* behind an opening bracket, where no comma is due */
+	/* Decoded strings go here. NULL: only json_raw, json_skip, numbers and booleans can be read. */
+	struct arena *arena;
+	unsigned depth;      /* at most JSON_MAX_DEPTH */
+	bool first;          /* just behind an opening bracket, where no comma is due */
 	const char *problem; /* NULL while all is well; static text */
-	const char
-	        *keys[JSON_KNOWN_KEYS]; /* decoded keys seen lately: records repeat the same few */
+	/* Keys decoded lately. Records repeat the same few keys, so most need not be decoded again. */
+	const char *keys[JSON_KNOWN_KEYS];
 };
 
 enum json_type {
@@ -39,29 +38,29 @@ enum json_type {
 };
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena);
-enum json_type json_peek(
-        struct json_reader *r); /* skips white space; JSON_BAD at the end or on garbage */
+/* Skips white space. JSON_BAD: the input ended, or what follows is no value. */
+enum json_type json_peek(struct json_reader *r);
 
-/* Arrays:  if (json_array_begin(r)) while (json_array_next(r)) { one value }   Both false on error
- * or end; `null` is an empty array. Objects the same, json_object_next gives the decoded key (in
- * the arena; NUL inside is an error). */
+/* Arrays:  if (json_array_begin(r)) while (json_array_next(r)) { read one value }   Both return false on an
+ * error and at the end. `null` is an empty array. Objects the same: json_object_next() gives the decoded
+ * key, which lives in the arena; a NUL in it is an error. */
 bool json_array_begin(struct json_reader *r);
 bool json_array_next(struct json_reader *r);
 bool json_object_begin(struct json_reader *r);
 bool json_object_next(struct json_reader *r, const char **key);
 
-bool json_key_is(const char *key,
-                 const char *name); /* case-insensitive as Go folds (ASCII is enough) */
+/* Compares as Go does, in any case; ASCII is enough for the keys there are. */
+bool json_key_is(const char *key, const char *name);
 
-bool json_string(struct json_reader *r,
-                 const char **ret); /* null: left as is. NUL inside is an error */
+/* `null` leaves *ret as it is. A NUL inside of a string is an error. */
+bool json_string(struct json_reader *r, const char **ret);
 bool json_bytes(struct json_reader *r, const char **ret, size_t *len);
-bool json_int64(struct json_reader *r,
-                int64_t *ret); /* integer literal in range; null: left as is */
+/* An integer literal in range; `null` leaves *ret as it is. */
+bool json_int64(struct json_reader *r, int64_t *ret);
 bool json_uint32(struct json_reader *r, uint32_t *ret);
 bool json_bool(struct json_reader *r, bool *ret);
-bool json_raw(struct json_reader *r, const char **start,
-              size_t *len); /* any one value, checked, as its bytes in the input */
+/* Any one value, checked, as its bytes in the input. */
+bool json_raw(struct json_reader *r, const char **start, size_t *len);
 bool json_skip(struct json_reader *r);
 bool json_finish(struct json_reader *r);                    /* only white space may follow */
 bool json_fail(struct json_reader *r, const char *problem); /* for callers; returns false */
@@ -76,9 +75,10 @@ int json_error(const struct json_reader *r, const char *shown, cst_error **error
 /* ---- writing into a strbuf ---- */
 
 enum json_dialect {
-	JSON_STORE,  /* files of the store: \b and \f as \u0008 and \u000c, 1e-09 */
-	JSON_OUTPUT, /* what the command prints, and tar-split since Go 1.22: \b and \f short, 1e-9
-	              */
+	/* The files of the store: \b and \f are \u0008 and \u000c, exponents have two digits (1e-09). */
+	JSON_STORE,
+	/* What the command prints, and tar-split since Go 1.22: \b and \f are short, as exponents are (1e-9). */
+	JSON_OUTPUT,
 };
 struct json_writer {
 	struct strbuf *out;
@@ -95,9 +95,9 @@ void json_put_string(struct json_writer *w, const char *s);
 void json_put_bytes(struct json_writer *w, const char *s, size_t n);
 void json_put_int64(struct json_writer *w, int64_t n);
 void json_put_bool(struct json_writer *w, bool b);
-void json_put_double(struct json_writer *w,
-                     double d); /* Go's shortest form: 1e+30, 1e-09, 12345678901234567000 */
-#define JSON_DOUBLE_MAX 32      /* bytes of text with NUL */
+#define JSON_DOUBLE_MAX 32 /* bytes of text with NUL */
+/* Go's shortest form: 1e+30, 1e-09, 12345678901234567000. */
+void json_put_double(struct json_writer *w, double d);
 size_t json_format_double(double d, char ret[JSON_DOUBLE_MAX]); /* the same as text; its length */
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, const char *json, size_t n);
@@ -106,7 +106,7 @@ void json_put_raw(struct json_writer *w, const char *json, size_t n);
  * copied as they are. *fits: every number fits a float64; one that does not is copied as it is. */
 bool json_copy_normal(struct json_reader *r, struct json_writer *w, bool *fits);
 #define JSON_NORMAL_DEPTH 64
-void json_put_strings(struct json_writer *w, const char *const *items,
-                      size_t n); /* an array of strings */
+/* An array of strings. */
+void json_put_strings(struct json_writer *w, const char *const *items, size_t n);
 
 #endif

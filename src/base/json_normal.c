@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A value as Go gives it back after a round through `map[string]any`: that is what happens to the
- * flags of a record at every load and save.
- */
+/* Writes a value as Go gives it back after it was read into `map[string]any`. The Go tools do that
+ * to the flags of a record at every load and save, and our records must have the same bytes. */
 #include "base/json.h"
 
 struct member {
 	const char *key; /* decoded */
 	const char *json;
 	size_t len;
-	size_t position; /* in the input: of two with one name the later counts */
+	/* In the input. If two members have one name, the later one counts. */
+	size_t position;
 };
 
 struct members {

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Doubles as text and back, without regard to the locale. Text is Go's: the fewest digits that read
- * back as the same value, an exponent only below 1e-6 and from 1e21 on (docs/format/store.md,
- * "Encoding rules").
- */
+/* Doubles to text and back, independent of the locale. The text is Go's: the fewest digits that
+ * read back as the same value, with an exponent only below 1e-6 and from 1e21 on
+ * (docs/format/store.md, "Encoding rules"). */
 #include "base/json.h"
 #include <math.h>
 #include <stdio.h>
 
 /* ---- reading ---- */
 
-/* 10^n is exact in a double up to 22, and so is every integer up to 2^53: one rounding then, the
- * right one. */
+/* 10^n is exact in a double up to n = 22, and so is every integer up to 2^53. A product or quotient
+ * of the two is then rounded once, which gives the right result. */
 static const double powers_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                        1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                        1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 #define EXACT_POWER   22
 #define EXACT_INTEGER (1ULL << 53)
 
-/* Mantissa and decimal exponent of a number of up to 19 digits. False: more digits than that, or a
- * huge exponent. */
+/* Splits a number into a mantissa of up to 19 digits and a decimal exponent. False: it has more
+ * digits, or a huge exponent. */
 static bool split_number(const char *p, const char *end, uint64_t *mantissa, int *exponent)
 {
 	int digits = 0, shift = 0;
@@ -49,7 +47,8 @@ static bool split_number(const char *p, const char *end, uint64_t *mantissa, int
 	return true;
 }
 
-/* strtod wants the locale's decimal point: the text is rebuilt with whatever printf writes. */
+/* strtod() expects the decimal point of the locale, so the text is written again with what printf()
+ * uses. */
 static bool parse_by_libc(const char *number, size_t len, double *ret)
 {
 	char point[16];
@@ -120,7 +119,7 @@ static bool reads_back(const struct decimal *decimal, double value)
 	return json_parse_double(text, (size_t)n, &back) && back == value;
 }
 
-/* The next larger number of as many digits. */
+/* Makes it the next larger number with as many digits. */
 static void increment(struct decimal *decimal)
 {
 	int i = decimal->len - 1;
@@ -134,9 +133,9 @@ static void increment(struct decimal *decimal)
 	decimal->point++;
 }
 
-/* A number of 15 digits always survives a normal double, so the search starts there; one of fewer
- * ends in zeros, which are cut. At a power of two the gap below is half the gap above: the nearest
- * 16 digits may miss where the next ones up do not. */
+/* A number of 15 digits always reads back as itself, so the search starts there. A shorter number
+ * ends in zeros, which are cut. At a power of two the gap below is half the gap above: there the
+ * nearest number of 16 digits may miss where the next larger one does not. */
 static void shortest(double value, struct decimal *ret)
 {
 	for (int len = fabs(value) < 0x1p-1022 ? 1 : 15; len <= 17; len++) {

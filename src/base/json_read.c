@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON reader: checks every byte that it steps over, so that a value which was skipped or taken
+ * raw is valid too. */
 #include "base/json.h"
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena)
@@ -51,9 +53,9 @@ static bool unexpected(struct json_reader *r, const char *wanted)
 
 #define BYTES(b) (0x0101010101010101ULL * (b))
 
-/* The first byte of p..end that ends a run of plain string content: a quote, a backslash or a
- * control character. Eight bytes a step; the lowest mark is always right, those above it may not
- * be. */
+/* The first byte of p..end that ends plain string content: a quote, a backslash or a control
+ * character. It looks at eight bytes a step. In the mask of a step the lowest mark is always right;
+ * the marks above it may be wrong. */
 static const char *plain_end(const char *p, const char *end)
 {
 	while (end - p >= 8) {
@@ -104,7 +106,7 @@ static size_t escape_length(const char *p, const char *end)
 	return p[1] && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
 }
 
-/* Checks the string at pos and steps over it; gives what is between the quotes. */
+/* Checks the string at pos, steps over it, and gives what is between the quotes. */
 static bool scan_string(struct json_reader *r, const char **start, size_t *len, bool *escapes)
 {
 	const char *p = r->pos + 1;
@@ -149,8 +151,8 @@ static char *put_utf8(char *to, uint32_t c)
 	return to;
 }
 
-/* The character of the \u escape at p, which was checked, and with it the other half of a surrogate
- * pair. Half a pair alone is U+FFFD. */
+/* The character of the \u escape at p, which was checked before. A surrogate pair is two escapes;
+ * half a pair alone is U+FFFD. */
 static uint32_t decode_unicode(const char **p, const char *end)
 {
 	uint32_t c = (uint32_t)hex4(*p + 2, end);
@@ -185,7 +187,7 @@ static char *decode_escape(char *to, const char **p, const char *end)
 	return to;
 }
 
-/* Decodes what scan_string found; never longer than the source. */
+/* Decodes what scan_string() found. The result is never longer than the source. */
 static const char *decode_string(struct json_reader *r, const char *p, size_t len, bool escapes,
                                  size_t *ret_len)
 {
@@ -225,7 +227,7 @@ static bool literal(struct json_reader *r, const char *word, size_t n)
 	return true;
 }
 
-/* Steps over `null` and says true; anything else is left. */
+/* Steps over `null` and returns true; leaves anything else. */
 static bool take_null(struct json_reader *r)
 {
 	return at(r, 'n') && literal(r, "null", 4);
@@ -302,7 +304,7 @@ static bool begin(struct json_reader *r, char open, const char *wanted)
 	return true;
 }
 
-/* Steps to the next element; false behind the closing bracket or on error. */
+/* Steps to the next element. False: behind the closing bracket, or an error. */
 static bool next(struct json_reader *r, char close)
 {
 	if (r->problem)
@@ -337,7 +339,7 @@ bool json_object_begin(struct json_reader *r)
 	return begin(r, '{', "an object is wanted");
 }
 
-/* A key without escapes, decoded once for all its repetitions. */
+/* A key without escapes. It is decoded once, and found here each time it comes again. */
 static const char *known_key(struct json_reader *r, const char *start, size_t len)
 {
 	if (!len || len > 32)
@@ -516,7 +518,7 @@ static bool skip_key(struct json_reader *r)
 	return true;
 }
 
-/* One bit a level tells objects from arrays: nothing is ever called again for what is nested. */
+/* One bit for each level tells objects from arrays, so that skipping needs no recursion. */
 struct open_brackets {
 	uint64_t is_object[(JSON_MAX_DEPTH + 63) / 64];
 	unsigned depth;
@@ -533,8 +535,8 @@ static bool open_bracket(struct json_reader *r, struct open_brackets *open)
 	return true;
 }
 
-/* Behind a value or an opening bracket: closes what is to be closed, and steps to the next value if
- * there is one. */
+/* Behind a value or an opening bracket: closes the levels that end here, and steps to the next
+ * value if there is one. */
 static bool skip_between(struct json_reader *r, struct open_brackets *open, bool first)
 {
 	while (open->depth) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON writer: gives Go's bytes, escapes included, whatever bytes it is given. */
 #include "base/json.h"
 #include <stdio.h>
 
@@ -49,15 +50,15 @@ void json_array_close(struct json_writer *w)
 
 /* ---- strings ---- */
 
-/* 1: this byte cannot stand in a string as it is, or begins a character that has to be looked at.
- */
+/* 1: this byte cannot stand in a string as it is, or it begins a character that needs a closer
+ * look. */
 static const unsigned char special[256] = {
         [0 ... 0x1f] = 1, ['"'] = 1, ['\\'] = 1,          ['<'] = 1,
         ['>'] = 1,        ['&'] = 1, [0x80 ... 0xff] = 1,
 };
 
-/* Bytes of the UTF-8 character at p, 0 if it is none: overlong forms, surrogates and values above
- * U+10FFFF are not. */
+/* How many bytes the UTF-8 character at p has. 0: it is not valid, as overlong forms, surrogates
+ * and values above U+10FFFF are not. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;
@@ -102,7 +103,7 @@ static void put_ascii(struct json_writer *w, unsigned char c)
 	strbuf_adds(w->out, text);
 }
 
-/* One special character; how many bytes it took. */
+/* Writes one special character and returns how many of its bytes were used. */
 static size_t put_special(struct json_writer *w, const unsigned char *p, size_t n)
 {
 	if (*p < 0x80) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Loads a shared library once for the process, whichever thread asks first. */
 #include "base/library.h"
 #include <dlfcn.h>
 #include <pthread.h>

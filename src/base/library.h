@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Shared libraries that are loaded when they are first needed. Most runs need none of them, and to
- * map and relocate them is most of what the start of a small program costs. Each is named in an ELF
- * note as well, where packagers find it (the "ELF dlopen metadata" of the UAPI group).
- */
+/* Shared libraries that this process loads when it first needs them. Most runs need none, and
+ * mapping and relocating them is most of the time that a small program takes to start. Each library
+ * is also named in an ELF note, where packagers find it (the "ELF dlopen metadata" of the UAPI
+ * group). */
 #ifndef CST_BASE_LIBRARY_H
 #define CST_BASE_LIBRARY_H
 
@@ -23,13 +22,13 @@ struct library {
 	bool loaded;
 };
 
-/* Sets every function pointer, once for the process; the library stays loaded. CST_ENOTSUP: none of
- * the sonames can be loaded, or one lacks a function. Thread-safe. */
+/* Loads the library and sets every function pointer, once for the process; it stays loaded.
+ * CST_ENOTSUP: none of the sonames can be loaded, or one lacks a function. Thread-safe. */
 int library_load(struct library *library, cst_error **error);
 
 #define LIBRARY_NOTE_TYPE 0x407c0c0a
-/* `feature` and `sonames` as in the note's JSON: LIBRARY_NOTE("zstd", "recommended",
- * "[\"libzstd.so.1\"]"). One to a file. */
+/* `feature` and `sonames` are written as in the note's JSON: LIBRARY_NOTE("zstd", "recommended",
+ * "[\"libzstd.so.1\"]"). At most one in a file. */
 #define LIBRARY_NOTE(feature, priority, sonames)                                   \
 	LIBRARY_NOTE_TEXT("[{\"feature\":\"" feature "\",\"priority\":\"" priority \
 	                  "\",\"soname\":" sonames "}]")

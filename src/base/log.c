@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The log callback, which the whole process shares. */
 #include "base/log.h"
 #include <pthread.h>
 #include <stdatomic.h>

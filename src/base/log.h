@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library prints nothing. What a user ought to know although nothing failed goes to the log callback. */
+/* The library prints nothing. It tells the caller's log callback what a user should know although
+ * nothing failed. */
 #ifndef CST_BASE_LOG_H
 #define CST_BASE_LOG_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Arrays that grow, arenas, and the cleanup functions of plain types. */
 #include "base/mem.h"
 #include <errno.h>
 #include <stdalign.h>
@@ -62,7 +63,8 @@ void *arena_alloc(struct arena *arena, size_t size)
 	}
 	void *result = block->data + block->used;
 	block->used += rounded;
-	return memset(result, 0, rounded); /* memory that nobody uses is never touched */
+	/* Unused memory of the block is never touched, so it costs nothing. */
+	return memset(result, 0, rounded);
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Ownership made visible. Every local that owns something carries a _cleanup_ attribute; handing it on is
- * spelled steal_ptr() or steal_fd(). Allocation failure is an error like any other (error_oom), never an
- * abort: this is a library.
- */
+/* Ownership is visible. Every local variable that owns something has a _cleanup_ attribute; to hand
+ * it on, call steal_ptr() or steal_fd(). When memory runs out that is an error like any other
+ * (error_oom), never an abort, because a library must not end its process. */
 #ifndef CST_BASE_MEM_H
 #define CST_BASE_MEM_H
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The text of paths. Nothing here looks at the disk, except path_absolute(), which asks for the
+ * current directory. */
 #include "base/fs.h"
 #include <errno.h>
 #include <unistd.h>
@@ -15,8 +17,8 @@ char *path_join3(const char *a, const char *b, const char *c)
 	return front ? path_join(front, c) : NULL;
 }
 
-/* The rules of Go's filepath.Clean: one slash, no ".", ".." eats what is before it, "/.." is "/".
- */
+/* The rules of Go's filepath.Clean: one slash between names, no ".", ".." removes the name before
+ * it, "/.." is "/". */
 char *path_clean(const char *path)
 {
 	size_t n = strlen(path);
@@ -27,7 +29,8 @@ char *path_clean(const char *path)
 	size_t len = 0;
 	if (rooted)
 		out[len++] = '/';
-	size_t floor = len; /* ".." cannot eat below it */
+	/* ".." removes nothing in front of it. */
+	size_t floor = len;
 	for (const char *p = path; *p;) {
 		size_t part = strcspn(p, "/");
 		bool up = part == 2 && p[0] == '.' && p[1] == '.';

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The worker threads of a pool and the queues of its strands. A task runs without the lock of the
+ * pool, so that it may queue others. */
 #include "base/pool.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -64,10 +66,13 @@ unsigned pool_cpu_count(void)
 		return count;
 	char *path = strstr(text, "0::/");
 	if (!path)
-		return count; /* version 1 only: its quota is not worth a second protocol */
+		/* A cgroup of version 1. Its quota is not read: that would be a second protocol for
+		 * old systems. */
+		return count;
 	path += 3;
 	path[strcspn(path, "\n")] = '\0';
-	for (;;) { /* every level up to the root limits */
+	/* Every level up to the root may limit. */
+	for (;;) {
 		unsigned quota = quota_count(path);
 		if (quota > 0)
 			count = MIN(count, quota);
@@ -149,7 +154,8 @@ int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->change, NULL);
-	/* The mask is inherited: signals stay with the threads that the library's user made. */
+	/* Threads inherit the mask. Signals are for the threads that the user of the library made.
+	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; r == 0 && pool->n_threads < workers; pool->n_threads += r == 0)
@@ -157,7 +163,8 @@ int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0 && pool->n_threads == 0 && r != EAGAIN)
 		return error_sys(error, r, "pthread_create");
-	/* Fewer threads than asked for (a process limit) is a slower pool, not a failure. */
+	/* If fewer threads could be started than asked for (a process limit), the pool is slower,
+	 * but works. */
 	*ret = steal_ptr(&pool);
 	return 0;
 }
@@ -179,7 +186,7 @@ void pool_free(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i], NULL);
-	/* What the last running tasks queued in a pool that had no thread left to take it. */
+	/* The last tasks may have queued more, and no thread is left to run that: run it here. */
 	pool_wait(pool, queue_empty, pool);
 	pthread_cond_destroy(&pool->change);
 	pthread_cond_destroy(&pool->work);
@@ -231,7 +238,7 @@ static void strand_run(struct task *self)
 
 	task->run(task);
 
-	/* One task at a time, then to the end of the queue: a long strand does not starve the
+	/* Run one task, then go to the end of the queue, so that a long strand does not starve the
 	 * others. */
 	pthread_mutex_lock(&pool->lock);
 	if (strand->head)

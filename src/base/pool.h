@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A pool of worker threads for short tasks, and strands: queues whose tasks run one at a time, in order, on
- * whichever worker is free. Nothing ever blocks inside a task waiting for another task. A producer that must wait
- * (for memory, for everything to be done) helps instead: it runs tasks itself, so that zero workers is a valid pool
- * and single-threaded operation needs no second code path.
- */
+/* A pool of worker threads for short tasks, and strands: queues whose tasks run one at a time, in
+ * order, on whichever worker is free. A task never blocks to wait for another task. A producer that
+ * must wait (for memory, or until everything is done) runs tasks itself meanwhile. So a pool with
+ * no workers works too, and there is no second code path for a single thread. */
 #ifndef CST_BASE_POOL_H
 #define CST_BASE_POOL_H
 
@@ -14,7 +12,8 @@
 
 struct pool;
 
-/* The embedder owns the memory; it must live until run() is called, which may free it. */
+/* The structure that contains it owns the memory, which must live until run() is called. run() may
+ * free it. */
 struct task {
 	void (*run)(struct task *task);
 	struct task *next;
@@ -27,10 +26,10 @@ struct strand {
 	bool scheduled;
 };
 
-/* CPUs this process may use: affinity mask and cgroup cpu.max. At least 1. */
+/* How many CPUs this process may use: affinity mask and cgroup cpu.max. At least 1. */
 unsigned pool_cpu_count(void);
 
-/* `workers` threads besides the caller; 0 is allowed. Threads start with all signals blocked. */
+/* Starts `workers` threads besides the caller's; 0 is allowed. They have all signals blocked. */
 int pool_new(unsigned workers, struct pool **ret, cst_error **error);
 void pool_free(struct pool *pool); /* runs what is queued, joins; NULL allowed */
 void pool_freep(struct pool **pool);
@@ -38,13 +37,13 @@ void pool_freep(struct pool **pool);
 
 void pool_submit(struct pool *pool, struct task *task);
 
-/* The pool looks at its strand after the strand's last task has returned: free it only when `scheduled` is false, as seen
- * from a pool_wait() condition. */
+/* The pool still looks at a strand after the last task of the strand has returned. Free a strand
+ * only when a condition of pool_wait() has seen `scheduled` false. */
 void strand_init(struct strand *strand, struct pool *pool);
 void strand_submit(struct strand *strand, struct task *task);
 
-/* Waits until done(arg) is true, running queued tasks meanwhile. `done` is called with the pool's lock held, and again
- * after any task finished; it must be quick and must not call the pool. */
+/* Runs queued tasks until done(arg) is true. `done` is called with the pool's lock held, and again
+ * after any task finished. It must be quick and must not call the pool. */
 void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Collects small writes in a buffer and gives them to the sink in one piece. */
 #include "base/sink_buffer.h"
 #include "base/types.h"
 

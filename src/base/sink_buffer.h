@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gathers small writes in front of a sink. What is still in it when it is freed is dropped. */
+/* Collects small writes in front of a sink. Freeing it drops what was not flushed. */
 #ifndef CST_BASE_SINK_BUFFER_H
 #define CST_BASE_SINK_BUFFER_H
 
@@ -21,8 +21,8 @@ int sink_buffer_write(struct sink_buffer *buffer, const void *data, size_t n, cs
 int sink_buffer_zeros(struct sink_buffer *buffer, size_t n, cst_error **error);
 int sink_buffer_flush(struct sink_buffer *buffer, cst_error **error);
 
-/* Room to read into directly: at least one byte. sink_buffer_commit() says how much of it was
- * filled. */
+/* Room to read into directly: at least one byte. Then call sink_buffer_commit() with how much of it
+ * was filled. */
 int sink_buffer_room(struct sink_buffer *buffer, void **ret, size_t *ret_n, cst_error **error);
 void sink_buffer_commit(struct sink_buffer *buffer, size_t n);
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Growing strings, lists of strings, and numbers from text. A failed allocation is reported, never
+ * fatal. */
 #include "base/str.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@ bool has_suffix(const char *s, const char *suffix)
 	return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
-/* Room for n more bytes and a NUL. */
+/* Makes room for n more bytes and a NUL. */
 static bool strbuf_room(struct strbuf *buf, size_t n)
 {
 	if (buf->failed)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Strings: growing ones, lists of them, and small tests. */
 #ifndef CST_BASE_STR_H
 #define CST_BASE_STR_H
 
@@ -21,8 +22,8 @@ bool has_prefix(const char *s, const char *prefix);
 bool has_suffix(const char *s, const char *suffix);
 
 /*
- * A growing byte string, always NUL-terminated once non-empty. Failure to allocate sticks: append on,
- * then test `failed` (or use strbuf_steal, which returns NULL). Zero-initialised is empty and valid.
+ * A growing byte string, always NUL-terminated once it is not empty. A failed allocation is kept: go on appending,
+ * then test `failed`, or call strbuf_steal(), which returns NULL. Zero-initialised is empty and valid.
  */
 struct strbuf {
 	char *data;
@@ -42,8 +43,8 @@ void strbuf_free(struct strbuf *buf);
 /* asprintf that returns the string (caller frees), NULL when out of memory. */
 char *str_printf(const char *format, ...) CST_PRINTF(1, 2);
 
-/* The strings one after the other (caller frees), NULL when out of memory: for names that every start makes, which need
- * no formatting. */
+/* The strings one after the other (caller frees), NULL when out of memory. For names that every
+ * start makes: it is quicker than str_printf(). */
 #define str_join(...) str_join_strings(__VA_ARGS__, (const char *)NULL)
 char *str_join_strings(const char *first, ...) __attribute__((sentinel));
 
@@ -63,7 +64,7 @@ void strv_free(struct strv *v);
 #define _cleanup_strv_ _cleanup_(strv_free)
 #define strv_foreach(s, v) for (char **s##_i_ = (v)->items, *s = NULL; s##_i_ && (s = *s##_i_); s##_i_++)
 
-/* Decimal, no sign or blanks; false if not, or above `max`. */
+/* Reads a decimal number without sign or blanks. False: it is none, or above `max`. */
 bool parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
 #endif

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of the table: each asks the fault injection of test builds first, and retries EINTR
+ * where nothing was done yet. */
 #include "base/sys.h"
 
 #include <errno.h>
@@ -13,8 +15,8 @@
 
 #include "base/sys_fault.h"
 
-/* openat2 gives up with EAGAIN when a rename elsewhere raced with a ".." below RESOLVE_BENEATH or
- * RESOLVE_IN_ROOT. */
+/* openat2() fails with EAGAIN if a rename elsewhere happens while it resolves a ".." below
+ * RESOLVE_BENEATH or RESOLVE_IN_ROOT. */
 #define OPENAT2_TRIES 128
 
 static bool faulted(enum sys_call call, int fd, const char *path)
@@ -27,10 +29,10 @@ static bool faulted(enum sys_call call, int fd, const char *path)
 	return true;
 }
 
-/* The result of one call, or -1 where a fault is injected in its place. */
+/* The result of one call; -1 where a fault is injected in its place. */
 #define ONCE(call, fd, path, expression) (faulted(call, fd, path) ? -1 : (expression))
 
-/* The same, made again for as long as a signal kept it from doing anything. */
+/* The same, made again while a signal interrupts it. */
 #define RETRIED(call, fd, path, expression)                         \
 	({                                                          \
 		__typeof__(expression) result_;                     \
@@ -40,8 +42,8 @@ static bool faulted(enum sys_call call, int fd, const char *path)
 		result_;                                            \
 	})
 
-/* A path that leads to the very file of a descriptor, by a link that the kernel resolves without
- * looking at any name. */
+/* A path to the very file of a descriptor, by a link that the kernel resolves without looking up a
+ * name. */
 #define FD_PATH_SIZE 32
 static const char *fd_path(char ret[FD_PATH_SIZE], int fd)
 {
@@ -78,7 +80,7 @@ int sys_linkat(int olddir, const char *oldpath, int newdir, const char *newpath,
 	            linkat(olddir, oldpath, newdir, newpath, flags));
 }
 
-/* AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH; the kernel says ENOENT to those who lack it. */
+/* AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH. The kernel says ENOENT to a process that lacks it. */
 static int link_file(int fd, int newdir, const char *newpath)
 {
 	char path[FD_PATH_SIZE];
@@ -182,7 +184,8 @@ int sys_ftruncate(int fd, off_t size)
 int sys_close_checked(int fd)
 {
 	int fault = sys_fault(SYS_CALL_CLOSE_CHECKED, fd, NULL);
-	int result = close(fd); /* even then: Linux frees the descriptor whatever it returns */
+	/* Linux frees the descriptor also if close() fails. */
+	int result = close(fd);
 
 	if (fault != 0) {
 		errno = fault;
@@ -196,7 +199,7 @@ int sys_fchown(int fd, uid_t uid, gid_t gid)
 	return ONCE(SYS_CALL_FCHOWN, fd, NULL, fchownat(fd, "", uid, gid, AT_EMPTY_PATH));
 }
 
-/* fchmod() refuses an O_PATH descriptor with EBADF; fchmodat2() takes it, from Linux 6.6 on. */
+/* fchmod() refuses an O_PATH descriptor with EBADF. fchmodat2() takes it, from Linux 6.6 on. */
 static int change_mode(int fd, mode_t mode)
 {
 	static const long fchmodat2_number = 452; /* the same on all architectures */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of system calls that change something: files, mounts, namespaces, locks on disk. Everything
- * that mutates goes through sys_*(); everything that only reads calls libc directly. A build with
- * -Dfault-injection=true (the test builds) can count them, record them, fail the Nth with a chosen errno, or die
- * at it, steered by the environment (sys_fault.c); in a release build each is a plain inline call.
+ * The one table of system calls that change something: files, mounts, namespaces, locks on disk. Code that changes
+ * something calls sys_*(); code that only reads calls libc. A build with -Dfault-injection=true (the test builds)
+ * can count these calls, record them, fail the Nth with a chosen errno, or die at it; the environment says which
+ * (sys_fault.h). In a release build each is a plain call.
  *
- * All behave as the libc function of that name: -1 and errno. EINTR is retried where the call is restartable and
- * nothing was done (open, fsync, ftruncate, fallocate, flock-like calls); sys_write_all and friends finish short
- * writes. sys_close does not return errors; use sys_close_checked after writing.
+ * They behave as the libc functions of the same name: -1 and errno. EINTR is retried where the call can be made
+ * again and nothing was done (open, fsync, ftruncate, fallocate, flock-like calls). sys_write_all and its like finish
+ * short writes. sys_close reports no error: after writing, call sys_close_checked.
  */
 #ifndef CST_BASE_SYS_H
 #define CST_BASE_SYS_H
@@ -36,9 +36,9 @@ int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
 int sys_ftruncate(int fd, off_t size);
 int sys_close_checked(int fd); /* EINTR counts as success */
 
-/* Attributes are set through a descriptor only, never through a name: somebody who may write to the directory can put
- * another file under the name at any moment. Each call takes an O_PATH descriptor too, which is how a symlink, a FIFO or a
- * device is held without opening it. */
+/* Attributes are set through a descriptor, never through a name: another process that can write to
+ * the directory can put another file under the name at any moment. Each call also takes an O_PATH
+ * descriptor, which holds a symlink, a FIFO or a device without opening it. */
 int sys_fchown(int fd, uid_t uid, gid_t gid);
 int sys_fchmod(int fd, mode_t mode);
 int sys_futimens(int fd, const struct timespec times[2]);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Faults at the system calls of sys.h, as the environment asks for them (sys_fault.h). This is in
+ * test builds only. */
 #include "base/sys_fault.h"
 
 #ifdef CST_FAULT_INJECTION
@@ -74,7 +76,7 @@ static struct {
 
 static pthread_once_t faults_once = PTHREAD_ONCE_INIT;
 
-/* A rig that is steered wrongly would test nothing and report success. */
+/* A test that misspells a variable would inject nothing and succeed; so end the process. */
 static void refuse(const char *variable, const char *value)
 {
 	fprintf(stderr, "%s: cannot use \"%s\"\n", variable, value);
@@ -136,7 +138,7 @@ static void read_errno(void)
 	for (size_t i = 0; i < sizeof(errno_names) / sizeof(errno_names[0]); i++)
 		if (strcmp(errno_names[i].name, value) == 0) {
 			faults.number = errno_names[i].number;
-			/* what is retried at EINTR would be retried for ever */
+			/* A call that is retried at EINTR would be retried for ever. */
 			if (faults.number == EINTR && faults.fail_from)
 				refuse("CST_FAULT_FAIL_FROM with CST_FAULT_ERRNO", value);
 			return;
@@ -163,7 +165,8 @@ static void read_environment(void)
 	open_log();
 }
 
-/* "function path": the path below what the descriptor names unless it is absolute. */
+/* Writes "function path". The path is below the one that the descriptor names, unless it is
+ * absolute. */
 static int describe_call(char *text, size_t room, enum sys_call call, int fd, const char *path)
 {
 	char link[64], where[PATH_MAX] = "";
@@ -207,7 +210,7 @@ bool sys_fault_skips(enum sys_call call, int fd)
 	return false;
 }
 
-/* A full disk keeps nobody from removing things. */
+/* On a full disk, calls that remove something still work. */
 static bool always_works(enum sys_call call)
 {
 	return (faults.number == ENOSPC || faults.number == EDQUOT) &&

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Points in time as the store writes them: RFC 3339 with up to nine decimals, as Go reads and
+ * writes it. */
 #include "base/timestamp.h"
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +15,8 @@ struct timestamp timestamp_now(void)
 	return (struct timestamp){.sec = now.tv_sec, .nsec = (int32_t)now.tv_nsec, .zulu = true};
 }
 
-/* ---- the proleptic Gregorian calendar, years 0 to 9999; years run from March, so that the leap
- * day is the last ---- */
+/* ---- the proleptic Gregorian calendar, years 0 to 9999. A year runs from March here, so that the
+ * leap day is its last ---- */
 
 static bool is_leap(int year)
 {
@@ -30,7 +32,8 @@ static int days_in_month(int year, int month)
 /* Days since 1970-01-01. */
 static int64_t days_from_date(int year, int month, int day)
 {
-	int64_t y = year + 400 - (month <= 2); /* 400 years are a whole period: keeps it positive */
+	/* 400 years are a whole period; adding them keeps the number positive. */
+	int64_t y = year + 400 - (month <= 2);
 	int64_t month_days = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5;
 	return y * 365 + y / 4 - y / 100 + y / 400 + month_days + day - 1 - 719468 - 146097;
 }
@@ -75,7 +78,7 @@ static void scan_char(struct scan *s, char c)
 		s->p++;
 }
 
-/* Any number of digits; those behind the ninth are dropped. */
+/* Reads any number of digits. Those behind the ninth are dropped. */
 static int32_t scan_fraction(struct scan *s)
 {
 	if (s->p == s->end || *s->p != '.')
@@ -152,7 +155,8 @@ void timestamp_format(const struct timestamp *time, char ret[TIMESTAMP_MAX])
 	date_from_days(days, &year, &month, &day);
 	size_t n = (size_t)snprintf(ret, TIMESTAMP_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", year,
 	                            month, day, rest / 3600, rest / 60 % 60, rest % 60);
-	if (n >= TIMESTAMP_MAX - 17) { /* a clock set millions of years off */
+	/* A clock that is set millions of years off. */
+	if (n >= TIMESTAMP_MAX - 17) {
 		memcpy(ret, "0001-01-01T00:00:00Z", 21);
 		return;
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Points in time in the records of the store. */
 #ifndef CST_BASE_TIMESTAMP_H
 #define CST_BASE_TIMESTAMP_H
 
@@ -6,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A point in time with the offset it was written in. Zero value of the store's JSON is
- * 0001-01-01T00:00:00Z. */
+/* A point in time, and the offset from UTC that it was written with. The zero value in the store's
+ * JSON is 0001-01-01T00:00:00Z. */
 struct timestamp {
 	int64_t sec; /* since 1970, UTC */
 	int32_t nsec;
@@ -18,9 +19,10 @@ struct timestamp {
 #define TIMESTAMP_MAX  40 /* bytes of text with NUL */
 
 struct timestamp timestamp_now(void);
-bool timestamp_parse(const char *text, size_t len,
-                     struct timestamp *ret); /* RFC 3339, as Go's time.UnmarshalJSON */
+/* RFC 3339, as Go's time.UnmarshalJSON takes it. */
+bool timestamp_parse(const char *text, size_t len, struct timestamp *ret);
 void timestamp_format(const struct timestamp *time, char ret[TIMESTAMP_MAX]); /* RFC3339Nano */
-bool timestamp_equal(const struct timestamp *a, const struct timestamp *b); /* wherever it was */
+/* The same point in time; the offsets may differ. */
+bool timestamp_equal(const struct timestamp *a, const struct timestamp *b);
 
 #endif

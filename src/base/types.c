@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The public types of <cstorage/types.h>: sources and sinks, lists, pairs, the version, and the
+ * size checks of option structs. */
 #include "base/types.h"
 #include "base/fs.h"
 #include "config.h"
@@ -17,7 +19,8 @@ static int64_t read_fd(void *userdata, void *buffer, size_t size, cst_error **er
 	return n < 0 ? error_sys(error, errno, "read") : n;
 }
 
-/* A pipe or file of the caller: not part of the store, so not in the syscall table. */
+/* Writes to a pipe or file of the caller. That is no part of the store, so it is not in the table
+ * of system calls. */
 static int write_fd(void *userdata, const void *data, size_t size, cst_error **error)
 {
 	int fd = (int)(intptr_t)userdata;
@@ -213,7 +216,7 @@ void cst_free(void *memory)
 
 /* ---- options ---- */
 
-/* A larger one was not made by an _INIT macro. */
+/* No options of ours are larger: an _INIT macro did not set this size. */
 #define OPTIONS_SIZE_MAX 4096
 
 static int check_size(size_t size, const char *name, cst_error **error)
