@@ -16,6 +16,14 @@ bool has_suffix(const char *s, const char *suffix)
 	return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+char *str_lower(char *s)
+{
+	for (char *c = s; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c | 0x20);
+	return s;
+}
+
 /* Makes room for n more bytes and a NUL. */
 static bool strbuf_room(struct strbuf *buf, size_t n)
 {

@@ -20,6 +20,7 @@ static inline bool isempty(const char *s)
 }
 bool has_prefix(const char *s, const char *prefix);
 bool has_suffix(const char *s, const char *suffix);
+char *str_lower(char *s); /* ASCII letters, in place; returns s */
 
 /*
  * A growing byte string, always NUL-terminated once it is not empty. A failed allocation is kept: go on appending,

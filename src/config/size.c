@@ -31,22 +31,13 @@ static bool read_decimal(const char *s, size_t n, double *ret)
 	return true;
 }
 
-/* "", "b", "k", "kb", "kib", ... in any case: the power of 1024, -1 if it is none. */
+/* "", "b", "k", "kb", "kib", ...: the power of 1024, -1 if it is none. */
 static int read_suffix(const char *s)
 {
 	static const char units[] = "kmgtp";
-	char folded[4] = "";
-	size_t n = strlen(s);
-	if (n == 0)
+	if (!*s || streq(s, "b"))
 		return 0;
-	if (n > 3)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		folded[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] - 'A' + 'a') : s[i];
-	if (streq(folded, "b"))
-		return 0;
-	const char *unit = strchr(units, folded[0]);
-	const char *rest = folded + 1;
+	const char *unit = strchr(units, *s), *rest = s + 1;
 	if (!unit || (*rest && !streq(rest, "b") && !streq(rest, "ib")))
 		return -1;
 	return (int)(unit - units) + 1;
@@ -60,7 +51,12 @@ int size_parse(const char *text, uint64_t *ret, cst_error **error)
 		n--;
 	if (!n || *text == '-')
 		return error_set(error, CST_EINVAL, "invalid size: '%s'", text);
-	int power = read_suffix(text + n);
+	/* Go folds what may be a suffix, and shows a longer one as it is. */
+	char folded[4] = "";
+	const char *suffix = text + n;
+	if (strlen(suffix) < sizeof(folded))
+		suffix = str_lower(strcpy(folded, suffix));
+	int power = read_suffix(suffix);
 	size_t digits = text[n - 1] == ' ' ? n - 1 : n;
 	double value;
 	if (!read_decimal(text, digits, &value))
@@ -68,7 +64,7 @@ int size_parse(const char *text, uint64_t *ret, cst_error **error)
 		                 "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
 		                 (int)digits, text);
 	if (power < 0)
-		return error_set(error, CST_EINVAL, "invalid suffix: '%s'", text + n);
+		return error_set(error, CST_EINVAL, "invalid suffix: '%s'", suffix);
 	for (; power; power--)
 		value *= 1024;
 	if (value >= 0x1p63)

@@ -243,14 +243,8 @@ struct driver_trash { /* first member of every driver's own struct */
 int driver_select(const char *name, const char *const *priority, size_t n_priority, const struct driver_config *config,
 		  const struct driver_ops **ret, cst_error **error);
 
-/* May a driver pass over this option, which it does not have? */
-bool driver_may_skip_option(const struct driver_config *config, const char *option);
-
-/* One option, checked: skips those of other drivers (*skip), lower-cases the key. CST_EINVAL with Go's messages. The two
- * strings are the caller's. */
-int driver_parse_option(const char *driver, const char *option, char **key, char **value, bool *skip, cst_error **error);
-
 extern const struct driver_ops overlay_driver;
+extern const struct driver_ops overlay2_driver; /* overlay under its other name, which is that of its home */
 extern const struct driver_ops vfs_driver;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Option texts and driver selection, each as the real 1.64 prints it. */
 #include "driver/driver.h"
+#include "driver/option.h"
 #include "driver/overlay/overlay.h"
 #include "unit/test.h"
 #include <sys/mount.h>

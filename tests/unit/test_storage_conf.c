@@ -523,6 +523,8 @@ static void test_size(void **state)
 	        {"1q", "invalid suffix: 'q'"},
 	        {"1bb", "invalid suffix: 'bb'"},
 	        {"1kbb", "invalid suffix: 'kbb'"},
+	        {"1XY", "invalid suffix: 'xy'"},
+	        {"1ABCD", "invalid suffix: 'ABCD'"},
 	        {"1  k", "strconv.ParseFloat: parsing \"1 \": invalid syntax"},
 	        {"1.2.3", "strconv.ParseFloat: parsing \"1.2.3\": invalid syntax"},
 	        {"9999p0", "strconv.ParseFloat: parsing \"9999p0\": invalid syntax"},

@@ -10,11 +10,6 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-char *overlay_merged_path(const struct overlay *o, size_t home, const char *id)
-{
-	return path_join3(home == 0 ? o->base.home : o->base.run_home, id, "merged");
-}
-
 /* One layer on its way to being mounted. */
 struct getting {
 	struct overlay *o;

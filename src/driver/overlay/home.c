@@ -165,3 +165,20 @@ void overlay_dirs_close(struct overlay_dirs *dirs)
 	free(steal_ptr(&dirs->fds));
 	dirs->n = 0;
 }
+
+/* ---- places in the homes ---- */
+
+const char *overlay_area_of(enum tempdir_layout layout)
+{
+	return layout == TEMPDIR_PAIR ? OVERLAY_TEMP_DIR : OVERLAY_STAGING_DIR;
+}
+
+char *overlay_staging_path(const struct overlay *o, size_t home)
+{
+	return path_join(o->homes[home].path, OVERLAY_STAGING_DIR);
+}
+
+char *overlay_merged_path(const struct overlay *o, size_t home, const char *id)
+{
+	return path_join3(home == 0 ? o->base.home : o->base.run_home, id, "merged");
+}

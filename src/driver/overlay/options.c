@@ -2,8 +2,9 @@
 /* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md,
  * "Options"). */
 #include "base/fs.h"
-#include "base/log.h"
+#include "config/size.h"
 #include "driver/backing.h"
+#include "driver/option.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 #include <strings.h>
@@ -21,65 +22,6 @@ static int not_yet(const char *what, cst_error **error)
 {
 	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build",
 	                 what);
-}
-
-static int parse_bool(const char *value, bool *ret, cst_error **error)
-{
-	static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-	static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (streq(value, yes[i]) || streq(value, no[i])) {
-			*ret = streq(value, yes[i]);
-			return 0;
-		}
-	}
-	return error_set(error, CST_EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax",
-	                 value);
-}
-
-/* "1.5 kib": whether it is a size, and not zero. The number itself is of no use before there are
- * quotas. */
-static int parse_size(const char *value, bool *positive, cst_error **error)
-{
-	size_t end = strlen(value), digits, dots = 0;
-	const char *suffix;
-	char unit;
-
-	while (end > 0 && !strchr("0123456789. ", value[end - 1]))
-		end--;
-	if (end == 0)
-		return error_set(error, CST_EINVAL, "invalid size: '%s'", value);
-	suffix = value + end;
-	digits = end - (value[end - 1] == ' ');
-	*positive = false;
-	for (size_t i = 0; i < digits; i++) {
-		if (value[i] == '-' && i == 0)
-			return error_set(error, CST_EINVAL, "invalid size: '%s'", value);
-		if (value[i] == '.')
-			dots++;
-		else if (value[i] >= '1' && value[i] <= '9')
-			*positive = *positive || dots == 0 || *suffix != '\0';
-		if (!strchr("0123456789.", value[i]) || dots > 1 || (dots == 1 && digits == 1))
-			return error_set(error, CST_EINVAL,
-			                 "strconv.ParseFloat: parsing \"%.*s\": invalid syntax",
-			                 (int)digits, value);
-	}
-	if (digits == 0)
-		return error_set(error, CST_EINVAL,
-		                 "strconv.ParseFloat: parsing \"\": invalid syntax");
-	if (*suffix == '\0')
-		return 0;
-	unit = (char)(*suffix | 0x20);
-	if (strlen(suffix) <= 3 && strchr("kmgtpb", unit) && (unit != 'b' || !suffix[1]) &&
-	    (!suffix[1] || strcasecmp(suffix + 1, "b") == 0 || strcasecmp(suffix + 1, "ib") == 0))
-		return 0;
-	_cleanup_free_ char *lower = strdup(suffix);
-	if (!lower)
-		return error_oom(error);
-	for (char *c = lower; strlen(suffix) <= 3 && *c; c++)
-		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
-	return error_set(error, CST_EINVAL, "invalid suffix: '%s'", lower);
 }
 
 static int parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret,
@@ -218,10 +160,10 @@ static int option_mountopt(struct parser *p, const char *value, cst_error **erro
 
 static int option_size(struct parser *p, const char *value, cst_error **error)
 {
-	bool positive = false;
-	int r = parse_size(value, &positive, error);
+	uint64_t size = 0;
+	int r = size_parse(value, &size, error);
 
-	p->quota = p->quota || positive;
+	p->quota = p->quota || size > 0;
 	return r;
 }
 
@@ -260,17 +202,17 @@ static int option_sync(struct parser *p, const char *value, cst_error **error)
 
 static int option_skip_mount_home(struct parser *p, const char *value, cst_error **error)
 {
-	return parse_bool(value, &p->options->skip_mount_home, error);
+	return driver_parse_bool(value, &p->options->skip_mount_home, error);
 }
 
 static int option_ignore_chown_errors(struct parser *p, const char *value, cst_error **error)
 {
-	return parse_bool(value, &p->options->ignore_chown_errors, error);
+	return driver_parse_bool(value, &p->options->ignore_chown_errors, error);
 }
 
 static int option_use_composefs(struct parser *p, const char *value, cst_error **error)
 {
-	return parse_bool(value, &p->composefs, error);
+	return driver_parse_bool(value, &p->composefs, error);
 }
 
 static int option_ignored(struct parser *p, const char *value, cst_error **error)

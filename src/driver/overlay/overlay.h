@@ -2,17 +2,28 @@
 /*
  * The overlay driver (docs/format/drivers.md, "overlay"), inside. One file is one idea:
  *
- *   options.c        what the user may set             home.c         the driver home and its mount
- *   native.c         may this home be used at all?     probe.c        what this kernel can do
- *   layer_dir.c      a layer's directory: its link     lowers.c       what its mount stacks
- *                    and its parents                   stage.c        building a layer
- *   reown.c          giving a parent's content to      commit.c       making it visible
- *                    other ids                         remove.c       taking one away
- *   get.c            mounting one                      view.c         reading one
- *   paths.c          telling where it is               upper.c        what a mount left in it
+ *   options.c        what the user may set
+ *   layer_dir.c      finding a layer's directory, its small files
  *   links.c          the home's directory of links
- *   mount.c          one overlay mount, any kernel     idmap_mount.c  its lowers id-mapped
- *   mount_options.c  mount option words                overlay.c      the driver's table, and `status`
+ *   home.c           the homes, the mount of the driver's own one, places in them
+ *   native.c         may this home be used at all?
+ *   parents.c        a layer's ancestors
+ *   lowers.c         what a layer's mount stacks
+ *   mount_options.c  words of mount options
+ *   mount.c          one overlay mount, on any kernel
+ *   idmap_mount.c    the same with its lowers id-mapped
+ *   probe.c          what this kernel can do; probe_scratch.c: where it is tried
+ *   upper.c          what a mount left in a layer's directory
+ *   view.c           reading a layer
+ *   reown.c          giving a parent's content to other ids
+ *   stage.c          building a layer
+ *   remove.c         taking one away
+ *   commit.c         making one visible, and its new content
+ *   get.c            mounting one
+ *   paths.c          telling where one is
+ *   overlay.c        opening, status, the driver's table
+ *
+ * A file uses only files above it in this list.
  *
  * Nothing here keeps a descriptor of the home: another tool's start or shutdown puts a bind mount
  * on it or takes it away, and a descriptor from before looks below that mount. Every operation
@@ -91,8 +102,6 @@ static inline struct overlay *overlay_of(struct driver *d)
 	return (struct overlay *)d;
 }
 
-extern const struct driver_ops overlay2_driver; /* the same under its second name */
-
 void overlay_free(struct overlay *o);
 DEFINE_CLEANUP(struct overlay *, overlay_free)
 
@@ -115,6 +124,14 @@ int overlay_dirs_open(const struct overlay *o, struct overlay_dirs *ret, cst_err
 void overlay_dirs_close(struct overlay_dirs *dirs);
 #define _cleanup_dirs_ _cleanup_(overlay_dirs_close)
 
+/* The directory of the home that temporary directories of this layout are in. */
+const char *overlay_area_of(enum tempdir_layout layout);
+/* <home>/staging, which the caller frees. */
+char *overlay_staging_path(const struct overlay *o, size_t home);
+/* Path of a layer's mount point: layers of other homes than the driver's own have it in the run
+ * home. Caller frees. */
+char *overlay_merged_path(const struct overlay *o, size_t home, const char *id);
+
 /* ---- layer_dir.c ---- */
 
 bool overlay_id_ok(const char *id); /* a name that a layer directory may have */
@@ -127,13 +144,9 @@ int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs,
 /* Content of the `link` file as it is; "" if there is none that could be one. */
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
-/* IDs of all ancestors, parent first. Lost l/ links are made again. CST_ECORRUPT if the two lists
- * disagree. */
-int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                    const char *id, struct strv *ret, cst_error **error);
-/* The two lists of a child of `parent`. */
-int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
-                        const char *parent, char **lower, char **lower_layers, cst_error **error);
+/* Text of a small file of a layer; *ret stays NULL if there is none. */
+int overlay_read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, const char *name, char **ret, cst_error **error);
 
 /* ---- links.c ---- */
 
@@ -152,6 +165,16 @@ int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, siz
 int overlay_make_links_dir(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                            cst_error **error);
 bool overlay_has_links_dir(const struct overlay *o, size_t home);
+
+/* ---- parents.c ---- */
+
+/* IDs of all ancestors, parent first. Lost l/ links are made again. CST_ECORRUPT if the two lists
+ * disagree. */
+int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                    const char *id, struct strv *ret, cst_error **error);
+/* The two lists of a child of `parent`. */
+int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
+                        const char *parent, char **lower, char **lower_layers, cst_error **error);
 
 /* ---- lowers.c ---- */
 
@@ -292,17 +315,9 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 /* <dirfd>/<name> into <home>/staging/<trash>; dirfd is the home or below it. Missing: success. */
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error);
-/* The directory of the home that temporary directories of this layout are in. */
-const char *overlay_area_of(enum tempdir_layout layout);
-/* <home>/staging, which the caller frees. */
-char *overlay_staging_path(const struct overlay *o, size_t home);
 /* fsyncs a home and its l/. */
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       cst_error **error);
-/* Path of a layer's mount point: layers of other homes than the driver's own have it in the run
- * home. Caller frees. */
-char *overlay_merged_path(const struct overlay *o, size_t home, const char *id);
-
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                 char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);

@@ -8,16 +8,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-const char *overlay_area_of(enum tempdir_layout layout)
-{
-	return layout == TEMPDIR_PAIR ? OVERLAY_TEMP_DIR : OVERLAY_STAGING_DIR;
-}
-
-char *overlay_staging_path(const struct overlay *o, size_t home)
-{
-	return path_join(o->homes[home].path, OVERLAY_STAGING_DIR);
-}
-
 void overlay_stage_free(struct driver_staged *staged)
 {
 	if (!staged)

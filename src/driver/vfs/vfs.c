@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The vfs driver: opening, taking layers away, reading them, and its table of operations. */
 #include "driver/vfs/vfs.h"
 #include "base/fs.h"
+#include "driver/option.h"
 #include <errno.h>
-#include <unistd.h>
 
 struct driver_view {
 	struct naive_view trees;
@@ -32,30 +33,13 @@ static void vfs_closep(struct vfs **vfs)
 		vfs_close(&(*vfs)->base);
 }
 
-static bool parse_bool(const char *value, bool *ret)
-{
-	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"},
-	                         *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (streq(value, yes[i]) || streq(value, no[i])) {
-			*ret = streq(value, yes[i]);
-			return true;
-		}
-	}
-	return false;
-}
-
 static int apply_option(struct vfs *vfs, const char *option, const char *key, const char *value,
                         cst_error **error)
 {
 	if (streq(key, "imagestore") || streq(key, "additionalimagestore"))
 		return strv_split(&vfs->image_stores, value, ',') ? 0 : error_oom(error);
-	if (streq(key, "ignore_chown_errors")) {
-		if (parse_bool(value, &vfs->ignore_chown_errors))
-			return 0;
-		return error_set(error, CST_EINVAL,
-		                 "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
-	}
+	if (streq(key, "ignore_chown_errors"))
+		return driver_parse_bool(value, &vfs->ignore_chown_errors, error);
 	if (streq(key, "sync")) { /* a Go tool refuses what its own configuration hands it */
 		vfs->base.sync_content = !streq(value, "none");
 		return 0;
@@ -88,47 +72,6 @@ static int parse_options(struct vfs *vfs, const struct driver_config *config, cs
 	return 0;
 }
 
-static char *layers_path(const char *graph_root)
-{
-	return path_join(graph_root, "vfs/dir");
-}
-
-static bool home_is_missing(const char *root)
-{
-	_cleanup_free_ char *path = layers_path(root);
-	return !path || !fs_exists(AT_FDCWD, path);
-}
-
-static int make_home(const struct vfs_home *home, cst_error **error)
-{
-	if (fs_exists(AT_FDCWD, home->dir_path))
-		return 0;
-	int r = fs_mkdir_p(home->dir_path, 0700, error);
-	_cleanup_close_ int fd = -1, root = -1;
-	if (r == 0)
-		r = fs_open_dir(home->path, &fd, error);
-	if (r < 0)
-		return r;
-	root = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fs_fsync_dir(fd, home->path, error);
-	return r == 0 && root >= 0 ? fs_fsync_dir(root, home->path, error) : r;
-}
-
-static int open_home(struct vfs *vfs, const char *root, bool read_only, cst_error **error)
-{
-	struct vfs_home *home = &vfs->homes[vfs->n_homes++];
-	*home = (struct vfs_home){
-	        .path = path_join(root, "vfs"),
-	        .dir_path = layers_path(root),
-	        .tempdirs = path_join(root, "vfs/tempdirs"),
-	        .dir_fd = -1,
-	};
-	if (!home->path || !home->dir_path || !home->tempdirs)
-		return error_oom(error);
-	int r = read_only ? 0 : make_home(home, error);
-	return r == 0 ? fs_open_dir(home->dir_path, &home->dir_fd, error) : r;
-}
-
 static int vfs_open(const struct driver_config *config, struct driver **ret, cst_error **error)
 {
 	_cleanup_(vfs_closep) struct vfs *vfs = new0(struct vfs, 1);
@@ -142,9 +85,9 @@ static int vfs_open(const struct driver_config *config, struct driver **ret, cst
 		return error_oom(error);
 	int r = parse_options(vfs, config, error);
 	if (r == 0)
-		r = open_home(vfs, config->graph_root, config->read_only, error);
+		r = vfs_home_open(vfs, config->graph_root, config->read_only, error);
 	if (r == 0 && config->image_store)
-		r = open_home(vfs, config->image_store, config->read_only, error);
+		r = vfs_home_open(vfs, config->image_store, config->read_only, error);
 	if (r < 0)
 		return r;
 	*ret = &steal_ptr(&vfs)->base;
@@ -154,8 +97,8 @@ static int vfs_open(const struct driver_config *config, struct driver **ret, cst
 static int vfs_open_ready(const struct driver_config *config, struct driver **ret,
                           cst_error **error)
 {
-	if (home_is_missing(config->graph_root) ||
-	    (config->image_store && home_is_missing(config->image_store)))
+	if (!vfs_home_is_there(config->graph_root) ||
+	    (config->image_store && !vfs_home_is_there(config->image_store)))
 		return 0;
 	return vfs_open(config, ret, error);
 }
@@ -174,33 +117,7 @@ static int vfs_recover(struct driver *d, cst_error **error)
 	return r;
 }
 
-/* ---- finding layers ---- */
-
-const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id)
-{
-	for (size_t i = 0; i < vfs->n_homes; i++) {
-		if (fs_exists(vfs->homes[i].dir_fd, id))
-			return &vfs->homes[i];
-	}
-	return &vfs->homes[0];
-}
-
-int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error)
-{
-	const struct vfs_home *home = vfs_home_of(vfs, id);
-	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	for (size_t i = 0; fd < 0 && i < vfs->image_stores.len; i++) {
-		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]),
-		                    *path = dir ? path_join(dir, id) : NULL;
-		if (!path)
-			return error_oom(error);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (fd < 0)
-		return error_sys(error, errno, "stat %s/%s", home->dir_path, id);
-	*ret_fd = fd;
-	return 0;
-}
+/* ---- looking ---- */
 
 static int vfs_exists(struct driver *d, const char *id, bool *ret, cst_error **error)
 {
@@ -245,26 +162,9 @@ static int vfs_status(struct driver *d, struct strv *pairs, cst_error **error)
 	return 0;
 }
 
-/* Where a layer is: here, in an additional store, or, if nowhere, where it would be here. */
-static char *path_of(const struct vfs *vfs, const char *id)
-{
-	char *own = path_join(vfs_home_of(vfs, id)->dir_path, id);
-	if (!own || fs_exists(AT_FDCWD, own))
-		return own;
-	for (size_t i = 0; i < vfs->image_stores.len; i++) {
-		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]);
-		_cleanup_free_ char *path = dir ? path_join(dir, id) : NULL;
-		if (path && fs_exists(AT_FDCWD, path)) {
-			free(own);
-			return steal_ptr(&path);
-		}
-	}
-	return own;
-}
-
 static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
-	_cleanup_free_ char *path = path_of(vfs_of(d), id);
+	_cleanup_free_ char *path = vfs_layer_path(vfs_of(d), id);
 	if (!path)
 		return error_oom(error);
 	if (!fs_exists(AT_FDCWD, path))
@@ -281,16 +181,6 @@ static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bo
                                  cst_error **error)
 {
 	*ret = false;
-	return 0;
-}
-
-int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
-{
-	const struct vfs_home *home = vfs_home_of(vfs_of(d), id);
-	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s", home->dir_path, id);
-	*ret_fd = fd;
 	return 0;
 }
 
@@ -320,7 +210,7 @@ static int vfs_get(struct driver *d, const char *id, const struct driver_mount_o
 			return error_set(error, CST_ENOTSUP,
 			                 "vfs driver does not support mount options");
 	}
-	_cleanup_free_ char *path = path_of(vfs_of(d), id);
+	_cleanup_free_ char *path = vfs_layer_path(vfs_of(d), id);
 	if (!path)
 		return error_oom(error);
 	if (stat(path, &st) < 0)
@@ -340,7 +230,7 @@ static int vfs_put(struct driver *d, const char *id, cst_error **error)
 static int vfs_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
                           cst_error **error)
 {
-	_cleanup_free_ char *own = path_of(vfs_of(d), id);
+	_cleanup_free_ char *own = vfs_layer_path(vfs_of(d), id);
 	bool same = false;
 	if (!path) { /* there are no mounts */
 		*ret = false;

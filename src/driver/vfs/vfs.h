@@ -4,7 +4,8 @@
  * costs the space (unless the filesystem shares blocks: the copy asks for that). Built in <home>/tempdirs and renamed into
  * place (docs/format/drivers.md, "vfs").
  *
- *   vfs.c     opening, finding layers, taking them away, the table of operations
+ *   vfs.c     opening, taking layers away, reading them, the table of operations
+ *   home.c    the homes, and finding a layer in them
  *   stage.c   building a layer, and new content for one
  */
 #ifndef CST_DRIVER_VFS_H
@@ -32,12 +33,21 @@ static inline struct vfs *vfs_of(struct driver *d)
 	return (struct vfs *)d;
 }
 
+/* ---- home.c ---- */
+
+bool vfs_home_is_there(const char *root); /* of a graph root */
+/* Adds the home of a graph root; it is made if it is missing, unless it is only read. */
+int vfs_home_open(struct vfs *vfs, const char *root, bool read_only, cst_error **error);
 /* The home that has the layer; the first if none does. */
 const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id);
-/* The layer's directory, here or in an additional store. */
+/* Where a layer is, in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
+char *vfs_layer_path(const struct vfs *vfs, const char *id);
+/* The layer's directory, in our homes or in an additional store. */
 int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
-/* The same of a layer of our own homes only. */
+/* The same in our homes only. */
 int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+
+/* ---- stage.c ---- */
 
 int vfs_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret, cst_error **error);
 int vfs_stage_copy(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,

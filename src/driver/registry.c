@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which driver a store has, and what belongs to it among the options (docs/format/drivers.md,
- * "Selection"). */
-#include "driver/driver.h"
+/* The drivers of this build, and which of them a store has (docs/format/drivers.md, "Selection"). */
 #include "base/fs.h"
 #include "base/log.h"
-#include "driver/overlay/overlay.h"
+#include "driver/driver.h"
+#include "driver/option.h"
 #include "lock/tempdir.h"
-#include <ctype.h>
 
-/* Every name that a driver's home may have; NULL: known, but not in this build. */
-static const struct {
-	const char *name;
-	const struct driver_ops *ops;
-} drivers[] = {
-        {"btrfs", NULL},
-        {"overlay", &overlay_driver},
-        {"overlay2", &overlay2_driver},
-        {"vfs", &vfs_driver},
-        {"zfs", NULL},
-};
+static const struct driver_ops *const drivers[] = {&overlay_driver, &overlay2_driver, &vfs_driver};
 
 static const char *const default_priority[] = {"overlay", "btrfs", "zfs", "vfs"};
 static const char *const removed_drivers[] = {"aufs", "devicemapper"};
@@ -26,8 +14,8 @@ static const char *const removed_drivers[] = {"aufs", "devicemapper"};
 static const struct driver_ops *find_driver(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (streq(drivers[i].name, name))
-			return drivers[i].ops;
+		if (streq(drivers[i]->name, name))
+			return drivers[i];
 	return NULL;
 }
 
@@ -82,8 +70,8 @@ static const char *removed_driver(const char *graph_root)
 /* Homes that are there already, sorted. */
 static int prior_drivers(const char *graph_root, struct strv *ret, cst_error **error)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (exists_in(graph_root, drivers[i].name) && !strv_add(ret, drivers[i].name))
+	for (const char *const *name = driver_names; *name; name++)
+		if (exists_in(graph_root, *name) && !strv_add(ret, *name))
 			return error_oom(error);
 	return 0;
 }
@@ -176,7 +164,7 @@ static int first_that_works(const char *const *priority, size_t n, bool by_user,
 		if (by_user || !streq(priority[i], "vfs"))
 			r = try_driver(priority[i], config, &ops, error);
 	for (size_t i = 0; r == 0 && !ops && i < ARRAY_SIZE(drivers); i++)
-		r = try_driver(drivers[i].name, config, &ops, error);
+		r = try_driver(drivers[i]->name, config, &ops, error);
 	if (r < 0)
 		return r;
 	if (!ops)
@@ -235,79 +223,4 @@ int driver_select(const char *name, const char *const *priority, size_t n_priori
 		log_warning("%s also holds data of the removed storage driver \"%s\"",
 		            config->graph_root, removed);
 	return named_driver(name, config->graph_root, ret, error);
-}
-
-/* ---- options ---- */
-
-static char *trimmed(const char *s, size_t n)
-{
-	while (n && isspace((unsigned char)*s)) {
-		s++;
-		n--;
-	}
-	while (n && isspace((unsigned char)s[n - 1]))
-		n--;
-	return strndup(s, n);
-}
-
-static void lower_case(char *s)
-{
-	for (; *s; s++)
-		if (*s >= 'A' && *s <= 'Z')
-			*s = (char)(*s | 0x20);
-}
-
-static bool is_known(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
-		if (streq(drivers[i].name, name))
-			return true;
-	return false;
-}
-
-static bool same_driver(const char *a, const char *b)
-{
-	return streq(a, b) || (has_prefix(a, "overlay") && has_prefix(b, "overlay"));
-}
-
-/* [driver.]key=value; an empty driver part is for any of them (docs/format/drivers.md, "Option
- * strings"). */
-int driver_parse_option(const char *driver, const char *option, char **ret_key, char **ret_value,
-                        bool *skip, cst_error **error)
-{
-	const char *equals = strchr(option, '=');
-	_cleanup_free_ char *key = NULL, *value = NULL;
-	char *dot, *bare;
-
-	if (!equals)
-		return error_set(error, CST_EINVAL, "unable to parse key/value option: %s", option);
-	key = trimmed(option, (size_t)(equals - option));
-	value = trimmed(equals + 1, strlen(equals + 1));
-	if (!key || !value)
-		return error_oom(error);
-	lower_case(key);
-	*skip = false;
-	dot = strchr(key, '.');
-	if (dot) {
-		*dot = '\0';
-		if (*key && !is_known(key))
-			return error_set(error, CST_EINVAL,
-			                 "unknown driver \"%s\" in option \"%s\"", key, option);
-		*skip = *key && !same_driver(key, driver);
-	}
-	bare = strdup(dot ? dot + 1 : key);
-	if (!bare)
-		return error_oom(error);
-	*ret_key = bare;
-	*ret_value = steal_ptr(&value);
-	return 0;
-}
-
-bool driver_may_skip_option(const struct driver_config *config, const char *option)
-{
-	size_t key_len = strcspn(option, "=");
-	bool skip = config->general_options && !memchr(option, '.', key_len);
-	if (skip)
-		log_debug("option %s is for other drivers than this store's", option);
-	return skip;
 }
