@@ -221,17 +221,89 @@ static void test_round_trip(void **state)
 	free(memory.data);
 }
 
+static char *gunzip(int fd, size_t *len)
+{
+	struct strbuf text = {0};
+	char piece[4096];
+	lseek(fd, 0, SEEK_SET);
+	gzFile gz = gzdopen(dup(fd), "rb");
+	for (int n; (n = gzread(gz, piece, sizeof(piece))) > 0;)
+		strbuf_add(&text, piece, (size_t)n);
+	gzclose(gz);
+	lseek(fd, 0, SEEK_SET);
+	*len = text.len;
+	return text.data;
+}
+
+/* One segment up to 8 MiB, as the Go tools write it; what is longer is cut. The type flag before a body-less entry is found
+ * wherever the cut is. */
+static void test_long_segments(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		size_t len;
+		unsigned lines;
+	} rows[] = {{8 << 20, 1}, {(8 << 20) + 512, 2}, {(16 << 20) + 1, 2}, {20 << 20, 3}};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *segment = calloc(1, rows[i].len);
+		memset(segment, '0' + (int)i, rows[i].len);
+		segment[rows[i].len / 512 * 512 - 512 + 156] = '1'; /* a hard link */
+		struct tarsplit_writer *w;
+		int fd = memfd_create("recipe", MFD_CLOEXEC);
+		assert_int_equal(tarsplit_writer_new(fd, &w, NULL), 0);
+		for (size_t at = 0, n; at < rows[i].len; at += n) {
+			n = MIN((size_t)999999, rows[i].len - at);
+			assert_int_equal(tarsplit_append_segment(w, segment + at, n, NULL), 0);
+		}
+		assert_int_equal(tarsplit_add_file(w, "gone", 4, 5, 0, NULL), 0);
+		assert_int_equal(tarsplit_finish(w, NULL), 0);
+		tarsplit_writer_free(w);
+		size_t n;
+		unsigned lines = 0;
+		_cleanup_free_ char *text = gunzip(fd, &n);
+		for (size_t at = 0; at < n; at++)
+			lines += text[at] == '\n';
+		assert_int_equal(lines, rows[i].lines + 1);
+		cst_memory memory = {0};
+		cst_sink sink = cst_sink_memory(&memory);
+		assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+		assert_int_equal(memory.size, rows[i].len);
+		assert_memory_equal(memory.data, segment, rows[i].len);
+		close(fd);
+		free(memory.data);
+	}
+}
+
+/* Other writers do not cut: a segment of any length is read in bounded memory, anything else is refused beyond 8 MiB. */
 static void test_bounded(void **state)
 {
 	struct fixture *f = *state;
-	size_t n = (size_t)120 << 20;
-	char *line = malloc(n);
-	memset(line, 'A', n);
-	memcpy(line, "{\"type\":2,\"payload\":\"", 21);
-	int fd = recipe_of(line, n, 6);
-	free(line);
-	_cleanup_free_ char *got = reassemble_fd(f->fd, fd);
-	assert_string_equal(got, "tar-split: entry too large");
+	const size_t n = (size_t)40 << 20;
+	_cleanup_strbuf_ struct strbuf line = {0};
+	_cleanup_free_ char *zeros = malloc(n);
+	memset(zeros, 'A', n);
+	strbuf_adds(&line, "{\"type\":2,\"payload\":\"");
+	strbuf_add(&line, zeros, n);
+	_cleanup_free_ char *cut = reassemble_fd(f->fd, recipe_of(line.data, line.len, 0));
+	assert_string_equal(cut, "unexpected EOF");
+	strbuf_adds(&line, "\",\"position\":0}\n{\"type\":2,\"payload\":" HEAD "}");
+	cst_memory memory = {0};
+	cst_sink sink = cst_sink_memory(&memory);
+	int fd = recipe_of(line.data, line.len, 0);
+	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(memory.size, n / 4 * 3 + 5);
+	assert_memory_equal((char *)memory.data + n / 4 * 3, "head ", 5);
+	close(fd);
+	free(memory.data);
+	static const char *const starts[] = {"{\"type\":1,\"name\":\"", "{\"payload\":\"",
+	                                     "{\"type\":2,\"payload\":\"\",\"more\":\""};
+	for (size_t i = 0; i < ARRAY_SIZE(starts); i++) {
+		memset(line.data, 'A', line.len);
+		memcpy(line.data, starts[i], strlen(starts[i]));
+		_cleanup_free_ char *got = reassemble_fd(f->fd, recipe_of(line.data, line.len, 0));
+		assert_string_equal(
+		        got, "tar-split: an entry is longer than the 8388608 bytes that are read");
+	}
 }
 
 static void test_base64(void **state)
@@ -260,6 +332,7 @@ int main(void)
 	        TEST(test_checked_before_the_last_byte),
 	        TEST(test_header_only_with_size),
 	        TEST(test_round_trip),
+	        TEST(test_long_segments),
 	        TEST(test_bounded),
 	        cmocka_unit_test(test_base64),
 	};

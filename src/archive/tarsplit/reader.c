@@ -159,11 +159,14 @@ static int put_file(struct reassembly *re, const struct recipe_entry *entry, cst
 	return copy_content(re, fd, entry, crc, error);
 }
 
+/* The type flag is byte 156 of a block, and blocks begin at multiples of their size. */
 static int put_segment(struct reassembly *re, const struct recipe_entry *entry, cst_error **error)
 {
 	const char *data = entry->payload;
-	if (entry->payload_len >= TAR_BLOCK)
-		re->header_type = data[entry->payload_len - TAR_BLOCK + 156]; /* the typeflag */
+	uint64_t end = re->out.total + entry->payload_len;
+	size_t back = (size_t)((end - 157) % TAR_BLOCK);
+	if (back < entry->payload_len)
+		re->header_type = data[entry->payload_len - 1 - back];
 	return entry->payload_len ? sink_buffer_write(&re->out, data, entry->payload_len, error)
 	                          : 0;
 }

@@ -7,7 +7,10 @@
 
 #define INPUT_SIZE ((size_t)64 << 10)
 #define TEXT_STEP  ((size_t)256 << 10)
-#define VALUE_MAX  (RECIPE_PAYLOAD_MAX / 3 * 4 + ((size_t)8 << 20)) /* base64, and a long name */
+/* What is kept whole. The longest name is 1 MiB, and six times that in JSON. */
+#define VALUE_MAX ((size_t)8 << 20)
+/* So every writer begins a segment. A longer one is given out in parts. */
+#define SEGMENT "{\"type\":2,\"payload\":\""
 
 struct recipe {
 	int fd;
@@ -21,8 +24,6 @@ struct recipe {
 	size_t text_pos, text_len, text_capacity;
 
 	struct arena arena; /* of the current entry */
-	unsigned char *payload;
-	size_t payload_capacity;
 };
 
 void recipe_free(struct recipe *recipe)
@@ -31,7 +32,6 @@ void recipe_free(struct recipe *recipe)
 		decompressor_free(recipe->gunzip);
 	free(recipe->input);
 	free(recipe->text);
-	free(recipe->payload);
 	arena_clear(&recipe->arena);
 	free(recipe);
 }
@@ -197,12 +197,27 @@ static bool scan_value(const struct recipe *recipe, struct scan *scan)
 	return false;
 }
 
+/* How much of the segment at text_pos can be taken before it is here to its end: whole groups of base64. 0: it is none, or
+ * the payload is not what makes it long. */
+static size_t segment_part(const struct recipe *recipe)
+{
+	const char *payload = recipe->text + recipe->text_pos + strlen(SEGMENT);
+	const char *end = recipe->text + recipe->text_len;
+	if (memcmp(payload - strlen(SEGMENT), SEGMENT, strlen(SEGMENT)) != 0)
+		return 0;
+	const char *quote = memchr(payload, '"', (size_t)(end - payload));
+	size_t n = (size_t)((quote ? quote : end) - payload) / 4 * 4;
+	return n > VALUE_MAX / 2 ? n : 0;
+}
+
+/* The value at text_pos; *len 0: too long to be kept whole. */
 static int find_value(struct recipe *recipe, size_t *len, cst_error **error)
 {
 	struct scan scan = {0};
 	while (!scan_value(recipe, &scan)) {
+		*len = 0;
 		if (recipe->text_len - recipe->text_pos > VALUE_MAX)
-			return error_set(error, CST_ECORRUPT, "tar-split: entry too large");
+			return 0;
 		int r = recipe->text_end ? ends_early("unexpected EOF", error)
 		                         : read_text(recipe, error);
 		if (r < 0)
@@ -280,36 +295,50 @@ bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out
 	return true;
 }
 
-/* Decodes a base64 string into recipe->payload. */
+/* Decodes a base64 string in its place. */
+static int decode_in_place(char *text, size_t len, struct recipe_entry *entry, cst_error **error)
+{
+	size_t bad;
+	entry->payload = text;
+	if (!base64_decode(text, len, (unsigned char *)text, &entry->payload_len, &bad))
+		return error_set(error, CST_ECORRUPT, "illegal base64 data at input byte %zu", bad);
+	return 0;
+}
+
 static int decode_payload(struct recipe *recipe, struct json_reader *json,
                           struct recipe_entry *entry, cst_error **error)
 {
-	const char *text = "";
-	size_t len = 0;
-	if (json_peek(json) == JSON_STRING && json_raw(json, &text, &len)) {
-		text++;
-		len -= 2;
-		if (memchr(text, '\\', len)) { /* rare: a writer that escapes the slash */
-			struct json_reader again;
-			json_reader_init(&again, text - 1, len + 2, &recipe->arena);
-			if (!json_bytes(&again, &text, &len))
-				return json_error(&again, "tar-split", error);
-		}
-	} else {
+	const char *text;
+	size_t len;
+	if (json_peek(json) != JSON_STRING || !json_raw(json, &text, &len)) {
 		json_skip(json);
+		return 0;
 	}
-	unsigned char *grown =
-	        grow_array(recipe->payload, &recipe->payload_capacity, len / 4 * 3 + 3, 1);
-	if (!grown)
-		return error_oom(error);
-	recipe->payload = grown;
-	size_t bad;
-	if (!base64_decode(text, len, grown, &entry->payload_len, &bad))
-		return error_set(error, CST_ECORRUPT, "illegal base64 data at input byte %zu", bad);
-	if (entry->payload_len > RECIPE_PAYLOAD_MAX)
-		return error_set(error, CST_ECORRUPT, "tar-split: entry too large");
-	entry->payload = grown;
-	return 0;
+	if (memchr(text, '\\', len)) { /* rare: a writer that escapes the slash */
+		struct json_reader again;
+		json_reader_init(&again, text, len, &recipe->arena);
+		if (!json_bytes(&again, &text, &len))
+			return json_error(&again, "tar-split", error);
+		return decode_in_place((char *)text, len, entry, error);
+	}
+	return decode_in_place((char *)text + 1, len - 2, entry, error);
+}
+
+/* The first part of a segment that is too long. What is left becomes a segment, too. */
+static int take_part(struct recipe *recipe, struct recipe_entry *entry, cst_error **error)
+{
+	size_t n = segment_part(recipe);
+	if (n == 0)
+		return error_set(error, CST_ECORRUPT,
+		                 "tar-split: an entry is longer than the %zu bytes that are read",
+		                 VALUE_MAX);
+	char *text = recipe->text + recipe->text_pos, *payload = text + strlen(SEGMENT);
+	*entry = (struct recipe_entry){.type = RECIPE_SEGMENT, .name = ""};
+	int r = decode_in_place(payload, n, entry, error);
+	/* Behind the bytes, which take less room than their text did. */
+	memcpy(text + n, SEGMENT, strlen(SEGMENT));
+	recipe->text_pos += n;
+	return r;
 }
 
 /* A name in base64, for what is not UTF-8. */
@@ -372,6 +401,8 @@ int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cs
 	r = find_value(recipe, &len, error);
 	if (r < 0)
 		return r;
+	if (len == 0)
+		return take_part(recipe, entry, error);
 	struct json_reader json;
 	arena_clear(&recipe->arena);
 	json_reader_init(&json, recipe->text + recipe->text_pos, len, &recipe->arena);

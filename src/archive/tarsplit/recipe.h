@@ -12,10 +12,6 @@
 
 enum { RECIPE_FILE = 1, RECIPE_SEGMENT = 2 };
 
-/* The largest segment that is read; ours and the Go writers' are far smaller but for a sparse
- * file's kept body. */
-#define RECIPE_PAYLOAD_MAX ((size_t)64 << 20)
-
 struct recipe_entry {
 	int64_t type, size;
 	const char *name; /* never NULL */
@@ -25,7 +21,7 @@ struct recipe_entry {
 
 struct recipe;
 int recipe_open(int fd, struct recipe **ret, cst_error **error); /* fd stays the caller's */
-/* The entry is good until the next call. *end: there is none left. CST_ECORRUPT. */
+/* The entry is good until the next call. A large segment comes in several. *end: there is none left. CST_ECORRUPT. */
 int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error);
 void recipe_free(struct recipe *recipe);
 DEFINE_CLEANUP(struct recipe *, recipe_free)

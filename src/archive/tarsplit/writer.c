@@ -9,13 +9,16 @@
 
 /* Lines are gathered before they are compressed. */
 #define LINES_SIZE (32 * 1024)
+/* Where a segment ends and another one begins, so that no reader needs more memory than that. The headers of one entry are
+ * shorter: they stay in one segment, as the Go tools write them. */
+#define SEGMENT_ENOUGH ((size_t)8 << 20)
 
 struct tarsplit_writer {
 	cst_sink file;
 	struct gzip_writer *gzip;
 	struct strbuf lines;
 	int64_t position;
-	bool in_segment;
+	size_t segment_len;    /* of the open segment; 0: none is open */
 	unsigned char held[3]; /* of the open segment: base64 takes three bytes at a time */
 	unsigned n_held;
 };
@@ -105,11 +108,11 @@ static void add_base64(struct strbuf *out, const void *data, size_t n)
 
 static int close_segment(struct tarsplit_writer *w, cst_error **error)
 {
-	if (!w->in_segment)
+	if (w->segment_len == 0)
 		return 0;
 	add_base64(&w->lines, w->held, w->n_held);
 	w->n_held = 0;
-	w->in_segment = false;
+	w->segment_len = 0;
 	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long)w->position++);
 	return flush_lines(w, LINES_SIZE, error);
 }
@@ -119,14 +122,16 @@ int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t 
 {
 	const unsigned char *p = data;
 
-	if (n > 0 && !w->in_segment) {
-		strbuf_adds(&w->lines, "{\"type\":2,\"payload\":\"");
-		w->in_segment = true;
-	}
 	while (n > 0) {
+		int r = w->segment_len >= SEGMENT_ENOUGH ? close_segment(w, error) : 0;
+		if (r < 0)
+			return r;
+		if (w->segment_len == 0)
+			strbuf_adds(&w->lines, "{\"type\":2,\"payload\":\"");
 		if (w->n_held > 0 || n < 3) {
 			w->held[w->n_held++] = *p++;
 			n--;
+			w->segment_len++;
 			if (w->n_held == 3) {
 				add_base64(&w->lines, w->held, 3);
 				w->n_held = 0;
@@ -137,8 +142,8 @@ int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t 
 		add_base64(&w->lines, p, piece);
 		p += piece;
 		n -= piece;
-		int r = flush_lines(w, LINES_SIZE, error);
-		if (r < 0)
+		w->segment_len += piece;
+		if ((r = flush_lines(w, LINES_SIZE, error)) < 0)
 			return r;
 	}
 	return flush_lines(w, LINES_SIZE, error);
