@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How a lock is held. Each time it is taken, the file is opened anew and gets an
- * open-file-description lock on the whole of it. It is given back with an explicit F_UNLCK: a forked
- * child that has not yet exec'ed shares the description, and would keep the lock past our close.
- * Threads of one process share the one description, so they are told apart here: the first reader
- * takes the lock of the file, the last one gives it back. The mutex is never held while a thread
- * waits for the file, so that another thread can look, try, or give up.
- */
+/* How a lock is held. Each time this process takes a lock, it opens the file anew and gets an
+ * open-file-description lock on the whole of it. It gives the lock back with an explicit F_UNLCK: a
+ * forked child that has not exec'ed yet shares the description, and would keep the lock after our
+ * close. The threads of one process share the one description, so this file tells them apart: the
+ * first reader takes the lock of the file, and the last one gives it back. No thread waits for the
+ * file with the mutex held, so that another thread can look, try, or give up. */
 #include "lock/lockfile.h"
 #include "base/fs.h"
 #include "base/id.h"
@@ -24,7 +22,8 @@ struct lockfile {
 	char *path;
 	bool read_only;
 	struct lock_wait wait;
-	pthread_mutex_t mutex; /* guards what follows; nobody waits for a lock with it */
+	/* Guards what follows. No thread waits for a lock with it. */
+	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	int fd; /* -1: not held, or a read-only store without the file */
 	unsigned readers;
@@ -33,8 +32,8 @@ struct lockfile {
 	bool waited_for; /* that thread found it held by another process */
 };
 
-/* What is not a regular file cannot be a lock file. A FIFO or a device is never waited for, because
- * of O_NONBLOCK. */
+/* Opens a lock file that exists. Only a regular file can be one. O_NONBLOCK: a FIFO or a device is
+ * refused, not waited for. */
 static int open_existing(const struct lockfile *lock, int *ret_fd, cst_error **error)
 {
 	int mode = lock->read_only ? O_RDONLY : O_RDWR;
@@ -50,7 +49,8 @@ static int open_existing(const struct lockfile *lock, int *ret_fd, cst_error **e
 		return error_set(error, CST_ECORRUPT,
 		                 "%s is not a regular file, so it cannot be a lock file: remove it",
 		                 lock->path);
-	if (fd < 0) /* Go's words, which scripts know */
+	/* These are the Go tools' words, which scripts look for. */
+	if (fd < 0)
 		return error_sys(error, errnum, "open %s: open %s", lock->path, lock->path);
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -179,7 +179,8 @@ static void note_waited_for(struct lockfile *lock)
 	pthread_mutex_unlock(&lock->mutex);
 }
 
-/* `w` NULL: not to wait. -1 in *ret_fd: a read-only store without lock files, which nobody writes. */
+/* `w` NULL: do not wait. -1 in *ret_fd: a read-only store has no lock file, so nobody writes to it.
+ */
 static int acquire(struct lockfile *lock, short type, struct waiting *w, int *ret_fd,
                    cst_error **error)
 {
@@ -217,8 +218,9 @@ static bool is_in_the_way(const struct lockfile *lock, enum lock_mode mode)
 	return lock->taken_now || lock->writer || (mode == LOCKFILE_WRITE && lock->readers);
 }
 
-/* With the mutex held, until no thread of this process is in the way of `mode`. A thread that is just
- * taking the lock, which is free, is waited for by the impatient (`w` NULL), too. */
+/* Called with the mutex held. Waits until no thread of this process is in the way of `mode`. Also a
+ * caller that does not wait (`w` NULL) waits here for a thread that is just taking the lock and
+ * finds it free. */
 static int enter(struct lockfile *lock, enum lock_mode mode, struct waiting *w, cst_error **error)
 {
 	int r = 0;
@@ -240,7 +242,7 @@ static int enter(struct lockfile *lock, enum lock_mode mode, struct waiting *w, 
 	return r;
 }
 
-/* With the mutex held, given back while the lock of the file is being taken. */
+/* Called with the mutex held; gives it back while it takes the lock of the file. */
 static int take_file(struct lockfile *lock, enum lock_mode mode, struct waiting *w,
                      cst_error **error)
 {

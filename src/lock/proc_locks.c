@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * /proc/locks names the process of a POSIX lock, but -1 for an OFD lock, whose owner is an open
- * file. Such a lock stands in /proc/PID/fdinfo/FD of everybody who has that file open. Who waits
- * for one stands nowhere: but /proc/PID/task/TID/syscall tells that a thread is in fcntl(fd,
- * F_OFD_SETLKW).
- */
+/* Finding the processes that hold or wait for a lock. /proc/locks names the process of a POSIX
+ * lock, but says -1 for an OFD lock, which belongs to an open file. Such a lock is in
+ * /proc/PID/fdinfo/FD of every process that has the file open. A process that waits for one is in
+ * neither, but /proc/PID/task/TID/syscall shows that a thread is in fcntl(fd, F_OFD_SETLKW). */
 #include "lock/proc_locks.h"
 #include "base/fs.h"
 #include <ctype.h>
@@ -77,7 +75,7 @@ static bool same_file(const struct lock_inode *file, const struct lock_line *lin
 	       file->minor == line->minor;
 }
 
-/* Index of the file a line is about; n_files: none. */
+/* The index of the file that a line is about; n_files: none of them. */
 static size_t file_of(const struct search *s, const struct lock_line *line)
 {
 	size_t i = 0;
@@ -118,7 +116,7 @@ static bool read_small(int dirfd, const char *path, char *buffer, size_t size)
 	return true;
 }
 
-/* Locks held through one open file. */
+/* Adds the locks held through one open file. */
 static bool add_held(struct search *s, pid_t pid, char *fdinfo)
 {
 	for (char *next = fdinfo, *line; (line = strsep(&next, "\n"));) {
@@ -134,8 +132,8 @@ static bool add_held(struct search *s, pid_t pid, char *fdinfo)
 	return true;
 }
 
-/* All waiting locks of a file, if they are of one mode: only then does a waiting thread tell which
- * of them is its own. */
+/* The mode in which all waiters of a file wait. False: some wait for reading, some for writing;
+ * then a waiting thread does not say which of the locks is its own. */
 static bool waiting_mode(const struct search *s, size_t file, bool *write)
 {
 	bool any = false;
@@ -151,7 +149,7 @@ static bool waiting_mode(const struct search *s, size_t file, bool *write)
 	return any;
 }
 
-/* A thread that waits for an OFD lock of one of the files. */
+/* Adds a thread that waits for an OFD lock of one of the files. */
 static bool add_waiter(struct search *s, int proc_fd, pid_t pid, const char *thread)
 {
 	char path[64], text[256];
@@ -180,7 +178,7 @@ static bool is_number(const char *name)
 	return isdigit((unsigned char)name[0]);
 }
 
-/* Calls `each` for the numbers in a directory of /proc; what cannot be read is passed over. */
+/* Calls `each` for the numbers in a directory of /proc. What cannot be read is skipped. */
 static bool each_number(int dirfd, const char *name,
                         bool (*each)(int dirfd, const char *number, void *userdata), void *userdata)
 {
@@ -236,8 +234,8 @@ static bool still_there(const struct claims *now, const struct lock_claim *lock)
 	return false;
 }
 
-/* Locks of /proc/locks for which no process was found are claims of nobody known; but most locks
- * are short, and those that went away during the search are none. */
+/* Adds the locks of /proc/locks for which no process was found, with an unknown process. Locks that
+ * went away during the search are left out, since most locks are short. */
 static bool add_unexplained(struct search *s, const struct claims *now)
 {
 	for (size_t i = 0; i < s->ownerless.len; i++) {
@@ -291,7 +289,7 @@ static bool number_behind(const char *text, const char *key, unsigned long *ret)
 	return at && sscanf(at + strlen(key), " %lu", ret) == 1;
 }
 
-/* Device of the superblock: that of the mount in /proc/self/mountinfo. */
+/* The device of the superblock: that of the mount in /proc/self/mountinfo. */
 static bool mount_device(int fd, unsigned *major, unsigned *minor)
 {
 	_cleanup_free_ char *table = NULL;

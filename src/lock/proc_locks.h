@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds locks of given files, as the kernel tells in /proc. */
+/* Which processes hold locks of given files, or wait for them, as the kernel tells in /proc. */
 #ifndef CST_LOCK_PROC_LOCKS_H
 #define CST_LOCK_PROC_LOCKS_H
 
@@ -7,14 +7,14 @@
 #include "base/mem.h"
 #include <sys/types.h>
 
-/* A file under both names that /proc has for it: that of /proc/locks (device of the superblock),
- * and that of stat. They differ on btrfs and overlayfs. */
+/* A file by both numbers that /proc has for its device: the superblock's, as in /proc/locks, and
+ * that of stat. They differ on btrfs and overlayfs. */
 struct lock_inode {
 	unsigned major, minor;
 	uint64_t inode;
 	dev_t stat_dev;
 };
-/* Opens nothing that could drop a lock. -1 and errno. */
+/* Closes nothing that could drop a POSIX lock of this process. -1 and errno. */
 int lock_inode_of(int dirfd, const char *name, struct lock_inode *ret);
 
 struct lock_claim {
@@ -23,13 +23,14 @@ struct lock_claim {
 	bool write, waiting;
 };
 
-/* What processes claim of these files, POSIX and OFD locks. An OFD lock has no owner in
- * /proc/locks: it is looked for among the open files of all processes that may be looked at. Caller
+/* Finds what processes hold of these files, or wait for: POSIX and OFD locks. The owner of an OFD
+ * lock is looked for among the open files of all processes that this one may look at. The caller
  * frees *ret. */
 int lock_claims(const struct lock_inode *files, size_t n_files, struct lock_claim **ret,
                 size_t *ret_n, cst_error **error);
 
-/* One line of /proc/locks, or of fdinfo behind "lock:". False: not a POSIX or OFD lock. */
+/* Reads one line of /proc/locks, or of fdinfo behind "lock:". False: it is not a POSIX or OFD lock.
+ */
 struct lock_line {
 	bool ofd, write, waiting;
 	long pid;

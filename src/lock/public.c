@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lock files for the users of the library. */
+/* The public functions for lock files (<cstorage/lock.h>). */
 #include "base/fs.h"
 #include "lock/lockfile.h"
 #include <cstorage/lock.h>

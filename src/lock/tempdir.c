@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Temporary directories, each alive as long as its lock is held. Whoever holds the lock may remove
+ * the content, and nobody else. */
 #include "lock/tempdir.h"
 #include "base/fs.h"
 #include "base/id.h"
@@ -14,11 +16,12 @@
 #define PAIR_LOCK    "lock-"
 #define STAGING_LOCK "staging.lock"
 #define MAX_ATTEMPTS 1000
-/* A number of ours starts with a zero, which none of the Go tools' does: what is half made and not
- * locked is dead. Theirs may be a moment old: a staging directory before its lock file is made, a
- * lock file before it is locked. */
-#define OURS        "0"
-#define FOREIGN_AGE 60 /* seconds after which a foreign one that is half made counts as dead */
+/* A number of ours begins with a zero, and no Go tool's does. One of ours that is half made and not
+ * locked is dead, since we lock before we go on. One of a Go tool may be only a moment old: its
+ * staging directory exists before the lock file, and the lock file before the lock. */
+#define OURS "0"
+/* Seconds after which another tool's that is half made counts as dead. */
+#define FOREIGN_AGE 60
 
 static bool lock_whole_file(int fd)
 {
@@ -26,8 +29,8 @@ static bool lock_whole_file(int fd)
 	return fcntl(fd, F_OFD_SETLK, &range) == 0;
 }
 
-/* A recoverer may unlink the lock file between our open and our lock: then the lock protects
- * nothing. */
+/* Another process that recovers may unlink the lock file between our open and our lock. Then our
+ * lock protects nothing. */
 static bool names_file(int dirfd, const char *name, int fd)
 {
 	struct stat held, now;
@@ -35,7 +38,7 @@ static bool names_file(int dirfd, const char *name, int fd)
 	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
-/* Makes and locks a lock file that did not exist. 0, 1: try another name, or an error. */
+/* Makes and locks a lock file that did not exist. 0; 1: try another name; or an error. */
 static int make_lock(int dirfd, const char *name, int *ret_fd, const char *shown, cst_error **error)
 {
 	_cleanup_close_ int fd =
@@ -54,7 +57,7 @@ static int open_root(const char *root_path, int *ret_fd, cst_error **error)
 	return r < 0 ? r : fs_open_dir(root_path, ret_fd, error);
 }
 
-/* One attempt with the name in d->name. 0, 1: taken, or an error. */
+/* Tries once with the name in d->name. 0; 1: the name is taken; or an error. */
 static int make_pair(struct tempdir *d, const char *number, cst_error **error)
 {
 	d->lock_name = str_printf(PAIR_LOCK "%s", number);
@@ -81,12 +84,13 @@ static int make_staging(struct tempdir *d, const char *number, cst_error **error
 		                       : error_sys(error, errno, "mkdir %s/%s", d->shown, d->name);
 	_cleanup_close_ int fd =
 	        openat(d->root_fd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) /* taken away again: no lock was held yet */
+	/* ENOENT: another process removed it, since no lock was held yet. */
+	if (fd < 0)
 		return errno == ENOENT ? 1
 		                       : error_sys(error, errno, "open %s/%s", d->shown, d->name);
 	int r = make_lock(fd, STAGING_LOCK, &d->lock_fd, d->name, NULL);
-	/* The directory itself may have been removed, and another of the same name made, before the
-	 * lock was held. */
+	/* Before the lock was held, another process may have removed the directory and made another
+	 * one of the same name. */
 	return r == 0 && names_file(d->root_fd, d->name, fd) ? 0 : 1;
 }
 
@@ -138,7 +142,7 @@ static int tempdir_try(struct tempdir *d, const char *root_path, cst_error **err
 	return d->fd < 0 ? error_sys(error, errno, "open %s/%s", root_path, d->name) : 0;
 }
 
-/* A Go tool's shutdown may remove the whole root at any moment: then it is made again. */
+/* A Go tool that shuts down may remove the whole root at any moment. If so, make it again. */
 int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
                 cst_error **error)
 {
@@ -179,7 +183,8 @@ int tempdir_take(struct tempdir *d, int dirfd, const char *name, cst_error **err
 	return 0;
 }
 
-/* Content first, the lock last: who finds the lock free may remove what is left. */
+/* Removes the content first and the lock file last: a process that finds the lock free may remove
+ * what is left. */
 static int remove_content(int root_fd, const char *name, const char *lock_name, const char *shown,
                           cst_error **error)
 {
@@ -201,7 +206,8 @@ void tempdir_free(struct tempdir *d)
 
 /* ---- recovery ---- */
 
-/* What cannot be removed (something is mounted on it) keeps nobody from using the store. */
+/* Something that cannot be removed, because something is mounted on it, must not keep anybody from
+ * using the store. */
 static void remove_leftover(int root_fd, const char *name, const char *lock_name, const char *shown)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -229,7 +235,7 @@ static int recover_pair(int root_fd, const char *number, const char *shown, cst_
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", shown, lock_name);
 	if (!lock_whole_file(fd) || !names_file(root_fd, lock_name, fd))
-		return 0; /* in use, or somebody else just cleaned it up */
+		return 0; /* in use, or another process just removed it */
 	remove_leftover(root_fd, name, lock_name, shown);
 	return 0;
 }
@@ -244,8 +250,8 @@ static void recover_staging(int root_fd, const char *name, const char *shown)
 	if (!fs_exists(dir, STAGING_LOCK) && !has_prefix(name, OURS) &&
 	    (fstat(dir, &st) < 0 || is_young(&st)))
 		return;
-	/* Made if it is not there: its maker, about to make it exclusively, then goes for another
-	 * name. Without holding it nothing may be removed. */
+	/* Makes the lock file if it is missing. A process that is about to make it exclusively then
+	 * takes another name. Without this lock nothing may be removed. */
 	_cleanup_close_ int fd =
 	        sys_openat(dir, STAGING_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && lock_whole_file(fd) && names_file(dir, STAGING_LOCK, fd))
@@ -257,7 +263,7 @@ static bool is_number(const char *s)
 	return *s && s[strspn(s, "0123456789")] == '\0';
 }
 
-/* The number of a pair's name, either half; NULL for a name that is neither. */
+/* The number in a name, of either half of a pair. NULL: the name is neither. */
 static const char *pair_number(const char *name)
 {
 	const char *number = NULL;

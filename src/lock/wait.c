@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Waits in the kernel, by a helper thread where the wait may have to end early, and tells the
+ * progress callback who holds the lock. */
 #include "lock/wait.h"
 #include "base/fs.h"
 #include "lock/proc_locks.h"
@@ -16,9 +18,10 @@
 #endif
 
 #define CHECK_EVERY_MS 20
-#define NAME_AFTER_MS  1000 /* asking who holds a lock reads all of /proc: not for short waits */
-#define NAME_EVERY_MS  2000
-#define HELPER_STACK   ((size_t)256 * 1024)
+/* Asking who holds a lock reads all of /proc, which is too much for a short wait. */
+#define NAME_AFTER_MS 1000
+#define NAME_EVERY_MS 2000
+#define HELPER_STACK  ((size_t)256 * 1024)
 
 static _Thread_local const cst_progress *operation_progress;
 
@@ -70,14 +73,15 @@ static char *process_text(pid_t pid)
 	if (!pid || fs_read_file(AT_FDCWD, path, 4096, &command, &size, NULL) < 0)
 		return strdup("another process");
 	command[strcspn(command, "\n")] = '\0';
-	for (char *c = command; *c; c++) { /* the process chose its name; a terminal shows it */
+	/* Each process chooses its name, and a terminal shows it: no control characters. */
+	for (char *c = command; *c; c++) {
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
 	}
 	return str_printf("%s (pid %d)", command, (int)pid);
 }
 
-/* Who holds the lock of this file: "podman (pid 1234)", with "and N more" behind it; "another
+/* Who holds the lock of this file: "podman (pid 1234)", with "and N more" behind it, or "another
  * process" where the kernel does not tell. NULL: out of memory, or nobody holds it. */
 static char *lock_holder_text(const char *path)
 {
@@ -169,11 +173,12 @@ void waiting_sleep(const struct waiting *w, pthread_cond_t *condition, pthread_m
 
 /* ---- the helper thread ---- */
 
-/* Shared by the caller and the helper. Whoever of them is the last to need it frees it. */
+/* Shared by the caller and the helper. The last of the two that needs it frees it. */
 struct helper {
 	pthread_mutex_t mutex;
 	pthread_cond_t finished_condition;
-	int fd; /* the helper's, if the caller went away */
+	/* The helper closes it if the caller gave up. */
+	int fd;
 	short type;
 	bool finished, abandoned;
 	int errnum; /* of a lock that failed */
@@ -236,7 +241,7 @@ static struct helper *helper_new(int fd, short type)
 	return helper;
 }
 
-/* Starts the helper thread with all signals blocked: signals are for the threads of the user. */
+/* Starts the helper with all signals blocked: signals are for the threads of the library's user. */
 static int helper_start(struct helper *helper)
 {
 	pthread_t thread;
@@ -253,7 +258,7 @@ static int helper_start(struct helper *helper)
 	return errnum;
 }
 
-/* Until the helper has the lock, or the wait is to end. True: the helper is finished. */
+/* Waits until the helper has the lock, or the wait must end. True: the helper is finished. */
 static bool await_helper(struct waiting *w, struct helper *helper, int *result, cst_error **error)
 {
 	*result = 0;
@@ -297,7 +302,8 @@ int waiting_lock(struct waiting *w, int *fd, short type, cst_error **error)
 	helper_free(helper);
 	if (errnum)
 		return error_sys(error, errnum, "lock %s", w->path);
-	if (r < 0) /* the lock came while the wait was being given up */
+	/* The lock came while the wait was given up. */
+	if (r < 0)
 		give_back(*fd);
 	return r;
 }
