@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Id maps: looking ids up, parsing, and refusing maps whose ranges overlap. Sums of ids are
+ * checked, so that none wraps. */
 #include "idmap/idmap.h"
 #include <stdio.h>
 
@@ -53,7 +55,8 @@ void idmaps_free(struct idmaps *maps)
 	idmap_free(&maps->gids);
 }
 
-/* The id `offset` behind `start`. A range that runs over the last id maps nothing there. */
+/* The id that is `offset` behind `start`. False: it would be beyond the last id, so it is not
+ * mapped. */
 static bool step_into(uint32_t start, uint32_t offset, uint32_t *ret)
 {
 	if (offset > UINT32_MAX - start)
@@ -125,7 +128,7 @@ int idmaps_root(const struct idmaps *maps, uint32_t *ret_uid, uint32_t *ret_gid,
 
 /* ---- "C:H:S:C:H:S" ---- */
 
-/* Decimal digits up to ":" or the end; moves *text behind the ":". */
+/* Reads decimal digits up to ":" or the end, and moves *text behind the ":". */
 static bool read_number(const char **text, uint32_t *ret)
 {
 	uint64_t value = 0;
@@ -144,7 +147,7 @@ static bool read_number(const char **text, uint32_t *ret)
 	return true;
 }
 
-/* Stops at the ":" before the next triple or at the end. */
+/* Reads a triple, and stops at the ":" before the next one or at the end. */
 static bool read_triple(const char **text, cst_idmap *range)
 {
 	return read_number(text, &range->container_id) && *(*text)++ == ':' &&
@@ -217,7 +220,7 @@ static bool meets_earlier(const struct idmap *map, size_t index)
 	return false;
 }
 
-/* Uids alone, then gids alone: the first kind with conflicts is reported. */
+/* Checks the uids alone, then the gids alone. The first kind with a conflict is reported. */
 static int check_overlap(const struct idmap *map, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf conflicts = {0};

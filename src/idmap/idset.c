@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A sorted array of ids without doubles, bounded in size. */
 #include "idmap/idmap.h"
 
-/* What an archive made to fill the set may cost. Honest layers have a dozen owners; what the set is
- * for is the size of a user namespace, so beyond this the largest ids are kept. */
+/* How many ids an archive can make the set hold. An honest layer has a dozen owners. The set is
+ * used to find the size of a user namespace, so of more ids than this the largest are kept. */
 #define IDSET_MAX 65536
 
-/* Where `id` is or belongs. */
+/* Where `id` is, or where it belongs. */
 static size_t find_place(const struct idset *set, uint32_t id)
 {
 	size_t low = 0, high = set->len;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Id maps for the users of the library. */
+/* The public functions for id maps (<cstorage/ids.h>). */
 #include "idmap/idmap.h"
 #include <cstorage/store.h>
 

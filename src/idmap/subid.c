@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Subordinate ids of users: from the files, or by libsubid where nsswitch.conf names another
+ * source. */
 #include "idmap/subid.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -102,7 +104,7 @@ static int read_ranges(const char *path, const char *user, const char *uid,
 
 /* ---- which source ---- */
 
-/* Only words of the line `subid:` count; "[NOTFOUND=return]" is an action, no source. */
+/* Only the words of the line `subid:` count. "[NOTFOUND=return]" is an action, not a source. */
 bool subid_nsswitch_names_other(const char *text)
 {
 	bool in_action = false;
@@ -219,9 +221,12 @@ int idmap_add_subids(const char *user, bool group, struct idmap *map, cst_error 
 	const char *path = group ? "/etc/subgid" : "/etc/subuid";
 	int code = find_ranges(user, group, path, &ranges, error);
 	if (code < 0)
-		return code;
+		if (!ranges.len && group)
+			return error_set(error, CST_EINVAL,
+			                 "no subgid ranges found for group \"%s\" in %s", user,
+			                 path);
 	if (!ranges.len)
-		return error_set(error, CST_EINVAL, "no %s ranges found for %s \"%s\" in %s",
-		                 group ? "subgid" : "subuid", group ? "group" : "user", user, path);
+		return error_set(error, CST_EINVAL, "no subuid ranges found for user \"%s\" in %s",
+		                 user, path);
 	return subid_to_map(&ranges, map, error);
 }

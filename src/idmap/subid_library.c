@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libsubid, loaded at first use: it pulls in a dozen libraries which most runs never need. */
+/* libsubid, loaded at first use: it brings a dozen libraries that most runs never need. */
 #include "base/library.h"
 #include "base/log.h"
 #include "idmap/subid.h"
@@ -27,7 +27,7 @@ static const struct library_symbol symbols[] = {
         {NULL, NULL},
 };
 
-/* 4 and later; before 4 the functions were named and typed differently. */
+/* The names since version 4. Before that the functions had other names and types. */
 static struct library library = {
         .needed_for = "to ask for subordinate IDs",
         .sonames = (const char *const[]){"libsubid.so.5", "libsubid.so.4", NULL},
@@ -36,7 +36,8 @@ static struct library library = {
 
 static void initialise(void)
 {
-	subid.init("cstorage", NULL); /* NULL: it keeps its messages to itself */
+	/* NULL: its messages are not printed. */
+	subid.init("cstorage", NULL);
 }
 
 int subid_ask_library(const char *user, const char *uid, bool group, struct subid_ranges *ranges,
