@@ -7,26 +7,30 @@
 #include <cstorage/records.h>
 #include <cstorage/types.h>
 
-/* By the first bytes (at least 10 unless the stream is shorter). CST_PLAIN if none of the magics. */
+/* Finds the format by the first bytes (at least 10, unless the stream is shorter). CST_PLAIN: no
+ * known magic number. */
 enum cst_compression compression_detect(const void *data, size_t n);
 
-/* Decoder: push compressed bytes in, get plain bytes out. Concatenated members are one stream. */
+/* A decoder: it is given compressed bytes and gives plain bytes. Members one after the other are
+ * one stream. */
 struct decompressor;
 int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_error **error);
-/* Consumes from in[*in_used..in_len), fills out; *out_len is what was written. At the end of input (in_len == 0 and
- * `last`) an incomplete stream fails with CST_EARCHIVE. *done: the stream's end was reached and no more
- * output follows. */
+/* Consumes from in[*in_used..in_len) and fills out; *out_len says how much was written. At the end
+ * of the input (in_len == 0 and `last`) an incomplete stream fails with CST_EARCHIVE. *done: the
+ * stream has ended, and no more output follows. */
 int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size_t *in_used, bool last, void *out,
 		     size_t out_size, size_t *out_len, bool *done, cst_error **error);
 void decompressor_free(struct decompressor *d);
 void decompressor_freep(struct decompressor **d);
 
-/* Encoder in front of a sink, which is called from the caller's thread only. Gzip comes out as the Go tools write it, byte for
- * byte (deflate.h). Only plain, gzip and zstd; else CST_ENOTSUP "unsupported compression format tar.bz2". */
+/* An encoder in front of a sink, which is called from the caller's thread only. Gzip is what the Go
+ * tools write, byte for byte (deflate.h). Only plain, gzip and zstd can be written; else
+ * CST_ENOTSUP "unsupported compression format tar.bz2". */
 struct compressor;
 int compressor_new(enum cst_compression kind, const cst_sink *sink, struct compressor **ret, cst_error **error);
 int compressor_write(struct compressor *c, const void *data, size_t n, cst_error **error);
-int compressor_finish(struct compressor *c, cst_error **error); /* trailer; not called after an error: no valid end then */
+/* Writes the trailer. Do not call it after an error: the stream must not get a valid end then. */
+int compressor_finish(struct compressor *c, cst_error **error);
 void compressor_free(struct compressor *c);
 void compressor_freep(struct compressor **c);
 

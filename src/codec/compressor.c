@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compressed output: one gzip member (the bytes that Go writes, deflate.h), one zstd frame with a
- * checksum, or plain. */
+/* Compressed output: one gzip member (the bytes that the Go tools write, deflate.h), one zstd frame
+ * with a checksum, or plain. */
 #include "base/mem.h"
 #include "base/types.h"
 #include "codec/compress.h"
@@ -64,7 +64,7 @@ int compressor_new(enum cst_compression kind, const cst_sink *sink, struct compr
 	return 0;
 }
 
-/* Until all input is taken; with ZSTD_e_end until the frame is complete. */
+/* Goes on until all input is taken, and with ZSTD_e_end until the frame is complete. */
 static int zstd_run(struct compressor *c, const void *data, size_t n, ZSTD_EndDirective directive,
                     cst_error **error)
 {

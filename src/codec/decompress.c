@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Chooses the decoder of a stream by its format. Plain streams are copied. */
 #include "codec/decompress.h"
 #include "base/mem.h"
 #include "codec/compress.h"

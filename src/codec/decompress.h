@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one format's decoder looks like to decompress.c. */
+/* What the decoder of one format must provide for decompress.c. */
 #ifndef CST_CODEC_DECOMPRESS_H
 #define CST_CODEC_DECOMPRESS_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A window of input and one of output; a decoder moves `in` and `out` forward. */
+/* A window of input and one of output. A decoder moves `in` and `out` forward. */
 struct decode_step {
 	const uint8_t *in, *in_end;
 	uint8_t *out, *out_end;
@@ -16,8 +16,8 @@ struct decode_step {
 	bool done; /* set by the decoder: the stream is complete and everything was given out */
 };
 
-/* `run` goes on until the output is full, the input used up, or the stream is done. It fails with
- * CST_EARCHIVE when `last` is set and more input would be needed. */
+/* `run` goes on until the output is full, the input is used up, or the stream has ended. It fails
+ * with CST_EARCHIVE if `last` is set and it needs more input. */
 struct decoder {
 	int (*create)(void **ret, cst_error **error);
 	int (*run)(void *state, struct decode_step *step, cst_error **error);
@@ -25,8 +25,8 @@ struct decoder {
 };
 extern const struct decoder decoder_gzip, decoder_zstd, decoder_xz, decoder_bzip2;
 
-/* The largest window that is accepted, whatever the header asks for (docs/format/archive.md,
- * "Damaged and unusual streams"). */
+/* The largest window that is accepted, whatever the header asks for: it bounds the memory
+ * (docs/format/archive.md, "Damaged and unusual streams"). */
 #define DECODE_WINDOW_LOG_MAX 29
 
 static inline int decode_error_eof(cst_error **error)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* bzip2 by libbz2. Streams one after the other are one; garbage behind the first is an error, as
+ * for the Go tools. */
 #include "base/library.h"
 #include "base/mem.h"
 #include "codec/decompress.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* gzip: member headers are read here, as Go reads them; ISA-L or zlib inflates the data and checks
+ * the trailer. */
 #include "base/checksum.h"
 #include "base/mem.h"
 #include "codec/decompress.h"
@@ -9,8 +11,7 @@
 #include <zlib.h>
 #endif
 
-/* Member headers are read here, as Go reads them; the library behind gets the deflate data and the
- * trailer. */
+/* The parts of a member. The inflating library gets GZIP_DATA, which includes the trailer. */
 enum gzip_part {
 	GZIP_FIXED, /* ten bytes: magic, method, flags, time, XFL, OS */
 	GZIP_EXTRA_LENGTH,
@@ -96,7 +97,7 @@ static void inflate_begin(struct gzip_state *g)
 	static unsigned char plain_header[10] = {0x1f, 0x8b, 8};
 	unsigned char nothing;
 
-	/* zlib verifies the trailer only behind a header: it gets the shortest one. */
+	/* zlib checks the trailer only behind a header, so it gets the shortest one. */
 	inflateReset(&g->inflate);
 	g->inflate.next_in = plain_header;
 	g->inflate.avail_in = sizeof(plain_header);
@@ -223,7 +224,7 @@ static int gzip_create(void **ret, cst_error **error)
 	return 0;
 }
 
-/* At the end of the input between or inside members. */
+/* The input has ended, between members or inside of one. */
 static int at_end(const struct gzip_state *g, struct decode_step *step, cst_error **error)
 {
 	if (!step->last)

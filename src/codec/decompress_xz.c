@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* xz by liblzma, with its memory bounded. */
 #include "base/library.h"
 #include "base/mem.h"
 #include "codec/decompress.h"
@@ -43,8 +44,8 @@ static int xz_create(void **ret, cst_error **error)
 	if (!stream)
 		return error_oom(error);
 	*stream = (lzma_stream)LZMA_STREAM_INIT;
-	/* The dictionary is reserved when a block begins and touched as data arrives; the tables
-	 * need a little more. */
+	/* The library reserves the dictionary when a block begins, and touches it as data arrives.
+	 * Its tables need a little more. */
 	if (lzma.stream_decoder(stream, ((uint64_t)1 << DECODE_WINDOW_LOG_MAX) + (4 << 20),
 	                        LZMA_CONCATENATED) != LZMA_OK) {
 		xz_destroy(stream);

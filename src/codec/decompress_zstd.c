@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* zstd by libzstd. Frames one after the other are one stream; the window of each is bounded. */
 #include "base/mem.h"
 #include "codec/decompress.h"
 #include "codec/zstd_library.h"
@@ -31,14 +32,14 @@ static int zstd_create(void **ret, cst_error **error)
 		return error_oom(error);
 	}
 	z->library = library;
-	/* The library reserves the window that a frame asks for, but does not touch it before data
+	/* The library reserves the window that a frame asks for, but touches it only as data
 	 * arrives. */
 	library->DCtx_setParameter(z->context, ZSTD_d_windowLogMax, DECODE_WINDOW_LOG_MAX);
 	*ret = z;
 	return 0;
 }
 
-/* Go's words, where Go's decoder has some. */
+/* Go's words, for those errors that Go's decoder words itself. */
 static int zstd_error(const struct zstd_library *library, size_t result, cst_error **error)
 {
 	switch (library->getErrorCode(result)) {
@@ -75,7 +76,7 @@ static int zstd_run(void *state, struct decode_step *step, cst_error **error)
 		step->out += out.pos;
 		z->inside = left != 0;
 		if (step->out == step->out_end)
-			return 0; /* what is left inside comes out next time */
+			return 0; /* the next call gives out what the decoder still holds */
 		if (step->in == step->in_end && z->inside) {
 			if (!step->last)
 				return 0;

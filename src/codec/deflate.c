@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
+/* One piece of a deflate stream: its bytes go in chunks through the matcher to the blocks. */
 #include "codec/deflate.h"
 #include "base/mem.h"
 #include "codec/deflate_block.h"
 #include "codec/deflate_match.h"
 
-#define SMALL_CHUNK 128 /* no references are looked for below it */
-#define TINY_CHUNK  32  /* up to here nothing is tried at all */
-#define SLACK       64  /* the two empty blocks at the end, and what the bit writer overwrites */
+#define SMALL_CHUNK 128 /* in less than that, no references are looked for */
+#define TINY_CHUNK  32  /* up to this size nothing is tried at all */
+#define SLACK       64  /* the two empty blocks at the end, and what the bit writer may overwrite */
 
 struct deflater {
 	struct block_writer writer;
@@ -28,7 +29,7 @@ void deflater_free(struct deflater *deflater)
 	free(deflater);
 }
 
-/* The tables learn what the tail holds; its tokens are nobody's. */
+/* Fills the tables with what the tail holds. The tokens of the tail are thrown away. */
 static void start_piece(struct deflater *d, const unsigned char *text, size_t tail)
 {
 	d->writer.bits = (struct bit_writer){0};
@@ -57,7 +58,7 @@ static void write_chunk(struct deflater *d, const unsigned char *text, size_t at
 	matcher_run(&d->matcher, text, (int32_t)at, (int32_t)(at + n), &d->tokens);
 	if (d->tokens.n == 0)
 		block_stored(&d->writer, chunk, n);
-	else if (d->tokens.n > n - (n >> 4)) /* references saved next to nothing */
+	else if (d->tokens.n > n - (n >> 4)) /* the references save next to nothing */
 		block_bytes(&d->writer, chunk, n, last);
 	else
 		block_tokens(&d->writer, &d->tokens, chunk, n, last);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
-/* Bits into memory, the lowest first (RFC 1951, 3.1.1). Whoever puts them has seen to it that there is room, and for
- * eight bytes more. */
+/* Writes bits into memory, the lowest first (RFC 1951, 3.1.1). The caller makes sure that there is
+ * room, and eight bytes more. */
 #ifndef CST_CODEC_DEFLATE_BITS_H
 #define CST_CODEC_DEFLATE_BITS_H
 
@@ -13,7 +13,7 @@ struct bit_writer {
 	unsigned n;    /* below 8 between calls */
 };
 
-/* Whole bytes leave; at most 7 bits stay. */
+/* Writes whole bytes; at most 7 bits stay. */
 static inline void bits_flush(struct bit_writer *w)
 {
 	memcpy(w->out, &w->bits, sizeof(w->bits)); /* little-endian machines only, as all of this */
@@ -22,7 +22,7 @@ static inline void bits_flush(struct bit_writer *w)
 	w->n &= 7;
 }
 
-/* Until bits_flush() no more than 56 bits in all. */
+/* Adds bits. Call bits_flush() before there are more than 56. */
 static inline void bits_add(struct bit_writer *w, uint64_t bits, unsigned n)
 {
 	w->bits |= bits << w->n;

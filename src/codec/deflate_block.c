@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
+/* Blocks: counts what occurs, compares the sizes of the forms a block can have, and writes the
+ * shortest (deflate.h says why each estimate must stay as it is). */
 #include "codec/deflate_block.h"
 #include "base/mem.h"
 
-#define FEW_TOKENS       250      /* below, the fixed code is considered */
-#define HEADER_GUESS     (70 * 8) /* bits of a header that was not made */
-#define PENALTY_SHIFT    7        /* an estimate is taken for 1/128 too low */
+#define FEW_TOKENS       250      /* with fewer, the fixed code is considered */
+#define HEADER_GUESS     (70 * 8) /* bits assumed for a header that was not made */
+#define PENALTY_SHIFT    7        /* an estimate is assumed to be 1/128 too low */
 #define NOISE_SIZE       1024
 #define END_BITS         7 /* of a block in the fixed code */
 #define LENGTH_CODES     29
@@ -33,7 +35,7 @@ static unsigned distance_extra_bits(unsigned code)
 	return code < 2 ? 0 : code / 2 - 1;
 }
 
-/* There is a reference among the tokens, or there would not be fewer of them than bytes. */
+/* Some token is a reference; else there would be as many tokens as bytes. */
 static void count_tokens(const struct tokens *tokens, struct counts *counts)
 {
 	memcpy(counts->literals, tokens->literals, sizeof(tokens->literals));
@@ -59,7 +61,7 @@ static uint64_t code_cost(const struct counts *counts, const struct block_code *
 	       huffman_cost(counts->distances, DEFLATE_DISTANCES, code->distances);
 }
 
-/* Is there a word for all that occurs? */
+/* Does everything that occurs have a word? */
 static bool covers(const uint32_t *words, const uint16_t *counts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -70,8 +72,8 @@ static bool covers(const uint32_t *words, const uint16_t *counts, size_t n)
 
 /* ---- the size of the best code, estimated ---- */
 
-/* The logarithm to base 2 by its exponent and a parabola through the mantissa. Each operation is
- * rounded to a float by itself: this is compiled with -ffp-contract=off. */
+/* The logarithm to base 2: the exponent, and a parabola through the mantissa. Each operation is
+ * rounded to a float by itself, so this is compiled with -ffp-contract=off. */
 static float rough_log2(float value)
 {
 	uint32_t bits;
@@ -86,8 +88,8 @@ static float rough_log2(float value)
 	return exponent + polynomial;
 }
 
-/* Adds the bits of the symbols to *sum, in the order in which they are: float addition is not
- * associative. */
+/* Adds the bits of the symbols to *sum, in the order of the symbols: the order matters, since each
+ * float addition rounds. */
 static void add_entropy(float *sum, const uint16_t *counts, size_t n, float share)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -95,19 +97,23 @@ static void add_entropy(float *sum, const uint16_t *counts, size_t n, float shar
 			continue;
 		float count = (float)counts[i];
 		float length = -rough_log2(count * share);
-		length = length < 1 ? 1 : length > DEFLATE_CODE_MAX ? DEFLATE_CODE_MAX : length;
+		if (length < 1)
+			length = 1;
+		else if (length > DEFLATE_CODE_MAX)
+			length = DEFLATE_CODE_MAX;
 		*sum += length * count;
 	}
 }
 
-/* `n`: tokens, and the end of the block where it is written with them. */
+/* `n` is the number of tokens, plus one if the end of the block is written with them. */
 static uint64_t estimate(const struct tokens *tokens, unsigned n, unsigned extra)
 {
 	float sum = 0, share = 1.0f / (float)n;
 	unsigned references = 0;
 
 	add_entropy(&sum, tokens->literals, ARRAY_SIZE(tokens->literals), share);
-	sum += 15; /* the end */
+	/* The end of the block. */
+	sum += 15;
 	add_entropy(&sum, tokens->lengths, LENGTH_CODES, share);
 	for (unsigned i = 0; i < LENGTH_CODES; i++)
 		references += tokens->lengths[i];
@@ -117,7 +123,7 @@ static uint64_t estimate(const struct tokens *tokens, unsigned n, unsigned extra
 
 /* ---- the header of a block with a code of its own (RFC 1951, 3.2.7) ---- */
 
-/* In which order the lengths of the code length code are written. */
+/* The order in which the lengths of the code length code are written. */
 static const uint8_t header_order[DEFLATE_CODE_LENGTHS] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
                                                            11, 4,  12, 3, 13, 2, 14, 1, 15};
 
@@ -145,7 +151,7 @@ static void add_step(struct header *header, unsigned symbol, unsigned extra)
 	header->counts[symbol]++;
 }
 
-/* `run` codes in a row have the same length. */
+/* `run` codes one after the other have the same length. */
 static void add_run(struct header *header, unsigned length, unsigned run)
 {
 	unsigned n;
@@ -248,7 +254,7 @@ static void close_block(struct block_writer *w)
 	w->open = 0;
 }
 
-/* A length or a distance and its extra bits together. */
+/* Writes a length or a distance together with its extra bits. */
 static inline void add_length(struct bit_writer *bits, const uint32_t *literals, unsigned length)
 {
 	unsigned code = deflate_length_codes[length];
@@ -354,7 +360,8 @@ static uint64_t stored_size(unsigned n)
 
 #define NO_SIZE (UINT64_MAX / 2)
 
-/* Stored, if that takes no more than `size` bits, else in the fixed code, if that is wanted. */
+/* Writes it stored if that takes no more than `size` bits, else in the fixed code if `fixed` allows
+ * it. */
 static bool block_plain(struct block_writer *w, const struct tokens *tokens,
                         const unsigned char *text, unsigned n, uint64_t size, bool fixed)
 {
@@ -367,8 +374,8 @@ static bool block_plain(struct block_writer *w, const struct tokens *tokens,
 	return true;
 }
 
-/* Is a code of its own worth its header? Its size is an estimate: that of the best code there could
- * be, a little more, and the header of the code in use. */
+/* Is a code of its own worth its header? The size with a code of its own is an estimate: that of
+ * the best possible code, a little more, and the header of the code in use. */
 static uint64_t compare_with_fresh(struct block_writer *w, const struct tokens *tokens, bool last,
                                    const struct counts *counts)
 {
@@ -418,7 +425,7 @@ void block_tokens(struct block_writer *w, const struct tokens *tokens, const uns
 		close_block(w);
 }
 
-/* Four counts beside each other: the same byte twice in a row does not wait for itself. */
+/* Four arrays of counts: the same byte twice in a row need not wait for the addition before. */
 static void count_bytes(const unsigned char *text, unsigned n, uint16_t counts[DEFLATE_END])
 {
 	uint16_t lanes[4][256] = {0};
@@ -434,8 +441,8 @@ static void count_bytes(const unsigned char *text, unsigned n, uint16_t counts[D
 		                          lanes[3][byte]);
 }
 
-/* The variance of the counts is below 2 for each byte, as it is where all bytes are equally
- * probable. In 1/256 squared, so that it is exact. */
+/* Is the variance of the counts below 2 for each byte, as it is where all bytes are equally
+ * probable? It is counted in 1/256 squared, so that it is exact. */
 static bool is_noise(const uint16_t *counts, unsigned n)
 {
 	uint64_t sum = 0;
@@ -452,7 +459,8 @@ static void open_bytes(struct block_writer *w, const uint32_t *words)
 	struct header header;
 
 	memcpy(w->code.literals, words, (DEFLATE_END + 1) * sizeof(*words));
-	w->code.distances[0] = 0 << 8 | 1; /* the one that there must be */
+	/* There must be one distance code, though it is not used. */
+	w->code.distances[0] = 0 << 8 | 1;
 	make_header(&header, &w->code, DEFLATE_END + 1, 1);
 	write_header(w, &header);
 	w->open = header.size;

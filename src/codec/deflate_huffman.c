@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
-/*
- * Lengths by package-merge: a row of weights for each length up to the limit; in it the symbols
- * themselves and the pairs of neighbours from the row below, sorted. The 2n - 2 lightest of the top
- * row are taken, and with each pair its two halves from the row below; a symbol's code is as long
- * as the number of rows it was taken in. Since the symbols of a row are taken lightest first, how
- * many were taken in each row says it all.
- */
+/* Lengths by package-merge. There is a row of weights for each length up to the limit. A row has
+ * the symbols themselves and the pairs of neighbours from the row below, sorted. The 2n - 2
+ * lightest of the top row are taken, and with each pair its two halves from the row below. The code
+ * of a symbol is as long as the number of rows in which it was taken. The symbols of a row are
+ * taken lightest first, so it is enough to know how many were taken in each row. */
 #include "codec/deflate_huffman.h"
 #include "base/mem.h"
 
 #define NO_WEIGHT UINT32_MAX
 #define ROW_MAX   (2 * DEFLATE_LITERALS)
 
-/* A symbol and how often it occurs, in one number that sorts by both. */
+/* A symbol and how often it occurs, in one number, so that sorting the numbers sorts by both. */
 static uint32_t leaf_key(uint16_t count, size_t symbol)
 {
 	return (uint32_t)count << 16 | (uint32_t)symbol;
@@ -39,7 +37,8 @@ static void sort_leaves(uint32_t *keys, size_t n)
 {
 	uint32_t sorted[DEFLATE_LITERALS];
 
-	if (n > 32) { /* the symbols are in order already */
+	/* With fewer, the symbols are in order already. */
+	if (n > 32) {
 		sort_by_byte(keys, sorted, n, 16);
 		sort_by_byte(sorted, keys, n, 24);
 		return;
@@ -58,7 +57,7 @@ struct row {
 	unsigned n;
 };
 
-/* `leaves` ends in NO_WEIGHT. taken[i]: symbols among the first i of the row. */
+/* `leaves` ends in NO_WEIGHT. taken[i] is the number of symbols among the first i of the row. */
 static void merge_row(const uint32_t *leaves, unsigned n, const struct row *below, struct row *row,
                       uint16_t *taken)
 {
@@ -80,13 +79,14 @@ static void merge_row(const uint32_t *leaves, unsigned n, const struct row *belo
 	}
 }
 
-/* with_length[l]: how many of the n >= 3 symbols get a code of l bits. */
+/* with_length[l] becomes the number of the n >= 3 symbols that get a code of l bits. */
 static void choose_lengths(const uint32_t *leaves, unsigned n, unsigned max_length,
                            unsigned with_length[DEFLATE_CODE_MAX + 1])
 {
 	struct row rows[2] = {0};
 	uint16_t taken[DEFLATE_CODE_MAX + 1][ROW_MAX + 1];
-	unsigned top = 0, same = 0; /* rows made; rows above that would be as the top one */
+	/* `top`: rows that were made. `same`: rows above that, which would be like the top one. */
+	unsigned top = 0, same = 0;
 
 	max_length = MIN(max_length, n - 1);
 	for (unsigned level = 1; level <= max_length; level++) {
@@ -110,7 +110,7 @@ static void choose_lengths(const uint32_t *leaves, unsigned n, unsigned max_leng
 	with_length[max_length] = shorter;
 }
 
-/* Codes of one length are in the order of their symbols, after all shorter ones. */
+/* Codes of one length are in the order of their symbols and behind all shorter ones. */
 void huffman_assign(const uint8_t *lengths, size_t n, uint32_t *words)
 {
 	unsigned next[DEFLATE_CODE_MAX + 2] = {0}, code = 0;

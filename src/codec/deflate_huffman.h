@@ -2,7 +2,7 @@
 /*
  * Prefix codes of deflate (RFC 1951, 3.2.2): optimal lengths under a limit, and the codes that follow from them.
  *
- * A word is a code as it is written: its bits, lowest first, above a low byte that holds their number. 0: no code.
+ * A word is a code as it is written: its bits, the lowest first, above a low byte that has their number. 0: no code.
  */
 #ifndef CST_CODEC_DEFLATE_HUFFMAN_H
 #define CST_CODEC_DEFLATE_HUFFMAN_H
@@ -26,15 +26,16 @@ static inline uint64_t word_bits(uint32_t word)
 	return word >> 8;
 }
 
-/* words[i] for each of the n <= DEFLATE_LITERALS symbols, 0 for those that do not occur. Among codes of the same cost it is
- * always the same one that is made: of equally frequent symbols the later gets the shorter code, and a pair of
- * symbols is preferred to a single one that weighs the same. */
+/* Sets words[i] for each of the n <= DEFLATE_LITERALS symbols; 0 for a symbol that does not occur.
+ * Among codes of the same cost the choice is always the same: of equally frequent symbols the later
+ * one gets the shorter code, and a pair of symbols is preferred to a single symbol of the same
+ * weight. */
 void huffman_build(const uint16_t *counts, size_t n, unsigned max_length, uint32_t *words);
 
-/* The words of given lengths (0: no code). */
+/* The words for given lengths (0: no code). */
 void huffman_assign(const uint8_t *lengths, size_t n, uint32_t *words);
 
-/* Bits that the symbols take. */
+/* How many bits the symbols take. */
 uint64_t huffman_cost(const uint16_t *counts, size_t n, const uint32_t *words);
 
 #endif

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 AND BSD-3-Clause */
-/*
- * Greedy, with three second thoughts: at each place the candidates are the last two texts that
- * began with the same seven bytes and the last one that began with the same four. A reference found
- * by four bytes only is given up for a longer one that begins at the next place; a short one for
- * one that would cover its end too; and all are extended backwards over literals not yet written.
- * Where nothing is found for long, places are skipped, ever more of them.
- */
+/* The matcher is greedy, with three second thoughts. At each place the candidates are the last two
+ * texts that began with the same seven bytes, and the last one that began with the same four. A
+ * reference found by four bytes only is given up for a longer one that begins at the next place. A
+ * short one is given up for one that covers its end too. Each is extended backwards over literals
+ * that are not written yet. Where nothing is found for long, places are skipped, more and more of
+ * them. */
 #include "codec/deflate_match.h"
 #include "base/mem.h"
 
-#define MARGIN \
-	11 /* no search begins this close to the end: eight bytes can be loaded at each place */
+#define MARGIN       11 /* no search begins this close to the end: each place can load eight bytes */
 #define LENGTH_MAX   258 /* of one reference */
 #define LENGTH_MIN   3
-#define SHORT_LENGTH 30 /* below it, a longer one is looked for at the end */
+#define SHORT_LENGTH 30 /* for a shorter one, a longer one is looked for at the end */
 #define SKIP_SHIFT   6  /* one place more is skipped for each 64 literals */
 
 /* clang-format off */
@@ -41,7 +39,8 @@ struct search {
 
 struct match {
 	int32_t at, source, length;
-	int32_t next; /* the place after it that the tables already know */
+	/* The place behind it that the tables know already. */
+	int32_t next;
 };
 
 static inline uint64_t load64(const unsigned char *p)
@@ -94,13 +93,13 @@ static inline void note_long(struct matcher *tables, uint64_t text, int32_t at)
 	*pair = pair_push(*pair, at);
 }
 
-/* Does the entry lead to text that begins as `here`, the one at `at`, and is near enough? */
+/* Does the entry lead to a text that begins like `here`, the text at `at`, and is near enough? */
 static inline bool leads(const struct search *s, int32_t entry, int32_t at, uint64_t here)
 {
 	return at < entry && load32(s->text + entry - MATCH_WINDOW) == (uint32_t)here;
 }
 
-/* How many bytes are the same at both places, up to `most`. */
+/* How many bytes are the same at both places, at most `most`. */
 static inline int32_t common(const struct search *s, int32_t at, int32_t source, int32_t most)
 {
 	const unsigned char *a = s->text + at, *b = s->text + source;
@@ -122,14 +121,14 @@ static inline int32_t length_once(const struct search *s, int32_t at, int32_t so
 	return 4 + common(s, at + 4, source + 4, MIN(LENGTH_MAX - 4, s->end - at - 4));
 }
 
-/* The same, of one that may be written as several. */
+/* The same for one that may be written as several. */
 static inline int32_t length_whole(const struct search *s, int32_t at, int32_t source)
 {
 	return 4 + common(s, at + 4, source + 4, s->end - at - 4);
 }
 
-/* By seven bytes. The older of the two is taken only where it is longer, or the newer is not one.
- */
+/* Searches by seven bytes. The older of the two is taken only if it is longer, or the newer is no
+ * match. */
 static inline bool match_long(const struct search *s, uint64_t pair, struct match *m)
 {
 	int32_t last = pair_last(pair), before = pair_before(pair);
@@ -155,7 +154,7 @@ static inline bool match_long(const struct search *s, uint64_t pair, struct matc
 	return true;
 }
 
-/* Is what begins at the next place, and is known there by seven bytes, longer? */
+/* Does a longer match begin at the next place, where seven bytes are known? */
 static inline bool match_next(const struct search *s, int32_t entry, uint64_t ahead,
                               struct match *m)
 {
@@ -170,7 +169,7 @@ static inline bool match_next(const struct search *s, int32_t entry, uint64_t ah
 	return true;
 }
 
-/* By four bytes. */
+/* Searches by four bytes. */
 static inline void match_short(const struct search *s, int32_t entry, uint64_t next_pair,
                                uint64_t ahead, struct match *m)
 {
@@ -182,7 +181,7 @@ static inline void match_short(const struct search *s, int32_t entry, uint64_t n
 		m->length = length_whole(s, m->at, m->source);
 }
 
-/* The next reference from s->at on; false: none before the limit. */
+/* Finds the next reference from s->at on. False: there is none before the limit. */
 static inline bool find_match(struct search *s, struct match *m)
 {
 	struct matcher *tables = s->tables;
@@ -213,8 +212,8 @@ static inline bool find_match(struct search *s, struct match *m)
 	}
 }
 
-/* Look up what follows a short reference: where that was before, the text before it may fit here,
- * too, but for the first bytes, and be longer. */
+/* Looks up the text behind a short reference. Where that was before, the text in front of it may
+ * match here too, except for the first bytes, and be longer. */
 static inline void match_across_end(const struct search *s, struct match *m)
 {
 	const int32_t slack = 2;
@@ -255,8 +254,8 @@ static inline void emit_literals(struct search *s, int32_t end)
 	s->pending = end;
 }
 
-/* One that is too long for a token becomes several; none of them may be left with less than
- * LENGTH_MIN. */
+/* Writes a match. One that is too long for a token becomes several, and none of them may be shorter
+ * than LENGTH_MIN. */
 static inline void emit_match(struct search *s, const struct match *m)
 {
 	struct tokens *tokens = s->tokens;
@@ -278,8 +277,8 @@ static inline void emit_match(struct search *s, const struct match *m)
 	s->pending = m->at + m->length;
 }
 
-/* The tables learn some of the places that a reference of `length` bytes before s->at has passed
- * over, and then the one before s->at. */
+/* Enters some of the places that a reference of `length` bytes before s->at has passed into the
+ * tables, and then the place before s->at. */
 static inline void note_passed(struct search *s, int32_t length)
 {
 	struct matcher *tables = s->tables;

@@ -38,17 +38,17 @@ struct tokens {
 };
 void tokens_clear(struct tokens *tokens);
 
-/* Where a hash was seen last. An entry is the place from which on its text is too far away to be referred to: 0
- * is never near enough. */
+/* Where each hash was seen last. A number here is the place from which on that text is too far away
+ * to be referred to, so 0 is never near enough. */
 struct matcher {
 	int32_t shorts[1 << MATCH_TABLE_BITS];  /* by the next 4 bytes */
-	uint64_t longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two, the very last one below */
+	uint64_t longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two places, the last one in the low half */
 };
 void matcher_clear(struct matcher *matcher);
 
-/* Adds the tokens of text[from..end), at least MATCH_SHORTEST_RUN and at most DEFLATE_CHUNK_MAX bytes, to the empty
- * `tokens`; refers to text from text[0] on. What lies before `from` was given in earlier calls. No token at all: no
- * reference was found. */
+/* Adds the tokens of text[from..end), at least MATCH_SHORTEST_RUN and at most DEFLATE_CHUNK_MAX
+ * bytes, to the empty `tokens`. References go back to text[0] at most. Earlier calls were given
+ * what lies before `from`. No token at all: no reference was found. */
 void matcher_run(struct matcher *matcher, const unsigned char *text, int32_t from, int32_t end,
                  struct tokens *tokens);
 

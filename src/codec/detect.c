@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Finds the compression of a stream by its first bytes. */
 #include "base/mem.h"
 #include "codec/compress.h"
 
@@ -19,7 +20,7 @@ enum cst_compression compression_detect(const void *data, size_t n)
 	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
 		if (n >= magics[i].len && memcmp(p, magics[i].bytes, magics[i].len) == 0)
 			return magics[i].kind;
-	/* A zstd stream may begin with a skippable frame, 184d2a50 to 184d2a5f little endian. */
+	/* A zstd stream may begin with a skippable frame: 184d2a50 to 184d2a5f, little endian. */
 	if (n >= 4 && (p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18)
 		return CST_ZSTD;
 	return CST_PLAIN;

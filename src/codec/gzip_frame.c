@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Header and trailer of a gzip member. */
 #include "codec/gzip_frame.h"
 #include "base/types.h"
 #include <endian.h>

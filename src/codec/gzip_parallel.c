@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The pieces of a stream in a ring: workers compress them in any order, and the caller's thread
+ * writes them in order. */
 #include "codec/gzip_parallel.h"
 #include "base/checksum.h"
 #include "base/mem.h"
@@ -15,11 +17,11 @@
 struct piece {
 	struct task task;
 	struct gzip_parallel *stream;
-	unsigned char
-	        text[DEFLATE_TAIL_SIZE + DEFLATE_PIECE_SIZE]; /* the tail before it is in place */
+	/* The tail is in place before the piece is filled. */
+	unsigned char text[DEFLATE_TAIL_SIZE + DEFLATE_PIECE_SIZE];
 	size_t tail, n;
 	bool last;
-	/* What the task made; `done` last. */
+	/* What the task made. `done` is set last. */
 	struct deflate_output output;
 	bool failed; /* out of memory */
 	atomic_bool done;
@@ -33,12 +35,13 @@ struct gzip_parallel {
 	bool broken; /* an error was reported */
 	atomic_bool cancelled;
 
-	/* A ring: the oldest is at first % n_pieces, the one being filled at (first + in_flight) %
-	 * n_pieces. */
+	/* A ring. The oldest is at first % n_pieces; the one that is being filled is at (first +
+	 * in_flight) % n_pieces. */
 	struct piece *pieces[PIECES_MAX];
 	unsigned n_pieces, first, in_flight;
 
-	/* Deflaters that no task uses, the warmest on top. */
+	/* Deflaters that no task uses, the one used last on top, since its memory is in the cache.
+	 */
 	pthread_mutex_t lock;
 	struct deflater *idle[THREADS_MAX + 1];
 	unsigned n_idle;
@@ -112,7 +115,7 @@ static int write_oldest(struct gzip_parallel *w, cst_error **error)
 	return sink_write(&w->sink, piece->output.data, piece->output.n, error);
 }
 
-/* Makes room for one more piece, and writes what can be had without waiting. */
+/* Makes room for one more piece, and writes the pieces that are ready. */
 static int drain(struct gzip_parallel *w, unsigned keep, cst_error **error)
 {
 	int r = 0;
@@ -152,11 +155,11 @@ static int start_pool(struct gzip_parallel *w, bool last, cst_error **error)
 {
 	if (w->pool)
 		return 0;
-	/* A stream of one piece is not worth a thread; the caller does it as it waits. */
+	/* A stream of one piece is not worth a thread: the caller compresses it while it waits. */
 	return pool_new(last || w->threads == 1 ? 0 : w->threads, &w->pool, error);
 }
 
-/* The piece is full, or the last one. */
+/* Queues the piece that is full, or is the last one. */
 static int submit(struct gzip_parallel *w, bool last, cst_error **error)
 {
 	struct piece *piece = filling(w);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A gzip member at best speed, deflated by ISA-L or zlib. */
 #include "codec/gzip_writer.h"
 #include "base/checksum.h"
 #include "base/mem.h"
@@ -129,7 +130,8 @@ int gzip_writer_write(struct gzip_writer *w, const void *data, size_t n, cst_err
 {
 	const unsigned char *p = data;
 
-	while (n > 0) { /* the libraries count in 32 bits */
+	/* The libraries count in 32 bits. */
+	while (n > 0) {
 		size_t piece = MIN(n, (size_t)1 << 30);
 		int r = run_deflate(w, p, piece, false, error);
 		if (r < 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Loads libzstd. Its soname and the functions that this library needs of it are here only. */
 #include "codec/zstd_library.h"
 #include "base/library.h"
 
