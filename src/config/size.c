@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads sizes with units as the Go tools do. */
 #include "config/size.h"
 #include "base/str.h"
 #include <math.h>
@@ -8,7 +9,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "1", "1.5", "1.", ".5", all of it. Exact as far as a double is, as in the Go tools. */
+/* Takes all of "1", "1.5", "1." and ".5". It is exact as far as a double is, as in the Go tools. */
 static bool read_decimal(const char *s, size_t n, double *ret)
 {
 	double value = 0, unit = 1;
@@ -31,7 +32,7 @@ static bool read_decimal(const char *s, size_t n, double *ret)
 	return true;
 }
 
-/* "", "b", "k", "kb", "kib", ...: the power of 1024, -1 if it is none. */
+/* The power of 1024 of "", "b", "k", "kb", "kib" and so on. -1: it is none. */
 static int read_suffix(const char *s)
 {
 	static const char units[] = "kmgtp";
@@ -45,7 +46,7 @@ static int read_suffix(const char *s)
 
 int size_parse(const char *text, uint64_t *ret, cst_error **error)
 {
-	/* the number ends behind the last digit, point or blank */
+	/* The number ends behind the last digit, point or blank. */
 	size_t n = strlen(text);
 	while (n && !is_digit(text[n - 1]) && text[n - 1] != '.' && text[n - 1] != ' ')
 		n--;

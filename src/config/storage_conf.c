@@ -9,13 +9,13 @@
 
 /* ---- files ---- */
 
-/* /dev/null, which users name to say "no configuration". Its number is Linux's (devices.txt). */
+/* /dev/null is what users name to say "no configuration". Its number is Linux's (devices.txt). */
 static bool is_null_device(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-/* A FIFO without a writer or a device without an end would keep this process waiting for ever. */
+/* A FIFO without a writer, or a device without an end, would make this process wait for ever. */
 static int open_conf(const char *path, int *ret, cst_error **error)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -77,9 +77,10 @@ static const char *text_of(const struct settings *settings, enum setting setting
 	return strempty(settings->texts[setting]);
 }
 
-/* A file for everybody that names one directory means root's store: the Go tools up to 1.62 gave a
- * user the user's own paths then, and later ones fail for every user. A path with a variable in it
- * is meant for users, and one that this user can write to works. */
+/* Does this path mean root's store? It does if a file that everybody reads names one directory.
+ * There the Go tools up to 1.62 gave a user the user's own paths, and later ones fail for every
+ * user. A path with a variable in it is meant for users, and one that this user can write to works.
+ */
 static bool is_for_root(const struct settings *settings, enum setting setting, uid_t user,
                         const char *path)
 {
@@ -98,7 +99,8 @@ struct place {
 	char **path, **origin;
 };
 
-/* The path that a file sets. *place.path stays NULL if none does, or if it is root's. */
+/* The path that a file sets. *place.path stays NULL if none does, or if the path means root's
+ * store. */
 static int set_place(struct place place, const struct settings *settings, enum setting setting,
                      uid_t user, cst_error **error)
 {
@@ -120,8 +122,8 @@ static int set_place(struct place place, const struct settings *settings, enum s
 	return 0;
 }
 
-/* Root has no use for rootless_storage_path: a file for everybody may set it beside root's graphroot.
- * 1.64 warns of it all the same. */
+/* Root does not use rootless_storage_path: a file for everybody may set it beside root's graphroot.
+ * Yet 1.64 warns of it. */
 static void warn_of_both(const struct settings *settings, uid_t user)
 {
 	if (*text_of(settings, SETTING_ROOTLESS_STORAGE_PATH) &&
@@ -131,7 +133,7 @@ static void warn_of_both(const struct settings *settings, uid_t user)
 		            "removed from the config");
 }
 
-/* The path that holds where no file sets one. `name` is for messages. */
+/* The path if no file sets one. `name` is for messages. */
 static int set_default_place(struct place place, const struct settings *settings, uid_t user,
                              const char *name, int (*find)(uid_t, char **, cst_error **),
                              const char *(*origin)(uid_t), cst_error **error)
@@ -230,7 +232,7 @@ static bool add_list(struct strv *options, const char *name, const struct strv *
 	return true;
 }
 
-/* The list that STORAGE_OPTS replaces as a whole. */
+/* The list. STORAGE_OPTS replaces it as a whole. */
 static int set_driver_options(cst_config *config, const struct settings *settings, uid_t user,
                               cst_error **error)
 {
@@ -256,7 +258,7 @@ static int set_driver_options(cst_config *config, const struct settings *setting
 static uint32_t number_of(const struct settings *settings, enum setting setting)
 {
 	uint64_t number = 0;
-	(void)parse_u64(text_of(settings, setting), UINT32_MAX, &number); /* "" stays 0 */
+	(void)parse_u64(text_of(settings, setting), UINT32_MAX, &number); /* "" leaves it 0 */
 	return (uint32_t)number;
 }
 
@@ -265,7 +267,7 @@ static bool is_true(const struct settings *settings, enum setting setting)
 	return streq(text_of(settings, setting), "true");
 }
 
-/* "key=value" by key: as whole strings "a-b=" would come before "a=". */
+/* Compares "key=value" by key only: as whole strings "a-b=" would come before "a=". */
 static int compare_pairs(const void *a, const void *b)
 {
 	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
@@ -298,7 +300,7 @@ static int fill_config(cst_config *config, struct settings *settings, uid_t user
 	return 0;
 }
 
-/* The public view; borrows everything from the configuration. */
+/* Fills the public view, which borrows everything from the configuration. */
 static void fill_options(cst_config *config, const struct settings *settings)
 {
 	config->options = (cst_store_options){

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * storage.conf (docs/format/config.md): finding the files, merging them into a settings table, and
- * making store options of that and the environment.
- */
+/* storage.conf (docs/format/config.md): finding the files, merging them into a table of settings,
+ * and making store options of that and the environment. */
 #ifndef CST_CONFIG_STORAGE_CONF_H
 #define CST_CONFIG_STORAGE_CONF_H
 
@@ -13,7 +11,7 @@
 #include <cstorage/store.h>
 #include <sys/types.h>
 
-/* Driver options are emitted in the order of this list, so it is the order of the file format. */
+/* Driver options are passed on in the order of this list. */
 enum setting {
 	SETTING_DRIVER,
 	SETTING_DRIVER_PRIORITY,
@@ -75,7 +73,7 @@ extern const char *const setting_tables[SETTING_TABLES];
 /* A file to read. */
 struct conf_source {
 	char *path;
-	bool shared; /* found in a directory of the system that root and every user read */
+	bool shared; /* in a directory of the system, which root and every user read */
 };
 
 struct conf_files {
@@ -84,13 +82,13 @@ struct conf_files {
 };
 void conf_files_free(struct conf_files *files);
 
-/* Where a setting got its value. */
+/* The file and line that a setting came from. */
 struct setting_origin {
 	const struct conf_source *source; /* NULL: the setting is not set */
 	unsigned line;
 };
 
-/* What the files said so far. A later file wins. */
+/* What the files said so far. A later file overrides. */
 struct settings {
 	bool as_upstream; /* take what 1.64 takes, and log what it logs */
 	char *texts[SETTING_COUNT]; /* NULL: not set; numbers and booleans as Go prints them */
@@ -103,47 +101,47 @@ struct settings {
 void settings_free(struct settings *settings);
 #define _cleanup_settings_ _cleanup_(settings_free)
 
-/* Decodes a parsed file. `source` must live as long as the settings. A key that has no effect is
- * warned about. */
+/* Decodes a parsed file into the settings. `source` must live as long as they do. A key that has no
+ * effect is warned about. */
 int settings_merge(struct settings *settings, const struct toml_node *root,
                    const struct conf_source *source, cst_error **error);
 
-/* The valid key, or if `node` is a table the valid table, that comes nearest to what `node` says:
- * the same name elsewhere, or a name that is a slip away. `key` is empty for a table. false: none is
- * near. */
+/* Finds the valid key (if `node` is a table, the valid table) that is nearest to what `node` says:
+ * the same name elsewhere, or a name that is a slip away. `key` is empty for a table. False: none
+ * is near. */
 struct setting_name {
 	const char *table, *key;
 };
 bool setting_nearest(const struct toml_node *node, struct setting_name *ret);
 
-/* Who the store is for: behind `_CONTAINERS_ROOTLESS_UID`, inside of a user namespace, the user
- * outside. */
+/* The user that the store is for. If _CONTAINERS_ROOTLESS_UID is set, or in a user namespace, that
+ * is the user outside. */
 uid_t config_user(void);
-/* Home directory of that user. */
+/* The home directory of that user. */
 int config_home(uid_t user, char **home, cst_error **error);
 
-/* The files to read, in order, all of which must be readable. `file`: this one instead of
- * searching, or NULL. */
+/* The files to read, in order. All of them must be readable. `file`: read only this one (NULL:
+ * search). */
 int config_find_files(const char *file, uid_t user, struct conf_files *files, cst_error **error);
 
-/* $UID, $VAR and ${VAR} replaced. NULL: out of memory. */
+/* Replaces $UID, $VAR and ${VAR}. NULL: out of memory. */
 char *config_expand(const char *text, uid_t user);
-/* An expanded path, symlinks resolved if it exists, else cleaned. CST_EINVAL if it is not absolute.
+/* Expands a path; resolves symlinks if it exists, else cleans it. CST_EINVAL if it is not absolute.
  * `what` names the key. */
 int config_expand_path(const char *text, uid_t user, const char *what, char **path,
                        cst_error **error);
-/* Could this process write there? What does not exist counts as the directory in which it would be
- * made. */
+/* Could this process write there? For a path that does not exist the directory decides in which it
+ * would be made. */
 bool config_can_write(const char *path);
-/* Where a store is if no file says so. */
+/* Where a store is if no file says it. */
 int config_default_graph_root(uid_t user, char **path, cst_error **error);
 int config_default_run_root(uid_t user, char **path, cst_error **error);
-/* What these two go by, for messages: "from $HOME". */
+/* What that path depends on, for messages: "from $HOME". */
 const char *config_default_graph_root_origin(uid_t user);
 const char *config_default_run_root_origin(uid_t user);
 
-/* The options of a caller; what a program is too old to know of comes from the configuration that it took them from, or is
- * the default. CST_EINVAL. */
+/* Takes the options of a caller. Members that the program is too old to know come from the
+ * configuration that it took the options from, or are the default. CST_EINVAL. */
 int store_options_take(cst_store_options *ret, const cst_store_options *given, cst_error **error);
 
 /* Owns everything that `options` points at. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files make up the configuration (docs/format/config.md, "File search, generation C"). */
+/* Finds the files that make up the configuration (docs/format/config.md, "File search, generation
+ * C"). */
 #include "base/fs.h"
 #include "config/storage_conf.h"
 #include <errno.h>
@@ -9,7 +10,7 @@
 #define SYSTEM_DIRECTORY "/usr/share/containers"
 #define ADMIN_DIRECTORY  "/etc/containers"
 
-/* A directory's drop-ins: `names` are base names, files in step with them. */
+/* The drop-ins of a directory: `names` are base names, and `files` has an entry for each. */
 struct drop_ins {
 	struct strv names;
 	struct conf_files files;
@@ -29,7 +30,7 @@ static void drop_ins_free(struct drop_ins *found)
 	conf_files_free(&found->files);
 }
 
-/* Takes ownership of the path, also on failure; NULL fails. */
+/* Takes ownership of the path, also on failure. NULL fails. */
 static bool conf_files_take(struct conf_files *files, char *path, bool shared)
 {
 	_cleanup_free_ char *owned = path;
@@ -82,8 +83,8 @@ int config_home(uid_t user, char **home, cst_error **error)
 	return 0;
 }
 
-/* $XDG_CONFIG_HOME/containers or ~/.config/containers. An empty variable is as none: the Go tools
- * then look below the current directory. */
+/* $XDG_CONFIG_HOME/containers or ~/.config/containers. An empty variable counts as unset: the Go
+ * tools would look below the current directory. */
 static int user_directory(uid_t user, char **ret, cst_error **error)
 {
 	_cleanup_free_ char *home = NULL;
@@ -103,8 +104,8 @@ static int user_directory(uid_t user, char **ret, cst_error **error)
 	return 0;
 }
 
-/* The first that exists: the user's own, then those of the system. Only "no such file" leads on to
- * the next. */
+/* The first file that exists: the user's own, then those of the system. Only "no such file" makes
+ * it look at the next. */
 static int find_main_file(const char *own, struct conf_files *files, cst_error **error)
 {
 	const char *const directories[] = {own, ADMIN_DIRECTORY, SYSTEM_DIRECTORY};
@@ -119,7 +120,7 @@ static int find_main_file(const char *own, struct conf_files *files, cst_error *
 	return 0;
 }
 
-/* Adds or replaces by base name. */
+/* Adds it, or replaces the one with the same base name. */
 static bool put_drop_in(struct drop_ins *found, const char *directory, const char *name,
                         bool shared)
 {
@@ -151,8 +152,8 @@ static int add_drop_ins(struct drop_ins *found, const char *directory, bool shar
 		struct stat st;
 		if (!has_suffix(name, ".conf"))
 			continue;
-		/* a directory is no drop-in; a link to one is an error when it is read, a dangling
-		 * one nothing */
+		/* A directory is no drop-in. A dangling link is ignored. A link to a directory is
+		 * an error when it is read. */
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) ||
 		    (S_ISLNK(st.st_mode) && fstatat(fd, name, &st, 0) < 0 && errno == ENOENT))
 			continue;
@@ -162,7 +163,7 @@ static int add_drop_ins(struct drop_ins *found, const char *directory, bool shar
 	return 0;
 }
 
-/* DIR/storage.conf.d, then the ones for root or for users. */
+/* Adds DIR/storage.conf.d, then the directory for root or for users. */
 static int add_directory(struct drop_ins *found, const char *directory, uid_t user,
                          cst_error **error)
 {
@@ -180,7 +181,7 @@ static int add_directory(struct drop_ins *found, const char *directory, uid_t us
 	return code;
 }
 
-/* In byte order of the base names, whatever directories they are from. */
+/* Adds them in byte order of their base names, whatever directories they are in. */
 static bool take_sorted(struct drop_ins *found, struct conf_files *files)
 {
 	_cleanup_strv_ struct strv sorted = {0};

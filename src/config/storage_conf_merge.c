@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One storage.conf file onto the settings (docs/format/config.md, "Keys"). */
+/* Merges one storage.conf file into the settings (docs/format/config.md, "Keys"). */
 #include "base/log.h"
 #include "config/storage_conf.h"
 #include <inttypes.h>
@@ -57,7 +57,7 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
         [SETTING_ZFS_SIZE] = {OPTIONS ".zfs", "size", SETTING_STRING, "zfs.size"},
 };
 
-/* What earlier releases of containers/storage had: without effect now, with nothing in its place. */
+/* Keys of earlier releases of containers/storage that have no effect now and no successor. */
 static const struct {
 	const char *table, *key;
 } removed_keys[] = {
@@ -124,7 +124,7 @@ static int decode_number(const struct toml_node *node, const char *format, char 
 	if (node->integer < 0 || node->integer > UINT32_MAX)
 		return toml_error(node, error, "%" PRId64 " is out of range for uint32",
 		                  node->integer);
-	/* zero is the Go tools' "not set" */
+	/* To the Go tools, zero is "not set". */
 	char *text = node->integer ? str_printf(format, (uint32_t)node->integer) : strdup("");
 	if (!text)
 		return error_oom(error);
@@ -133,7 +133,7 @@ static int decode_number(const struct toml_node *node, const char *format, char 
 	return 0;
 }
 
-/* {append=true} inside of an array. */
+/* Decodes {append=true} inside of an array. */
 static int decode_attributes(const struct toml_node *table, const struct toml_node *array,
                              bool *append, cst_error **error)
 {
@@ -207,7 +207,7 @@ static int decode_setting(struct settings *settings, enum setting setting,
 	return 0;
 }
 
-/* Replaces the value of a key, or adds it. */
+/* Replaces the value of a key, or adds the key. */
 static int set_pull_option(struct strv *options, const struct toml_node *node, cst_error **error)
 {
 	_cleanup_free_ char *value = NULL;
@@ -241,7 +241,7 @@ static int merge_pull_options(struct settings *settings, const struct toml_node 
 	return 0;
 }
 
-/* As the Go tools match keys: [STORAGE] is [storage]. */
+/* Compares as the Go tools match keys, in any case: [STORAGE] is [storage]. */
 static bool key_is(const struct toml_node *node, const char *name)
 {
 	return strcasecmp(node->key, name) == 0;
@@ -256,7 +256,7 @@ static bool is_removed(const char *path, const struct toml_node *node)
 	return false;
 }
 
-/* The known table that `node` is within the table `path`, NULL if none. */
+/* The name of the known table that `node` is within the table `path`. NULL: none. */
 static const char *find_table(const char *path, const struct toml_node *node)
 {
 	size_t n = strlen(path);
@@ -291,7 +291,7 @@ static void log_setting(const struct toml_node *node, const char *file)
 	log_debug("%s:%u sets %s", file, node->line, strbuf_str(&key));
 }
 
-/* A key or table that has no effect. */
+/* Warns of a key or a table that has no effect. */
 static void warn_of_key(const char *path, const struct toml_node *node, const char *file)
 {
 	_cleanup_strbuf_ struct strbuf shown = {0};
@@ -302,7 +302,8 @@ static void warn_of_key(const char *path, const struct toml_node *node, const ch
 	const char *name = strbuf_str(&shown);
 	struct setting_name near;
 	if (is_removed(path, node)) {
-		if (node->type != TOML_TABLE || node->first) /* a heading alone asks for nothing */
+		/* An empty table sets nothing, so it is not worth a warning. */
+		if (node->type != TOML_TABLE || node->first)
 			log_warning("%s:%u: %s %s is ignored: containers/storage no longer has it",
 			            file, node->line, table, name);
 	} else if (setting_nearest(node, &near)) {
@@ -316,7 +317,7 @@ static void warn_of_key(const char *path, const struct toml_node *node, const ch
 static int merge_table(struct settings *settings, const char *path, const struct toml_node *table,
                        const struct conf_source *source, cst_error **error);
 
-/* One key of the table `path`. */
+/* Merges one key of the table `path`. */
 static int merge_key(struct settings *settings, const char *path, const struct toml_node *node,
                      const struct conf_source *source, cst_error **error)
 {
@@ -339,7 +340,7 @@ static int merge_key(struct settings *settings, const char *path, const struct t
 	return 0;
 }
 
-/* Depth is that of the known tables: three. */
+/* It calls itself only for known tables, so it is at most three deep. */
 static int merge_table(struct settings *settings, const char *path, const struct toml_node *table,
                        const struct conf_source *source, cst_error **error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which valid key of storage.conf somebody meant who wrote another one: the same name in another
- * table, or a name that is a few letters away. */
+/* Guesses which valid key of storage.conf was meant by one that is not: the same name in another
+ * table, or a name that differs by a few letters. */
 #include "config/storage_conf.h"
 #include <ctype.h>
 #include <limits.h>
@@ -19,8 +19,8 @@ static bool same_letter(char a, char b)
 	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* How many letters to insert, take out, replace or exchange with their neighbours until `a` is `b`,
- * whatever their case. UINT_MAX: more than `limit`. */
+/* How many letters to insert, remove, replace or swap with their neighbour until `a` is `b`, in any
+ * case. UINT_MAX: more than `limit`. */
 static unsigned letters_between(const char *a, const char *b, unsigned limit)
 {
 	unsigned char steps[NAME_MAX_LEN + LIMIT_MAX + 1][NAME_MAX_LEN + 1];
@@ -52,7 +52,8 @@ struct search {
 	struct setting_name best;
 };
 
-/* The fewest letters win. Among equals it is the one in the table that was written, else the first. */
+/* The fewest letters win. If that is equal, the key in the table that was written wins, else the
+ * first. */
 static void consider(struct search *search, const char *name, const char *table,
                      struct setting_name candidate)
 {

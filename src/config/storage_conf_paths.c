@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Variables in paths, and where a store is by default (docs/format/config.md, "Rootless defaults").
- */
+/* Expands variables in paths, and knows where a store is by default (docs/format/config.md,
+ * "Rootless defaults"). */
 #include "base/fs.h"
 #include "config/storage_conf.h"
 #include <errno.h>
@@ -17,14 +17,14 @@ static bool is_name_char(char c)
 	       c == '_';
 }
 
-/* A shell's one-character names, which no environment has: they vanish. */
+/* A one-character name of a shell. No environment has it, so it becomes nothing. */
 static bool is_special(char c)
 {
 	return c && strchr("*#$@!?-0123456789", c);
 }
 
-/* The name behind a dollar sign at s, *len bytes of it from *name; returns how many bytes of s it
- * took. 0: there is none, the dollar stays. A name of length 0: what was taken vanishes. */
+/* Finds the name behind a dollar sign at s: *len bytes from *name. Returns how many bytes of s it
+ * took. 0: there is no name, and the dollar stays. *len 0: what was taken becomes nothing. */
 static size_t variable_name(const char *s, const char **name, size_t *len)
 {
 	*name = s;
@@ -73,7 +73,8 @@ static void expand_variables(const char *text, struct strbuf *out)
 
 char *config_expand(const char *text, uid_t user)
 {
-	/* $UID first, also where it is only the beginning of a longer name, as the Go tools do */
+	/* $UID is replaced first, also where it is only the beginning of a longer name, as the Go
+	 * tools do. */
 	_cleanup_strbuf_ struct strbuf with_uid = {0}, out = {0};
 	for (const char *found; (found = strstr(text, "$UID")); text = found + strlen("$UID")) {
 		strbuf_add(&with_uid, text, (size_t)(found - text));
@@ -152,7 +153,8 @@ int config_default_graph_root(uid_t user, char **path, cst_error **error)
 	return 0;
 }
 
-/* Ours, and nobody else can write to it. Made if it is missing and its parent lets us. */
+/* Does the directory belong to this user, and can nobody else write to it? Makes it if it is
+ * missing and the parent allows that. */
 static bool is_private_directory(const char *path)
 {
 	struct stat st;

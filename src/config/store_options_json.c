@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Store options as `config` prints them (docs/format/command.md, "JSON"). */
+/* Prints store options as `config` does (docs/format/command.md, "JSON"). */
 #include "base/json.h"
 #include "config/storage_conf.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TOML's structure: keys, tables, arrays. https://toml.io/en/v1.0.0 */
+/* The structure of TOML: keys, tables, arrays (https://toml.io/en/v1.0.0). A table is never made or
+ * added to twice unless TOML allows it. */
 #include "config/toml.h"
 #include "config/toml_reader.h"
 #include <stdarg.h>
 
-/* What made a table or array, and so what may still be added to it. */
+/* What made a table or array. It decides what may still be added. */
 enum origin {
 	ORIGIN_PATH,   /* named on the way in a [header] only: open for everything */
 	ORIGIN_HEADER, /* its own [header]: once */
@@ -98,7 +99,7 @@ static bool skip_newline(struct toml_reader *r)
 	return true;
 }
 
-/* Blanks, comments and line ends. */
+/* Skips blanks, comments and line ends. */
 static void skip_space(struct toml_reader *r)
 {
 	do {
@@ -144,7 +145,7 @@ static bool read_key_part(struct toml_reader *r, struct toml_key *key)
 	return key->text || toml_fail_memory(r);
 }
 
-/* a . "b" . c; stops at `end`, which is '=' or ']'. */
+/* Reads a . "b" . c and stops at `end`, which is '=' or ']'. */
 static bool read_key(struct toml_reader *r, char end, struct toml_key **ret)
 {
 	struct toml_key *first = NULL, **link = &first;
@@ -173,7 +174,8 @@ static bool read_key(struct toml_reader *r, char end, struct toml_key **ret)
 		char seen[TOML_SEEN_MAX];
 		toml_seen(r, seen);
 		if (end == ']' && toml_at(r, '\n'))
-			r->line++; /* as the Go tools count */
+			/* The Go tools count the line so. */
+			r->line++;
 		return end == '=' ? toml_fail(r, "expected '.' or '=', but got %s instead", seen)
 		                  : toml_fail(r,
 		                              "expected '.' or ']' to end table name, but got %s "
@@ -189,7 +191,7 @@ static const struct toml_key *last_part(const struct toml_key *key)
 	return key;
 }
 
-/* The path of a key below `base`, through `until`, for messages. Out of memory shows as an empty
+/* The path of a key below `base`, up to `until`, for messages. If memory runs out it is an empty
  * name. */
 static char *key_path(const struct toml_node *base, const struct toml_key *key,
                       const struct toml_key *until)
@@ -288,7 +290,7 @@ static bool read_inline_table(struct toml_reader *r, struct toml_node *table, un
 	return true;
 }
 
-/* Nothing can be added to what an inline table holds once it is complete. */
+/* Closes an inline table once it is complete: nothing can be added to what it holds. */
 static void close_tables(struct toml_node *table)
 {
 	table->origin = ORIGIN_INLINE;

@@ -39,8 +39,8 @@ struct toml_node {
 	size_t key_len;
 	struct toml_node *parent, *next; /* next: in order of the document */
 	union {
-		struct { /* strings, dates and times; NUL behind, NUL inside is possible in strings
-			  */
+		/* Strings, dates and times. A NUL follows; a string may have NULs inside. */
+		struct {
 			const char *text;
 			size_t len;
 		};
@@ -50,8 +50,7 @@ struct toml_node {
 		struct { /* arrays and tables */
 			struct toml_node *first, *last;
 			unsigned count;
-			unsigned origin; /* of the reader: what made it, so what may still add to it
-			                  */
+			unsigned origin; /* for the reader: what made it, and so what may still be added */
 		};
 	};
 };
@@ -60,17 +59,17 @@ struct toml_node {
 int toml_parse(const char *data, size_t len, enum toml_version version, struct arena *arena,
                struct toml_node **root, cst_error **error);
 
-struct toml_node *toml_get(const struct toml_node *table,
-                           const char *key);                       /* exact; NULL if absent */
+/* The key must match exactly. NULL: there is none. */
+struct toml_node *toml_get(const struct toml_node *table, const char *key);
 void toml_path(const struct toml_node *node, struct strbuf *path); /* a."b c".d */
 
-/* CST_EINVAL with line and key of `node` in front, worded as toml_parse's own errors. */
+/* CST_EINVAL with the line and key of `node` in front, in the words of toml_parse(). */
 int toml_error(const struct toml_node *node, cst_error **error, const char *format, ...)
         CST_PRINTF(3, 4);
 
-/* The type as the Go tools name it: "string", "int64", "map[string]any". */
+/* The type in the Go tools' words: "string", "int64", "map[string]any". */
 const char *toml_type_text(enum toml_type type);
-/* A value as Go's %v prints it: [1 map[a:true]]. */
+/* Prints a value as Go's %v does: [1 map[a:true]]. */
 void toml_print(const struct toml_node *node, struct strbuf *out);
 
 #endif

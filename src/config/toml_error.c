@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TOML errors and how keys and values look in them (docs/format/config.md, "TOML"). */
+/* TOML errors, and how keys and values are written in them (docs/format/config.md, "TOML"). */
 #include "config/toml_reader.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -48,7 +48,7 @@ int toml_set_error(cst_error **error, unsigned line, const char *key, const char
 {
 	if (isempty(key))
 		return error_set(error, CST_EINVAL, "toml: line %u: %s", line, message);
-	/* the key is quoted once more, as a Go string */
+	/* The key is quoted once more, as a Go string. */
 	_cleanup_strbuf_ struct strbuf quoted = {0};
 	for (const char *s = key; *s; s++) {
 		if (*s == '"' || *s == '\\')
@@ -81,7 +81,7 @@ bool toml_fail(struct toml_reader *r, const char *format, ...)
 		if (part == r->pending_end)
 			break;
 	}
-	/* the end of the file belongs to the line that its last byte ends */
+	/* The end of the file counts to the line of its last byte. */
 	unsigned line = r->line;
 	if (r->pos == r->end && !r->bad_text && line > 1 && r->end[-1] == '\n')
 		line--;
@@ -104,7 +104,14 @@ const char *toml_seen(const struct toml_reader *r, char buffer[TOML_SEEN_MAX])
 		return strcpy(buffer, "'\\n'");
 	if (c == '\t')
 		return strcpy(buffer, "'\\t'");
-	size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4; /* checked to be UTF-8 */
+	/* The first byte tells how long the character is; that it is UTF-8 was checked. */
+	size_t n = 1;
+	if (c >= 0xf0)
+		n = 4;
+	else if (c >= 0xe0)
+		n = 3;
+	else if (c >= 0x80)
+		n = 2;
 	n = MIN(n, (size_t)(r->end - r->pos));
 	snprintf(buffer, TOML_SEEN_MAX, "'%.*s'", (int)n, r->pos);
 	return buffer;
@@ -150,7 +157,7 @@ static int compare_keys(const void *a, const void *b)
 	return order ? order : (x->key_len > y->key_len) - (x->key_len < y->key_len);
 }
 
-/* Go prints maps in key order. */
+/* Go prints maps in the order of their keys. */
 static void print_table(const struct toml_node *table, struct strbuf *out)
 {
 	size_t n = 0;

@@ -46,8 +46,9 @@ static inline bool toml_starts(const struct toml_reader *r, const char *s)
 	return (size_t)(r->end - r->pos) >= n && memcmp(r->pos, s, n) == 0;
 }
 
-/* toml_text.c: text level. toml_check_text moves `end` to the first byte that no document may hold
- * there, so the rest of the reader sees UTF-8 without stray control characters only. */
+/* toml_text.c: the level of text. toml_check_text() moves `end` to the first byte that no document
+ * may have there, so that the rest of the reader sees only UTF-8 without stray control characters.
+ */
 void toml_check_text(struct toml_reader *r);
 bool toml_read_string(struct toml_reader *r, bool multi_line_allowed, const char **text,
                       size_t *len);
@@ -55,7 +56,7 @@ bool toml_read_string(struct toml_reader *r, bool multi_line_allowed, const char
 bool toml_read_scalar(struct toml_reader *r, struct toml_node *node);
 
 void toml_key_quote(const char *text, size_t len, struct strbuf *out);
-/* `toml: line N (last key "KEY"): ` in front of an error; key may be NULL. */
+/* Sets an error with `toml: line N (last key "KEY"): ` in front. `key` may be NULL. */
 int toml_set_error(cst_error **error, unsigned line, const char *key, const char *message);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TOML's numbers, booleans, dates and times. */
+/* Numbers, booleans, dates and times of TOML. */
 #include "config/toml_reader.h"
 #include <errno.h>
 #include <math.h>
@@ -22,7 +22,7 @@ static bool is_token_char(char c)
 
 /* ---- dates and times ---- */
 
-/* `n` digits at *s, at most `max`; moves *s behind them. */
+/* Reads `n` digits at *s, a number of at most `max`, and moves *s behind them. */
 static bool read_digits(const char **s, const char *end, unsigned n, unsigned max, unsigned *ret)
 {
 	unsigned value = 0;
@@ -63,7 +63,8 @@ static bool read_time(const char **s, const char *end, enum toml_version version
 		return false;
 	if (!read_char(s, end, ":"))
 		return version >= TOML_1_1;
-	if (!read_digits(s, end, 2, 60, &ignored)) /* 60: leap seconds of RFC 3339 */
+	/* RFC 3339 allows 60, for leap seconds. */
+	if (!read_digits(s, end, 2, 60, &ignored))
 		return false;
 	if (!read_char(s, end, "."))
 		return true;
@@ -117,7 +118,7 @@ static bool looks_like_datetime(const struct token *t)
 
 /* ---- numbers ---- */
 
-/* Copies without the underscores, each of which must stand between two digits. */
+/* Copies it without the underscores, each of which must be between two digits. */
 static bool strip_underscores(const struct token *t, bool hex, char *out)
 {
 	for (size_t i = 0; i < t->len; i++) {
@@ -165,7 +166,12 @@ static bool parse_prefixed(struct toml_reader *r, const struct token *t, struct 
 	if (!strip_underscores(&rest, true, plain))
 		return bad_number(r, "integer", t, "underscores must be surrounded by digits");
 	errno = 0;
-	long long value = strtoll(plain, NULL, kind == 'x' ? 16 : kind == 'o' ? 8 : 2);
+	int base = 2;
+	if (kind == 'x')
+		base = 16;
+	else if (kind == 'o')
+		base = 8;
+	long long value = strtoll(plain, NULL, base);
 	if (errno)
 		return toml_fail(r, "%.*s is out of range for int64", (int)t->len, t->text);
 	node->type = TOML_INTEGER;
@@ -195,8 +201,8 @@ static const char *skip_digits(const char *s)
 	return s;
 }
 
-/* Not strtod, which takes the decimal point of the locale. No setting is a float, so the last bit
- * does not matter. */
+/* strtod() would take the decimal point of the locale. No setting is a float, so the last bit does
+ * not matter. */
 static double to_double(const char *s)
 {
 	bool negative = *s == '-';
@@ -214,7 +220,8 @@ static double to_double(const char *s)
 	if (*s == 'e' || *s == 'E') {
 		errno = 0;
 		long given = strtol(s + 1, NULL, 10);
-		exponent += given > 100000 ? 100000 : given < -100000 ? -100000 : given;
+		given = MIN(given, 100000);
+		exponent += given < -100000 ? -100000 : given;
 	}
 	for (; exponent > 0; exponent--)
 		value *= 10;
@@ -282,7 +289,7 @@ static bool token_is(const struct token *t, const char *word)
 	return t->len == strlen(word) && memcmp(t->text, word, t->len) == 0;
 }
 
-/* Words: false if it is none. */
+/* Reads the words of TOML, such as `true`. False: it is none of them. */
 static bool parse_word(const struct token *t, struct toml_node *node)
 {
 	if (token_is(t, "true") || token_is(t, "false")) {
@@ -320,7 +327,7 @@ bool toml_read_scalar(struct toml_reader *r, struct toml_node *node)
 		return true;
 	}
 	if (looks_like_datetime(&t)) {
-		/* the blank of "1979-05-27 07:32:00" */
+		/* The blank of "1979-05-27 07:32:00". */
 		if (t.len == 10 && room > 12 && t.text[10] == ' ' && is_digit(t.text[11])) {
 			t.len++;
 			while (t.len < room && is_token_char(t.text[t.len]))

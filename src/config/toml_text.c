@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TOML's text level: encoding, strings and their escapes. */
+/* The text level of TOML: encoding, strings and their escapes. */
 #include "config/toml_reader.h"
 
-/* Length of the well-formed UTF-8 sequence at s, 0 if it is none (Unicode 15, table 3-7). */
+/* The length of the well-formed UTF-8 sequence at s. 0: it is none (Unicode 15, table 3-7). */
 static size_t utf8_length(const unsigned char *s, size_t n)
 {
 	unsigned char lowest = 0x80, highest = 0xbf;
@@ -100,29 +100,38 @@ static char *utf8_put(char *out, uint32_t c)
 	return out;
 }
 
-/* \xHH, \uHHHH, \UHHHHHHHH: read position behind the letter. */
-static bool read_code_point(struct toml_reader *r, char letter, unsigned digits, char **out)
+static const struct escape {
+	char letter;
+	unsigned digits;
+	const char *count; /* the number as a word, for messages */
+	enum toml_version since;
+} escapes[] = {
+        {'u', 4, "four", TOML_1_0},
+        {'U', 8, "eight", TOML_1_0},
+        {'x', 2, "two", TOML_1_1},
+};
+
+/* Reads the digits of \xHH, \uHHHH or \UHHHHHHHH; the read position is behind the letter. */
+static bool read_code_point(struct toml_reader *r, const struct escape *escape, char **out)
 {
 	uint32_t c = 0;
+	unsigned digits = escape->digits;
 	for (unsigned i = 0; i < digits; i++) {
 		int digit = r->pos + i < r->end ? hex_digit(r->pos[i]) : -1;
 		if (digit < 0)
 			return toml_fail(r, "expected %s hexadecimal digits after '\\%c'",
-			                 digits == 2   ? "two"
-			                 : digits == 4 ? "four"
-			                               : "eight",
-			                 letter);
+			                 escape->count, escape->letter);
 		c = c << 4 | (uint32_t)digit;
 	}
 	if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return toml_fail(r, "Escaped character '\\%c%.*s' is not valid UTF-8.", letter,
-		                 (int)digits, r->pos);
+		return toml_fail(r, "Escaped character '\\%c%.*s' is not valid UTF-8.",
+		                 escape->letter, (int)digits, r->pos);
 	r->pos += digits;
 	*out = utf8_put(*out, c);
 	return true;
 }
 
-/* Read position behind the backslash. */
+/* The read position is behind the backslash. */
 static bool read_escape(struct toml_reader *r, char **out)
 {
 	static const char letters[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
@@ -138,18 +147,18 @@ static bool read_escape(struct toml_reader *r, char **out)
 		*(*out)++ = '\033';
 		return true;
 	}
-	unsigned digits = c == 'u' ? 4 : c == 'U' ? 8 : c == 'x' && r->version >= TOML_1_1 ? 2 : 0;
-	if (digits) {
-		r->pos++;
-		return read_code_point(r, c, digits, out);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(escapes); i++)
+		if (c == escapes[i].letter && r->version >= escapes[i].since) {
+			r->pos++;
+			return read_code_point(r, &escapes[i], out);
+		}
 	if (c < ' ')
 		return toml_fail(r, "invalid escape at the end of a line");
 	return toml_fail(r, "invalid escape in string '\\%c'", c);
 }
 
-/* A backslash before the end of a line swallows all white space up to the next character. False: it
- * was no such. */
+/* Is this a backslash before the end of a line? Then skips all white space up to the next
+ * character. */
 static bool skip_line_continuation(struct toml_reader *r)
 {
 	const char *s = r->pos;
@@ -225,8 +234,8 @@ static bool read_single_line(struct toml_reader *r, char quote, char **out)
 	return toml_fail(r, "unexpected EOF; expected '%c'", quote);
 }
 
-/* Bytes up to where the string ends at the latest: room for its text, which is never longer than
- * its source. */
+/* How many bytes there are up to the latest place where the string can end. That is enough for its
+ * text, which is never longer than its source. */
 static size_t string_room(const struct toml_reader *r, char quote, bool multi_line)
 {
 	const char *s = r->pos;

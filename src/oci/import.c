@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The steps that every way to import an image shares: layers that are there already are used again,
+ * and on failure the ones that this import made are removed. */
 #include "oci/import.h"
 #include "base/log.h"
 #include "base/types.h"
@@ -64,7 +66,8 @@ int import_layer(struct import *import, const cst_layer_options *options, const 
 		return r;
 	cst_layer *layer = NULL;
 	r = cst_store_create_layer(import->store, options, source, &layer, &problem);
-	if (r == CST_EDUPLICATE_ID) /* another process imports the same layer, and was faster */
+	/* Another process imported the same layer at the same time, and was faster. */
+	if (r == CST_EDUPLICATE_ID)
 		return 0;
 	if (r < 0)
 		return error_propagate(error, steal_ptr(&problem));
@@ -74,7 +77,7 @@ int import_layer(struct import *import, const cst_layer_options *options, const 
 	return noted ? 0 : error_oom(error);
 }
 
-/* Whoever builds on one of them meanwhile keeps it. */
+/* A layer that somebody built on meanwhile stays. */
 static void delete_layers(struct import *import)
 {
 	for (size_t i = import->made.len; i-- > 0;) {
@@ -87,7 +90,7 @@ static void delete_layers(struct import *import)
 
 /* ---- the image ---- */
 
-/* Takes the names from whoever has them. */
+/* Gives the image the names. Another image that had one loses it. */
 static int give_names(struct import *import, const char *id, cst_error **error)
 {
 	return import->names.len ? cst_store_add_names(import->store, id,
@@ -96,7 +99,8 @@ static int give_names(struct import *import, const char *id, cst_error **error)
 	                         : 0;
 }
 
-/* The same image was imported before: its data are written again, since they may have been lost. */
+/* The same image was imported before. Its data items are written again, since they may have been
+ * lost. */
 static int renew_image(struct import *import, const struct new_image *new, cst_error **error)
 {
 	cst_image *image = NULL;
@@ -122,7 +126,7 @@ static int create_image(struct import *import, const struct new_image *new, bool
 	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
 	options.id = new->id;
 	options.layer = new->layer;
-	options.metadata = "{}"; /* what containers/image writes for an image without signatures */
+	options.metadata = "{}"; /* containers/image writes this for an image without signatures */
 	options.data = new->data;
 	options.n_data = new->n_data;
 	options.has_created = new->created != NULL;

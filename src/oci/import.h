@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the ways to import an image share: one import under way, and the steps at its end. */
+/* What the ways to import an image share: the state of one import, and the steps at its end. */
 #ifndef CST_OCI_IMPORT_H
 #define CST_OCI_IMPORT_H
 
@@ -12,11 +12,11 @@ struct import {
 	const cst_import_options *options;
 	struct strv names;    /* normalised */
 	struct strv made;     /* IDs of the layers that this import made, the base first */
-	cst_progress progress; /* passes on to the caller's, counting all layers together */
+	cst_progress progress; /* calls the caller's, counting all layers together */
 	uint64_t bytes_before, bytes_total, entries_before, entries_in_layer;
 };
 
-/* An image that is ready to be recorded: its layers are there. */
+/* An image that can be recorded: all its layers exist. */
 struct new_image {
 	const char *id, *layer; /* layer: "" for none */
 	const struct timestamp *created; /* NULL: now */
@@ -27,12 +27,12 @@ struct new_image {
 int import_oci(struct import *import, const char *place, cst_image **image, cst_error **error);
 int import_tar(struct import *import, const char *path, cst_image **image, cst_error **error);
 
-/* Makes a layer with this ID, or finds that there is one; notes it in `made`. */
+/* Makes a layer with this ID, or finds that it exists. Notes it in `made`. */
 int import_layer(struct import *import, const cst_layer_options *options, const cst_source *source, cst_error **error);
-/* Records the image, or gives an image that is there the names. */
+/* Records the image. If it exists already, gives it the names. */
 int import_record(struct import *import, const struct new_image *image, cst_image **ret, cst_error **error);
 
-/* This machine's architecture in Go's words. */
+/* The architecture of this machine in Go's words. */
 const char *import_architecture(void);
 
 #endif

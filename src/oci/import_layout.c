@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oci:DIR[:REF] (docs/format/config.md, "Import recipe"). */
+/* Imports an image of an OCI layout, oci:DIR[:REF] (docs/format/config.md, "Import recipe"). */
 #include "base/id.h"
 #include "oci/import.h"
 #include "oci/manifest.h"
@@ -10,8 +10,8 @@
 struct layout_image {
 	struct arena arena;
 	struct layout layout;
-	struct descriptor index,
-	        manifest_at; /* index.digest NULL: the layout names the manifest itself */
+	struct descriptor index; /* its digest is NULL if the layout names the manifest itself */
+	struct descriptor manifest_at;
 	char *index_text, *manifest_text, *config_text;
 	size_t index_len, manifest_len, config_len;
 	struct manifest manifest;
@@ -78,7 +78,7 @@ static int by_platform(const struct import *import, const struct layout_image *i
 	                 image->layout.path, os, architecture);
 }
 
-/* An image of several platforms is an index of its own. */
+/* An image for several platforms is an index of its own: choose the one for this machine. */
 static int choose_platform(const struct import *import, struct layout_image *image,
                            cst_error **error)
 {
@@ -160,7 +160,8 @@ static int read_documents(struct layout_image *image, cst_error **error)
 
 /* ---- its layers ---- */
 
-/* The ID of a layer stands for the layers up to it: the first has its DiffID, every other one the digest of "ID+DiffID". */
+/* The ID of a layer stands for all layers up to it. That of the first is its DiffID; that of every
+ * other is the digest of "ID+DiffID". */
 static int next_id(const char *parent, const char *diff_id, char ret[ID_HEX_LEN + 1],
                    cst_error **error)
 {
@@ -188,7 +189,8 @@ static int import_blob(struct import *import, const struct layout_image *image, 
 	options.id = id;
 	options.parent = parent;
 	options.progress = &import->progress;
-	options.original_digest = blob->digest; /* the stream holds it against the content */
+	/* The stream compares it with the content. */
+	options.original_digest = blob->digest;
 	options.expected_diff_digest = image->config.diff_ids.items[index];
 	r = import_layer(import, &options, &stream.source, error);
 	return r < 0 ? error_prefix(error, r, "layer %zu of %zu, %s", index + 1,

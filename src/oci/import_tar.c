@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tar:FILE becomes an image of one layer. Its configuration and manifest are written here. */
+/* Imports an image of one layer, tar:FILE. This file writes its configuration and manifest. */
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -58,7 +58,8 @@ static void write_config(struct import *import, const char *path, const char *di
 	out->failed = out->failed || !how;
 }
 
-/* The layer is named by its plain tar: that is what the store can give back whatever it was compressed with. */
+/* The manifest names the layer by its plain tar, which the store can give back however the file was
+ * compressed. */
 static void write_manifest(const cst_layer *layer, const char *config, size_t config_size,
                            struct strbuf *out)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads files and blobs of an OCI layout. No byte of a blob is believed before its digest fits. */
 #include "oci/layout.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <unistd.h>
 
-/* What containers/image bounds manifests and configurations to. */
+/* The bound of containers/image for manifests and configurations. */
 #define SMALL_BLOB_MAX (4u << 20)
 
-/* Waits for nothing and follows no symlink out of the layout. */
+/* Opens a file of the layout. It neither waits nor follows a symlink out of the layout. */
 static int open_file(const struct layout *layout, const char *name, int *ret, cst_error **error)
 {
 	struct stat st;
@@ -55,7 +56,8 @@ int layout_read_index(const struct layout *layout, char **ret, size_t *ret_len, 
 	return read_file(layout, "index.json", ret, ret_len, error);
 }
 
-/* "sha256:0123..." is blobs/sha256/0123... . The caller frees it; NULL: the error is set. */
+/* The path of a blob: blobs/sha256/0123... for "sha256:0123...". The caller frees it. NULL: the
+ * error is set. */
 static char *blob_name(const struct descriptor *blob, cst_error **error)
 {
 	if (digest_validate(blob->digest, error) < 0) {
@@ -72,12 +74,12 @@ static char *blob_name(const struct descriptor *blob, cst_error **error)
 
 static enum digest_algorithm algorithm_of(const char *digest)
 {
-	return has_prefix(digest, "sha512:")   ? DIGEST_SHA512
-	       : has_prefix(digest, "sha384:") ? DIGEST_SHA384
-	                                       : DIGEST_SHA256;
+	if (has_prefix(digest, "sha512:"))
+		return DIGEST_SHA512;
+	return has_prefix(digest, "sha384:") ? DIGEST_SHA384 : DIGEST_SHA256;
 }
 
-/* Does what was read fit what the descriptor says? */
+/* Do the bytes that were read fit the descriptor? */
 static int hold_against(const struct layout *layout, const struct descriptor *blob, int64_t size,
                         const char *digest, cst_error **error)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * An OCI image layout: a directory with an index, and blobs that are named after their digests
- * (https://github.com/opencontainers/image-spec/blob/main/image-layout.md). It comes from strangers: only regular files
- * below the directory are read, every size is bounded, and nothing is believed before its digest was computed.
- */
+/* An OCI image layout: a directory with an index, and blobs named after their digests
+ * (https://github.com/opencontainers/image-spec/blob/main/image-layout.md). It comes from
+ * strangers: only regular files below the directory are read, every size is bounded, and nothing is
+ * believed before its digest was checked. */
 #ifndef CST_OCI_LAYOUT_H
 #define CST_OCI_LAYOUT_H
 
@@ -11,7 +10,7 @@
 #include "base/str.h"
 #include <cstorage/types.h>
 
-/* What a manifest or an index says of a blob. The strings belong to an arena. */
+/* What a manifest or an index says about a blob. The strings belong to an arena. */
 struct descriptor {
 	const char *media_type, *digest;
 	int64_t size; /* -1: not said */
@@ -31,13 +30,15 @@ int layout_open(const char *path, struct layout *ret, cst_error **error);
 void layout_close(struct layout *layout);
 #define _cleanup_layout_ _cleanup_(layout_close)
 
-/* The whole of index.json; the caller frees *ret. */
+/* Reads all of index.json. The caller frees *ret. */
 int layout_read_index(const struct layout *layout, char **ret, size_t *ret_len, cst_error **error);
-/* The whole of a small blob (a manifest, a configuration), which fits its digest and its size. The caller frees *ret. */
+/* Reads all of a small blob (a manifest, a configuration) and checks its digest and size. The
+ * caller frees *ret. */
 int layout_read_blob(const struct layout *layout, const struct descriptor *blob, char **ret, size_t *ret_len,
 		     cst_error **error);
 
-/* A layer's blob as a source, which fails at its end with CST_EARCHIVE unless the bytes fit the descriptor. */
+/* A layer's blob as a source. It fails at its end with CST_EARCHIVE unless the bytes fit the
+ * descriptor. */
 struct blob_stream {
 	int fd;
 	const struct layout *layout;

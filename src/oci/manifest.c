@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the documents of an image. Unknown members are skipped; what is missing or of another kind
+ * is refused. */
 #include "oci/manifest.h"
 #include "base/json.h"
 
 #define REF_NAME   "org.opencontainers.image.ref.name"
-#define MAX_LAYERS 10000 /* no image that any tool makes has more than some hundred */
+#define MAX_LAYERS 10000 /* images that tools make have some hundred at most */
 
 void descriptors_free(struct descriptors *list)
 {
@@ -43,11 +45,14 @@ static bool read_platform(struct json_reader *r, struct descriptor *d)
 	const char *key;
 	if (!json_object_begin(r))
 		return json_ok(r);
-	while (json_object_next(r, &key))
-		if (!(streq(key, "architecture") ? json_string(r, &d->architecture)
-		      : streq(key, "os")         ? json_string(r, &d->os)
-		                                 : json_skip(r)))
-			return false;
+	while (json_object_next(r, &key)) {
+		if (streq(key, "architecture"))
+			json_string(r, &d->architecture);
+		else if (streq(key, "os"))
+			json_string(r, &d->os);
+		else
+			json_skip(r);
+	}
 	return json_ok(r);
 }
 
@@ -62,14 +67,20 @@ static bool read_descriptor(struct json_reader *r, struct descriptor *d)
 	                         .os = ""};
 	if (!json_object_begin(r))
 		return json_fail(r, "a descriptor is missing");
-	while (json_object_next(r, &key))
-		if (!(streq(key, "mediaType")     ? json_string(r, &d->media_type)
-		      : streq(key, "digest")      ? json_string(r, &d->digest)
-		      : streq(key, "size")        ? json_int64(r, &d->size)
-		      : streq(key, "annotations") ? read_annotations(r, d)
-		      : streq(key, "platform")    ? read_platform(r, d)
-		                                  : json_skip(r)))
-			return false;
+	while (json_object_next(r, &key)) {
+		if (streq(key, "mediaType"))
+			json_string(r, &d->media_type);
+		else if (streq(key, "digest"))
+			json_string(r, &d->digest);
+		else if (streq(key, "size"))
+			json_int64(r, &d->size);
+		else if (streq(key, "annotations"))
+			read_annotations(r, d);
+		else if (streq(key, "platform"))
+			read_platform(r, d);
+		else
+			json_skip(r);
+	}
 	return json_ok(r);
 }
 
@@ -94,7 +105,7 @@ static bool read_descriptors(struct json_reader *r, struct descriptors *list)
 	return json_ok(r);
 }
 
-/* The reader's error as one of the archive: nothing in the store is damaged. */
+/* Makes the reader's error one of the archive: nothing in the store is damaged. */
 static int document_error(const struct json_reader *r, const char *shown, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -147,11 +158,16 @@ int manifest_parse(const char *json, size_t len, const char *shown, struct arena
 	_cleanup_(manifest_free) struct manifest manifest = {0};
 	json_reader_init(&r, json, len, arena);
 	bool read = json_object_begin(&r);
-	while (read && json_object_next(&r, &key))
-		read = streq(key, "schemaVersion") ? json_int64(&r, &schema)
-		       : streq(key, "config")      ? read_descriptor(&r, &manifest.config)
-		       : streq(key, "layers")      ? read_descriptors(&r, &manifest.layers)
-		                                   : json_skip(&r);
+	while (read && json_object_next(&r, &key)) {
+		if (streq(key, "schemaVersion"))
+			json_int64(&r, &schema);
+		else if (streq(key, "config"))
+			read_descriptor(&r, &manifest.config);
+		else if (streq(key, "layers"))
+			read_descriptors(&r, &manifest.layers);
+		else
+			json_skip(&r);
+	}
 	if (!json_ok(&r) || !json_finish(&r) || arena->failed)
 		return document_error(&r, shown, error);
 	int result = check_manifest(&manifest, schema, shown, error);
@@ -197,10 +213,14 @@ int image_config_parse(const char *json, size_t len, const char *shown, struct i
 	_cleanup_(image_config_free) struct image_config config = {0};
 	json_reader_init(&r, json, len, &arena);
 	bool read = json_object_begin(&r);
-	while (read && json_object_next(&r, &key))
-		read = streq(key, "created")  ? json_string(&r, &created)
-		       : streq(key, "rootfs") ? read_rootfs(&r, &config.diff_ids)
-		                              : json_skip(&r);
+	while (read && json_object_next(&r, &key)) {
+		if (streq(key, "created"))
+			json_string(&r, &created);
+		else if (streq(key, "rootfs"))
+			read_rootfs(&r, &config.diff_ids);
+		else
+			json_skip(&r);
+	}
 	if (!json_ok(&r) || !json_finish(&r) || arena.failed)
 		return document_error(&r, shown, error);
 	config.has_created = timestamp_parse(created, strlen(created), &config.created);

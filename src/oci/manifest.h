@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the JSON documents of an image say: an index of manifests, a manifest, a configuration. OCI's and Docker's (schema 2)
- * have the same members (https://github.com/opencontainers/image-spec). Strings go into the arena.
- */
+/* What the JSON documents of an image say: an index of manifests, a manifest, a configuration.
+ * Those of OCI and of Docker (schema 2) have the same members
+ * (https://github.com/opencontainers/image-spec). The strings go into the arena. */
 #ifndef CST_OCI_MANIFEST_H
 #define CST_OCI_MANIFEST_H
 
@@ -20,7 +19,8 @@ struct image_config {
 	struct timestamp created;
 };
 
-/* `shown` names the document in messages. CST_EARCHIVE: it is not such a document; CST_ENOTSUP: it is of another kind. */
+/* `shown` names the document in messages. CST_EARCHIVE: it is no such document. CST_ENOTSUP: it is
+ * of another kind. */
 int index_parse(const char *json, size_t len, const char *shown, struct arena *arena, struct descriptors *ret,
 		cst_error **error);
 int manifest_parse(const char *json, size_t len, const char *shown, struct arena *arena, struct manifest *ret,

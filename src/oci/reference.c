@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of images, as docker.io made them a standard (https://github.com/distribution/reference, "Grammar"). */
+/* Names of images in the form that docker.io made the standard
+ * (https://github.com/distribution/reference, "Grammar"). */
 #include "base/str.h"
 #include <cstorage/import.h>
 
@@ -16,7 +17,8 @@ static bool is_alnum(char c)
 	return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
 }
 
-/* One separator between two parts of a path component: ".", "_", "__" or any number of "-". Its length. */
+/* The length of one separator between two parts of a path component: ".", "_", "__" or any number
+ * of "-". */
 static size_t separator_length(const char *s, size_t n)
 {
 	if (s[0] == '.')
@@ -88,7 +90,8 @@ static bool is_tag(const char *s)
 	return true;
 }
 
-/* How much of the name is a registry's: up to the first slash, if it looks like a host. 0: none. */
+/* How much of the name is a registry: up to the first slash, if that looks like a host. 0: none of
+ * it. */
 static size_t domain_length(const char *name)
 {
 	const char *slash = strchr(name, '/');
@@ -142,10 +145,12 @@ int cst_image_name_normalise(const char *name, char **full, cst_error **error)
 	              (domain == strlen("index.docker.io") && has_prefix(name, "index.docker.io/"));
 	bool at_docker =
 	        docker || (domain == strlen("docker.io") && has_prefix(name, "docker.io/"));
-	char *result =
-	        str_printf("%.*s/%s%.*s:%s", docker ? 9 : (int)domain, docker ? "docker.io" : name,
-	                   at_docker && !memchr(path, '/', path_length) ? "library/" : "",
-	                   (int)path_length, path, tag ? tag + 1 : "latest");
+	_cleanup_free_ char *registry = docker ? strdup("docker.io") : strndup(name, domain);
+	if (!registry)
+		return error_oom(error);
+	bool official = at_docker && !memchr(path, '/', path_length);
+	char *result = str_printf("%s/%s%.*s:%s", registry, official ? "library/" : "",
+	                          (int)path_length, path, tag ? tag + 1 : "latest");
 	if (!result)
 		return error_oom(error);
 	if (strlen(result) > NAME_MAX_LENGTH) {
