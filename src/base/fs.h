@@ -23,8 +23,8 @@ int fs_open_in_root(int dirfd, const char *path, int flags);
 int fs_open_dir(const char *path, int *ret_fd, cst_error **error);
 
 /* mkdir -p of a trusted absolute path. New components get `mode` less the umask. An existing
- * directory (or a symlink to one) is fine. The message is Go's: "mkdir /x/file: not a directory".
- */
+ * directory (or a symlink to one) is fine. The message is Go's: "mkdir /x/file: not a
+ * directory". */
 int fs_mkdir_p(const char *path, mode_t mode, cst_error **error);
 
 /* Reads a whole file into memory and adds a NUL behind the content. A file larger than `limit` is

@@ -107,8 +107,8 @@ static bool walk_down(struct walk *w, const char *name, char **rest)
 	return false;
 }
 
-/* 1: the last component is a symlink that is to be followed, and *rest now begins with its target.
- */
+/* 1: the last component is a symlink that is to be followed, and *rest now begins with its
+ * target. */
 static int walk_follow_last(struct walk *w, const char *name, int flags, char **rest)
 {
 	struct stat st;

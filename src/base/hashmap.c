@@ -126,8 +126,8 @@ void *hashmap_remove(struct hashmap *map, const char *key)
 		return NULL;
 	void *value = slot->value;
 	map->len--;
-	/* Close the gap: an entry that is behind a free slot would not be found, so move it back.
-	 */
+	/* Close the gap: an entry that is behind a free slot would not be found, so move it
+	 * back. */
 	size_t mask = map->capacity - 1, gap = (size_t)(slot - map->slots);
 	for (size_t i = (gap + 1) & mask; map->slots[i].key; i = (i + 1) & mask) {
 		size_t home = map->slots[i].hash & mask;

@@ -154,8 +154,8 @@ int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->change, NULL);
-	/* Threads inherit the mask. Signals are for the threads that the user of the library made.
-	 */
+	/* Threads inherit the mask. Signals are for the threads that the user of the library
+	 * made. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; r == 0 && pool->n_threads < workers; pool->n_threads += r == 0)

@@ -40,8 +40,8 @@ struct gzip_parallel {
 	struct piece *pieces[PIECES_MAX];
 	unsigned n_pieces, first, in_flight;
 
-	/* Deflaters that no task uses, the one used last on top, since its memory is in the cache.
-	 */
+	/* Deflaters that no task uses, the one used last on top, since its memory is in the
+	 * cache. */
 	pthread_mutex_t lock;
 	struct deflater *idle[THREADS_MAX + 1];
 	unsigned n_idle;

@@ -79,8 +79,8 @@ static const char *text_of(const struct settings *settings, enum setting setting
 
 /* Does this path mean root's store? It does if a file that everybody reads names one directory.
  * There the Go tools up to 1.62 gave a user the user's own paths, and later ones fail for every
- * user. A path with a variable in it is meant for users, and one that this user can write to works.
- */
+ * user. A path with a variable in it is meant for users, and one that this user can write to
+ * works. */
 static bool is_for_root(const struct settings *settings, enum setting setting, uid_t user,
                         const char *path)
 {

@@ -46,9 +46,9 @@ static inline bool toml_starts(const struct toml_reader *r, const char *s)
 	return (size_t)(r->end - r->pos) >= n && memcmp(r->pos, s, n) == 0;
 }
 
-/* toml_text.c: the level of text. toml_check_text() moves `end` to the first byte that no document
- * may have there, so that the rest of the reader sees only UTF-8 without stray control characters.
- */
+/* toml_text.c: the level of text. toml_check_text() moves `end` to the first byte that no
+ * document may have there, so that the rest of the reader sees only UTF-8 without stray control
+ * characters. */
 void toml_check_text(struct toml_reader *r);
 bool toml_read_string(struct toml_reader *r, bool multi_line_allowed, const char **text,
                       size_t *len);

@@ -179,8 +179,8 @@ static void note_waited_for(struct lockfile *lock)
 	pthread_mutex_unlock(&lock->mutex);
 }
 
-/* `w` NULL: do not wait. -1 in *ret_fd: a read-only store has no lock file, so nobody writes to it.
- */
+/* `w` NULL: do not wait. -1 in *ret_fd: a read-only store has no lock file, so nobody writes to
+ * it. */
 static int acquire(struct lockfile *lock, short type, struct waiting *w, int *ret_fd,
                    cst_error **error)
 {

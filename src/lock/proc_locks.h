@@ -29,8 +29,8 @@ struct lock_claim {
 int lock_claims(const struct lock_inode *files, size_t n_files, struct lock_claim **ret,
                 size_t *ret_n, cst_error **error);
 
-/* Reads one line of /proc/locks, or of fdinfo behind "lock:". False: it is not a POSIX or OFD lock.
- */
+/* Reads one line of /proc/locks, or of fdinfo behind "lock:". False: it is not a POSIX or OFD
+ * lock. */
 struct lock_line {
 	bool ofd, write, waiting;
 	long pid;
