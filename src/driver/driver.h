@@ -62,6 +62,16 @@ struct driver_identity {
 	char text[DRIVER_IDENTITY_MAX];
 };
 
+/* How a layer's content is kept. All that this build makes is directories; content of another kind, which another program
+ * left, it refuses with CST_ENOTSUP and the layer's ID, wherever it would be read, mounted or changed. A layer of any kind can
+ * be listed, found and removed, and be a parent. */
+enum driver_content {
+	DRIVER_CONTENT_DIRECTORY,    /* of files with their names and attributes */
+	DRIVER_CONTENT_IMAGE,        /* an EROFS image of names and attributes; the data are in a directory that it refers to */
+	DRIVER_CONTENT_VERITY_IMAGE, /* the same with digests in it, which the kernel holds the data against */
+	DRIVER_CONTENT_DATA,         /* such a directory of data: below all others in a mount, reached through images only */
+};
+
 struct driver_stage_options {
 	const char *parent;   /* ID of an existing layer, NULL: none */
 	const char *mount_label;

@@ -130,30 +130,48 @@ static bool has_maps(const struct idmaps *maps)
 	return maps && (maps->uids.len || maps->gids.len);
 }
 
-/* A container's own directory belongs to the root of its maps. Never changed by a read-only mount.
- */
-static int own_directory(struct getting *g, const char *name, int *ret_fd, cst_error **error)
+/* The directories that a mount writes to belong to the root of the container's maps. */
+static int give_to_root(const struct getting *g, const char *name, int fd, cst_error **error)
 {
-	const struct idmaps *maps = g->options->maps;
-	_cleanup_close_ int fd =
-	        openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	uint32_t uid, gid;
 	struct stat st;
-	int r;
-
-	if (fd < 0 && errno == ENOENT && sys_mkdirat(g->layer_fd, name, 0700) == 0)
-		fd = openat(g->layer_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_sys(error, errno, "open %s/%s", g->path, name);
-	if (has_maps(maps)) {
-		r = idmaps_root(maps, &uid, &gid, error);
-		if (r < 0)
-			return r;
-		if ((st.st_uid != uid || st.st_gid != gid) && sys_fchown(fd, uid, gid) < 0)
-			return error_sys(error, errno, "chown %s/%s", g->path, name);
-	}
-	*ret_fd = steal_fd(&fd);
+	if (!has_maps(g->options->maps))
+		return 0;
+	int r = idmaps_root(g->options->maps, &uid, &gid, error);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat %s/%s", g->path, name);
+	if ((st.st_uid != uid || st.st_gid != gid) && sys_fchown(fd, uid, gid) < 0)
+		return error_sys(error, errno, "chown %s/%s", g->path, name);
 	return 0;
+}
+
+static int need_directory(const struct getting *g, const char *name, cst_error **error)
+{
+	if (fs_exists(g->layer_fd, name) || sys_mkdirat(g->layer_fd, name, 0700) == 0)
+		return 0;
+	return error_sys(error, errno, "mkdir %s/%s", g->path, name);
+}
+
+/* What the mount writes to. */
+static int open_upper(const struct getting *g, int *ret_fd, cst_error **error)
+{
+	int r = need_directory(g, "diff", error);
+	if (r == 0)
+		r = overlay_content_open_at(g->o, &g->dirs, g->home, g->id, ret_fd, error);
+	return r == 0 ? give_to_root(g, "diff", *ret_fd, error) : r;
+}
+
+static int open_work(const struct getting *g, int *ret_fd, cst_error **error)
+{
+	int r = need_directory(g, "work", error);
+	if (r < 0)
+		return r;
+	*ret_fd = openat(g->layer_fd, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return error_sys(error, errno, "open %s/work", g->path);
+	return give_to_root(g, "work", *ret_fd, error);
 }
 
 /* The kernel refuses the work directory of an earlier volatile mount that was not unmounted
@@ -191,9 +209,9 @@ static int mount_layer(struct getting *g, cst_error **error)
 	if (!upper || !work)
 		return error_oom(error);
 	if (!g->read_only) {
-		r = own_directory(g, "diff", &upper_fd, error);
+		r = open_upper(g, &upper_fd, error);
 		if (r == 0)
-			r = own_directory(g, "work", &work_fd, error);
+			r = open_work(g, &work_fd, error);
 		if (r == 0)
 			r = clear_volatile_mark(g, work_fd, error);
 		mount.upper_fd = upper_fd;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which directories a layer's mount stacks, top first: its own, its older generations, and those of each ancestor. */
+/*
+ * What a layer's mount stacks, top first: its own content, the older generations of it, and those of each ancestor. Here is
+ * decided of which kind each of them is, and here alone one is opened: what this build cannot read gets no further.
+ */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
@@ -15,30 +18,44 @@ void overlay_lowers_free(struct overlay_lowers *lowers)
 int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
                        cst_error **error)
 {
-	struct overlay_lower *items;
-	char *path;
-
-	items = grow_array(lowers->items, &lowers->capacity, lowers->len + 1, sizeof(*items));
+	struct overlay_lower *items =
+	        grow_array(lowers->items, &lowers->capacity, lowers->len + 1, sizeof(*items));
 	if (!items)
 		return error_oom(error);
 	lowers->items = items;
-	path = path_join(id, name);
+	char *path = path_join(id, name);
 	if (!path)
 		return error_oom(error);
 	items[lowers->len++] = (struct overlay_lower){.home = home, .path = path};
 	return 0;
 }
 
-/* `diff`, if wanted, then diff1, diff2, ... which a change of id maps leaves behind. */
-static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id,
-                           bool content, struct overlay_lowers *lowers, cst_error **error)
+/* A layer's own content. The Go tools go by the directory `composefs-data`, too, whatever the options are
+ * (docs/format/drivers.md, "composefs"). */
+static int add_content(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                       const char *id, struct overlay_lowers *lowers, cst_error **error)
 {
-	int r = content ? overlay_lowers_add(lowers, home, id, "diff", error) : 0;
+	_cleanup_free_ char *image = path_join(id, "composefs-data");
+	struct stat st;
+	if (!image)
+		return error_oom(error);
+	bool has_image = fstatat(dirs->fds[home], image, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!has_image && errno != ENOENT)
+		return error_sys(error, errno, "stat %s/%s", o->homes[home].path, image);
+	int r = overlay_lowers_add(lowers, home, id, "diff", error);
+	if (r == 0 && has_image)
+		lowers->items[lowers->len - 1].kind = DRIVER_CONTENT_IMAGE;
+	return r;
+}
 
+/* diff1, diff2, ..., which a change of id maps leaves behind. */
+static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id,
+                           struct overlay_lowers *lowers, cst_error **error)
+{
+	int r = 0;
 	for (unsigned n = 1; r == 0; n++) {
 		_cleanup_free_ char *name = str_printf("diff%u", n),
 		                    *path = name ? path_join(id, name) : NULL;
-
 		if (!path)
 			return error_oom(error);
 		if (!fs_exists(dirs->fds[home], path))
@@ -48,9 +65,11 @@ static int add_generations(const struct overlay_dirs *dirs, size_t home, const c
 	return r;
 }
 
-char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
+static int add_layer(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                     const char *id, struct overlay_lowers *lowers, cst_error **error)
 {
-	return path_join(o->homes[lower->home].path, lower->path);
+	int r = add_content(o, dirs, home, id, lowers, error);
+	return r < 0 ? r : add_generations(dirs, home, id, lowers, error);
 }
 
 int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -58,9 +77,8 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
                    struct overlay_lowers *ret, cst_error **error)
 {
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
-	int r;
-
-	r = add_generations(dirs, home, id, content, &lowers, error);
+	int r = content ? add_layer(o, dirs, home, id, &lowers, error)
+	                : add_generations(dirs, home, id, &lowers, error);
 	for (size_t i = 0; r == 0 && i < parents->len; i++) {
 		const char *parent = parents->items[i];
 		ssize_t at;
@@ -73,11 +91,63 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 			                 "can't stat (or find?) lower layer \"%s/%s/diff\": stat "
 			                 "%s/%s/diff",
 			                 o->base.home, parent, o->base.home, parent);
-		r = add_generations(dirs, (size_t)at, parent, true, &lowers, error);
+		r = add_layer(o, dirs, (size_t)at, parent, &lowers, error);
 	}
 	if (r < 0)
 		return r;
 	*ret = lowers;
 	lowers = (struct overlay_lowers){0};
 	return 0;
+}
+
+char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
+{
+	return path_join(o->homes[lower->home].path, lower->path);
+}
+
+/* ---- opening ---- */
+
+static int unsupported(const struct overlay *o, const struct overlay_lower *lower, const char *what,
+                       cst_error **error)
+{
+	const char *home = o->homes[lower->home].path;
+	_cleanup_free_ char *id = strndup(lower->path, strcspn(lower->path, "/"));
+	if (!id)
+		return error_oom(error);
+	return error_set(
+	        error, CST_ENOTSUP,
+	        "the content of layer \"%s\" is %s, which this build cannot mount or read: "
+	        "%s/%s",
+	        id, what, home, id);
+}
+
+int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
+                       const struct overlay_lower *lower, int flags, int *ret_fd, cst_error **error)
+{
+	switch (lower->kind) {
+	case DRIVER_CONTENT_IMAGE:
+	case DRIVER_CONTENT_VERITY_IMAGE:
+		return unsupported(o, lower, "an EROFS image (composefs)", error);
+	case DRIVER_CONTENT_DATA: return unsupported(o, lower, "data of an image only", error);
+	case DRIVER_CONTENT_DIRECTORY: break;
+	}
+	int fd = openat(dirs->fds[lower->home], lower->path,
+	                flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		int errnum = errno;
+		if (errnum == ENOTDIR || errnum == ELOOP)
+			return unsupported(o, lower, "in an additional layer store", error);
+		_cleanup_free_ char *shown = overlay_lower_shown(o, lower);
+		return error_sys(error, errnum, "open %s", strempty(shown));
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, int *ret_fd, cst_error **error)
+{
+	_cleanup_lowers_ struct overlay_lowers own = {0};
+	int r = add_content(o, dirs, home, id, &own, error);
+	return r < 0 ? r : overlay_lower_open(o, dirs, own.items, O_RDONLY, ret_fd, error);
 }

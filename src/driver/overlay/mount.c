@@ -119,28 +119,18 @@ static void read_kernel_words(int fs_fd, char *ret, size_t size)
 
 /* ---- fsopen ---- */
 
-static int open_lower(const struct overlay_mount *m, size_t i)
+static int open_lower(const struct overlay *o, const struct overlay_mount *m, size_t i, int *ret_fd,
+                      cst_error **error)
 {
+	_cleanup_error_ cst_error *problem = NULL;
 	const struct overlay_lower *lower = &m->lowers->items[i];
-
-	return openat(m->dirs->fds[lower->home], lower->path,
-	              O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int lower_error(const struct overlay *o, const struct overlay_mount *m, size_t i,
-                       cst_error **error)
-{
-	int errnum = errno;
-	_cleanup_free_ char *path = overlay_lower_shown(o, &m->lowers->items[i]);
-
-	if (errnum == ENOTDIR || errnum == ELOOP)
-		return error_set(error, CST_ENOTSUP,
-		                 "%s is not a directory: layers of an additional layer store are "
-		                 "not supported yet "
-		                 "by this build",
-		                 strempty(path));
-	return error_sys(error, errnum, "can't stat (or find?) lower layer \"%s\": stat %s",
-	                 strempty(path), strempty(path));
+	int r = overlay_lower_open(o, m->dirs, lower, O_PATH, ret_fd, &problem);
+	if (r != CST_ESYS)
+		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
+	_cleanup_free_ char *path = overlay_lower_shown(o, lower);
+	return error_sys(error, cst_error_errno(problem),
+	                 "can't stat (or find?) lower layer \"%s\": stat %s", strempty(path),
+	                 strempty(path));
 }
 
 static int set_directory(int fs_fd, const char *key, int fd, enum overlay_mount_interface interface)
@@ -227,11 +217,11 @@ static int mount_by_context(const struct overlay *o, const struct overlay_mount 
 		               ? 1
 		               : mount_error(o, m, target, errno, NULL, error);
 	for (size_t i = 0; i < m->lowers->len; i++) {
-		_cleanup_close_ int lower = open_lower(m, i);
-		int errnum;
+		_cleanup_close_ int lower = -1;
+		int errnum, r = open_lower(o, m, i, &lower, error);
 
-		if (lower < 0)
-			return lower_error(o, m, i, error);
+		if (r < 0)
+			return r;
 		if (set_directory(fs_fd, "lowerdir+", lower, interface) == 0)
 			continue;
 		errnum = errno;
@@ -278,12 +268,12 @@ static int classic_open(const struct overlay *o, const struct overlay_mount *m, 
 	c->fds = new0(int, m->lowers->len + 1);
 	if (!c->fds)
 		return error_oom(error);
-	for (; c->n < m->lowers->len; c->n++) {
-		c->fds[c->n] = open_lower(m, c->n);
-		if (c->fds[c->n] < 0)
-			return lower_error(o, m, c->n, error);
+	int r = 0;
+	for (; r == 0 && c->n < m->lowers->len; c->n++) {
+		c->fds[c->n] = -1;
+		r = open_lower(o, m, c->n, &c->fds[c->n], error);
 	}
-	return 0;
+	return r;
 }
 
 /* Data with every directory as its descriptor's number behind `prefix`. */

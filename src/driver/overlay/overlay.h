@@ -178,8 +178,9 @@ int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs
 
 /* ---- lowers.c ---- */
 
-/* Directories to stack, top first. */
+/* What to stack, top first. */
 struct overlay_lower {
+	enum driver_content kind;
 	size_t home;
 	char *path; /* below the home: "<id>/diff" */
 };
@@ -189,14 +190,21 @@ struct overlay_lowers {
 };
 void overlay_lowers_free(struct overlay_lowers *lowers);
 #define _cleanup_lowers_ _cleanup_(overlay_lowers_free)
-/* `content`: with the layer's own `diff` on top. Then its older generations, then each ancestor's.
- */
+/* `content`: with the layer's own content on top. Then its older generations, then all of each ancestor. */
 int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *id, const struct strv *parents, bool content,
                    struct overlay_lowers *ret, cst_error **error);
+/* Adds a directory. */
 int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
                        cst_error **error);
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower);
+/* Opens one, with O_RDONLY or O_PATH. CST_ENOTSUP, naming the layer: this build cannot read content of this kind. */
+int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
+                       const struct overlay_lower *lower, int flags, int *ret_fd,
+                       cst_error **error);
+/* The same for a layer's own content, to read. */
+int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, int *ret_fd, cst_error **error);
 
 /* ---- mount_options.c ---- */
 

@@ -226,33 +226,31 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	return r;
 }
 
-/* Where a layer lives, with its directory opened. */
-static int find_layer(struct overlay *o, const char *id, size_t *home, int *layer_fd,
-                      cst_error **error)
+/* A layer's own content, to read, and where the layer is. */
+static int open_content(struct overlay *o, const char *id, size_t *ret_home, int *ret_fd,
+                        cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_close_ int layer_fd = -1;
 	int r = overlay_dirs_open(o, &dirs, error);
-
-	return r < 0 ? r : overlay_layer_open(o, &dirs, id, home, layer_fd, error);
+	if (r == 0)
+		r = overlay_layer_open(o, &dirs, id, ret_home, &layer_fd, error);
+	return r == 0 ? overlay_content_open_at(o, &dirs, *ret_home, id, ret_fd, error) : r;
 }
 
 int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *maps,
                        struct driver_staged **ret, cst_error **error)
 {
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
-	_cleanup_close_ int layer_fd = -1, diff_fd = -1;
+	_cleanup_close_ int diff_fd = -1;
 	const struct root_attributes root = {.uid = geteuid(), .gid = getegid()};
 	struct overlay *o = overlay_of(d);
 	size_t home;
 	int r;
 
-	r = find_layer(o, id, &home, &layer_fd, error);
-	if (r < 0)
-		return r;
-	diff_fd = openat(layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (diff_fd < 0)
-		return error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
-	r = stage_in(o, home, maps, &s, error);
+	r = open_content(o, id, &home, &diff_fd, error);
+	if (r == 0)
+		r = stage_in(o, home, maps, &s, error);
 	if (r == 0)
 		r = make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path, error);
 	if (r == 0)
@@ -267,41 +265,27 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
 {
-	_cleanup_close_ int layer_fd = -1;
-	struct overlay *o = overlay_of(d);
 	size_t home;
-	int fd, r;
-
-	r = find_layer(o, id, &home, &layer_fd, error);
-	if (r < 0)
-		return r;
-	fd = openat(layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
-	*ret_fd = fd;
-	return 0;
+	return open_content(overlay_of(d), id, &home, ret_fd, error);
 }
 
 int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps,
                            struct driver_staged **ret, cst_error **error)
 {
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = new0(struct driver_staged, 1);
-	_cleanup_close_ int layer_fd = -1;
 	if (!s)
 		return error_oom(error);
 	*s = (struct driver_staged){.overlay = overlay_of(d), .dir_fd = -1, .diff_fd = -1};
 	if (!idmaps_copy(&s->maps, maps))
 		return error_oom(error);
-	int r = find_layer(s->overlay, id, &s->home, &layer_fd, error);
+	int r = open_content(s->overlay, id, &s->home, &s->diff_fd, error);
 	if (r < 0)
 		return r;
 	s->path = path_join(s->overlay->homes[s->home].path, id);
 	if (!s->path)
 		return error_oom(error);
-	r = overlay_content_open(d, id, &s->diff_fd, error);
-	if (r == 0)
-		*ret = steal_ptr(&s);
-	return r;
+	*ret = steal_ptr(&s);
+	return 0;
 }
 
 int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,

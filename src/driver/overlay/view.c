@@ -43,20 +43,6 @@ void overlay_view_close(struct driver_view *v)
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
 
-static int open_lower_at(const struct overlay *o, const struct overlay_dirs *dirs,
-                         const struct overlay_lower *lower, int *ret_fd, cst_error **error)
-{
-	_cleanup_free_ char *shown = NULL;
-
-	*ret_fd = openat(dirs->fds[lower->home], lower->path,
-	                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*ret_fd >= 0)
-		return 0;
-	int errnum = errno;
-	shown = overlay_lower_shown(o, lower);
-	return error_sys(error, errnum, "open %s", strempty(shown));
-}
-
 /* A read-only mount of these, which are at least one. */
 static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs,
                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
@@ -121,7 +107,8 @@ static int open_lowers(struct driver_view *v, const struct overlay_dirs *dirs,
 		return r;
 	}
 	for (size_t i = 0; r == 0 && i < lowers->len; i++) {
-		r = open_lower_at(v->overlay, dirs, &lowers->items[i], &v->lowers[i], error);
+		r = overlay_lower_open(v->overlay, dirs, &lowers->items[i], O_RDONLY, &v->lowers[i],
+		                       error);
 		if (r == 0)
 			v->n_lowers++;
 	}
@@ -157,24 +144,20 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	_cleanup_strv_ struct strv parents = {0};
-	struct overlay_lower own = {0};
+	size_t home;
 	_cleanup_close_ int layer_fd = -1;
-	_cleanup_free_ char *diff = path_join(id, "diff");
 	bool is_parent;
 	int r;
 
-	if (!diff)
-		return error_oom(error);
 	r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
-		r = overlay_layer_open(o, &dirs, id, &own.home, &layer_fd, error);
+		r = overlay_layer_open(o, &dirs, id, &home, &layer_fd, error);
 	if (r == 0)
-		r = overlay_parents(o, &dirs, own.home, id, &parents, error);
+		r = overlay_parents(o, &dirs, home, id, &parents, error);
 	if (r == 0)
-		r = overlay_lowers(o, &dirs, own.home, id, &parents, false, &lowers, error);
-	own.path = diff;
+		r = overlay_lowers(o, &dirs, home, id, &parents, false, &lowers, error);
 	if (r == 0)
-		r = open_lower_at(o, &dirs, &own, &v->diff_fd, error);
+		r = overlay_content_open_at(o, &dirs, home, id, &v->diff_fd, error);
 	if (r == 0)
 		r = open_lowers(v, &dirs, &lowers, error);
 	if (r < 0)

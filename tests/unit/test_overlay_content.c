@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Layers whose content is not a directory of files. The Go tools make them with use_composefs: an EROFS image has the names,
+ * and `diff` holds nothing but data, each file named after its digest. Whoever takes `diff` for the layer shows those names
+ * to a container, or writes among them. This build reads no such layer, and says so, naming it.
+ */
+#include "unit/overlay_fixture.h"
+
+/* A, an image; B on it, a plain layer. */
+static struct fixture image_fixture(void)
+{
+	struct fixture f = fixture_make("root");
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "a");
+	make_layer(&f, "B", "A", false, "b");
+	assert_int_equal(mkdir(in_home(&f, "A/composefs-data"), 0700), 0);
+	write_text_at(AT_FDCWD, in_home(&f, "A/composefs-data/composefs.blob"), "EROFS");
+	return f;
+}
+
+static void assert_refused(const struct fixture *f, int r, const cst_error *error)
+{
+	_cleanup_free_ char *text =
+	        str_printf("the content of layer \"A\" is an EROFS image (composefs), which this "
+	                   "build cannot mount or read: %s/overlay/A",
+	                   f->root);
+	assert_int_equal(r, CST_ENOTSUP);
+	assert_string_equal(cst_error_message(error), text);
+}
+
+static void test_not_mounted(void **state)
+{
+	static const char *const ids[] = {"A", "B"};
+	static const char *const ro[] = {"ro"};
+	_cleanup_fixture_ struct fixture f = image_fixture();
+	char *path = NULL;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(ids); i++) {
+		const struct driver_mount_options options = {.options = ro, .n_options = i / 2};
+		_cleanup_error_ cst_error *error = NULL;
+		int r = overlay_driver.get(f.driver, ids[i % 2], &options, &path, &error);
+		assert_refused(&f, r, error);
+		assert_false(is_mounted(&f, ids[i % 2]));
+	}
+	assert_null(path);
+}
+
+static void test_not_read(void **state)
+{
+	static const char *const pairs[][2] = {{"A", NULL}, {"B", "A"}, {"B", NULL}};
+	_cleanup_fixture_ struct fixture f = image_fixture();
+	struct driver_view *view = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		_cleanup_error_ cst_error *error = NULL;
+		int r = overlay_driver.view_open(f.driver, pairs[i][0], pairs[i][1], NULL, &view,
+		                                 &error);
+		assert_refused(&f, r, error);
+	}
+	assert_null(view);
+}
+
+static void test_not_copied_or_measured(void **state)
+{
+	_cleanup_fixture_ struct fixture f = image_fixture();
+	struct driver_staged *staged = NULL;
+	struct driver_identity identity = {.text = "untouched"};
+	int fd = -1;
+
+	for (int i = 0; i < 4; i++) {
+		_cleanup_error_ cst_error *error = NULL;
+		int r = i == 0   ? overlay_driver.stage_copy(f.driver, "A", NULL, &staged, &error)
+		        : i == 1 ? overlay_driver.stage_in_place(f.driver, "A", NULL, &staged,
+		                                                 &error)
+		        : i == 2
+		                ? overlay_driver.content_open(f.driver, "A", &fd, &error)
+		                : overlay_driver.content_identity(f.driver, "A", &identity, &error);
+		assert_refused(&f, r, error);
+	}
+	assert_null(staged);
+	assert_int_equal(fd, -1);
+	assert_string_equal(identity.text, "untouched");
+	assert_int_equal(entries(in_home(&f, "staging")), 0);
+}
+
+/* An additional layer store has the content where `diff` points to. */
+static void test_elsewhere(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_error_ cst_error *error = NULL;
+	const struct driver_mount_options options = {0};
+	char *path = NULL;
+
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "a");
+	make_layer(&f, "B", "A", false, "b");
+	assert_int_equal(rename(in_home(&f, "A/diff"), in_home(&f, "A/elsewhere")), 0);
+	assert_int_equal(symlink("elsewhere", in_home(&f, "A/diff")), 0);
+	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &path, &error), CST_ENOTSUP);
+	assert_non_null(
+	        strstr(cst_error_message(error), "layer \"A\" is in an additional layer store"));
+	assert_false(is_mounted(&f, "B"));
+}
+
+/* What works on a layer as a whole does not ask what is in it. */
+static void test_listed_and_removed(void **state)
+{
+	_cleanup_fixture_ struct fixture f = image_fixture();
+	_cleanup_strv_ struct strv ids = {0}, paths = {0};
+	_cleanup_error_ cst_error *error = NULL;
+
+	check(overlay_driver.list(f.driver, &ids, &error), error);
+	assert_int_equal(ids.len, 2);
+	check(overlay_driver.paths(f.driver, "B", &paths, &error), error);
+	make_layer(&f, "C", "A", true, "c");
+	remove_layer(&f, "C");
+	remove_layer(&f, "B");
+	remove_layer(&f, "A");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_not_mounted),
+	        cmocka_unit_test(test_not_read),
+	        cmocka_unit_test(test_not_copied_or_measured),
+	        cmocka_unit_test(test_elsewhere),
+	        cmocka_unit_test(test_listed_and_removed),
+	};
+
+	if (!own_mounts())
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
