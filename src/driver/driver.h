@@ -7,8 +7,8 @@
  * Each operation says which of the store's locks its caller holds: G is the graph lock, L the layers', M the mount points'
  * (docs/format/store.md, "Lock files and order"); "r" is shared, "w" exclusive. "No lock" means that none is needed and
  * that none may be held, because the call can be slow: it unpacks, copies, compares or removes trees, or runs a program.
- * What is called with a lock held is quick: a few renames, small files, a mount. Where a driver cannot be quick it says so
- * in `slow_steps`, and the store makes that step before it takes the lock or after it gave it back.
+ * What is called with a lock held is quick: a few renames, small files, a mount (docs/design.md, "Concurrency", says what a
+ * driver that cannot be quick will need).
  *
  * A function succeeds whole, or returns a negative CST_E... code and leaves its out-parameters as they were. An answer
  * "no" is not an error, and an I/O error is never an answer.
@@ -34,14 +34,6 @@ enum driver_capability {
 	DRIVER_WHOLE_TREES = 1 << 1,   /* a layer's content is its whole root file system, not only what it changes */
 	DRIVER_QUOTA = 1 << 2,         /* set_quota() is there */
 	DRIVER_DEDUP = 1 << 3,         /* dedup() is there */
-};
-
-/* Operations of the "quick" kind that are slow all the same with this driver. */
-enum driver_slow_step {
-	DRIVER_SLOW_COMMIT = 1 << 0,  /* stage_commit() */
-	DRIVER_SLOW_REPLACE = 1 << 1, /* stage_replace() */
-	DRIVER_SLOW_REMOVE = 1 << 2,  /* remove() */
-	DRIVER_SLOW_GET = 1 << 3,     /* get(), put() */
 };
 
 struct driver_config {
@@ -116,7 +108,6 @@ struct driver_quota {
 struct driver_ops {
 	const char *name;
 	unsigned capabilities; /* enum driver_capability */
-	unsigned slow_steps;   /* enum driver_slow_step */
 
 	/* Opens the driver home, making it if needed: probes, home mount. Caller holds G w unless it only reads.
 	 * CST_ENOTSUP, CST_EPREREQ, CST_EBACKINGFS make detection try the next driver. */

@@ -65,21 +65,29 @@ static void test_not_copied_or_measured(void **state)
 	_cleanup_fixture_ struct fixture f = image_fixture();
 	struct driver_staged *staged = NULL;
 	struct driver_identity identity = {.text = "untouched"};
+	struct driver_usage usage = {.bytes = -1};
 	int fd = -1;
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		_cleanup_error_ cst_error *error = NULL;
-		int r = i == 0   ? overlay_driver.stage_copy(f.driver, "A", NULL, &staged, &error)
-		        : i == 1 ? overlay_driver.stage_in_place(f.driver, "A", NULL, &staged,
-		                                                 &error)
-		        : i == 2
-		                ? overlay_driver.content_open(f.driver, "A", &fd, &error)
-		                : overlay_driver.content_identity(f.driver, "A", &identity, &error);
+		int r = 0;
+		switch (i) {
+		case 0: r = overlay_driver.stage_copy(f.driver, "A", NULL, &staged, &error); break;
+		case 1:
+			r = overlay_driver.stage_in_place(f.driver, "A", NULL, &staged, &error);
+			break;
+		case 2: r = overlay_driver.content_open(f.driver, "A", &fd, &error); break;
+		case 3:
+			r = overlay_driver.content_identity(f.driver, "A", &identity, &error);
+			break;
+		case 4: r = overlay_driver.usage(f.driver, "A", &usage, &error); break;
+		}
 		assert_refused(&f, r, error);
 	}
 	assert_null(staged);
 	assert_int_equal(fd, -1);
 	assert_string_equal(identity.text, "untouched");
+	assert_int_equal(usage.bytes, -1);
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
 }
 
@@ -101,6 +109,64 @@ static void test_elsewhere(void **state)
 	        strstr(cst_error_message(error), "layer \"A\" is in an additional layer store"));
 	assert_false(is_mounted(&f, "B"));
 }
+
+/* ---- measuring ---- */
+
+static void assert_usage(const struct driver_ops *ops, struct driver *d, const char *id,
+                         int64_t bytes, int64_t inodes)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver_usage usage = {.bytes = -1};
+	check(ops->usage(d, id, &usage, &error), error);
+	assert_int_equal(usage.bytes, bytes);
+	assert_int_equal(usage.inodes, inodes);
+}
+
+/* A layer's own files, each once however many names it has; directories have no bytes. */
+static void test_usage(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver_usage usage = {.bytes = -1};
+
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, false, "four");
+	make_layer(&f, "B", "A", false, "eleven-long");
+	assert_int_equal(link(in_home(&f, "B/diff/eleven-long"), in_home(&f, "B/diff/again")), 0);
+	assert_int_equal(mkdir(in_home(&f, "B/diff/dir"), 0700), 0);
+	assert_int_equal(symlink("abc", in_home(&f, "B/diff/dir/link")), 0);
+	assert_usage(&overlay_driver, f.driver, "A", 4, 2);
+	assert_usage(&overlay_driver, f.driver, "B", 11 + 3, 4);
+	assert_int_equal(overlay_driver.usage(f.driver, "nosuch", &usage, &error),
+	                 CST_ELAYER_UNKNOWN);
+	assert_int_equal(usage.bytes, -1);
+}
+
+/* On vfs a layer's own content has its parent's in it. */
+static void test_usage_of_vfs(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	_cleanup_error_ cst_error *error = NULL;
+	const struct driver_config config = {.graph_root = t.path, .run_root = t.path};
+	struct driver *d = NULL;
+
+	check(vfs_driver.open(&config, &d, &error), error);
+	for (size_t i = 0; i < 2; i++) {
+		const struct driver_stage_options options = {.parent = i ? "A" : NULL};
+		struct driver_staged *staged = NULL;
+		_cleanup_close_ int fd = -1;
+		check(vfs_driver.stage(d, &options, &staged, &error), error);
+		check(vfs_driver.stage_commit(staged, i ? "B" : "A", true, &error), error);
+		vfs_driver.stage_free(staged);
+		check(vfs_driver.content_open(d, i ? "B" : "A", &fd, &error), error);
+		write_text_at(fd, i ? "b" : "four", i ? "b" : "four");
+	}
+	assert_usage(&vfs_driver, d, "A", 4, 2);
+	assert_usage(&vfs_driver, d, "B", 4 + 1, 3);
+	vfs_driver.close(d);
+}
+
+/* ---- what does not ask ---- */
 
 /* What works on a layer as a whole does not ask what is in it. */
 static void test_listed_and_removed(void **state)
@@ -125,6 +191,8 @@ int main(void)
 	        cmocka_unit_test(test_not_read),
 	        cmocka_unit_test(test_not_copied_or_measured),
 	        cmocka_unit_test(test_elsewhere),
+	        cmocka_unit_test(test_usage),
+	        cmocka_unit_test(test_usage_of_vfs),
 	        cmocka_unit_test(test_listed_and_removed),
 	};
 
