@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What the parts of the command share: the table of verbs and their options, one invocation,
- * output.
- *
- * The program has two personalities. Called as containers-storage or oci-storage it is that
+/* What the parts of the command share: the table of verbs and their options, one invocation,
+ * output. The program has two personalities. Called as containers-storage or oci-storage it is that
  * command: its option syntax, texts, streams and exit codes (docs/format/command.md). Called by any
- * other name it is cstorage: GNU option syntax, results on stdout, messages on stderr. Verbs and
- * what they do are the same.
- */
+ * other name it is cstorage: GNU option syntax, results on stdout, messages on stderr. Both have
+ * the same verbs, which do the same. */
 #ifndef CST_CLI_COMMAND_H
 #define CST_CLI_COMMAND_H
 
@@ -96,7 +92,7 @@ struct option_value {
 	bool given;
 };
 
-/* Several tables of options make up what a command line may hold. */
+/* A command line can have the options of several tables. */
 #define OPTION_TABLES_MAX 6
 struct option_set {
 	const struct option *tables[OPTION_TABLES_MAX];
@@ -208,19 +204,19 @@ static inline const struct option_value *value_of(const struct invocation *in, e
 	return &in->options.values[id];
 }
 
-/* The different operands in byte order, as a JSON object has its keys. Returns how many; the caller
- * frees *ret. */
+/* The operands without repetitions, in byte order, as a JSON object has its keys. Returns how many.
+ * The caller frees *ret. */
 size_t sorted_operands(const struct invocation *in, const char ***ret);
-/* True if the operand was given before, further to the front. */
+/* Was the operand given before, further to the front? */
 bool is_repeated_operand(const struct invocation *in, size_t index);
 
 /* ---- parsing ---- */
 
 enum parse_result { PARSE_DONE, PARSE_ERROR, PARSE_HELP };
 
-/* The option syntax of containers-storage (docs/format/command.md, "Option parsing"). Stops at the
- * first operand; *n_used words were options. `name` is that of the command, as messages show it.
- * `show_usage` is called where help is asked for; PARSE_ERROR leaves the message in message[]. */
+/* Parses options as containers-storage does (docs/format/command.md, "Option parsing"), up to the
+ * first operand; *n_used words were options. `name` is the command's, for messages. `show_usage` is
+ * called where help is asked for. PARSE_ERROR leaves the message in message[]. */
 struct go_parser {
 	const char *program, *name;
 	struct option_set *set;
@@ -231,8 +227,8 @@ struct go_parser {
 enum parse_result go_parse(struct go_parser *parser, const char *const *words, size_t n,
                            size_t *n_used);
 
-/* GNU syntax. Moves the operands to the front of `words`, *n_operands of them; `stop_early`: the
- * first operand ends the options. Messages go to stderr. */
+/* Parses GNU options and moves the operands to the front of `words`, *n_operands of them.
+ * `stop_early`: the first operand ends the options. Messages go to stderr. */
 enum parse_result gnu_parse(struct option_set *set, const char **words, size_t n, bool stop_early,
                             size_t *n_operands);
 
@@ -245,20 +241,20 @@ void go_help_command(const struct invocation *in, const struct option_value *ini
 void gnu_help_program(void);
 void gnu_help_command(const struct command *command);
 int print_completions(const char *const *words, size_t n);
-/* Names of what the next operand of in->command may be, out of the store. */
+/* Prints the names in the store that the next operand of in->command can have. */
 void print_operand_candidates(struct invocation *in);
 
 /* ---- opening ---- */
 
 bool is_rootless(void);
-/* As this personality reads it. */
+/* Loads the configuration as this personality reads it. */
 int load_config(const struct invocation *in, const char *file, cst_config **config,
                 cst_error **error);
-/* Fills store_options out of the options and the configuration. */
+/* Fills store_options from the options and the configuration. */
 int prepare_store_options(struct invocation *in, const struct option_value *before,
                           cst_error **error);
 void go_configured_defaults(struct invocation *in);
-/* Whether there is a store where in->store_options say; if not, tells so. */
+/* Is there a store where in->store_options say? If not, prints a message. */
 bool store_is_there(const struct invocation *in);
 
 /* ---- output ---- */
@@ -272,26 +268,27 @@ void free_strings(cst_strings **strings);
 void free_pairs(cst_pairs **pairs);
 #define _cleanup_pairs_ __attribute__((cleanup(free_pairs)))
 
-/* A message line on stderr, after what stdout holds; cstorage puts its name in front. */
+/* Prints a message on stderr, after what stdout holds. cstorage puts its name in front. */
 void complain(const struct invocation *in, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
-/* The same for an error of the library. Returns exit code 1, or 128 plus the signal if one asked us
- * to stop. */
+/* Prints an error of the library so. Returns exit code 1, or 128 plus the signal if one asked this
+ * process to stop. */
 int fail(const struct invocation *in, const cst_error *error);
 int fail_out_of_memory(const struct invocation *in);
-/* One operand's failure, with the hint; the operand is named once. */
+/* Prints the failure of one operand, and the hint. The operand is named once. */
 void complain_about(const struct invocation *in, const char *operand, const cst_error *error);
-/* What an error says: the library's own words, those of the Go command where this one stands in for it. */
+/* The text of an error: the library's, or the Go command's where this process is called like it. */
 const char *error_text(const struct invocation *in, const cst_error *error);
-/* "PATH: <text of errnum>" as containers-storage words it; returns exit code 1. */
+/* Prints "PATH: <text of errnum>" as containers-storage does. Returns exit code 1. */
 int fail_errno(const struct invocation *in, int errnum, const char *what, const char *path);
 const char *errno_words(int errnum);
 
-/* A line that says what to do about the error that was just told, if anything helps. cstorage only. */
+/* Prints what the user can do about the error that was just printed, if there is something.
+ * cstorage only. */
 void hint(const struct invocation *in, const cst_error *error);
 
-/* Flushes stdout; what could not be written is an error. Returns the exit code to use instead of
- * `code`. */
+/* Flushes stdout and reports if something could not be written. Returns the exit code to use
+ * instead of `code`. */
 int finish_output(const struct invocation *in, int code);
 
 /* ---- text for people ---- */
@@ -299,18 +296,18 @@ int finish_output(const struct invocation *in, int code);
 /* "12.3 MiB" */
 #define SIZE_TEXT_MAX 32
 const char *size_text(char text[SIZE_TEXT_MAX], double bytes);
-/* An ID as short as people write it: 12 digits of a full one. */
+/* How many digits of a full ID people read and write. */
 #define SHORT_ID 12
 /* Names joined by ", ". The caller frees it; NULL: out of memory. */
 char *joined_names(const char *const *names, size_t n);
 bool is_utf8_locale(void);
 size_t text_characters(const char *text); /* of UTF-8 */
-/* "5 min", "3 days": the two largest units that a glance takes in. */
+/* An age in one unit, the largest that it has: "5 min", "3 days". */
 const char *age_text(char text[SIZE_TEXT_MAX], int64_t seconds);
 /* How many columns stdout has; 0: it is no terminal. */
 size_t terminal_columns(void);
 
-/* Columns of text as wide as their cells. What is not printable in a cell is escaped. */
+/* A table whose columns are as wide as their cells. What is not printable in a cell is escaped. */
 struct table {
 	size_t n_columns;
 	size_t limit;      /* columns of the terminal that it has to fit; 0: any number */
@@ -333,20 +330,23 @@ void json_print_strings(const cst_strings *strings, const char *if_empty);
 void json_print_pairs(const cst_pairs *pairs); /* [["Root","/g"],...] */
 int json_print_layer(const struct invocation *in, const cst_layer *layer);
 int json_print_image(const struct invocation *in, const cst_image *image);
-/* An image that was just made: its ID and names, or its record as JSON. Returns an exit code. */
+/* Prints an image that was just made: its ID and names, or its record as JSON. Returns an exit
+ * code. */
 int print_new_image(const struct invocation *in, const cst_image *image);
 int json_print_container(const struct invocation *in, const cst_container *container);
 void json_print_base64(const void *data, size_t size);
-/* JSON text that is ready: on a terminal, what is not printable in it becomes escapes of JSON. */
+/* Prints JSON that is complete. On a terminal, what is not printable in it becomes escapes of
+ * JSON. */
 void json_print_raw(const char *json, size_t size);
 
-/* A string as Go's %q: what is not printable becomes an escape. The caller frees it; NULL: out of
- * memory. */
+/* A string as Go's %q writes it: what is not printable becomes an escape. The caller frees it.
+ * NULL: out of memory. */
 char *go_quote(const char *text);
-/* Whether what is written there is looked at by a terminal. False for streams other than stdin, stdout and stderr. */
+/* Does a terminal show what is written there? False for streams other than stdin, stdout and
+ * stderr. */
 bool is_terminal(FILE *to);
-/* A text of the store or of a stranger: a name, an ID, a path, a digest. On a terminal, what is not printable is written as
- * go_quote() does; elsewhere the bytes stay as they are. */
+/* Prints a text that the store or a stranger made: a name, an ID, a path, a digest. On a terminal,
+ * what is not printable is written as go_quote() does; elsewhere the bytes stay as they are. */
 void show_text(FILE *to, const char *text);
 /* The same for content of several lines: line ends and tabs stay. */
 void show_content(FILE *to, const void *data, size_t size);
@@ -354,14 +354,17 @@ void show_keyed(FILE *to, const char *key, const char *text); /* the line "KEY: 
 /* Lines on stdout, each a label and a text that goes through show_text(). */
 void print_field(const char *label, const char *text);
 void print_fields(const char *label, const char *const *texts, size_t n);
-/* The text with everything escaped that is not printable, wherever it goes. The caller frees it; NULL: out of memory. */
+/* The text with everything escaped that is not printable, wherever it will go. The caller frees it.
+ * NULL: out of memory. */
 char *plain_text(const char *text);
-/* False for control and format characters, and for what changes the direction of writing. */
+/* False for control and format characters, and for those that change the direction of writing. */
 bool is_printable(uint32_t point);
-/* How many columns of a terminal it takes: 2 for most of East Asia, 0 for accents that join what is in front. */
+/* How many columns of a terminal a character takes: 2 for most of East Asia, 0 for accents that
+ * join the character before. */
 size_t character_columns(uint32_t point);
-/* A message to people. The names in it may be a stranger's, and are escaped as in show_text(); cstorage does so wherever
- * the message goes. `only_in_quotes`: but for a terminal, only where upstream does so. */
+/* Prints a message for people. A stranger may have made the names in it, so they are escaped as in
+ * show_text(); cstorage escapes them also where no terminal shows the message. `only_in_quotes`:
+ * without a terminal, escape only where the Go tool does. */
 void write_message(FILE *to, const char *text, bool only_in_quotes);
 /* The UTF-8 character at `text`: its length, 0 if it is not valid. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret);
@@ -372,11 +375,11 @@ void set_log_level(enum cst_log_level level);
 
 /* ---- files ---- */
 
-/* Whether a file operand stands for stdin or stdout: "" does, in cstorage "-" too. */
+/* Does a file operand mean stdin or stdout? "" does, and in cstorage "-" too. */
 bool is_standard_stream(const struct invocation *in, const char *path);
 
-/* The whole of a file (NULL or "": stdin), with a NUL behind. Returns an exit code, message
- * printed. */
+/* Reads a whole file (NULL or "": stdin) and puts a NUL behind it. Returns an exit code after
+ * printing the message. */
 int read_whole_file(const struct invocation *in, const char *path, char **ret, size_t *ret_size);
 
 /* Where results go: stdout, or a file that appears under its name once all of it is written. */
@@ -386,21 +389,22 @@ struct output {
 	char *target, *staged; /* set if staged: rename staged to target */
 };
 int output_open(const struct invocation *in, const char *path, struct output *output);
-int output_write(void *output, const void *data, size_t size,
-                 cst_error **error); /* a cst_sink's write */
+/* The write function of a cst_sink. */
+int output_write(void *output, const void *data, size_t size, cst_error **error);
 int output_commit(const struct invocation *in, struct output *output);
 void output_abandon(struct output *output);
 #define _cleanup_output_ __attribute__((cleanup(output_abandon)))
 
 /* ---- long work ---- */
 
-/* From here on SIGINT and SIGTERM ask the work to stop instead of ending the process. */
+/* From here on SIGINT and SIGTERM ask the work to stop, instead of ending the process. */
 void catch_interrupts(void);
 int interrupted_by(void); /* the signal, or 0 */
-/* Until there is input at `fd`, or one of the signals came: a handler alone would leave a gap
- * between looking at its flag and reading. */
+/* Waits until there is input at `fd` or one of the signals comes. A handler that only sets a flag
+ * could run between the look at the flag and the read, and be missed. */
 void wait_for_input(int fd);
-/* While the store waits for a lock: the signals end the wait, and a terminal is told who holds it. */
+/* While the store waits for a lock, the signals end the wait, and a terminal shows who holds the
+ * lock. */
 void watch_lock_waits(struct invocation *in);
 
 struct progress {
@@ -413,12 +417,12 @@ struct progress {
 	cst_progress_state last;
 	bool shown;
 };
-/* Whether --progress and --progress-fd make sense. Returns an exit code. */
+/* Do --progress and --progress-fd make sense? Returns an exit code. */
 int progress_check(const struct invocation *in);
 void progress_start(const struct invocation *in, struct progress *progress);
 void progress_end(struct progress *progress);
 
-/* A file or stdin as the input of long work: can be interrupted while it waits. */
+/* A file or stdin as the input of long work. A signal ends its wait for input. */
 struct input {
 	int fd;
 	const char *shown;
@@ -432,11 +436,11 @@ void input_close(struct input *input);
 
 /* ---- user namespace ---- */
 
-/* Puts this process in a user namespace in which it is root: the caller goes on in a child, its
- * parent waits in here and exits with the child's status. Only before any thread exists. Failing,
- * it returns an exit code. */
+/* Puts this process in a user namespace in which it is root. The caller goes on in a child; the
+ * parent waits in this function and exits with the child's status. Call it before any thread
+ * exists. If it fails, it returns an exit code. */
 int enter_user_namespace(const struct invocation *in);
-/* Looks for an executable file along $PATH. */
+/* Looks for an executable file in the directories of $PATH. */
 bool find_program(const char *name, char *path, size_t size);
 
 /* ---- the verbs ---- */

@@ -7,8 +7,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ANY          UINT_MAX
 
-/* An option with our help text, and that of containers-storage where it is another one. Without a
- * text of ours it is not offered, but still known. */
+/* An option with our help text, and with that of containers-storage where it differs. cstorage does
+ * not offer an option without a text of ours, but takes it. */
 #define FLAG(id, help, go_help, ...)                                \
 	{                                                           \
 		id, OPTION_BOOL, {__VA_ARGS__}, NULL, help, go_help \
@@ -224,7 +224,7 @@ static const struct option set_names_options[] = {
 
 #define LAYER_OR_CONTAINER (KIND_LAYER | KIND_CONTAINER)
 
-/* Operands in the words of containers-storage. */
+/* The operands as containers-storage writes them. */
 #define OPTS          "[options [...]]"
 #define NONE          NULL, 0
 #define WITH(table)   table, COUNT(table)

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of what is in the store, for the completion of operands. Whatever goes wrong, nothing is
- * offered and nothing said. */
+/* Prints names of what is in the store, for the completion of operands. If something goes wrong, it
+ * offers nothing and says nothing. */
 #include "objects.h"
 #include <string.h>
 
-/* A shell shows its user what it is given, and takes line ends and tabs for the end of a name. */
+/* A shell shows what it is offered to its user, and takes a line end or a tab for the end of a
+ * name. */
 static bool can_be_offered(const char *text)
 {
 	_cleanup_text_ char *plain = plain_text(text);
 	return plain && text[0] && strcmp(plain, text) == 0;
 }
 
-/* The ID stands for what has no name. */
+/* Prints the names of an item, or its ID if it has none. */
 static void print_item(enum kinds kind, const char *id, const char *const *names, size_t n,
                        void *userdata)
 {
@@ -25,7 +26,7 @@ static void print_item(enum kinds kind, const char *id, const char *const *names
 		printf("%s\t%s\n", id, word);
 }
 
-/* Looking writes nothing. */
+/* Opens the store read only: completing must write nothing. */
 void print_operand_candidates(struct invocation *in)
 {
 	if (in->n_operands >= in->command->max_operands ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* containers and container. */
+/* The verbs containers and container. */
 #include "command.h"
 #include "list.h"
 #include "objects.h"
@@ -51,8 +51,8 @@ static const struct field fields[] = {
         [METADATA] = {"metadata", NULL, FIELD_TEXT},
 };
 
-/* The image's first name. Without one a glance takes in the beginning of its ID; programs that
- * want all of it have `image-id`. */
+/* The image's first name, or the beginning of its ID. Programs that need all of it have
+ * `image-id`. */
 static char *image_text(const struct invocation *in, const char *id)
 {
 	cst_image *image = NULL;

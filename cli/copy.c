@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* copy. */
+/* The verb copy. */
 #include "objects.h"
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static int parse_owner(const struct invocation *in, const char *kind, const char
 	return 0;
 }
 
-/* "U" or "U:G"; the group is the user's number if it is not given. */
+/* Reads "U" or "U:G". Without a group it is the number of the user. */
 static int parse_chown(const struct invocation *in, cst_copy_options *options)
 {
 	const char *text = text_of(in, OPT_CHOWN), *colon = strchr(text, ':');
@@ -43,7 +43,8 @@ static int parse_chown(const struct invocation *in, cst_copy_options *options)
 
 struct places {
 	cst_copy_place *items;
-	char **layers; /* what stands in front of the colons */
+	/* What is in front of the colons. */
+	char **layers;
 	size_t n;
 };
 
@@ -55,7 +56,7 @@ static void places_done(struct places *places)
 	free(places->items);
 }
 
-/* LAYER:PATH, or a path of the caller's. A container stands for its layer. */
+/* Splits LAYER:PATH; a path without a layer is one of the caller's. A container means its layer. */
 static bool split_operands(const struct invocation *in, struct places *places)
 {
 	places->n = in->n_operands;
@@ -78,7 +79,7 @@ static bool split_operands(const struct invocation *in, struct places *places)
 	return true;
 }
 
-/* `in_full`: only by its ID or name, not by how its ID begins. */
+/* Is this a layer? `in_full`: only its ID or a name counts, not the beginning of its ID. */
 static bool is_layer(const struct invocation *in, const char *text, bool in_full)
 {
 	cst_layer *layer = NULL;
@@ -92,8 +93,8 @@ static bool is_layer(const struct invocation *in, const char *text, bool in_full
 	return found;
 }
 
-/* ":/path": to the library that would be the caller's file system. The target is looked for first,
- * and a layer that is not there is told of before what comes after it. */
+/* Refuses ":/path", which the library would take for a path of the caller's file system. It looks
+ * for the target first, so that a missing layer is reported before a later mistake. */
 static bool names_nothing(const struct invocation *in, const struct places *places)
 {
 	for (size_t i = 0; i < places->n; i++) {
@@ -106,8 +107,8 @@ static bool names_nothing(const struct invocation *in, const struct places *plac
 	return false;
 }
 
-/* Whoever forgot the colon gets a file of the layer's name. Any word may be how some random ID
- * begins. */
+/* Warns of a forgotten colon: the copy would go to a file that has the name of a layer. Only full
+ * IDs count, since any word can be the beginning of a random ID. */
 static void warn_of_layer(const struct invocation *in, const char *operand)
 {
 	if (is_layer(in, operand, true))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* create-layer, create-image and create-container. */
+/* The verbs create-layer, create-image and create-container. */
 #include "create.h"
 #include "command.h"
 #include <stdio.h>
@@ -11,7 +11,7 @@ void id_maps_done(struct id_maps *maps)
 	free(maps->gids);
 }
 
-/* Ranges of the library's making go behind those of the list, which is malloc'ed. */
+/* Appends ranges that the library made to those of the list, which is malloc'ed. */
 static bool append_ranges(cst_idmap **list, size_t *n, cst_idmap *ranges, size_t n_ranges)
 {
 	bool ok = true;
@@ -28,7 +28,7 @@ static bool append_ranges(cst_idmap **list, size_t *n, cst_idmap *ranges, size_t
 	return ok;
 }
 
-/* One kind: sub-id ranges come first, explicit maps behind them. */
+/* Adds the maps of one kind: the ranges of sub-ids first, then explicit maps. */
 static int add_maps(const struct invocation *in, const char *sub_owner, const char *map, bool group,
                     cst_idmap **list, size_t *n)
 {
@@ -66,7 +66,7 @@ int id_maps_from_options(const struct invocation *in, struct id_maps *maps)
 		complain(in, "host gid map specified along with GID mapping");
 		return 1;
 	}
-	/* One owner alone stands for both kinds. */
+	/* One owner alone is meant for both kinds. */
 	const char *user = subuids[0] ? subuids : subgids, *group = subgids[0] ? subgids : subuids;
 	int code = add_maps(in, user, uid_map, false, &maps->uids, &maps->n_uids);
 	return code ? code : add_maps(in, group, gid_map, true, &maps->gids, &maps->n_gids);
@@ -126,8 +126,8 @@ int run_create_layer(struct invocation *in)
 	return code;
 }
 
-/* --metadata-file beats --metadata. *ret is NULL or malloc'ed and kept by the caller while
- * *metadata is used. */
+/* --metadata-file is used rather than --metadata. *ret is NULL or malloc'ed; the caller keeps it
+ * while it uses *metadata. */
 static int metadata_from_options(const struct invocation *in, char **ret, const char **metadata)
 {
 	const char *file = text_of(in, OPT_METADATA_FILE);

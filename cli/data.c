@@ -69,7 +69,7 @@ static int get_data(const struct invocation *in, enum cst_kind kind)
 	return code;
 }
 
-/* The object is looked for before stdin is read: a missing one is told at once. */
+/* Looks for the object before it reads stdin, so that a missing one is reported at once. */
 static int set_data(const struct invocation *in, enum cst_kind kind)
 {
 	_cleanup_error_ cst_error *error = NULL;

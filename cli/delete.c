@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delete, delete-layer, delete-image, delete-container. */
+/* The verbs delete, delete-layer, delete-image and delete-container. */
 #include "command.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static void outcome_done(struct outcome *outcome)
 }
 #define _cleanup_outcome_ __attribute__((cleanup(outcome_done)))
 
-/* What a verb deletes: 0 is anything, without safety checks. */
+/* Deletes one operand. Kind 0 is anything, without safety checks. */
 static void delete_one(const struct invocation *in, int kind, const char *operand,
                        struct outcome *outcome)
 {
@@ -25,13 +25,13 @@ static void delete_one(const struct invocation *in, int kind, const char *operan
 	progress_start(in, &progress);
 	options.kind = kind;
 	options.dry_run = kind == CST_KIND_IMAGE && is_on(in, OPT_TEST);
-	/* Without anybody to look at it, counting the files would be in vain. */
+	/* Counting the files costs time, and is useless if nobody sees the progress. */
 	options.progress = progress.form == PROGRESS_NONE ? NULL : &progress.hook;
 	(void)cst_store_delete(in->store, operand, &options, &outcome->layers, &outcome->error);
 	progress_end(&progress);
 }
 
-/* {"error":"...","deleted-layers":[...]}, each only if there is something to say. */
+/* Prints {"error":"...","deleted-layers":[...]}, each member only if it has content. */
 static void print_image_outcome(const struct invocation *in, const struct outcome *outcome)
 {
 	putchar('{');
@@ -58,7 +58,7 @@ static void print_text_outcome(const struct invocation *in, const char *operand,
 		show_keyed(stderr, operand, cst_strings_get(outcome->layers, i));
 }
 
-/* In cstorage, what was deleted is a result and goes to stdout. */
+/* In cstorage, what was deleted is a result, so it goes to stdout. */
 static void print_gnu_outcome(const struct invocation *in, const char *operand,
                               const struct outcome *outcome)
 {
@@ -100,7 +100,7 @@ static int by_operand(const void *a, const void *b)
 	return strcmp(left->operand, right->operand);
 }
 
-/* Things are deleted in the order given (a layer after its children), and shown in byte order. */
+/* Deletes in the order given (a layer after its children), and prints in byte order. */
 static int delete_for_json(const struct invocation *in, int kind)
 {
 	struct keyed *done = calloc(in->n_operands + 1, sizeof(*done));
@@ -138,7 +138,7 @@ static int delete_for_json(const struct invocation *in, int kind)
 	return code;
 }
 
-/* Interrupted, what was begun is finished and told, the rest stays. */
+/* If a signal comes, what was begun is finished and reported, and the rest stays. */
 static int delete_all(const struct invocation *in, int kind)
 {
 	catch_interrupts();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* df: what takes how much room on the disk. */
+/* The verb df: what takes how much room on the disk. */
 #include "command.h"
 #include <inttypes.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* changes, diffsize and diff: a layer against its parent or against another layer. */
+/* The verbs changes, diffsize and diff: a layer compared with its parent or with another layer. */
 #include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The layer of the first operand, and that of the second or "". */
+/* The layer of the first operand, and that of the second, or "". */
 struct two_layers {
 	char *layer, *reference;
 };
@@ -75,8 +75,8 @@ int run_diff_size(struct invocation *in)
 	return 0;
 }
 
-/* The compression asked for: -x over -b over -c over -u, else that of the layer as it was imported.
- * A layer that came in a form that cannot be written is given out plain. */
+/* The compression: -x before -b before -c before -u; without any, the one that the layer was
+ * imported with. If that cannot be written, plain. */
 static int compression_of(const struct invocation *in, const char *id)
 {
 	if (is_on(in, OPT_XZ))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* get-image-dir and its like: where an image or container keeps files of its user. */
+/* The verbs get-image-dir and its like: where an image or container keeps files of its user. */
 #include "command.h"
 #include <stdio.h>
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The verb exists: no output, only an exit code. */
 #include "command.h"
 #include <stdio.h>
 
-/* True if there is such a thing, and it is of each kind asked for. */
+/* Is there such an item, and is it of each kind asked for? */
 static bool exists(const struct invocation *in, const char *operand)
 {
 	bool found = cst_store_exists(in->store, operand);

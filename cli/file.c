@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that the user names: read whole, or written so that they are never seen half done. */
+/* Files that the user names: read whole, or written so that nobody sees one that is half
+ * written. */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Metadata and data items are held in memory whole by every reader of the store. */
+/* Every reader of the store holds metadata and data items in memory as a whole, so they must be
+ * bounded. */
 #define WHOLE_FILE_MAX ((size_t)1 << 30)
 
 static int read_all(int fd, char **ret, size_t *ret_size)
@@ -69,8 +71,8 @@ static char *staged_name(const char *target)
 	return name;
 }
 
-/* A new file beside the target, with the owner and mode that the target has or would get. False:
- * cannot be done here. */
+/* Makes a new file beside the target, with the owner and mode that the target has or would get.
+ * False: that is not possible here. */
 static bool open_staged(struct output *output, const char *path, const struct stat *existing)
 {
 	_cleanup_text_ char *target = existing ? realpath(path, NULL) : strdup(path);
@@ -99,8 +101,8 @@ int output_open(const struct invocation *in, const char *path, struct output *ou
 		return 0;
 	struct stat status;
 	bool exists = stat(path, &status) == 0;
-	/* Devices, pipes, hard links and names in directories that cannot be written to are opened
-	 * as they are. */
+	/* Opens these as they are: devices, pipes, hard links, and files in directories that this
+	 * process cannot write to. */
 	if ((!exists && errno == ENOENT) ||
 	    (exists && S_ISREG(status.st_mode) && access(path, W_OK) == 0))
 		if (open_staged(output, path, exists ? &status : NULL))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GNU option syntax over the same tables: options anywhere, --name=value, groups of short ones with
- * a glued value, `--`. */
+/* GNU option syntax: options anywhere, --name=value, groups of short options, the last with its
+ * value glued on, and `--`. */
 #include "command.h"
 #include "nearest.h"
 #include <stdarg.h>

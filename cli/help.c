@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Help of both personalities, out of the table of verbs (docs/format/command.md, "Help"). */
+/* Help of both personalities, made from the table of verbs (docs/format/command.md, "Help"). */
 #include "command.h"
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static void print_names(FILE *to, const struct option *option)
 		fprintf(to, "%s%s", n ? ", " : "  ", option->names[n]);
 }
 
-/* `~` stands for the home directory, except where that is the root. */
+/* Writes `~` for the home directory, unless that is the root. */
 static void print_default_text(FILE *to, const char *text)
 {
 	const char *home = getenv("HOME");
@@ -43,7 +43,7 @@ static void print_default_text(FILE *to, const char *text)
 		fprintf(to, "=%s", text);
 }
 
-/* `items` is the current list, of which the first initial->n_items were there when the table was
+/* `items` is the list as it is now. Its first initial->n_items items were there when the table was
  * made. */
 static void print_default(FILE *to, const struct option *option, const struct option_value *initial,
                           const char *const *items)
@@ -88,7 +88,8 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	size_t n = sorted_options(set, sorted), width = 20;
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_text_ char *label = label_of(sorted[i], set, initial);
-		labels[i] = !label ? NULL : is_terminal(to) ? plain_text(label) : strdup(label);
+		if (label)
+			labels[i] = is_terminal(to) ? plain_text(label) : strdup(label);
 		size_t length = labels[i] ? text_characters(labels[i]) + 3 : 0;
 		width = length > width ? length : width;
 	}
@@ -206,8 +207,8 @@ static void print_option_candidates(const struct option *table, size_t n)
 			printf("%s\t%s\n", table[i].names[k], table[i].help);
 }
 
-/* Candidates for the word after `words`, one a line with its description: verbs, or the options of
- * a verb. */
+/* Prints candidates for the word after `words`, one a line with its description: verbs, or the
+ * options of a verb. */
 int print_completions(const char *const *words, size_t n)
 {
 	const struct command *command = NULL;

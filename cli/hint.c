@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What to do next about a failure: one line on stderr behind the message. */
+/* What the user can do about a failure: one line on stderr behind the message. */
 #include "nearest.h"
 #include "objects.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-/* What lists things of these kinds. */
+/* The verb that lists items of these kinds. */
 static const char *list_of(unsigned kinds)
 {
 	switch (kinds) {
@@ -75,7 +75,7 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 	}
 }
 
-/* The same line is not said twice in a row. */
+/* Does not print the same line twice in a row. */
 static void say(const char *text)
 {
 	static char *said;
@@ -95,7 +95,8 @@ struct search {
 	enum kinds kind; /* of the nearest */
 };
 
-/* A word of hex digits may be how an ID begins: it is held against as much of each. */
+/* A word of hex digits may be the beginning of an ID, so it is compared with as many digits of each
+ * ID. */
 static void offer_id(struct nearest *nearest, const char *id)
 {
 	char beginning[65];
@@ -130,7 +131,8 @@ void hint_unknown(const struct invocation *in, unsigned kinds, const char *text)
 	_cleanup_text_ char *line = NULL;
 	struct search search = {.nearest = {.word = text}};
 	unsigned other = text[0] ? object_kinds(in->store, KIND_ANY & ~kinds, text) : 0;
-	other &= ~other + 1; /* the first of them */
+	/* Keeps the lowest bit: the first of these kinds. */
+	other &= ~other + 1;
 	if (!other && text[0])
 		each_object(in->store, kinds, offer, &search);
 	int length = 0;
@@ -161,7 +163,8 @@ static bool is_unknown(int code)
 	return false;
 }
 
-/* The first operand that stands for nothing. Of copy's LAYER:PATH it is what stands in front. */
+/* The first operand that names nothing. Of LAYER:PATH (the verb copy) that is the part in front of
+ * the colon. */
 static char *unknown_operand(const struct invocation *in)
 {
 	for (size_t i = 0; i < in->n_operands; i++) {

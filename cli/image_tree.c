@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tree: each image with the layers it is made of, from the top down, and its containers; at the end
- * what belongs to no image. */
+/* The verb tree: each image with its layers, from the top down, and its containers; at the end what
+ * belongs to no image. */
 #include "command.h"
 #include "list.h"
 #include <inttypes.h>
@@ -10,7 +10,8 @@ struct node {
 	const cst_layer *layer;
 	int64_t size;  /* -1: unknown */
 	size_t parent; /* index, or NONE */
-	size_t images; /* that are made of it */
+	/* How many images are made of it. */
+	size_t images;
 	bool of_container;
 };
 #define NONE ((size_t)-1)
@@ -55,7 +56,8 @@ static size_t find(const struct forest *forest, const char *id)
 	return NONE;
 }
 
-/* Calls visit for a layer and all below it; a damaged store's circle ends after one round. */
+/* Calls visit for a layer and all below it. In a damaged store the parents can be a circle; then it
+ * ends after one round. */
 #define FOR_CHAIN(forest, index, id)                                      \
 	for (size_t index = find(forest, id), left_##index = (forest)->n; \
 	     index != NONE && left_##index > 0;                           \
@@ -123,7 +125,7 @@ static int64_t container_size(const struct forest *forest, const cst_container *
 	return own == NONE ? -1 : forest->nodes[own].size;
 }
 
-/* A layer without an image, and no container's own. */
+/* Is it a layer that neither an image nor a container uses? */
 static bool is_stray(const struct node *node)
 {
 	return node->images == 0 && !node->of_container;
@@ -138,7 +140,7 @@ static bool has_image(const struct forest *forest, const cst_container *containe
 	return false;
 }
 
-/* Is it shown below `image`? NULL: below none. */
+/* Is it shown below `image`? NULL: is it shown below no image? */
 static bool belongs_to(const struct forest *forest, const cst_container *container,
                        const cst_image *image)
 {
@@ -233,7 +235,8 @@ static void print_json(const struct forest *forest)
 
 /* ---- text ---- */
 
-/* Lines below a title are held back by one: the last has another branch. */
+/* A line below a title is printed when the next one is known, because the last line has another
+ * branch. */
 struct branches {
 	const char *more, *last;
 	char *held;
@@ -277,7 +280,7 @@ static void add_layer(struct branches *branches, const struct node *node, const 
 	add_branch(branches, "layer", cst_layer_id(node->layer), names, n, node->size, note);
 }
 
-/* Copies of the top layer, with other owners of the files, for containers with ID maps. */
+/* Adds the copies of the top layer that have other owners, for containers with ID maps. */
 static void add_mapped(struct branches *branches, const struct forest *forest,
                        const cst_image *image)
 {

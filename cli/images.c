@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* images, images-by-digest, image and the directories of an image. */
+/* The verbs images, images-by-digest, image, and those for directories of an image. */
 #include "command.h"
 #include "list.h"
 #include "objects.h"
@@ -132,7 +132,7 @@ static int print_row_json(const struct list *list, size_t row)
 	return json_print_image(list->in, cst_image_list_get(rows->images, row));
 }
 
-/* Containers that cannot be read leave the images without their users. */
+/* If the containers cannot be read, the images are listed without their users. */
 static int list_images(const struct invocation *in, const cst_image_list *images,
                        const char *if_empty)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import-layer and applydiff: a layer tar from a file or stdin goes into the store. */
+/* The verbs import-layer and applydiff: a layer tar from a file or stdin goes into the store. */
 #include "command.h"
 #include "create.h"
 #include <stdio.h>
 #include <string.h>
 
-/* The Go command's drivers without a way of their own to unpack log the failure, too. */
+/* The drivers of the Go tool that have no unpacking of their own log the failure as well. */
 static int fail_to_unpack(const struct invocation *in, const cst_error *error)
 {
 	const char *message = error_text(in, error);
@@ -43,7 +43,7 @@ int run_import_layer(struct invocation *in)
 	return code;
 }
 
-/* In cstorage, the record after the change. */
+/* Prints the record after the change. cstorage only. */
 static int print_changed_layer(const struct invocation *in, const char *id)
 {
 	_cleanup_error_ cst_error *error = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import: a whole image, from an OCI image layout or a tar, goes into the store. */
+/* The verb import: a whole image, from an OCI image layout or a tar, goes into the store. */
 #include "command.h"
 
 int run_import(struct invocation *in)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inspect: the record of an item, and what can be said of it beyond that. */
+/* The verb inspect: the record of an item, and what is known about it beyond that. */
 #include "command.h"
 #include <inttypes.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void put_mount(FILE *to, const cst_layer *layer)
 	fprintf(to, "%d", layer ? cst_layer_mount_count(layer) : 0);
 }
 
-/* IDs of the images or containers whose layer this is. */
+/* Prints the IDs of the images or containers that have this layer. */
 static void put_users(const struct invocation *in, FILE *to, const char *layer)
 {
 	cst_image_list *images = NULL;
@@ -125,13 +125,14 @@ static int put_layer(const struct invocation *in, FILE *to, const cst_layer *lay
 
 /* ---- images ---- */
 
-/* IDs from the top layer to the base. */
+/* Prints the IDs from the top layer to the base. */
 static void put_chain(const struct invocation *in, FILE *to, const char *top)
 {
 	char *id = strdup(top);
 	bool first = true;
 	cst_layer_list *all = NULL;
-	/* A layer of another store may name one of ours as its parent: no chain is longer than this. */
+	/* A layer of another store can name one of ours as its parent, and so make a circle. No
+	 * chain is longer than this. */
 	size_t left = cst_store_layers(in->store, &all, NULL) == 0 ? cst_layer_list_size(all) : 0;
 	cst_layer_list_free(all);
 	put_key(to, "layers");
@@ -222,7 +223,8 @@ static int put_container(const struct invocation *in, FILE *to, const cst_contai
 
 /* ---- the verb ---- */
 
-/* A container, image or layer, in this order; a container's layer ID means the layer. */
+/* Prints a container, an image or a layer, looked for in this order. The ID of a container's layer
+ * means the layer. */
 static int put_item(const struct invocation *in, FILE *to, const char *item, cst_error **error)
 {
 	cst_container *container = NULL;
@@ -248,7 +250,7 @@ static void new_line(unsigned depth)
 	printf("\n%*s", (int)(2 * depth), "");
 }
 
-/* The string that begins at `json`, with both quotes; its length. */
+/* Prints the string that begins at `json`, with both quotes. Returns its length. */
 static size_t print_string(const char *json, size_t size)
 {
 	size_t i = 1;
@@ -259,7 +261,7 @@ static size_t print_string(const char *json, size_t size)
 	return length;
 }
 
-/* Compact JSON with line breaks: strings are passed over, the rest is punctuation. */
+/* Prints compact JSON with line breaks: strings are copied, and everything else is punctuation. */
 static void print_indented(const char *json, size_t size)
 {
 	unsigned depth = 0;
@@ -284,7 +286,7 @@ static void print_indented(const char *json, size_t size)
 	putchar('\n');
 }
 
-/* Items that do not exist are told on stderr, the others shown nevertheless. */
+/* Items that do not exist are reported on stderr; the others are shown all the same. */
 int run_inspect(struct invocation *in)
 {
 	char *json = NULL;

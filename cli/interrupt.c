@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * SIGINT and SIGTERM, for all verbs. A verb that does long work catches them: the work stops at the
- * next point where nothing is half done, and the command exits with 128 and the number of the signal.
- * All other verbs are ended by the signal itself, which harms no store.
- */
+/* SIGINT and SIGTERM, for all verbs. A verb that does long work catches them: the work stops at the
+ * next point where nothing is half done, and the command exits with 128 plus the number of the
+ * signal. All other verbs are ended by the signal itself, which harms no store. */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +53,8 @@ void wait_for_input(int fd)
 
 /* ---- waiting for a lock ---- */
 
-/* Once for each lock: a lock that is waited for again has another holder by then, or is had soon. */
+/* Prints it once for each lock. If this process waits for the same lock again, another process
+ * holds it by then, or it is free soon. */
 static void say_who_holds(const struct invocation *in, const cst_wait_state *wait)
 {
 	static char said[512];

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An escape, of two halves for what needs more than 16 bits. */
+/* Writes an escape; two of them for what needs more than 16 bits. */
 static void put_escape(FILE *to, uint32_t point)
 {
 	if (point < 0x10000)
@@ -47,8 +47,8 @@ static void write_bytes(FILE *to, const char *text, size_t length)
 	putc_unlocked('"', to);
 }
 
-/* Whoever made the JSON has escaped what JSON has to; beyond ASCII there is nothing outside of
- * strings. */
+/* The JSON is complete, so all that it must escape is escaped. Characters beyond ASCII are only
+ * inside of strings. */
 void json_print_raw(const char *json, size_t size)
 {
 	if (!is_terminal(stdout)) {
@@ -119,7 +119,7 @@ void json_print_pairs(const cst_pairs *pairs)
 	putchar_unlocked(']');
 }
 
-/* What a cst_*_json() function made. */
+/* Prints what a cst_*_json() function made. */
 static int put_record(const struct invocation *in, int result, char *json, size_t size,
                       const cst_error *error)
 {

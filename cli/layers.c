@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layers and layer. */
+/* The verbs layers and layer. */
 #include "command.h"
 #include "list.h"
 #include "objects.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How a line about a layer begins: text lists indent, the tree has its lines in front. */
+/* What a line about a layer begins with: an indent in lists, the lines of the tree in a tree. */
 struct note_style {
 	const char *prefix, *name, *image, *image_name, *container, *container_name;
 	bool mounts;
@@ -206,7 +206,7 @@ static size_t count_children(const struct layer_rows *rows, const char *id)
 	return count;
 }
 
-/* "image NAME, 2 containers": who is alone is named. */
+/* Makes "image NAME, 2 containers": a single user is named. */
 static char *users_text(const struct layer_rows *rows, const char *id)
 {
 	const cst_image *image = NULL;
@@ -327,7 +327,7 @@ static void print_layer(const cst_layer *layer)
 		printf("Read Only: true\n");
 }
 
-/* containers-storage leaves out those that do not exist without a word; the exit code tells. */
+/* containers-storage says nothing about operands that do not exist; the exit code shows it. */
 int run_layer(struct invocation *in)
 {
 	size_t found = 0;

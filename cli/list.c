@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists: which of the forms is printed, and the table. Choosing rows is in list_choose.c, --format in list_format.c. */
+/* Lists: chooses the form to print, and prints the table. list_choose.c chooses rows; list_format.c
+ * does --format. */
 #include "list.h"
 #include <inttypes.h>
 #include <string.h>
@@ -180,7 +181,7 @@ static int print_table(const struct listing *listing)
 	return table_print(list->in, &table);
 }
 
-/* For programs: no title, tabs, everything in full. */
+/* For programs: no title, tabs between fields, everything in full. */
 static int print_lines(const struct listing *listing)
 {
 	const struct list *list = listing->list;

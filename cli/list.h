@@ -2,8 +2,8 @@
 /*
  * Lists of cstorage: layers, images and containers as rows of fields, which --filter, --sort and --format name.
  *
- * What is printed: a table for people on a terminal; without a terminal a line for each row with tabs between the fields of the
- * table, everything in full; with --json, --quiet or --format what they say (cstorage(1), "LISTS").
+ * A terminal gets a table for people. Without a terminal there is a line for each row, with tabs between the fields of
+ * the table and everything in full. --json, --quiet and --format choose other forms (cstorage(1), "LISTS").
  */
 #ifndef CST_CLI_LIST_H
 #define CST_CLI_LIST_H
@@ -39,7 +39,8 @@ struct value {
 struct list {
 	const struct field *fields; /* the first is the ID */
 	size_t n_fields, n_rows;
-	/* Called once at most for each field of each row, and not for those that nobody asks for: some are measured. */
+	/* Called at most once for each field of each row, and only for fields that are used, since
+	 * some must be measured. */
 	void (*find)(const struct list *list, size_t row, size_t field, struct value *ret);
 	int (*print_json)(const struct list *list, size_t row);
 	const char *json_if_empty;
@@ -47,7 +48,7 @@ struct list {
 	const void *source; /* of the caller */
 };
 
-/* "image NAME, 2 containers": who is alone is named, by its first name or else its ID. */
+/* Makes "image NAME, 2 containers": a single user is named, by its first name or else its ID. */
 struct users {
 	FILE *to;
 	char *text;
@@ -56,7 +57,8 @@ struct users {
 void users_add(struct users *users, const char *kind, size_t n, const char *id, const char *const *names, size_t n_names);
 char *users_done(struct users *users); /* the caller frees it; "nobody" if there is none; NULL: out of memory */
 
-/* Bytes of a layer's content: as its record says; an empty layer's or a container's is measured. -1: unknown. */
+/* The size of a layer's content in bytes: as its record says; that of an empty layer or of a
+ * container's is measured. -1: unknown. */
 int64_t layer_content_size(const struct invocation *in, const cst_layer *layer);
 
 /* Returns an exit code. */
@@ -75,12 +77,13 @@ struct listing {
 #define NO_FIELD SIZE_MAX
 
 const struct value *listing_value(const struct listing *listing, size_t row, size_t field);
-/* The field of that name; if there is none, tells so, with the name of the option, and returns NO_FIELD. */
+/* The field of that name. If there is none, prints a message with the name of the option, and
+ * returns NO_FIELD. */
 size_t list_field(const struct list *list, const char *option, const char *name, size_t length);
-/* Drops the rows that --filter does not want. Returns an exit code. */
+/* Drops the rows that --filter excludes. Returns an exit code. */
 int list_filter(struct listing *listing);
 int list_sort(struct listing *listing);
-/* The rows as --format asks for. */
+/* Prints the rows as --format says. */
 int list_print_format(const struct listing *listing, const char *format);
 /* A value in full, for programs: bytes, RFC 3339, names with commas. The caller frees it; NULL: out of memory. */
 char *value_text(const struct field *field, const struct value *value);

@@ -86,7 +86,7 @@ static bool parse_number(enum field_type type, const char *text, double *ret)
 	return end != text && isfinite(number) && unit > 0;
 }
 
-/* FIELD=VALUE, FIELD!=VALUE, FIELD<VALUE, FIELD>VALUE. Returns an exit code. */
+/* Reads FIELD=VALUE, FIELD!=VALUE, FIELD<VALUE or FIELD>VALUE. Returns an exit code. */
 static int parse_filter(const struct list *list, const char *text, struct filter *ret)
 {
 	size_t length = strcspn(text, "!=<>");
@@ -102,10 +102,13 @@ static int parse_filter(const struct list *list, const char *text, struct filter
 	ret->field = list_field(list, "--filter", text, length);
 	if (ret->field == NO_FIELD)
 		return EXIT_USAGE;
-	ret->operator= different ? DIFFERENT
-	: text[length] == '<'    ? LESS
-	: text[length] == '>'    ? MORE
-	                         : EQUAL;
+	ret->operator= EQUAL;
+	if (different)
+		ret->operator= DIFFERENT;
+	else if (text[length] == '<')
+		ret->operator= LESS;
+	else if (text[length] == '>')
+		ret->operator= MORE;
 	ret->wanted = text + length + (different ? 2 : 1);
 	enum field_type type = list->fields[ret->field].type;
 	bool ordered = is_number(type) || type == FIELD_TIME;
@@ -115,18 +118,19 @@ static int parse_filter(const struct list *list, const char *text, struct filter
 		return EXIT_USAGE;
 	}
 	if (is_number(type) && !parse_number(type, ret->wanted, &ret->number)) {
+		const char *example = "";
+		if (type == FIELD_SIZE)
+			example = " such as 10M";
+		else if (type == FIELD_AGE)
+			example = " such as 12h or 7d";
 		complain(list->in, "--filter: '%s' takes a number%s, not '%s'",
-		         list->fields[ret->field].name,
-		         type == FIELD_SIZE  ? " such as 10M"
-		         : type == FIELD_AGE ? " such as 12h or 7d"
-		                             : "",
-		         ret->wanted);
+		         list->fields[ret->field].name, example, ret->wanted);
 		return EXIT_USAGE;
 	}
 	return 0;
 }
 
-/* A shell's pattern; of an ID the beginning is enough. */
+/* Compares with a shell pattern. For an ID its beginning is enough. */
 static bool fits_text(enum field_type type, const char *wanted, const char *text)
 {
 	if (type == FIELD_ID && wanted[0] && strncmp(text, wanted, strlen(wanted)) == 0)
@@ -146,7 +150,7 @@ static bool is_equal(const struct field *field, const struct value *value, const
 	return value->n_texts == 0 && !wanted[0];
 }
 
-/* -1, 0, 1: the value is less, equal, more. Times are compared as they are written. */
+/* -1, 0 or 1: the value is less, equal or more. Times are compared as text. */
 static int order_of(const struct field *field, const struct value *value,
                     const struct filter *filter)
 {
@@ -199,7 +203,14 @@ struct order {
 	bool reversed;
 };
 
-/* What is equal keeps its order. */
+static const char *first_text(const struct value *value)
+{
+	if (value->text)
+		return value->text;
+	return value->n_texts ? value->texts[0] : "";
+}
+
+/* Rows that are equal keep their order. */
 static int by_field(const void *a, const void *b, void *userdata)
 {
 	const struct order *order = userdata;
@@ -208,15 +219,11 @@ static int by_field(const void *a, const void *b, void *userdata)
 	const struct value *one = listing_value(order->listing, *left, order->field);
 	const struct value *other = listing_value(order->listing, *right, order->field);
 	int result = one->number < other->number ? -1 : one->number > other->number;
-	if (field->type <= FIELD_TEXTS) {
-		const char *text = one->text ? one->text : one->n_texts ? one->texts[0] : "";
-		const char *than = other->text      ? other->text
-		                   : other->n_texts ? other->texts[0]
-		                                    : "";
-		result = strcmp(text, than);
-	}
-	result = order->reversed ? -result : result;
-	return result ? result : *left < *right ? -1 : *left > *right;
+	if (field->type <= FIELD_TEXTS)
+		result = strcmp(first_text(one), first_text(other));
+	if (result)
+		return order->reversed ? -result : result;
+	return *left < *right ? -1 : *left > *right;
 }
 
 int list_sort(struct listing *listing)

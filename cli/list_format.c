@@ -18,7 +18,8 @@ static int print_field_of(const struct listing *listing, size_t row, size_t fiel
 	return 0;
 }
 
-/* "{NAME}" at *at, which is moved behind it. NO_ROW: only looks whether there is such a field. */
+/* Prints the field "{NAME}" at *at, and moves *at behind it. NO_ROW: only looks whether there is
+ * such a field. */
 static int print_braces(const struct listing *listing, const char **at, size_t row)
 {
 	const struct invocation *in = listing->list->in;
@@ -41,7 +42,7 @@ static void put(char c, size_t row)
 		putchar(c);
 }
 
-/* "\t" and "\n" as in C, "{{" and "}}" for the braces themselves. */
+/* Replaces "\t" and "\n" as C does, and "{{" and "}}" by single braces. */
 static int print_row(const struct listing *listing, const char *format, size_t row)
 {
 	int code = 0;

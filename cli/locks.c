@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* locks: who holds which lock file of the store. The store is not opened, so that a stuck one can
- * be looked at. */
+/* The verb locks: who holds which lock file of the store. It does not open the store, so that it
+ * also works while another process blocks it. */
 #include "command.h"
 #include <inttypes.h>
 #include <unistd.h>

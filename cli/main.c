@@ -22,7 +22,7 @@ static void remember_values(const struct option_set *set, struct option_value *c
 	memcpy(copy, set->values, sizeof(set->values));
 }
 
-/* On stdout as upstream, unless a program is reading JSON there. */
+/* Prints on stdout as the Go tool does, unless a program reads JSON there. */
 static int cannot_open(struct invocation *in, const cst_error *error)
 {
 	bool to_stdout = in->personality == GO_STYLE && !is_on(in, OPT_JSON);
@@ -36,8 +36,8 @@ static int cannot_open(struct invocation *in, const cst_error *error)
 	return 1;
 }
 
-/* Root may ask for a namespace; anybody else needs one, but where it is not root already, or for
- * what is only read. */
+/* Root may ask for a namespace. Another user gets one unless the verb only reads. A process that
+ * already is root in one gets none. */
 static bool wants_namespace(const struct invocation *in)
 {
 	const struct option_value *unshare_option = value_of(in, OPT_UNSHARE);
@@ -46,8 +46,8 @@ static bool wants_namespace(const struct invocation *in)
 	return wanted && !(geteuid() == 0 && is_rootless());
 }
 
-/* containers-storage loads images and containers with the store, whatever the verb: damaged records
- * are an error of opening it. */
+/* containers-storage loads images and containers with the store, whatever the verb is, so damaged
+ * records are an error of opening it. */
 static int open_store(struct invocation *in, cst_error **error)
 {
 	cst_image_list *images = NULL;
@@ -62,7 +62,7 @@ static int open_store(struct invocation *in, cst_error **error)
 	return r;
 }
 
-/* A verb that makes nothing has nothing to do where no store is: the directory may be mistyped.
+/* A verb that makes nothing needs a store that is there, since the directory may be mistyped.
  * containers-storage makes one all the same. */
 static bool needs_store(const struct invocation *in)
 {
@@ -74,8 +74,8 @@ static int run_command(struct invocation *in, const struct option_value *before)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	bool wants_store = in->personality == GO_STYLE || !(in->command->flags & COMMAND_NO_STORE);
-	/* Upstream logs errors only from here on, and its debug output begins with the store's
-	 * options. cstorage first tells where these come from, and what is wrong there. */
+	/* The Go tool logs errors only from here on, and its debug output begins with the store's
+	 * options. cstorage first says where these come from, and what is wrong there. */
 	if (in->personality == GO_STYLE)
 		set_log_level(CST_LOG_ERROR);
 	else if (is_on(in, OPT_DEBUG))
@@ -119,7 +119,7 @@ static void show_command_usage(void *userdata)
 	go_help_command(usage->in, usage->initial);
 }
 
-/* The options in front of the verb. Returns an exit code, or -1 to go on. */
+/* Parses the options in front of the verb. Returns an exit code, or -1 to go on. */
 static int go_parse_program(struct go_usage *usage, const char *const *words, size_t n,
                             size_t *n_used)
 {
@@ -171,7 +171,7 @@ static int check_operands(struct go_usage *usage)
 	return 1;
 }
 
-/* The options behind the verb start from the values in front of it. */
+/* The options behind the verb start with the values of those in front of it. */
 static int go_parse_command(struct go_usage *usage, const char *const *words, size_t n)
 {
 	struct invocation *in = usage->in;
@@ -260,8 +260,8 @@ static int gnu_help(const struct invocation *in, const char *const *words, size_
 	return 0;
 }
 
-/* The verb is the first operand: what stands in front of it are global options only. Returns its
- * place, or n. */
+/* Finds the verb, which is the first operand; only global options can be in front of it. Returns
+ * its place, or n. */
 static size_t find_verb(const struct option_set *set, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -332,7 +332,8 @@ static void add_verb_options(struct invocation *in)
 		option_set_add(&in->options, tables[i].options, tables[i].n);
 }
 
-/* Everything in front of the verb; *verb is its place. Returns an exit code, or -1 to go on. */
+/* Parses everything in front of the verb; *verb is its place. Returns an exit code, or -1 to go
+ * on. */
 static int gnu_parse_front(struct invocation *in, const char **words, size_t n, size_t *verb)
 {
 	*verb = find_verb(&in->options, words, n);
@@ -361,8 +362,8 @@ static int gnu_parse_front(struct invocation *in, const char **words, size_t n, 
 	return gnu_usage_error(in);
 }
 
-/* The words in front of an operand that is being typed: what is wrong with them is not told here.
- */
+/* Completes an operand that is being typed. Mistakes in the words before it are not reported
+ * here. */
 static int complete_operand(struct invocation *in, const char **words, size_t n)
 {
 	size_t verb = find_verb(&in->options, words, n), n_operands = 0;
@@ -395,8 +396,9 @@ static int gnu_main(struct invocation *in, const char **words, size_t n)
 	return code >= 0 ? code : run_command(in, NULL);
 }
 
-/* Whoever starts us may have closed these; a file of the store must not take their numbers. Reading
- * and writing there fails as on a closed one. */
+/* The process that started this one may have closed these descriptors. Then a file of the store
+ * could get their number, and output would go into it. So this process opens them; reading and
+ * writing fails as on a closed one. */
 static void occupy_standard_descriptors(void)
 {
 	struct pollfd standard[] = {

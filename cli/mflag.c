@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The option syntax of containers-storage (docs/format/command.md, "Option parsing"): one leading
- * dash is taken off, what is left is looked up among long names, which begin with a second dash,
- * and single letters. Several unknown letters are a group.
- */
+/* The option syntax of containers-storage (docs/format/command.md, "Option parsing"). One leading
+ * dash is removed. What is left is looked up among long names, which begin with a second dash, and
+ * single letters. Several unknown letters are a group. */
 #include "command.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,7 +37,7 @@ static enum word_result failed(struct go_parser *parser, const char *format, ...
 	return WORD_ERROR;
 }
 
-/* One pair of equal outer quotes goes. A single quote character is a value like any other. */
+/* Removes one pair of equal outer quotes. A single quote character is a value like any other. */
 static const char *without_quotes(struct option_set *set, const char *text)
 {
 	size_t length = strlen(text);
@@ -83,7 +81,7 @@ static const char *take(struct words *words)
 	return *words->next++;
 }
 
-/* An option without its first dash, `equals` where its value begins. */
+/* Parses an option without its first dash. `equals` is where its value begins. */
 static enum word_result parse_option(struct go_parser *parser, const char *name,
                                      struct words *words)
 {
@@ -93,8 +91,8 @@ static enum word_result parse_option(struct go_parser *parser, const char *name,
 	if (equals && !value)
 		return failed(parser, "out of memory");
 
-	/* A table holds names with all their dashes; long names are what has one more than was
-	 * taken off. */
+	/* The table has names with all their dashes. A long name has one more dash than was
+	 * removed. */
 	const struct option *option = NULL;
 	if (name[0] == '-' ? length > 1 : length == 1)
 		option = option_find(parser->set, name - 1, length + 1);
@@ -135,8 +133,8 @@ static size_t character_length(const char *text)
 	return length;
 }
 
-/* Each character of a group counts as an option of its own. Upstream throws an `=value` away; here
- * it is an error. */
+/* Each character of a group is an option of its own. The Go tool drops an `=value` behind it; here
+ * that is an error. */
 static enum word_result parse_group(struct go_parser *parser, const char *word, struct words *words)
 {
 	const char *name = word + 1, *equals = strchr(name, '=');

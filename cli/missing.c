@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store that is not there: a verb that only looks must not make one where a mistyped -g points. */
+/* Reports a store that is not there: a verb that only looks must not make one where a mistyped -g
+ * points. */
 #include "command.h"
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +12,7 @@ static bool ends_in(const char *text, const char *end)
 	return length > n && strcmp(text + length - n, end) == 0;
 }
 
-/* Names that the library or a Go tool gives to something at the top of a store. */
+/* Is this a name that the library or a Go tool gives to something at the top of a store? */
 static bool is_of_a_store(const char *name)
 {
 	static const char *const whole[] = {"storage.lock", "userns.lock", "overlay", "vfs",
@@ -26,7 +27,7 @@ static bool is_of_a_store(const char *name)
 	return false;
 }
 
-/* What cannot be looked at is for the library to complain of. */
+/* What this process cannot look at counts as a store, so that the library reports why. */
 static bool looks_like_a_store(const char *path)
 {
 	bool found = false;
@@ -39,7 +40,7 @@ static bool looks_like_a_store(const char *path)
 	return found;
 }
 
-/* Images may be elsewhere while the store itself has not been made yet. */
+/* Images can be in another store although this one has not been made yet. */
 static bool has_other_stores(const cst_store_options *options)
 {
 	if (options->image_store && options->image_store[0])
@@ -56,8 +57,10 @@ bool store_is_there(const struct invocation *in)
 	if (!root || !root[0] || has_other_stores(&in->store_options) || looks_like_a_store(root))
 		return true;
 	const char *origin = in->store_options.graph_root_origin;
-	complain(in, "there is no store at %s%s%s%s", root, origin ? " (the graph root, " : "",
-	         origin ? origin : "", origin ? ")" : "");
+	if (origin)
+		complain(in, "there is no store at %s (the graph root, %s)", root, origin);
+	else
+		complain(in, "there is no store at %s", root);
 	fprintf(stderr,
 	        "Hint: create-layer, import-layer and import make one; -g says where it is.\n");
 	return false;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mount, unmount and mounted. */
+/* The verbs mount, unmount and mounted. */
 #include "command.h"
 #include <stdio.h>
 #include <string.h>
 
-/* What became of one operand: all work is done before the first line is printed. */
+/* The result of one operand. All work is done before the first line is printed. */
 struct mount_result {
 	char *path;       /* of cst_store_mount */
 	cst_error *error; /* NULL: success */
@@ -93,8 +93,9 @@ int run_mount(struct invocation *in)
 	return code;
 }
 
-/* `mounted` is upstream's object and one more member: always in cstorage; in containers-storage
- * only where it is true and asked for, so that the objects stay those of the Go command. */
+/* `mounted` has one member more than the Go tool's object. cstorage always prints it,
+ * containers-storage only where it is true and asked for, so that its objects stay the Go
+ * command's. */
 static void print_states_json(const struct invocation *in, const struct mount_result *results,
                               bool show_mounted)
 {
@@ -118,7 +119,7 @@ static void print_state(const char *id, const char *state)
 	printf(" %s\n", state);
 }
 
-/* What is no layer or container may be an image; the first error is the one that counts. */
+/* An operand that is neither a layer nor a container can be an image. The first error counts. */
 static void unmount_one(const struct invocation *in, const char *id, struct mount_result *result)
 {
 	cst_error *error = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names and metadata of whatever an operand stands for. */
+/* Names and metadata of any item. */
 #include "objects.h"
 #include <stdio.h>
 #include <string.h>
@@ -28,8 +28,8 @@ int run_get_names(struct invocation *in)
 typedef int (*names_function)(cst_store *store, const char *id, const char *const *names, size_t n,
                               cst_error **error);
 
-/* Further operands are ignored, as upstream. The ID is found first: the operand may be a name that
- * goes. */
+/* The Go tool ignores further operands. The ID is found first, because the operand may be a name
+ * that is removed. */
 static int change_names(const struct invocation *in, names_function change)
 {
 	_cleanup_error_ cst_error *error = NULL;
@@ -61,7 +61,7 @@ int run_set_names(struct invocation *in)
 	return change_names(in, cst_store_set_names);
 }
 
-/* One final newline of the metadata is cut. */
+/* Leaves out one newline at the end of the metadata. */
 static size_t shown_length(const char *metadata)
 {
 	size_t length = strlen(metadata);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Compares words by the number of mistakes between them. */
 #include "nearest.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* Longer words are not compared letter by letter. */
+/* Longer words are not compared: the comparison costs the product of both lengths. */
 #define LONGEST 64
 
 static size_t least(size_t a, size_t b, size_t c)
@@ -18,7 +19,7 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
 }
 
-/* How many letters have to be added, removed, changed or swapped with their neighbour. */
+/* How many letters must be added, removed, changed or swapped with their neighbour. */
 static size_t edits(const char *a, size_t n_a, const char *b, size_t n_b)
 {
 	size_t rows[3][LONGEST + 1] = {{0}};
@@ -38,7 +39,7 @@ static size_t edits(const char *a, size_t n_a, const char *b, size_t n_b)
 	return rows[(n_a + 1) % 3][n_b];
 }
 
-/* Part of a word, from the third letter on, is as near as one mistake. */
+/* A word that is part of the other, from three letters on, counts as one mistake. */
 static size_t distance_of(const char *word, const char *candidate)
 {
 	size_t n = strlen(word), length = strlen(candidate);

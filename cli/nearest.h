@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The known word that is nearest to a mistyped one. */
+/* Finds the known word that is nearest to a mistyped one. */
 #ifndef CST_CLI_NEAREST_H
 #define CST_CLI_NEAREST_H
 

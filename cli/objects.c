@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Looks up what operands name, and reports those that name nothing. */
 #include "objects.h"
 #include <string.h>
 

@@ -6,19 +6,21 @@
 #include "command.h"
 
 typedef void (*object_visitor)(enum kinds kind, const char *id, const char *const *names, size_t n_names, void *userdata);
-/* Visits all of these kinds. Those that cannot be read are passed over. */
+/* Visits all items of these kinds. Those that cannot be read are skipped. */
 void each_object(cst_store *store, unsigned kinds, object_visitor visit, void *userdata);
-/* The kinds, out of these, of which there is one that `text` stands for. */
+/* Of which of these kinds is there an item that `text` names? */
 unsigned object_kinds(cst_store *store, unsigned kinds, const char *text);
 /* "layer, image or container" */
 const char *kinds_text(unsigned kinds);
 
-/* What to do about an operand that stands for nothing of these kinds: a line on stderr. */
+/* Prints what to do about an operand that names nothing of these kinds: a line on stderr. */
 void hint_unknown(const struct invocation *in, unsigned kinds, const char *text);
-/* cstorage says that there is no such thing, and gives a hint; containers-storage leaves it to the exit code. */
+/* Reports that there is no such item, with a hint. containers-storage leaves that to the exit
+ * code. */
 void complain_unknown(const struct invocation *in, const char *operand);
 
-/* The layer that an operand means: in cstorage a container stands for its own. The caller frees it; NULL: out of memory. */
+/* The layer that an operand names; in cstorage a container means its layer. The caller frees it.
+ * NULL: out of memory. */
 char *layer_of_operand(const struct invocation *in, const char *operand);
 
 #endif

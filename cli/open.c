@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which store to open: the options, the configuration, and what each of them decides
- * (docs/format/config.md, "CLI"). */
+/* Finds which store to open, from the options and the configuration (docs/format/config.md,
+ * "CLI"). */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The path made absolute and cleaned by name alone, as Go does: "" stays "". */
+/* Makes a path absolute and cleans it as text, as Go does. "" stays "". */
 static char *absolute_path(const char *path)
 {
 	if (!path || !path[0])
@@ -42,7 +42,7 @@ static char *absolute_path(const char *path)
 	return clean;
 }
 
-/* With none of these in front of the verb, the configuration replaces all store options. */
+/* If none of these is in front of the verb, the configuration replaces all store options. */
 static bool names_a_store(const struct option_value *values)
 {
 	return values[OPT_GRAPH].text[0] || values[OPT_RUN].text[0] ||
@@ -61,8 +61,8 @@ int load_config(const struct invocation *in, const char *file, cst_config **conf
 	                                   : cst_config_load(file, config, error);
 }
 
-/* The options behind the verb, and the defaults that its help shows, start from the configuration.
- * Errors wait: the store is opened later, if at all. */
+/* The options behind the verb, and the defaults in its help, start with the values of the
+ * configuration. Errors in it are reported later, when the store is opened. */
 void go_configured_defaults(struct invocation *in)
 {
 	struct option_value *values = in->options.values;
@@ -75,7 +75,7 @@ void go_configured_defaults(struct invocation *in)
 	values[OPT_GRAPH].text = or_empty(options->graph_root);
 	values[OPT_RUN].text = or_empty(options->run_root);
 	values[OPT_STORAGE_DRIVER].text = or_empty(options->driver);
-	/* Upstream loses these two if they stand in front of the verb; here they count. */
+	/* The Go tool loses these two if they are in front of the verb; here they count. */
 	if (!values[OPT_IMAGE_STORE].given)
 		values[OPT_IMAGE_STORE].text = or_empty(options->image_store);
 	if (!values[OPT_TRANSIENT_STORE].given)
@@ -96,7 +96,8 @@ static int set_roots(struct invocation *in, const char *graph_root, const char *
 	return 0;
 }
 
-/* As containers-storage begins its log: what was asked for, the files read for it, the driver. */
+/* containers-storage begins its log with what was asked for, the files that it read, and the
+ * driver. */
 static void log_store_options(const struct invocation *in, bool configured)
 {
 	const cst_store_options *options = &in->store_options;
@@ -125,7 +126,7 @@ static void log_store_options(const struct invocation *in, bool configured)
 		debug_line("The store is only read");
 }
 
-/* On a medium for reading, or another user's. */
+/* Is it on a medium that cannot be written, or another user's? */
 static bool cannot_write(const char *root)
 {
 	return faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) < 0 &&
@@ -151,9 +152,9 @@ static bool only_vfs_is_there(const char *root)
 	return only;
 }
 
-/* cstorage only reads what it cannot write. containers-storage ignores a store of vfs if no driver
- * is named, and makes one of another driver, after which it cannot tell which to use: a verb that
- * reads must not bring that about. */
+/* cstorage only reads a store that it cannot write. containers-storage ignores a store of vfs if no
+ * driver is named, and makes one of another driver; after that it cannot tell which one to use. So
+ * a verb that reads must not make one. */
 static bool only_reads(const struct invocation *in)
 {
 	const char *driver = in->store_options.driver;
@@ -164,7 +165,8 @@ static bool only_reads(const struct invocation *in)
 	       !cannot_write(in->run_root);
 }
 
-/* Where the roots come from, for the library's messages; containers-storage does not say it. */
+/* Sets where the roots come from, for the library's messages. containers-storage does not say
+ * it. */
 static void set_origins(struct invocation *in, const cst_store_options *configured)
 {
 	const struct option_value *values = in->options.values;
@@ -177,14 +179,14 @@ static void set_origins(struct invocation *in, const cst_store_options *configur
 	        values[OPT_RUN].text[0] ? "given with --run" : configured->run_root_origin;
 }
 
-/* In containers-storage `before` holds the options in front of the verb, and the current values
- * began as a copy of the configuration or of those. In cstorage it is NULL and the place of an
- * option does not matter. */
+/* In containers-storage, `before` has the options in front of the verb, and the current values
+ * began as a copy of those or of the configuration. In cstorage it is NULL: the place of an option
+ * does not matter. */
 int prepare_store_options(struct invocation *in, const struct option_value *before,
                           cst_error **error)
 {
 	const struct option_value *values = in->options.values;
-	/* The configuration is read whatever was given: a broken one is an error. */
+	/* The configuration is always read, since a broken one is an error. */
 	bool configured_before = in->config != NULL;
 	if (!in->config) {
 		int result = load_config(in, NULL, &in->config, error);
@@ -227,8 +229,8 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 	return 0;
 }
 
-/* Whether the tools would take a user namespace for granted (docs/format/config.md, "Rootless
- * defaults"). */
+/* Do the Go tools assume that this process is in a user namespace (docs/format/config.md, "Rootless
+ * defaults")? */
 bool is_rootless(void)
 {
 	const char *uid = getenv("_CONTAINERS_ROOTLESS_UID");

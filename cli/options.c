@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option tables and the values found for them: the same for both syntaxes. */
+/* Tables of options and the values found for them, for both syntaxes. */
 #include "command.h"
 #include <assert.h>
 #include <string.h>
@@ -14,7 +14,7 @@ void option_set_add(struct option_set *set, const struct option *table, size_t n
 			set->values[table[i].id].text = table[i].initial ? table[i].initial : "";
 }
 
-/* `name` with its dashes: exact matches only. */
+/* Finds an option by its name with the dashes. Only exact matches count. */
 const struct option *option_find(const struct option_set *set, const char *name, size_t length)
 {
 	for (size_t t = 0; t < set->n_tables; t++) {
@@ -29,7 +29,7 @@ const struct option *option_find(const struct option_set *set, const char *name,
 	return NULL;
 }
 
-/* Never drops an item: whoever remembers an older count can still read that many. */
+/* Never removes an item, so that a caller who remembers an older count can still read that many. */
 bool option_append(struct option_value *value, const char *item)
 {
 	const char **items = reallocarray(value->items, value->n_items + 1, sizeof(*items));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layer-parent-owners and container-parent-owners. */
+/* The verbs layer-parent-owners and container-parent-owners. */
 #include "objects.h"
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long work: the input it reads, and how far it is. */
+/* Long work: the input that it reads, and how far it has come. */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +85,7 @@ static void put_bar(char *text, size_t size, double part, double seconds)
 	         (unsigned)left % 60);
 }
 
-/* Work that does not read or write a stream counts entries only. */
+/* Work that neither reads nor writes a stream counts entries only. */
 static void show_bar(struct progress *progress, const cst_progress_state *state, uint64_t total,
                      double seconds)
 {
@@ -124,8 +124,8 @@ static void show(struct progress *progress, int64_t time)
 	progress->shown = true;
 }
 
-/* Before there is a lock, work may announce itself and know no numbers yet: a bar of them would only
- * be in the way of what is said about the wait. */
+/* Before the work has its lock, it may report that it began and know no numbers yet. A bar without
+ * numbers would hide the message about the wait. */
 static bool is_countable(const cst_progress_state *state)
 {
 	return state->bytes_done || state->bytes_total || state->entries_done ||
@@ -145,12 +145,14 @@ static int on_progress(const cst_progress_state *state, void *userdata)
 	int64_t time = now();
 	if (!progress->shown || time - progress->last_shown >= SHOW_EVERY)
 		show(progress, time);
-	return interrupted_by() != 0; /* it may have waited in there */
+	/* A signal may have come while this waited. */
+	return interrupted_by() != 0;
 }
 
 static const char *const forms[] = {"none", "auto", "json"};
 
-/* --progress-fd as a number: stderr if not given, -1 if it is not an open descriptor. */
+/* The number in --progress-fd. Without the option it is stderr's; -1: the descriptor is not
+ * open. */
 static int progress_fd(const struct invocation *in)
 {
 	const char *text = text_of(in, OPT_PROGRESS_FD);

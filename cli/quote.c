@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Text that a stranger may have written: names, metadata, paths, messages with such things in them.
- * Printed raw on a terminal, a control character in it retitles the window, clears the screen or
- * hides a line, and an override of the writing direction shows another name than the one that is
- * there. So every such text goes to a stream through show_text() or write_message(), which write
- * escapes where the stream is a terminal. A pipe or a file gets the bytes as they are.
- */
+/* Texts that a stranger may have written: names, metadata, paths, and messages with such texts in
+ * them. On a terminal a control character in them can change the title of the window, clear the
+ * screen or hide a line, and a character that changes the direction of writing can show another
+ * name than the real one. So every such text is written by show_text() or write_message(), which
+ * write escapes where the stream is a terminal. A pipe or a file gets the bytes as they are. */
 #include "command.h"
 #include <locale.h>
 #include <stdio.h>
@@ -14,8 +12,8 @@
 #include <wchar.h>
 #include <wctype.h>
 
-/* What the C library may call printable and Go does not: spaces other than ' ', format characters,
- * private use. */
+/* Characters that the C library may call printable and Go does not: spaces other than ' ', format
+ * characters, private use. */
 static bool is_hidden(uint32_t point)
 {
 	static const struct {
@@ -35,7 +33,7 @@ static bool is_hidden(uint32_t point)
 	return false;
 }
 
-/* Made at the first character beyond ASCII: most runs see none. */
+/* Made for the first character beyond ASCII. Most runs have none. */
 static locale_t utf8_locale(void)
 {
 	static locale_t utf8;
@@ -67,11 +65,15 @@ size_t utf8_decode(const char *text, size_t left, uint32_t *ret)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned char lead = (unsigned char)text[0];
-	size_t length = lead < 0x80             ? 1
-	                : (lead & 0xe0) == 0xc0 ? 2
-	                : (lead & 0xf0) == 0xe0 ? 3
-	                : (lead & 0xf8) == 0xf0 ? 4
-	                                        : 0;
+	size_t length = 0;
+	if (lead < 0x80)
+		length = 1;
+	else if ((lead & 0xe0) == 0xc0)
+		length = 2;
+	else if ((lead & 0xf0) == 0xe0)
+		length = 3;
+	else if ((lead & 0xf8) == 0xf0)
+		length = 4;
 	if (length == 0 || length > left)
 		return 0;
 	uint32_t point = length == 1 ? lead : lead & (0x7fu >> length);
@@ -102,7 +104,7 @@ static void quote_character(FILE *to, uint32_t point, const char *text, size_t l
 		fprintf(to, "\\U%08x", point);
 }
 
-/* The character at `at`, quoted; its length. */
+/* Writes the character at `at` quoted. Returns its length. */
 static size_t quote_next(FILE *to, const char *at)
 {
 	uint32_t point = 0;
@@ -115,7 +117,7 @@ static size_t quote_next(FILE *to, const char *at)
 	return length;
 }
 
-/* What `stays` names is written as it is. */
+/* Characters in `stays` are written as they are. */
 static void write_escaped(FILE *to, const char *text, const char *stays)
 {
 	for (const char *at = text; *at;) {
@@ -148,7 +150,7 @@ char *go_quote(const char *text)
 	return escaped(text, "\"", "");
 }
 
-/* Quotes and backslashes do no harm, and the text may have been quoted in part. */
+/* Quotes and backslashes are harmless, and parts of the text may be quoted already. */
 static const char harmless[] = "\"\\";
 
 char *plain_text(const char *text)
@@ -216,7 +218,7 @@ void print_fields(const char *label, const char *const *texts, size_t n)
 		print_field(label, texts[i]);
 }
 
-/* Without a terminal, containers-storage escapes nothing but what stands in quotes. */
+/* Without a terminal, containers-storage escapes only what is in quotes. */
 void write_message(FILE *to, const char *text, bool only_in_quotes)
 {
 	bool in_quotes = false;

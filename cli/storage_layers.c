@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* storage-layers and create-storage-layer: layers as the storage driver knows them. */
+/* The verbs storage-layers and create-storage-layer: layers as the storage driver knows them. */
 #include "command.h"
 #include "create.h"
 #include <stdio.h>
@@ -31,7 +31,8 @@ int run_create_storage_layer(struct invocation *in)
 	layer_options_from(in, &maps, &options);
 	char *id = NULL;
 	int result = cst_store_create_driver_layer(in->store, &options, &id, &error);
-	/* containers-storage takes one that is there for the one asked for. */
+	/* containers-storage takes a layer that is there already for the one that it was asked to
+	 * make. */
 	if (result < 0 && !(result == CST_EDUPLICATE_ID && in->personality == GO_STYLE))
 		return fail(in, error);
 	const char *shown = id ? id : options.id;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What concerns the store as a whole: config, status, version, shutdown, wipe. */
+/* The verbs about the store as a whole: config, status, version, shutdown, wipe. */
 #include "command.h"
 #include "config.h"
 #include <stdio.h>
 #include <string.h>
 
-/* Text goes to stderr in containers-storage, as upstream. */
+/* In containers-storage text goes to stderr, as in the Go tool. */
 static void print_pairs(const struct invocation *in, const cst_pairs *pairs)
 {
 	if (is_on(in, OPT_JSON)) {
@@ -47,7 +47,7 @@ int run_version(struct invocation *in)
 	return 0;
 }
 
-/* A file replaces the search for configuration files. */
+/* If a file is named, no other configuration file is looked for. */
 int run_config(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
@@ -69,8 +69,8 @@ int run_config(struct invocation *in)
 	return 0;
 }
 
-/* The end of a verb that has nothing to say but its failure: with --json a string, empty after
- * success. */
+/* The end of a verb that reports only its failure. With --json it prints a string, which is empty
+ * after success. */
 static int report(const struct invocation *in, int result, const cst_error *error)
 {
 	if (result < 0 && interrupted_by())

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text for people: sizes, names, columns. */
+/* Text for people: sizes, ages, names, columns. */
 #include "command.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -32,11 +32,13 @@ const char *age_text(char text[SIZE_TEXT_MAX], int64_t seconds)
 	size_t unit = 0, n = sizeof(units) / sizeof(units[0]);
 	while (unit < n && seconds < units[unit].seconds)
 		unit++;
-	int64_t count = unit < n ? seconds / units[unit].seconds : seconds > 0 ? seconds : 0;
-	snprintf(text, SIZE_TEXT_MAX, "%" PRId64 " %s", count,
-	         unit == n    ? "s"
-	         : count == 1 ? units[unit].one
-	                      : units[unit].many);
+	if (unit == n) {
+		snprintf(text, SIZE_TEXT_MAX, "%" PRId64 " s", seconds > 0 ? seconds : 0);
+	} else {
+		int64_t count = seconds / units[unit].seconds;
+		snprintf(text, SIZE_TEXT_MAX, "%" PRId64 " %s", count,
+		         count == 1 ? units[unit].one : units[unit].many);
+	}
 	return text;
 }
 
@@ -48,7 +50,7 @@ size_t text_characters(const char *text)
 	return n;
 }
 
-/* The columns that a text takes, or the bytes of it that fit `limit` columns in *fits. */
+/* How many columns a text takes; in *fits, how many of its bytes fit `limit` columns. */
 static size_t text_columns(const char *text, size_t limit, size_t *fits)
 {
 	size_t columns = 0, at = 0;
@@ -146,8 +148,7 @@ static size_t width_of(const struct table *table, size_t column)
 	return width;
 }
 
-/* Takes from the widest of the flexible columns until the table fits, or none is left to take
- * from. */
+/* Makes the widest flexible columns narrower until the table fits, or none can become narrower. */
 static void fit(const struct table *table, size_t *widths)
 {
 	size_t total = table->n_columns * GAP - GAP;
@@ -180,7 +181,7 @@ static void print_text(const char *text, size_t width, bool right, bool last)
 	       right || last ? 0 : padding, "");
 }
 
-/* Without blanks behind the last cell that is not empty. */
+/* Prints a row without blanks behind its last cell that is not empty. */
 static void print_row(const struct table *table, char *const *cells, const size_t *widths)
 {
 	size_t n = table->n_columns;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layers --tree. */
+/* The verb layers with --tree. */
 #include "tree.h"
 #include "command.h"
 #include <search.h>
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Children are linked once, so that a chain of any length and any number of layers costs one pass;
- * the path from the root down is kept on a stack of our own. */
+/* Children are linked once, so that any number of layers in chains of any length costs one pass.
+ * The path from the root down is on a stack of this file, not on the stack of the thread. */
 struct root {
 	const char *name;
 	size_t first_child, last_child, n_children;
@@ -88,7 +88,7 @@ static bool set_indent(struct walk *walk, size_t length, const char *tail)
 	return true;
 }
 
-/* One node at the current indent; leaves the indent as its children need it. */
+/* Prints one node at the current indent. The indent is then that of its children. */
 static bool print_node(struct walk *walk, size_t index)
 {
 	bool is_last = walk->nodes[index].next_sibling == TREE_NO_PARENT;
@@ -102,7 +102,7 @@ static bool print_node(struct walk *walk, size_t index)
 	return true;
 }
 
-/* Goes back to the indent of the node whose children have been printed. */
+/* Goes back to the indent of a node whose children have been printed. */
 static void outdent(struct walk *walk, size_t index)
 {
 	bool was_last = walk->nodes[index].next_sibling == TREE_NO_PARENT;
@@ -144,7 +144,8 @@ static int by_children(const void *a, const void *b)
 	return left->order < right->order ? -1 : 1;
 }
 
-/* The names that are parents but no nodes, each with its children linked. Returns how many. */
+/* Collects the parents that are no nodes themselves, each with its children linked. Returns how
+ * many. */
 static size_t collect_roots(struct tree_node *nodes, size_t n, struct root *roots)
 {
 	size_t n_roots = 0;

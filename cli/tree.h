@@ -14,8 +14,8 @@ struct tree_node {
 };
 #define TREE_NO_PARENT ((size_t)-1)
 
-/* `print_notes` prints one line for each note of a node, each after the prefix. False: out of
- * memory. */
+/* Prints the tree. `print_notes` prints one line for each note of a node, behind the prefix. False:
+ * out of memory. */
 bool tree_print(struct tree_node *nodes, size_t n,
                 void (*print_notes)(size_t index, const char *prefix, void *userdata),
                 void *userdata);

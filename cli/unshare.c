@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The verb unshare: runs a program in the user namespace of the store. */
 #include "command.h"
 #include <errno.h>
 #include <limits.h>
@@ -8,15 +9,15 @@
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
-/* The command takes the place of this process, so that its exit status is ours. */
+/* The program takes the place of this process, so that its exit status is ours. */
 int run_unshare(struct invocation *in)
 {
 	const char *shell = getenv("SHELL");
 	const char *fallback[] = {shell && shell[0] ? shell : "/bin/sh", NULL};
 	const char *const *words = in->n_operands > 0 ? in->operands : fallback;
 	size_t n = in->n_operands > 0 ? in->n_operands : 1;
-	/* Where the run root is tells whether the user was warned already. The store is not opened:
-	 * what is wrong with its options is told by who opens it. */
+	/* The run root says whether the user was warned already. The store is not opened: whoever
+	 * opens it reports what is wrong with its options. */
 	if (in->personality == GNU_STYLE) {
 		set_log_level(CST_LOG_ERROR);
 		(void)prepare_store_options(in, NULL, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs whose work is not part of this version: their command lines are checked, and then they
- * fail. */
+/* Verbs that this version does not have: their command lines are checked, and then they fail. */
 #include "command.h"
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +19,7 @@ static bool is_unit(const char *unit, size_t length)
 	return false;
 }
 
-/* A duration as Go writes it ("1h30m", "-1.5h"). Returns an exit code. */
+/* Checks a duration as Go writes it ("1h30m", "-1.5h"). Returns an exit code. */
 static int check_duration(const struct invocation *in, const char *text)
 {
 	_cleanup_text_ char *quoted = go_quote(text);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The user namespace in which a user other than root is root over a range of ids
+/* The user namespace in which a user other than root is root over a range of ids
  * (docs/format/config.md, "Process user namespace"). Nothing is executed again: a forked child
- * enters the namespace and goes on with the verb, the parent maps its ids and waits.
- */
+ * enters the namespace and goes on with the verb; the parent maps its ids and waits. */
 #include "command.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +45,7 @@ static void warn(const char *format, ...)
 		log_text(CST_LOG_WARNING, message);
 }
 
-/* As root: whatever this process may use, under the same numbers. */
+/* For root: the map of all ids that this process may use, under the same numbers. */
 static bool read_own_map(const char *path, struct id_map *map)
 {
 	FILE *file = fopen(path, "re");
@@ -61,8 +59,8 @@ static bool read_own_map(const char *path, struct id_map *map)
 	return map->n > 0;
 }
 
-/* As a user: the own id becomes 0, the ranges set aside for the user follow. *error says why there
- * are none. */
+/* For a user: the user's own id becomes 0, and the ranges set aside for the user follow. *error
+ * says why there are none. */
 static void user_map(const char *user, bool group, struct id_map *map, cst_error **error)
 {
 	cst_idmap *ranges = NULL;
@@ -90,7 +88,7 @@ static bool write_proc(pid_t pid, const char *name, const char *text, size_t siz
 	return written;
 }
 
-/* The kernel takes a map in one write only. */
+/* The kernel takes a map only in a single write. */
 static bool write_map(pid_t pid, const char *name, const struct id_map *map, size_t n)
 {
 	char text[RANGES_MAX * 36];
@@ -115,7 +113,7 @@ bool find_program(const char *name, char *path, size_t size)
 	return false;
 }
 
-/* newuidmap or newgidmap: set-user-ID programs that know which ranges are whose. */
+/* Runs newuidmap or newgidmap: set-user-ID programs that know which ranges belong to whom. */
 static bool run_helper(const char *program, const char *path, pid_t pid, const struct id_map *map)
 {
 	char numbers[RANGES_MAX * 3][12], target[12], output[512] = "";
@@ -155,7 +153,7 @@ static bool run_helper(const char *program, const char *path, pid_t pid, const s
 	return false;
 }
 
-/* In the words of containers-storage, which has them with every command. */
+/* Warns in the words of containers-storage, which prints them with every command. */
 static void warn_as_upstream(const char *user, const cst_error *error)
 {
 	warn("Reading allowed ID mappings: reading subuid mappings for user \"%s\" and subgid "
@@ -165,7 +163,8 @@ static void warn_as_upstream(const char *user, const cst_error *error)
 	warn("Found no GID ranges set aside for user \"%s\" in /etc/subgid.", user);
 }
 
-/* Its presence in the run root, which is empty after a boot, says that the user was warned. */
+/* A file in the run root, which is empty after a boot. If it is there, the user was warned
+ * already. */
 static char *warned_path(const struct invocation *in)
 {
 	char *path = NULL;
@@ -174,7 +173,7 @@ static char *warned_path(const struct invocation *in)
 	               : NULL;
 }
 
-/* Once is enough: who has no ids set aside has none with the next command, too. */
+/* Warns only once: a user without ids has none with the next command either. */
 static void warn_once(const struct invocation *in, const char *user, const cst_error *users,
                       const cst_error *groups)
 {
@@ -188,7 +187,7 @@ static void warn_once(const struct invocation *in, const char *user, const cst_e
 	warned = true;
 }
 
-/* When the command is over: it may have made the run root. */
+/* Notes the warning at the end, since the command may have made the run root. */
 static void remember_warning(const struct invocation *in)
 {
 	_cleanup_text_ char *path = warned ? warned_path(in) : NULL;
@@ -197,8 +196,8 @@ static void remember_warning(const struct invocation *in)
 		close(fd);
 }
 
-/* Each kind by itself: with the helper if there is more than the own id, else that id alone.
- * Returns an exit code. */
+/* Maps each kind by itself: by the helper program if there are more ids than the own, else that id
+ * alone. Returns an exit code. */
 static int map_for_user(const struct invocation *in, pid_t pid, bool group,
                         const struct id_map *map)
 {
@@ -213,7 +212,7 @@ static int map_for_user(const struct invocation *in, pid_t pid, bool group,
 		if (run_helper(program, path, pid, map))
 			return 0;
 	}
-	/* Without privilege a group may be mapped only where groups cannot be dropped. */
+	/* Without privilege a group may be mapped only if the process cannot drop groups. */
 	if (group)
 		(void)write_proc(pid, "setgroups", "deny", 4);
 	if (write_map(pid, group ? "gid_map" : "uid_map", map, 1))
@@ -283,7 +282,8 @@ static int become_root(const struct invocation *in, int ready_fd, int go_fd)
 		complain(in, "entering the user namespace: %s", errno_words(errno));
 		return 1;
 	}
-	prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of ids drops it */
+	/* A change of ids drops it, so set it again. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (uid != 0)
 		setenv("BUILDAH_ISOLATION", "rootless", 0);
 	setenv("_CONTAINERS_USERNS_CONFIGURED", "done", 1);
@@ -294,7 +294,7 @@ static int become_root(const struct invocation *in, int ready_fd, int go_fd)
 
 /* ---- the parent ---- */
 
-/* What the terminal sends reaches the child without us. */
+/* What the terminal sends reaches the child without this process. */
 static void forward_signal(int signal_number, siginfo_t *info, void *context)
 {
 	if (info->si_code <= 0 && child_pid > 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Finds the users of layers in one pass over images and containers. */
 #include "uses.h"
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,9 @@ static int by_layer(const void *a, const void *b)
 {
 	const struct use *left = a, *right = b;
 	int order = strcmp(left->layer, right->layer);
-	return order ? order : left->order < right->order ? -1 : left->order > right->order;
+	if (order)
+		return order;
+	return left->order < right->order ? -1 : left->order > right->order;
 }
 
 void uses_done(struct uses *uses)

@@ -23,10 +23,11 @@ struct uses {
 	cst_container_list *containers;
 };
 
-/* Lists that cannot be read leave the layers without their users, as upstream. False: out of memory. */
+/* Finds them. If a list cannot be read, the layers are shown without these users, as the Go tool
+ * does. False: out of memory. */
 bool uses_find(cst_store *store, struct uses *uses);
 void uses_done(struct uses *uses);
-/* The first use of a layer, or the end. */
+/* The first use of a layer; if there is none, the end. */
 const struct use *uses_first(const struct uses *uses, const char *layer);
 
 #endif

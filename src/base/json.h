@@ -10,8 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* ---- reading. The first error is kept: every later call fails, and json_error() reports it.
- * ---- */
+/* ---- reading. The first error is kept: every later call fails. json_error() reports it. ---- */
 
 #define JSON_MAX_DEPTH  10000
 #define JSON_KNOWN_KEYS 32
