@@ -285,4 +285,64 @@ B
 D
 C
 X
+
+# Everything that needs one of the two ends with an error that names it. What is built on them is served. Their records stay.
+row_circle() {
+	quiet create-layer -i "$A"
+	quiet create-layer -i "$B" "$A"
+	quiet create-layer -i "$D" "$B"
+	quiet create-image -i "$M" "$B"
+	edit layers "x[0]['parent'] = x[1]['id']"
+	for CS in "$CS" "$BUILD/cstorage"; do
+		say layers -q
+		say mount "$D" >/dev/null
+		say unmount "$D" >/dev/null
+		say layer "$A"
+		say create-layer "$B"
+		say create-image "$B"
+		say delete-layer "$B"
+		say delete-image "$M"
+		quiet create-image -i "$M" "$D"
+	done
+	say images -q
+	say inspect "$B"
+	say delete-image "$M"
+	say layers --debug -q 2>&1 | grep -o 'layers.json.*' | sort -u
+	edit layers "print(*[(one['id'], one['parent']) for one in x])"
+}
+row circle "$both" "two layers that are each other's parent"
+expect ours <<'X'
+D
+rc 1
+layer not known
+rc 1
+layer not known
+rc 1
+B: identifier is not a layer
+rc 1
+D
+cstorage: there is no layer "A"
+Hint: 'cstorage layers' lists the layers.
+rc 1
+cstorage: there is no layer "B"
+Hint: 'cstorage layers' lists the layers.
+rc 1
+cstorage: there is no layer "B"
+Hint: 'cstorage layers' lists the layers.
+rc 1
+cstorage: there is no layer "B"
+Hint: 'cstorage layers' lists the layers.
+rc 1
+M: D
+cstorage: B: identifier is not a layer, image, or container
+Hint: 'cstorage tree' lists images, layers and containers.
+[]
+rc 1
+cstorage: there is no image "M"
+Hint: 'cstorage images' lists the images.
+rc 1
+layers.json: layer \"A\" cannot be used and is kept as it is: it is its own ancestor"
+layers.json: layer \"B\" cannot be used and is kept as it is: it is its own ancestor"
+('A', 'B') ('B', 'A')
+X
 finish
