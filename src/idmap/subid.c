@@ -221,10 +221,10 @@ int idmap_add_subids(const char *user, bool group, struct idmap *map, cst_error 
 	const char *path = group ? "/etc/subgid" : "/etc/subuid";
 	int code = find_ranges(user, group, path, &ranges, error);
 	if (code < 0)
-		if (!ranges.len && group)
-			return error_set(error, CST_EINVAL,
-			                 "no subgid ranges found for group \"%s\" in %s", user,
-			                 path);
+		return code;
+	if (!ranges.len && group)
+		return error_set(error, CST_EINVAL, "no subgid ranges found for group \"%s\" in %s",
+		                 user, path);
 	if (!ranges.len)
 		return error_set(error, CST_EINVAL, "no subuid ranges found for user \"%s\" in %s",
 		                 user, path);
