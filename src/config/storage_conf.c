@@ -99,6 +99,11 @@ struct place {
 	char **path, **origin;
 };
 
+static char *set_in(const struct setting_origin *origin)
+{
+	return str_printf("set in %s:%u", origin->source->path, origin->line);
+}
+
 /* The path that a file sets. *place.path stays NULL if none does, or if the path means root's
  * store. */
 static int set_place(struct place place, const struct settings *settings, enum setting setting,
@@ -109,7 +114,7 @@ static int set_place(struct place place, const struct settings *settings, enum s
 	const struct setting_origin *from = &settings->origins[setting];
 	if (!*text)
 		return 0;
-	origin = str_printf("set in %s:%u", from->source->path, from->line);
+	origin = set_in(from);
 	if (!origin)
 		return error_oom(error);
 	int code = config_expand_path(text, user, setting_infos[setting].key, &path, error);
@@ -217,19 +222,32 @@ static int set_driver(cst_config *config, const struct settings *settings, cst_e
 	return config->driver ? 0 : error_oom(error);
 }
 
-static bool add_option(struct strv *options, const char *name, const char *value)
+static bool add_option(cst_config *config, const struct settings *settings, enum setting setting,
+                       const char *value)
 {
-	return strv_take(options, str_join(name, "=", value));
+	return strv_take(&config->driver_options,
+	                 str_join(setting_infos[setting].option, "=", value)) &&
+	       strv_take(&config->driver_option_origins, set_in(&settings->origins[setting]));
 }
 
-static bool add_list(struct strv *options, const char *name, const struct strv *values, uid_t user)
+static bool add_list(cst_config *config, const struct settings *settings, enum setting setting,
+                     uid_t user)
 {
+	const struct strv *values = &settings->lists[setting];
 	for (size_t i = 0; i < values->len; i++) {
 		_cleanup_free_ char *value = config_expand(values->items[i], user);
-		if (!value || !add_option(options, name, value))
+		if (!value || !add_option(config, settings, setting, value))
 			return false;
 	}
 	return true;
+}
+
+static int take_given_options(cst_config *config, const char *given, cst_error **error)
+{
+	bool ok = !*given || strv_split(&config->driver_options, given, ',');
+	for (size_t i = 0; ok && i < config->driver_options.len; i++)
+		ok = strv_add(&config->driver_option_origins, "from $STORAGE_OPTS");
+	return ok ? 0 : error_oom(error);
 }
 
 /* The list. STORAGE_OPTS replaces it as a whole. */
@@ -237,20 +255,24 @@ static int set_driver_options(cst_config *config, const struct settings *setting
                               cst_error **error)
 {
 	const char *given = getenv("STORAGE_OPTS");
-	struct strv *options = &config->driver_options;
+	if (given)
+		return take_given_options(config, given, error);
 	bool ok = true;
-	if (given) {
-		ok = !*given || strv_split(options, given, ',');
-		return ok ? 0 : error_oom(error);
-	}
-	for (int i = SETTING_DRIVER_OPTIONS; ok && i < SETTING_COUNT; i++) {
-		const struct setting_info *info = &setting_infos[i];
-		if (info->kind == SETTING_LIST)
-			ok = add_list(options, info->option, &settings->lists[i], user);
+	for (enum setting i = SETTING_DRIVER_OPTIONS; ok && i < SETTING_COUNT; i++) {
+		if (setting_infos[i].kind == SETTING_LIST)
+			ok = add_list(config, settings, i, user);
 		else if (!isempty(settings->texts[i]))
-			ok = add_option(options, info->option, settings->texts[i]);
+			ok = add_option(config, settings, i, settings->texts[i]);
 	}
 	return ok ? 0 : error_oom(error);
+}
+
+const char *config_driver_option_origin(const cst_store_options *options, size_t index)
+{
+	const cst_config *config = options->config;
+	bool configured = config && options->driver_options == config->options.driver_options;
+	return configured && !options->as_upstream ? config->driver_option_origins.items[index]
+	                                           : NULL;
 }
 
 /* ---- all of it ---- */
@@ -393,6 +415,7 @@ void cst_config_free(cst_config *config)
 	free(config->root_auto_userns_user);
 	strv_free(&config->driver_priority);
 	strv_free(&config->driver_options);
+	strv_free(&config->driver_option_origins);
 	strv_free(&config->pull_options);
 	free(config);
 }

@@ -150,6 +150,11 @@ struct cst_config {
 	char *graph_root, *run_root, *image_store, *driver, *root_auto_userns_user;
 	char *graph_root_origin, *run_root_origin;
 	struct strv driver_priority, driver_options, pull_options;
+	struct strv driver_option_origins; /* "set in FILE:LINE"; one for each of driver_options */
 };
+
+/* Where a driver option comes from, for messages. NULL: the configuration that the options were taken from does not have
+ * it, or its reader is to say what the Go tools say. */
+const char *config_driver_option_origin(const cst_store_options *options, size_t index);
 
 #endif

@@ -123,6 +123,25 @@ begin
 case_ "an option" says "$denied (the graph root, given with --graph)" ours -g /var/lib/containers/x create-layer
 case_ "another" says "$denied (the run root, given with --run)" ours -R /run/containers/x create-layer
 
+begin
+mkdir -m 700 /var/lib/containers/other
+printf '[storage.options]\nadditionalimagestores = [\n"/var/lib/containers/other"]\n' >>$sys/storage.conf
+case_ "an additional image store" says "*/var/lib/containers/other*: permission denied (an additional image store, set in $sys/storage.conf:6)" ours layers
+rmdir /var/lib/containers/other
+mkdir -p /var/lib/containers/other/vfs-images/images.lock
+case_ "one whose records cannot be read" says "*/var/lib/containers/other/*images.lock* (an additional image store, set in $sys/storage.conf:6)" ours images
+remove_tree /var/lib/containers/other
+sed -i 's/"vfs"/"overlay"/' $sys/storage.conf
+as_root() { env -i PATH="$PATH" LD_LIBRARY_PATH="$WORK/bin" "$WORK/bin/$@"; }
+case_ "one that the driver asks for" says "*stat /var/lib/containers/other: no such file or directory (an additional image store, set in $sys/storage.conf:6)" \
+	as_root cstorage create-layer
+case_ "containers-storage does not say it" says "*stat /var/lib/containers/other: no such file or directory" \
+	as_root containers-storage create-layer
+begin
+environment+=(STORAGE_OPTS=vfs.imagestore=/var/lib/containers/nope)
+mkdir -m 700 /var/lib/containers/nope
+case_ "one of a variable" says "*/var/lib/containers/nope*: permission denied (an additional image store, from \$STORAGE_OPTS)" ours layers
+
 # ---- no subordinate ids ----
 
 begin

@@ -110,6 +110,30 @@ int additional_open(cst_store *store, cst_error **error)
 	return open_roots(store, roots, error);
 }
 
+/* Does the message name something in this additional store? That the graph root is in there does not count. */
+static bool is_about(const cst_store *store, const char *message, const char *path)
+{
+	return *path && strstr(message, path) &&
+	       (has_prefix(path, store->graph_root) || !strstr(message, store->graph_root));
+}
+
+int additional_blame(const cst_store *store, int code, cst_error **error)
+{
+	const char *message = error && *error ? cst_error_message(*error) : "";
+	for (size_t i = 0; i < store->driver_options.len; i++) {
+		const char *value = strstr(store->driver_options.items[i], "imagestore=");
+		const char *origin = store->option_origins.items[i];
+		_cleanup_strv_ struct strv paths = {0};
+		if (!value || !*origin || !strv_split(&paths, strchr(value, '=') + 1, ','))
+			continue;
+		strv_foreach (path, &paths)
+			if (is_about(store, message, path))
+				return error_suffix(error, code, " (an additional image store, %s)",
+				                    origin);
+	}
+	return code;
+}
+
 void additional_close(cst_store *store)
 {
 	for (size_t i = 0; i < store->n_additional; i++) {

@@ -5,7 +5,7 @@
  * every implementation does, and reads again.
  */
 #include "store/core/hold.h"
-#include "store/core/store.h"
+#include "store/core/additional.h"
 #include <assert.h>
 
 /* After so many, something repairs and breaks in turn: docs/format/store.md, "Lock protocol". */
@@ -185,8 +185,8 @@ static int read_additional(cst_store *store, enum cst_kind kind, bool wait, cst_
 		int r = set->table ? read_foreign(store, set, wait, error) : 0;
 		if (r < 0) {
 			release_additional(store, kind, i);
-			return error_prefix(error, r, "loading additional %s stores",
-			                    kind_of(kind)->name);
+			error_prefix(error, r, "loading additional %s stores", kind_of(kind)->name);
+			return additional_blame(store, r, error);
 		}
 	}
 	return 0;

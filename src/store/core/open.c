@@ -38,7 +38,9 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	if (options->wait)
 		store->lock_wait.hook = *options->wait;
 	for (size_t i = 0; i < options->n_driver_options; i++) {
-		if (!strv_add(&store->driver_options, options->driver_options[i]))
+		const char *origin = config_driver_option_origin(options, i);
+		if (!strv_add(&store->driver_options, options->driver_options[i]) ||
+		    !strv_add(&store->option_origins, strempty(origin)))
 			return error_oom(error);
 	}
 	if (!idmap_copy(&store->maps.uids, options->uid_map, options->n_uid_map) ||
@@ -65,7 +67,7 @@ static int open_parts(cst_store *store, const cst_store_options *options, cst_er
 		r = store->driver->ops->recover(store->driver, error);
 	if (r == 0 && !store->read_only)
 		r = journals_recover(store, error);
-	return r < 0 ? store_blame_root(store, r, error) : 0;
+	return r < 0 ? additional_blame(store, store_blame_root(store, r, error), error) : 0;
 }
 
 static int open_all(cst_store *store, const cst_store_options *options, cst_error **error)
@@ -115,6 +117,7 @@ void cst_store_close(cst_store *store)
 	pthread_mutex_destroy(&store->graph_mutex);
 	idmaps_free(&store->maps);
 	strv_free(&store->driver_options);
+	strv_free(&store->option_origins);
 	free(store->graph_root);
 	free(store->graph_root_origin);
 	free(store->run_root);

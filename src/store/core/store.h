@@ -30,6 +30,7 @@ struct cst_store {
 	char *graph_root, *run_root, *image_store;
 	char *graph_root_origin, *run_root_origin; /* for messages; NULL: the caller's own choice */
 	struct strv driver_options;
+	struct strv option_origins; /* of each of these, for messages; "": unknown */
 	struct idmaps maps; /* defaults of new layers */
 	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
 	struct lock_wait lock_wait; /* of all locks that are ours */
