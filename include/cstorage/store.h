@@ -242,6 +242,13 @@ CST_PUBLIC int cst_store_diff_size(cst_store *store, const char *from, const cha
 /* Bytes of the uncompressed tar as recorded, -1 unknown. CST_ELAYER_UNKNOWN. */
 CST_PUBLIC int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
 
+/* *fd is an O_PATH descriptor of the directory with the layer's own content, close-on-exec, the caller's to close. On overlay that
+ * is what the layer adds and changes, with the kernel's whiteouts, and nothing of its parents; on vfs it is the whole tree. It is
+ * for reading: who writes there changes the layer behind its record. It stays valid, but not the files of a layer that is deleted,
+ * and a layer that a diff is applied to may get another directory. CST_ELAYER_UNKNOWN, CST_ENOTSUP (content of another kind than
+ * a directory). L r. */
+CST_PUBLIC int cst_store_layer_fd(cst_store *store, const char *id, int *fd, cst_error **error);
+
 /* Owners of the directories above the layer's mount point that its id maps do not cover; sorted; none for a layer without
  * id maps. Caller frees *uids and *gids with cst_free. CST_ELAYER_UNKNOWN, CST_ECONTAINER_UNKNOWN,
  * CST_ELAYER_NOT_MOUNTED. */
@@ -307,6 +314,13 @@ CST_PUBLIC int cst_store_mount_image(cst_store *store, const char *id, const cst
  * CST_EIMAGE_UNKNOWN. L w, M w. */
 CST_PUBLIC int cst_store_unmount(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
 CST_PUBLIC int cst_store_unmount_image(cst_store *store, const char *id, bool force, bool *still_mounted, cst_error **error);
+/* *fd is an O_PATH descriptor of the root of a layer or a container that the caller has mounted, close-on-exec, the caller's to
+ * close; of an image that is mounted give the ID of its layer. It is no user of the mount: the last cst_store_unmount does not wait
+ * for it and takes the mount point away, but what was mounted there lives on until the descriptor is closed, in use for the kernel.
+ * So close it before unmounting, or the next mount of a container has two that write to its files. On vfs it is the layer's
+ * directory. CST_ELAYER_NOT_MOUNTED (the store counts no mount, or this layer is not what is mounted there now),
+ * CST_ELAYER_UNKNOWN. C r, L r. */
+CST_PUBLIC int cst_store_mount_fd(cst_store *store, const char *id, int *fd, cst_error **error);
 /* How often it is mounted. CST_ELAYER_UNKNOWN. */
 CST_PUBLIC int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error);
 

@@ -188,7 +188,7 @@ struct driver_ops {
 	int (*status)(struct driver *d, struct strv *pairs, cst_error **error); /* key, value, ... */
 	/* Directories of a layer: key, value, ...; the one with its own content is UpperDir or Directory. CST_ELAYER_UNKNOWN. */
 	int (*paths)(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
-	/* The directory with the layer's own content, to read. */
+	/* The directory with the layer's own content, to read; of layers of additional stores, too. */
 	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of additional read-only stores, in order */
 	/* Sets the error that the Go driver has for a layer it does not find, under whatever name it was asked: to compare with,
@@ -208,10 +208,11 @@ struct driver_ops {
 	/* ---- mounting: G w, L w, M w ---- */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 	int (*put)(struct driver *d, const char *id, cst_error **error); /* not mounted: success */
-	/* Is `path`, which a record says this layer is mounted at, the layer's mount point, and is this store's layer mounted
-	 * there? A record may have come from another store that shares the run root, or be of before this one was moved. NULL: at
-	 * the place where get() mounts it, whatever the records say. */
-	int (*is_mounted)(struct driver *d, const char *id, const char *path, bool *ret, cst_error **error);
+	/* An O_PATH descriptor of the root of what is mounted at `path`, which a record says is this layer's mount point; *ret_fd
+	 * is -1 if the layer is not mounted there. Never another store's mount: a record may have come from a store that shares
+	 * the run root, or be of before this one was moved. `path` NULL: at the place where get() mounts it, whatever the records
+	 * say. L r is enough. */
+	int (*mount_open)(struct driver *d, const char *id, const char *path, int *ret_fd, cst_error **error);
 
 	/* ---- reading a layer ---- */
 	/* L r for opening, which is quick; reading the view is slow and takes no lock. A view of `id` against layer `from` (NULL:
@@ -234,6 +235,16 @@ struct driver { /* first member of every driver's own struct */
 	bool sync_content; /* unpack durably; off only with sync=none given by the user */
 	struct driver_kept kept;
 };
+
+/* Whether mount_open() finds the layer mounted. */
+static inline int driver_is_mounted(struct driver *d, const char *id, const char *path, bool *ret, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = d->ops->mount_open(d, id, path, &fd, error);
+	if (r == 0)
+		*ret = fd >= 0;
+	return r;
+}
 
 struct driver_trash { /* first member of every driver's own struct */
 	const struct driver_ops *ops;

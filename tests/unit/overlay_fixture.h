@@ -155,7 +155,7 @@ static inline bool is_mounted(struct fixture *f, const char *id)
 	_cleanup_error_ cst_error *error = NULL;
 	bool mounted = false;
 
-	check(overlay_driver.is_mounted(f->driver, id, path, &mounted, &error), error);
+	check(driver_is_mounted(f->driver, id, path, &mounted, &error), error);
 	return mounted;
 }
 

@@ -412,26 +412,24 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	return 0;
 }
 
-int overlay_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
+int overlay_mount_open(struct driver *d, const char *id, const char *path, int *ret_fd,
                        cst_error **error)
 {
 	_cleanup_(getting_close) struct getting g = {
 	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
 	enum mount_state state = NOT_MOUNTED;
-	bool same = !path;
+	bool same = true;
 	int r = find_layer(&g, error);
 	if (r == 0 && path)
 		r = naive_same_directory(path, g.merged, &same, error);
 	if (r == 0 && same) {
 		g.merged_fd = open(g.merged, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (g.merged_fd < 0 && errno == ENOENT && !path) {
-			*ret = false;
-			return 0;
-		}
-		r = g.merged_fd < 0 ? error_sys(error, errno, "open %s", g.merged)
-		                    : mount_state(&g, g.merged_fd, &state, error);
+		if (g.merged_fd >= 0)
+			r = mount_state(&g, g.merged_fd, &state, error);
+		else if (errno != ENOENT)
+			r = error_sys(error, errno, "open %s", g.merged);
 	}
 	if (r == 0)
-		*ret = state == MOUNTED;
+		*ret_fd = state == MOUNTED ? steal_fd(&g.merged_fd) : -1;
 	return r;
 }

@@ -368,7 +368,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.paths = overlay_paths, .content_open = overlay_content_open,                             \
 	.image_stores = image_stores, .missing = missing,                                         \
 	.supports_shifting = overlay_supports_shifting, .usage = naive_usage, .get = overlay_get, \
-	.put = overlay_put, .is_mounted = overlay_is_mounted, .view_open = overlay_view_open,     \
+	.put = overlay_put, .mount_open = overlay_mount_open, .view_open = overlay_view_open,     \
 	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
 	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
 	.view_close = overlay_view_close

@@ -329,7 +329,7 @@ int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, 
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                 char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);
-int overlay_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
+int overlay_mount_open(struct driver *d, const char *id, const char *path, int *ret_fd,
                        cst_error **error);
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error);

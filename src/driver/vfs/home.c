@@ -56,10 +56,24 @@ const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id)
 	return &vfs->homes[0];
 }
 
+static int open_own(const struct vfs *vfs, const char *id)
+{
+	return openat(vfs_home_of(vfs, id)->dir_fd, id,
+	              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int vfs_own_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error)
+{
+	int fd = open_own(vfs, id);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", vfs_home_of(vfs, id)->dir_path, id);
+	*ret_fd = fd;
+	return 0;
+}
+
 int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error)
 {
-	const struct vfs_home *home = vfs_home_of(vfs, id);
-	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_own(vfs, id);
 	for (size_t i = 0; fd < 0 && i < vfs->image_stores.len; i++) {
 		_cleanup_free_ char *dir = layers_path(vfs->image_stores.items[i]),
 		                    *path = dir ? path_join(dir, id) : NULL;
@@ -68,7 +82,7 @@ int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (fd < 0)
-		return error_sys(error, errno, "stat %s/%s", home->dir_path, id);
+		return error_sys(error, errno, "stat %s/%s", vfs_home_of(vfs, id)->dir_path, id);
 	*ret_fd = fd;
 	return 0;
 }
@@ -87,14 +101,4 @@ char *vfs_layer_path(const struct vfs *vfs, const char *id)
 		}
 	}
 	return own;
-}
-
-int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
-{
-	const struct vfs_home *home = vfs_home_of(vfs_of(d), id);
-	int fd = openat(home->dir_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s", home->dir_path, id);
-	*ret_fd = fd;
-	return 0;
 }

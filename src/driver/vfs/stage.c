@@ -138,7 +138,7 @@ int vfs_stage_in_place(struct driver *d, const char *id, const struct idmaps *ma
 	_cleanup_(vfs_stage_freep) struct driver_staged *staged = NULL;
 	int r = staged_new(vfs_of(d), vfs_home_of(vfs_of(d), id), maps, &staged, error);
 	if (r == 0)
-		r = vfs_content_open(d, id, &staged->fd, error);
+		r = vfs_own_layer_open(vfs_of(d), id, &staged->fd, error);
 	if (r == 0)
 		*ret = steal_ptr(&staged);
 	return r;
@@ -186,7 +186,7 @@ int vfs_content_identity(struct driver *d, const char *id, struct driver_identit
                          cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
-	int r = vfs_content_open(d, id, &fd, error);
+	int r = vfs_own_layer_open(vfs_of(d), id, &fd, error);
 	return r == 0 ? naive_identity(fd, ret, error) : r;
 }
 

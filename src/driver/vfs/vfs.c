@@ -184,6 +184,11 @@ static int vfs_supports_shifting(struct driver *d, const struct idmaps *maps, bo
 	return 0;
 }
 
+static int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
+{
+	return vfs_layer_open(vfs_of(d), id, ret_fd, error);
+}
+
 /* ---- taking away ---- */
 
 static int vfs_remove(struct driver *d, const char *id, const char *note,
@@ -226,20 +231,22 @@ static int vfs_put(struct driver *d, const char *id, cst_error **error)
 	return 0;
 }
 
-/* There are no mounts: the layer is where its directory is. */
-static int vfs_is_mounted(struct driver *d, const char *id, const char *path, bool *ret,
+/* There are no mounts: a layer that a record counts as mounted is where its directory is. */
+static int vfs_mount_open(struct driver *d, const char *id, const char *path, int *ret_fd,
                           cst_error **error)
 {
 	_cleanup_free_ char *own = vfs_layer_path(vfs_of(d), id);
 	bool same = false;
-	if (!path) { /* there are no mounts */
-		*ret = false;
-		return 0;
-	}
-	int r = own ? naive_same_directory(own, path, &same, error) : error_oom(error);
-	if (r == 0)
-		*ret = same;
-	return r;
+	int r = own ? 0 : error_oom(error);
+	if (r == 0 && path)
+		r = naive_same_directory(own, path, &same, error);
+	if (r < 0)
+		return r;
+	int fd = same ? open(own, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (same && fd < 0 && errno != ENOENT)
+		return error_sys(error, errno, "open %s", own);
+	*ret_fd = fd;
+	return 0;
 }
 
 /* ---- reading ---- */
@@ -332,7 +339,7 @@ const struct driver_ops vfs_driver = {
         .supports_shifting = vfs_supports_shifting,
         .get = vfs_get,
         .put = vfs_put,
-        .is_mounted = vfs_is_mounted,
+        .mount_open = vfs_mount_open,
         .view_open = vfs_view_open,
         .view_diff = vfs_view_diff,
         .view_changes = vfs_view_changes,

@@ -42,10 +42,9 @@ int vfs_home_open(struct vfs *vfs, const char *root, bool read_only, cst_error *
 const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id);
 /* Where a layer is, in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
 char *vfs_layer_path(const struct vfs *vfs, const char *id);
-/* The layer's directory, in our homes or in an additional store. */
+/* The layer's directory, in our homes or in an additional store; and in our homes only. */
 int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
-/* The same in our homes only. */
-int vfs_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int vfs_own_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
 
 /* ---- stage.c ---- */
 

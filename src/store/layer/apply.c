@@ -90,13 +90,12 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	const cst_layer *layer = layer_table_find(store->sets.layers.table, id);
 	if (!layer)
 		return error_about(error, CST_ELAYER_UNKNOWN, id);
-	const struct driver_ops *ops = store->driver->ops;
 	applied->in_place = layer->mount_count > 0;
 	/* A process that was killed while it unmounted may have left a mount that nobody counts, and
 	 * another process may still work in it. */
 	int r = applied->in_place ? 0
-	                          : ops->is_mounted(store->driver, layer->id, NULL,
-	                                            &applied->in_place, error);
+	                          : driver_is_mounted(store->driver, layer->id, NULL,
+	                                              &applied->in_place, error);
 	if (r < 0)
 		return r;
 	if (!layer_copy(&applied->arena, layer, &applied->record))

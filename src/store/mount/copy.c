@@ -115,9 +115,14 @@ static int mount_layer(cst_store *store, struct place *place, cst_error **error)
 	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	options.label = place->label;
 	place->store = store;
+	_cleanup_close_ int mount = -1;
 	int r = cst_store_mount(store, place->layer, &options, &place->mount, error);
 	if (r == 0)
-		r = fs_open_dir(place->mount, &place->root, error);
+		r = cst_store_mount_fd(store, place->layer, &mount, error);
+	if (r == 0) {
+		place->root = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = place->root < 0 ? error_sys(error, errno, "open %s", place->mount) : 0;
+	}
 	return r < 0 ? error_prefix(error, r, "error mounting layer \"%s\"", place->layer) : 0;
 }
 

@@ -125,7 +125,8 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		return error_about(error, CST_ELAYER_UNKNOWN, target->layer);
 	bool mounted = false;
 	if (layer->mount_count > 0)
-		r = ops->is_mounted(store->driver, layer->id, layer->mount_point, &mounted, error);
+		r = driver_is_mounted(store->driver, layer->id, layer->mount_point, &mounted,
+		                      error);
 	if (r < 0)
 		return r;
 	int count = mounted ? layer->mount_count + 1 : 1;
@@ -319,4 +320,30 @@ int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **
 		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	*count = layer->mount_count;
 	return 0;
+}
+
+/* The layers stay locked until the descriptor is open: to mount and to unmount, every process takes
+ * them for itself. */
+int cst_store_mount_fd(cst_store *store, const char *id, int *fd, cst_error **error)
+{
+	_cleanup_(target_free) struct target target = {0};
+	_cleanup_hold_ struct hold layers = {0};
+	int r = find_target(store, id, &target, error);
+	if (r == 0)
+		r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
+	if (r < 0)
+		return r;
+	const cst_layer *layer = layer_get(store, target.layer, NULL);
+	if (!layer)
+		return error_about(error, CST_ELAYER_UNKNOWN, id);
+	int opened = -1;
+	if (target.foreign || layer->mount_count > 0)
+		r = store->driver->ops->mount_open(store->driver, layer->id,
+		                                   target.foreign ? NULL : layer->mount_point,
+		                                   &opened, error);
+	if (r == 0 && opened < 0)
+		r = error_about(error, CST_ELAYER_NOT_MOUNTED, id);
+	if (r == 0)
+		*fd = opened;
+	return r;
 }
