@@ -3,6 +3,7 @@
 #include "command.h"
 #include "config.h"
 #include "nearest.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -46,13 +47,33 @@ static bool wants_namespace(const struct invocation *in)
 	return wanted && !(geteuid() == 0 && is_rootless());
 }
 
+/* To open a store takes room if the run directory is not there yet, as after a reboot. What is only
+ * read needs no run directory, so a full disk keeps nobody from reading. */
+static int open_also_on_full_disk(struct invocation *in, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = cst_store_open(&in->store_options, &in->store, &problem);
+	int errnum = cst_error_errno(problem);
+	if (r < 0 && in->command->flags & COMMAND_READS && (errnum == ENOSPC || errnum == EDQUOT)) {
+		if (is_on(in, OPT_DEBUG))
+			debug_line("%s: the store is only read", error_text(in, problem));
+		in->store_options.read_only = true;
+		return cst_store_open(&in->store_options, &in->store, error);
+	}
+	if (r < 0) {
+		*error = problem;
+		problem = NULL;
+	}
+	return r;
+}
+
 /* containers-storage loads images and containers with the store, whatever the verb is, so damaged
  * records are an error of opening it. */
 static int open_store(struct invocation *in, cst_error **error)
 {
 	cst_image_list *images = NULL;
 	cst_container_list *containers = NULL;
-	int r = cst_store_open(&in->store_options, &in->store, error);
+	int r = open_also_on_full_disk(in, error);
 	if (r == 0 && in->personality == GO_STYLE)
 		r = cst_store_images(in->store, &images, error);
 	if (r == 0 && in->personality == GO_STYLE)

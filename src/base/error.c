@@ -121,6 +121,16 @@ int error_sys(cst_error **error, int errnum, const char *format, ...)
 	return code;
 }
 
+bool errno_is_full(int errnum)
+{
+	return errnum == ENOSPC || errnum == EDQUOT;
+}
+
+bool error_is_full(const cst_error *error)
+{
+	return errno_is_full(cst_error_errno(error));
+}
+
 int error_wrap_code(cst_error **error, int code, const char *format, ...)
 {
 	if (!error)

@@ -14,6 +14,7 @@
 
 #include <cstorage/error.h>
 #include <stdarg.h>
+#include <stdbool.h>
 
 #define CST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
@@ -61,6 +62,10 @@ int error_suffix(cst_error **error, int code, const char *format, ...) CST_PRINT
 /* Moves `from` into *error (frees it if error is NULL) and returns its code. Takes ownership of
  * `from`. */
 int error_propagate(cst_error **error, cst_error *from);
+
+/* Is there no room left, on the disk or in the user's quota? NULL is no error. */
+bool error_is_full(const cst_error *error);
+bool errno_is_full(int errnum);
 
 /* The text of an errno as Go's syscall package words it: "no such file or directory". Static
  * storage. */

@@ -53,8 +53,11 @@ bool fs_exists(int dirfd, const char *path); /* lstat; false on any error */
  * If something fails before the rename, the old file is untouched and the temporary file is
  * removed. FS_LOCKED: the caller holds a lock that every writer of this file holds. The number is
  * then always 0, so that fs_sweep_temporary() finds what a killed writer left without reading the
- * directory. docs/format/store.md, "Writing files". */
-enum { FS_DURABLE = 1, FS_LOCKED = 2 };
+ * directory. docs/format/store.md, "Writing files".
+ *
+ * FS_RESERVED: if there is no room for a temporary file, the reserve of the file takes its place.
+ * Only together with FS_LOCKED. */
+enum { FS_DURABLE = 1, FS_LOCKED = 2, FS_RESERVED = 4 };
 int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
                     unsigned flags, const char *shown, cst_error **error);
 
@@ -62,6 +65,15 @@ int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mod
  * calls fs_sweep_temporary(). */
 bool fs_has_temporary(const char *dir, const char *name);
 void fs_sweep_temporary(int dirfd, const char *name);
+
+/* To empty a full disk one has to delete, and to delete is to write. So room for that is taken while
+ * there is some. Both return false if it could not be had.
+ *
+ * Keeps the reserve of <name>: a file `.reserve-<name>` beside it that has room for n bytes. This needs
+ * no lock: if the reserve has just become the file, the file only has more room than it needs. */
+bool fs_keep_reserve(int dirfd, const char *name, size_t n);
+/* Keeps room for n bytes in a file that is rewritten in place. */
+bool fs_keep_room(int fd, size_t n);
 
 /* Makes or truncates a file, without syncing it: for small files of a driver in a staging
  * directory. */

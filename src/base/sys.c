@@ -181,6 +181,11 @@ int sys_ftruncate(int fd, off_t size)
 	return RETRIED(SYS_CALL_FTRUNCATE, fd, NULL, ftruncate(fd, size));
 }
 
+int sys_reserve(int fd, off_t size)
+{
+	return RETRIED(SYS_CALL_RESERVE, fd, NULL, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size));
+}
+
 int sys_close_checked(int fd)
 {
 	int fault = sys_fault(SYS_CALL_CLOSE_CHECKED, fd, NULL);

@@ -34,6 +34,7 @@ int sys_pwrite_all(int fd, const void *data, size_t n, off_t offset); /* 0 or -1
 ssize_t sys_copy_file_range(int in, off_t *inoff, int out, off_t *outoff, size_t n);
 int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
 int sys_ftruncate(int fd, off_t size);
+int sys_reserve(int fd, off_t size); /* fallocate(): room for so many bytes, the size of the file stays as it is */
 int sys_close_checked(int fd); /* EINTR counts as success */
 
 /* Attributes are set through a descriptor, never through a name: another process that can write to

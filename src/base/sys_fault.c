@@ -35,6 +35,7 @@ static const char *const call_names[SYS_CALL_MAX] = {
         [SYS_CALL_COPY_FILE_RANGE] = "sys_copy_file_range",
         [SYS_CALL_FICLONE] = "sys_ficlone",
         [SYS_CALL_FTRUNCATE] = "sys_ftruncate",
+        [SYS_CALL_RESERVE] = "sys_reserve",
         [SYS_CALL_CLOSE_CHECKED] = "sys_close_checked",
         [SYS_CALL_FCHOWN] = "sys_fchown",
         [SYS_CALL_FCHMOD] = "sys_fchmod",

@@ -172,7 +172,8 @@ struct driver_ops {
 
 	/* ---- taking one away ---- */
 	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one
-	 * trash takes many layers). Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. */
+	 * trash takes many layers). Where the disk is too full for that it is removed at once, however long it takes: a full
+	 * disk must be emptied. Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. */
 	int (*remove)(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable,
 		      cst_error **error);
 	/* No lock, all three. How many names there are to remove, for the progress. */

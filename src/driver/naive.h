@@ -50,7 +50,8 @@ int naive_usage(struct driver *d, const char *id, struct driver_usage *ret, cst_
 
 /* ---- trash: temporary directories, one in each place that something was taken from ---- */
 
-/* The temporary directory in `root`, made if the trash has none there yet, and so is the trash. It stays the trash's. */
+/* The temporary directory in `root`, made if the trash has none there yet, and so is the trash. It stays the trash's. NULL:
+ * the disk is too full for one. */
 int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_layout layout, struct driver_trash **trash,
 		   struct tempdir **ret, cst_error **error);
 uint64_t naive_trash_count(const struct driver_trash *trash);

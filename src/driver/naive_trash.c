@@ -24,17 +24,18 @@ static struct tempdir *find_area(const struct naive_trash *trash, const char *ro
 	return NULL;
 }
 
+/* *ret NULL: there is no room for one. */
 static int add_area(struct naive_trash *trash, const char *root, enum tempdir_layout layout,
-                    cst_error **error)
+                    struct tempdir **ret, cst_error **error)
 {
 	struct tempdir **grown =
 	        grow_array(trash->areas, &trash->capacity, trash->n + 1, sizeof(struct tempdir *));
 	if (!grown)
 		return error_oom(error);
 	trash->areas = grown;
-	int r = tempdir_new(root, layout, &grown[trash->n], error);
-	if (r == 0)
-		trash->n++;
+	int r = tempdir_new_for_trash(root, layout, ret, error);
+	if (r == 0 && *ret)
+		grown[trash->n++] = *ret;
 	return r;
 }
 
@@ -47,9 +48,9 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 	t->base.ops = ops;
 	*trash = &t->base; /* an empty one is no harm */
 	struct tempdir *area = find_area(t, root);
-	int r = area ? 0 : add_area(t, root, layout, error);
+	int r = area ? 0 : add_area(t, root, layout, &area, error);
 	if (r == 0)
-		*ret = area ? area : t->areas[t->n - 1];
+		*ret = area;
 	return r;
 }
 

@@ -169,18 +169,35 @@ int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdi
 	return error_propagate(error, steal_ptr(&problem));
 }
 
+int tempdir_new_for_trash(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
+                          cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = tempdir_new(root_path, layout, ret, &problem);
+	if (r < 0 && !error_is_full(problem))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r < 0)
+		*ret = NULL;
+	return 0;
+}
+
 int tempdir_take(struct tempdir *d, int dirfd, const char *name, cst_error **error)
 {
+	if (!d)
+		return fs_remove_tree(dirfd, name, NULL, error);
 	_cleanup_free_ char *item = str_printf("%u-%s", d->counter, name);
 	if (!item)
 		return error_oom(error);
-	if (sys_renameat(dirfd, name, d->fd, item) < 0)
-		return errno == ENOENT && !fs_exists(dirfd, name)
-		               ? 0
-		               : error_sys(error, errno, "rename %s %s/%s/%s", name, d->shown,
-		                           d->name, item);
-	d->counter++;
-	return 0;
+	if (sys_renameat(dirfd, name, d->fd, item) == 0) {
+		d->counter++;
+		return 0;
+	}
+	if (errno_is_full(errno))
+		return fs_remove_tree(dirfd, name, NULL, error);
+	return errno == ENOENT && !fs_exists(dirfd, name)
+	               ? 0
+	               : error_sys(error, errno, "rename %s %s/%s/%s", name, d->shown, d->name,
+	                           item);
 }
 
 /* Removes the content first and the lock file last: a process that finds the lock free may remove
@@ -232,6 +249,8 @@ static int recover_pair(int root_fd, const char *number, const char *shown, cst_
 		return 0;
 	_cleanup_close_ int fd =
 	        sys_openat(root_fd, lock_name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 && errno_is_full(errno))
+		return 0; /* whoever opens the store when there is room again removes it */
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", shown, lock_name);
 	if (!lock_whole_file(fd) || !names_file(root_fd, lock_name, fd))

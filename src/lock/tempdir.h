@@ -27,8 +27,12 @@ struct tempdir {
  * removed it before. */
 int tempdir_new(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
                 cst_error **error);
-/* Moves <dirfd>/<name> into it as "<counter>-<name>"; both must be on the same mount. A missing
- * source is fine: 0. */
+/* The same for what is to be removed. If the disk is too full for it: 0, and *ret is NULL. */
+int tempdir_new_for_trash(const char *root_path, enum tempdir_layout layout, struct tempdir **ret,
+                          cst_error **error);
+/* Moves <dirfd>/<name>, which is to be removed, into it as "<counter>-<name>"; both must be on the same
+ * mount. If `dir` is NULL, or the disk is too full for the rename, the name is removed where it is,
+ * which may be slow. A missing source is fine: 0. */
 int tempdir_take(struct tempdir *dir, int dirfd, const char *name, cst_error **error);
 /* Removes the content and the lock. NULL allowed. This is slow: never do it with a lock of the
  * store. Errors are logged. */

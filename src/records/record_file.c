@@ -145,11 +145,21 @@ int record_file_write(struct record_file *file, const void *data, size_t n, cst_
 		sweep(dirfd, file);
 	file->swept = true;
 	r = fs_replace_file(dirfd, file->name, data, n, 0600,
-	                    FS_LOCKED | (file->is_volatile ? 0 : FS_DURABLE), file->path, error);
+	                    FS_LOCKED | FS_RESERVED | (file->is_volatile ? 0 : FS_DURABLE),
+	                    file->path, error);
 	if (r < 0)
 		return r;
 	if (fstatat(dirfd, file->name, &st, 0) < 0)
 		return error_sys(error, errno, "stat %s", file->path);
 	file->identity = identity_of(&st);
+	file->lacks_reserve = !fs_keep_reserve(dirfd, file->name, n);
 	return 0;
+}
+
+void record_file_retry_reserve(struct record_file *file)
+{
+	_cleanup_close_ int dirfd = -1;
+	if (file->lacks_reserve && fs_open_dir(file->dir, &dirfd, NULL) == 0)
+		file->lacks_reserve =
+		        !fs_keep_reserve(dirfd, file->name, (size_t)file->identity.size);
 }

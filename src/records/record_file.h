@@ -25,6 +25,7 @@ struct record_file {
 	int fd;           /* from open until read; -1: not open or no such file */
 	struct file_identity identity; /* of what was opened or written last */
 	bool swept;                    /* stale temporary files were removed since the last open */
+	bool lacks_reserve;            /* there was no room for it after the last write */
 };
 
 int record_file_init(struct record_file *file, const char *dir, const char *name, bool is_volatile,
@@ -38,5 +39,7 @@ int record_file_open(struct record_file *file, cst_error **error);
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error);
 /* The directory is made (0700) if it is missing. Under the write lock only. */
 int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error);
+/* Tries again to get it. Needs no lock: what a reserve holds is nobody's. */
+void record_file_retry_reserve(struct record_file *file);
 
 #endif

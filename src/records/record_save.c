@@ -140,3 +140,9 @@ int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **e
 	compact(set);
 	return 0;
 }
+
+void record_set_retry_reserves(struct record_set *set)
+{
+	for (unsigned f = 0; f < set->n_files; f++)
+		record_file_retry_reserve(&set->files[f]);
+}

@@ -73,6 +73,9 @@ bool record_set_dirty(const struct record_set *set); /* is there anything to sav
  * file), rename, fsync of the directory. Lock w. Nothing dirty: nothing done. CST_ECORRUPT if a file
  * was not understood when it was loaded. */
 int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **error);
+/* A save keeps a reserve of each file it wrote, of which a later one makes the next file where the disk is full. This tries
+ * again where there was no room for it. No lock. */
+void record_set_retry_reserves(struct record_set *set);
 
 /* The same look-ups with the type of the record. */
 

@@ -100,6 +100,21 @@ static void unmake_home(const struct overlay *o)
 	(void)sys_unlinkat(AT_FDCWD, o->base.home, AT_REMOVEDIR);
 }
 
+/* The results of the last boot are gone, and where the disk is full nothing can be tried. A store that
+ * is there was made on an overlay that works. What is only faster is left alone. */
+static int probe(struct overlay *o, bool was_there, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = overlay_probe(o, &problem);
+	if (r == 0)
+		return 0;
+	if (was_there && error_is_full(problem)) {
+		log_debug("overlay is taken to work as before: %s", cst_error_message(problem));
+		return 0;
+	}
+	return error_propagate(error, steal_ptr(&problem));
+}
+
 /* All of opening but the home mount: directories and probes, which processes may do at the same
  * time. */
 static int prepare(struct overlay *o, cst_error **error)
@@ -113,7 +128,7 @@ static int prepare(struct overlay *o, cst_error **error)
 	if (r == 0)
 		r = overlay_check_native(o, error);
 	if (r == 0)
-		r = overlay_probe(o, error);
+		r = probe(o, !created, error);
 	if (r < 0 && created)
 		unmake_home(o);
 	return r;

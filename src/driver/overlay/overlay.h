@@ -316,11 +316,11 @@ int overlay_replace_recover(struct driver *d, const char *id, struct driver_tras
                             cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
-/* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Missing:
- * success. */
+/* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Where the disk is too full for that, or
+ * `trash` is NULL, removes it. Missing: success. */
 int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, struct tempdir *trash, cst_error **error);
-/* <dirfd>/<name> into <home>/staging/<trash>; dirfd is the home or below it. Missing: success. */
+/* <dirfd>/<name>, which is to be removed, into <home>/staging/<trash>; dirfd is the home or below it. The same. */
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error);
 /* fsyncs a home and its l/. */

@@ -193,7 +193,7 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 	}
 	if (is_lasting(problem))
 		cache_write(o, "overlay", false, cst_error_message(problem));
-	if (r == CST_ENOTSUP || r == CST_ENOMEM)
+	if (r == CST_ENOTSUP || r == CST_ENOMEM || error_is_full(problem))
 		return error_propagate(error, steal_ptr(&problem));
 	log_debug("overlay does not work in %s: %s", o->base.home, cst_error_message(problem));
 	return error_wrap_code(

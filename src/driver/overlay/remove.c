@@ -10,17 +10,22 @@
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error)
 {
+	if (!trash)
+		return fs_remove_tree(dirfd, name, NULL, error);
 	_cleanup_free_ char *to = str_printf("%s/%s/%u-%s", overlay_area_of(trash->layout),
 	                                     trash->name, trash->counter, name);
 
 	if (!to)
 		return error_oom(error);
-	if (sys_renameat(dirfd, name, home_fd, to) < 0)
-		return errno == ENOENT && !fs_exists(dirfd, name)
-		               ? 0
-		               : error_sys(error, errno, "rename %s %s", name, to);
-	trash->counter++;
-	return 0;
+	if (sys_renameat(dirfd, name, home_fd, to) == 0) {
+		trash->counter++;
+		return 0;
+	}
+	if (errno_is_full(errno))
+		return fs_remove_tree(dirfd, name, NULL, error);
+	return errno == ENOENT && !fs_exists(dirfd, name)
+	               ? 0
+	               : error_sys(error, errno, "rename %s %s", name, to);
 }
 
 static int unmount_below(int layer_fd, const char *layer_path, const char *dir, cst_error **error)

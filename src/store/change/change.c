@@ -19,14 +19,29 @@ void change_within(struct change *change, cst_store *store, const struct hold *h
 	store->repair_trash = (struct trash){0};
 }
 
+/* On a full disk there may be room for them only now that the trash is gone. Another thread that
+ * holds a set is not waited for. */
+static void retry_reserves(cst_store *store, struct hold_modes modes)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		struct set *set = &store->sets.of[i];
+		if (modes.of[i] != HOLD_WRITE || pthread_mutex_trylock(&set->mutex) != 0)
+			continue;
+		record_set_retry_reserves(set->table);
+		pthread_mutex_unlock(&set->mutex);
+	}
+}
+
 void change_done(struct change *change)
 {
+	const struct hold_modes modes = change->hold.modes;
 	if (change->held && change->held != &change->hold) {
 		change->store->repair_trash = change->trash;
 		change->trash = (struct trash){0};
 	}
 	hold_done(&change->hold); /* first, so that nobody waits while files are deleted */
 	trash_free(&change->trash);
+	retry_reserves(change->store, modes);
 	intents_free(&change->intents);
 	free(change->places.items);
 	free(change->clears.items);
@@ -123,13 +138,13 @@ static int take_back(struct change *change, struct journal *journal, cst_error *
 	return journal_sync(journal, error); /* on failure what was done stays */
 }
 
-/* That of the first set that is held for writing. */
-static struct journal *journal_of(struct change *change)
+/* The first set that is held for writing: its journal has the announcement. */
+static struct set *announcing_set(struct change *change)
 {
 	size_t i = 0;
 	while (change->held->modes.of[i] != HOLD_WRITE)
 		i++;
-	return &change->store->sets.of[i].journal;
+	return &change->store->sets.of[i];
 }
 
 int change_commit(struct change *change, cst_error **error)
@@ -138,13 +153,15 @@ int change_commit(struct change *change, cst_error **error)
 		return error_oom(error);
 	if (!change->intents.len)
 		return do_steps(change, error);
-	struct journal *journal = journal_of(change);
-	int r = journal_begin(journal, &change->intents, error);
+	struct set *set = announcing_set(change);
+	int r = journal_begin(&set->journal, &change->intents, error);
 	if (r < 0)
 		return r;
 	r = do_steps(change, error);
-	if (r == 0)
-		return take_back(change, journal, error);
-	settle(change, journal);
-	return r;
+	if (r < 0) {
+		settle(change, &set->journal);
+		return r;
+	}
+	journal_keep_room(&set->journal, record_set_size(set->table));
+	return take_back(change, &set->journal, error);
 }

@@ -401,6 +401,15 @@ void journal_end_durably(struct journal *journal)
 		log_warning("%s", cst_error_message(problem));
 }
 
+/* A layer that goes with its owner, all with usual IDs, takes about so much; what is deleted alone takes half of it, so there
+ * is room for the images and containers of a store that is wiped, too. */
+#define INTENT_SIZE 256
+
+void journal_keep_room(const struct journal *journal, size_t items)
+{
+	fs_keep_room(journal->fd, sizeof(struct journal_header) + items * INTENT_SIZE);
+}
+
 void journal_clear(struct journal *journal)
 {
 	intents_free(&journal->inherited);

@@ -69,6 +69,8 @@ void journal_end_durably(struct journal *journal);
 /* The two halves of it where the rule undoes what is reported as done while it is still announced. */
 int journal_take_back(struct journal *journal, cst_error **error);
 int journal_sync(const struct journal *journal, cst_error **error);
+/* Room to announce on a full disk that so many items are deleted. */
+void journal_keep_room(const struct journal *journal, size_t items);
 /* Everything announced was settled: nothing is in flux. With a barrier. */
 void journal_clear(struct journal *journal);
 /* Without any lock: is there an announcement? */

@@ -76,7 +76,9 @@ static int discard(cst_store *store, int dirfd, const char *name, struct trash *
 {
 	if (!fs_exists(dirfd, name))
 		return 0;
-	int r = metadata_stage(store, &trash->metadata, error);
+	int r = layers_need(store, error); /* <drv>-layers, where the trash is */
+	if (r == 0 && !trash->metadata)
+		r = tempdir_new_for_trash(store->tmp_dir, TEMPDIR_PAIR, &trash->metadata, error);
 	if (r == 0)
 		r = tempdir_take(trash->metadata, dirfd, name, error);
 	return r == 0 ? fs_fsync_dir(dirfd, name, error) : r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is slow to delete: moved out of sight under the locks, deleted after them. Deleting what
- * belongs to an item that has no record (any more) begins here.
+ * What is slow to delete: moved out of sight under the locks, deleted after them. Where the disk is too
+ * full to move it, it is deleted at once, under the locks. Deleting what belongs to an item that has no
+ * record (any more) begins here.
  */
 #ifndef CST_STORE_CHANGE_TRASH_H
 #define CST_STORE_CHANGE_TRASH_H

@@ -46,6 +46,11 @@ static struct idmaps maps_of(const cst_layer *layer)
 	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
 }
 
+static bool has_maps(const struct idmaps *maps)
+{
+	return maps->uids.len || maps->gids.len;
+}
+
 int layer_view_open(cst_store *store, const char *from, const char *id, struct layer_view *view,
                     cst_error **error)
 {
@@ -77,8 +82,9 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	const cst_layer *below = against ? layer_get(store, against, NULL) : NULL;
 	struct idmaps maps = maps_of(layer), from_maps = maps_of(below);
 	struct driver_view_maps view_maps = {.maps = &maps, .from_maps = &from_maps};
-	bool unmapped = false;
-	r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
+	bool unmapped = !has_maps(&maps) && !has_maps(&from_maps);
+	if (!unmapped) /* only now, because finding out may take room on the disk */
+		r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
 	if (r == 0)
 		r = store->driver->ops->view_open(store->driver, layer->id, against,
 		                                  unmapped ? NULL : &view_maps, &view->driver_view,
