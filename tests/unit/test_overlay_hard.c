@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The overlay driver in hard cases: uppers written with metacopy and redirects, a broken `l`, file systems that cannot
  * exchange names, staged layers that outlive the call. */
+#include "driver/backing.h"
 #include "unit/overlay_fixture.h"
 #include <cstorage/types.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define SMALL "the very content of a file"
 
 /* ---- metacopy and redirects ---- */
 
-/* Base layer A with big and dir/inside; container C changes the mode of one and the name of the other. */
-static void write_through_mount(struct fixture *f)
+/* Layer A on `parent` with big and dir/inside; container C changes the mode of one and the name of the other. */
+static void write_on(struct fixture *f, const char *parent)
 {
-	make_layer(f, "A", NULL, false, NULL);
+	make_layer(f, "A", parent, false, NULL);
 	write_text_at(AT_FDCWD, in_home(f, "A/diff/big"), SMALL);
 	assert_int_equal(mkdir(in_home(f, "A/diff/dir"), 0755), 0);
 	write_text_at(AT_FDCWD, in_home(f, "A/diff/dir/inside"), SMALL " inside");
@@ -25,6 +27,11 @@ static void write_through_mount(struct fixture *f)
 	unmount_layer(f, "C");
 	assert_true(getxattr(in_home(f, "C/diff/big"), "trusted.overlay.metacopy", NULL, 0) >= 0);
 	assert_true(getxattr(in_home(f, "C/diff/moved"), "trusted.overlay.redirect", NULL, 0) > 0);
+}
+
+static void write_through_mount(struct fixture *f)
+{
+	write_on(f, NULL);
 }
 
 static bool archive_has(const cst_memory *archive, const char *text)
@@ -100,7 +107,64 @@ static void test_metacopy(void **state)
 	check_view(&f);
 }
 
-/* A layer that was mounted and has none of it is still read natively: its own directory is all there is to look at. */
+/* What is compared is what was there when the view was opened, whatever takes its place before it is read. */
+static void test_metacopy_replaced(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_changes_ struct cst_changes before = {0}, after = {0};
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver_staged *staged = NULL;
+	struct driver_view *view = NULL;
+
+	f.options[0] = with_metacopy;
+	f.n_options = 1;
+	fixture_open(&f);
+	write_through_mount(&f);
+	check(overlay_driver.view_open(f.driver, "C", "A", NULL, &view, &error), error);
+	check(overlay_driver.stage_copy(f.driver, "C", NULL, &staged, &error), error);
+	write_text_at(staged->diff_fd, "later", "later");
+	check(overlay_driver.stage_replace(staged, "C", true, &error), error);
+	check(overlay_driver.view_changes(view, &before, &error), error);
+	check_changes(&before);
+	overlay_driver.view_close(view);
+	overlay_driver.stage_free(staged);
+	check(overlay_driver.view_open(f.driver, "C", "A", NULL, &view, &error), error);
+	check(overlay_driver.view_changes(view, &after, &error), error);
+	assert_int_equal(after.len, before.len + 1);
+	overlay_driver.view_close(view);
+}
+
+/* More lowers than a view keeps descriptors of. */
+static void test_metacopy_of_many(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	char id[16] = "";
+
+	f.options[0] = with_metacopy;
+	f.n_options = 1;
+	fixture_open(&f);
+	for (int i = 0; i < 20; i++) {
+		_cleanup_free_ char *parent = strdup(id);
+		snprintf(id, sizeof(id), "L%d", i);
+		make_layer(&f, id, *parent ? parent : NULL, false, NULL);
+	}
+	write_on(&f, id);
+	check_view(&f);
+}
+
+/* Descriptors of this process that are on an overlay mount. */
+static unsigned overlay_descriptors(void)
+{
+	unsigned n = 0;
+	for (int fd = 0; fd < 1024; fd++) {
+		struct statfs st;
+		n += fstatfs(fd, &st) == 0 && st.f_type == BACKING_OVERLAY;
+	}
+	return n;
+}
+
+/* A layer that was mounted and has none of it is still read natively: its own directory is all there is to look at, and
+ * nothing is mounted for it. */
 static void test_plain_upper(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make("root");
@@ -118,6 +182,7 @@ static void test_plain_upper(void **state)
 	unmount_layer(&f, "C");
 	check(overlay_driver.view_open(f.driver, "C", "A", NULL, &view, &error), error);
 	check(overlay_driver.view_changes(view, &changes, &error), error);
+	assert_int_equal(overlay_descriptors(), 0);
 	assert_int_equal(changes.len, 2);
 	assert_string_equal(changes.items[0].path, "/a");
 	assert_int_equal(changes.items[0].kind, CST_DELETE);
@@ -327,6 +392,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_metacopy),
+	        cmocka_unit_test(test_metacopy_replaced),
+	        cmocka_unit_test(test_metacopy_of_many),
 	        cmocka_unit_test(test_plain_upper),
 	        cmocka_unit_test(test_broken_links_dir),
 	        cmocka_unit_test(test_links_dir_breaks_meanwhile),

@@ -124,6 +124,10 @@ static int open_lower(const struct overlay *o, const struct overlay_mount *m, si
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	const struct overlay_lower *lower = &m->lowers->items[i];
+	if (m->fds) {
+		*ret_fd = fcntl(m->fds[i], F_DUPFD_CLOEXEC, 0);
+		return *ret_fd >= 0 ? 0 : error_sys(error, errno, "dup");
+	}
 	int r = overlay_lower_open(o, m->dirs, lower, O_PATH, ret_fd, &problem);
 	if (r != CST_ESYS)
 		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
@@ -336,7 +340,7 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 	_cleanup_free_ char *data = describe(o, m);
 	size_t limit = (size_t)sysconf(_SC_PAGESIZE);
 	struct mount_call call = {.target = target, .flags = m->options->flags};
-	bool plain = !m->mapped;
+	bool plain = !m->mapped && !m->fds;
 	int r, errnum = 0;
 
 	if (!data)

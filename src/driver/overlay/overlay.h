@@ -223,9 +223,9 @@ void overlay_mount_options_free(struct overlay_mount_options *options);
 /* ---- mount.c ---- */
 
 struct overlay_mount {
-	const struct overlay_dirs
-	        *dirs; /* where the lowers' paths start: the homes, or id-mapped clones of them */
 	const struct overlay_lowers *lowers;
+	const struct overlay_dirs *dirs; /* where their paths start: the homes, or id-mapped clones of them */
+	const int *fds;           /* descriptors of the lowers, which are opened here if it is NULL */
 	int upper_fd, work_fd;    /* -1: read-only */
 	const char *upper, *work; /* how they are called */
 	const struct overlay_mount_options *options;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a layer. Natively: its own directory holds exactly what it changes. Otherwise both layers
- * are mounted, read-only and nowhere attached, and compared. All is opened at once, under the
- * store's lock; what follows needs none (docs/format/drivers.md, "Whiteouts, Diff, Changes").
+ * Reading a layer. Natively: its own directory holds exactly what it changes. Otherwise both layers are mounted, read-only and
+ * nowhere attached, and compared. The caller holds the store's lock only while the view is opened, so that is when every
+ * directory is opened. Which of the two ways is right is found out later, and what has to be mounted is mounted later, from
+ * the descriptors: whatever takes the place of a directory meanwhile is not read (docs/format/drivers.md, "Whiteouts, Diff,
+ * Changes").
  */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
@@ -11,174 +13,205 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define MAX_LOWER_FDS 16 /* more lowers are held as one mount, to spare descriptors */
+#define MAX_HELD 16 /* more lowers are mounted at once, to spare descriptors */
+
+/* Directories on top of each other: opened one by one, or mounted. */
+struct stack {
+	struct overlay_lowers lowers;
+	int *fds; /* of the lowers; NULL: they are mounted */
+	struct overlay_detached mount;
+};
+#define STACK_INIT                                        \
+	{                                                 \
+		.mount = {.mount_fd = -1, .root_fd = -1 } \
+	}
 
 struct driver_view {
 	struct overlay *overlay;
-	bool native;    /* `diff` is all that the layer changes; else the two trees are compared */
-	bool was_upper; /* written through a mount: whether it is native, decide() finds out */
-	cst_error *no_trees; /* why the trees could not be mounted for a layer that may be native */
+	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
+	bool was_upper; /* somebody wrote into the layer through a mount: decide() finds out if it is native all the same */
+	cst_error *no_trees; /* why the trees could not be opened of a layer that may be native */
 	int diff_fd;
-	int *lowers; /* of the layer, top first; or one: their mount */
-	size_t n_lowers;
-	struct naive_view trees;       /* the layer and `from`, mounted, unless native */
-	int layer_mount, from_mount;   /* the mounts that their descriptors are of */
-	struct overlay_detached below; /* the mount of the lowers */
+	struct stack below; /* what is below `diff` */
+	struct stack layer,
+	        from; /* the whole layer, and what it is compared with; empty if it is native */
+	struct naive_view trees; /* the mounts of both, once they are needed */
 };
+
+static void stack_close(struct stack *s)
+{
+	for (size_t i = 0; s->fds && i < s->lowers.len; i++)
+		closep(&s->fds[i]);
+	free(s->fds);
+	overlay_lowers_free(&s->lowers);
+	overlay_detached_close(&s->mount);
+}
 
 void overlay_view_close(struct driver_view *v)
 {
 	if (!v)
 		return;
-	for (size_t i = 0; i < v->n_lowers; i++)
-		closep(&v->lowers[i]);
-	free(v->lowers);
 	closep(&v->diff_fd);
 	naive_view_close(&v->trees);
-	closep(&v->layer_mount);
-	closep(&v->from_mount);
-	overlay_detached_close(&v->below);
+	stack_close(&v->below);
+	stack_close(&v->layer);
+	stack_close(&v->from);
 	error_freep(&v->no_trees);
 	free(v);
 }
 DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
 
-/* A read-only mount of these, which are at least one. */
-static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs,
+/* ---- stacks ---- */
+
+/* A read-only mount of these, which are at least two. `fds`: as in struct overlay_mount. */
+static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs, const int *fds,
                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
                         cst_error **error)
 {
 	_cleanup_mount_options_ struct overlay_mount_options options = {.flags = MS_RDONLY};
-	const struct overlay_mount mount = {
-	        .dirs = dirs, .lowers = lowers, .upper_fd = -1, .work_fd = -1, .options = &options};
-	/* What any mount wrote is read right, whatever the options are today. The kernel has no redirects and no metacopy in
-	 * attributes of the user's. */
+	const struct overlay_mount mount = {.lowers = lowers,
+	                                    .dirs = dirs,
+	                                    .fds = fds,
+	                                    .upper_fd = -1,
+	                                    .work_fd = -1,
+	                                    .options = &options};
+	/* What any mount wrote is read right, whatever the options are today. The kernel has neither redirects nor metacopy
+	 * in attributes of the user's. */
 	int r = overlay_mount_options_add(
 	        &options, driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on",
 	        error);
-
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
 		r = error_set(error, CST_EINVAL, "max depth exceeded");
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* One directory alone is no overlay: it comes with its `empty`. */
+/* Opens the directories in s->lowers, or mounts them if they are many. */
+static int stack_open(const struct overlay *o, const struct overlay_dirs *dirs, struct stack *s,
+                      cst_error **error)
+{
+	int r = 0;
+	if (s->lowers.len > MAX_HELD)
+		return mount_lowers(o, dirs, NULL, &s->lowers, &s->mount, error);
+	s->fds = new0(int, MAX_HELD);
+	if (!s->fds)
+		return error_oom(error);
+	memset(s->fds, -1, MAX_HELD * sizeof(*s->fds));
+	for (size_t i = 0; r == 0 && i < s->lowers.len; i++)
+		r = overlay_lower_open(o, dirs, &s->lowers.items[i], O_RDONLY, &s->fds[i], error);
+	return r;
+}
+
+static int stack_mount(const struct overlay *o, struct stack *s, cst_error **error)
+{
+	return s->fds ? mount_lowers(o, NULL, s->fds, &s->lowers, &s->mount, error) : 0;
+}
+
+/* All that a layer is made of. One directory alone is no overlay: it comes with its `empty`. */
+static int whole_layer(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                       struct overlay_lowers *lowers, cst_error **error)
+{
+	_cleanup_strv_ struct strv parents = {0};
+	_cleanup_close_ int layer_fd = -1;
+	size_t home;
+	int r = overlay_layer_open(o, dirs, id, &home, &layer_fd, error);
+	if (r == 0)
+		r = overlay_parents(o, dirs, home, id, &parents, error);
+	if (r == 0)
+		r = overlay_lowers(o, dirs, home, id, &parents, true, lowers, error);
+	if (r < 0 || lowers->len > 1)
+		return r;
+	if (!fs_exists(layer_fd, "empty")) {
+		bool may_make = !o->read_only && o->homes[home].writable;
+		if (!may_make || sys_mkdirat(layer_fd, "empty", 0700) < 0)
+			return error_sys(error, may_make ? errno : EROFS, "mkdir %s/%s/empty",
+			                 o->homes[home].path, id);
+	}
+	return overlay_lowers_add(lowers, home, id, "empty", error);
+}
+
 int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                         struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_lowers_ struct overlay_lowers lowers = {0};
-	_cleanup_strv_ struct strv parents = {0};
-	_cleanup_close_ int layer_fd = -1;
-	size_t home;
-	int r;
-
-	r = overlay_layer_open(o, dirs, id, &home, &layer_fd, error);
-	if (r == 0)
-		r = overlay_parents(o, dirs, home, id, &parents, error);
-	if (r == 0)
-		r = overlay_lowers(o, dirs, home, id, &parents, true, &lowers, error);
-	if (r < 0)
-		return r;
-	if (lowers.len == 1) {
-		bool missing = !fs_exists(layer_fd, "empty");
-		if (missing && (o->read_only || !o->homes[home].writable))
-			return error_sys(error, EROFS, "mkdir %s/%s/empty", o->homes[home].path,
-			                 id);
-		if (missing && sys_mkdirat(layer_fd, "empty", 0700) < 0)
-			return error_sys(error, errno, "mkdir %s/%s/empty", o->homes[home].path,
-			                 id);
-		r = overlay_lowers_add(&lowers, home, id, "empty", error);
-	}
-	return r < 0 ? r : mount_lowers(o, dirs, &lowers, ret, error);
+	int r = whole_layer(o, dirs, id, &lowers, error);
+	return r < 0 ? r : mount_lowers(o, dirs, NULL, &lowers, ret, error);
 }
 
-static int open_lowers(struct driver_view *v, const struct overlay_dirs *dirs,
-                       const struct overlay_lowers *lowers, cst_error **error)
-{
-	int r = 0;
+/* ---- opening ---- */
 
-	v->lowers = new0(int, MAX_LOWER_FDS);
-	if (!v->lowers)
-		return error_oom(error);
-	if (lowers->len > MAX_LOWER_FDS) {
-		r = mount_lowers(v->overlay, dirs, lowers, &v->below, error);
-		if (r == 0)
-			v->lowers[v->n_lowers++] = steal_fd(&v->below.root_fd);
-		return r;
-	}
-	for (size_t i = 0; r == 0 && i < lowers->len; i++) {
-		r = overlay_lower_open(v->overlay, dirs, &lowers->items[i], O_RDONLY, &v->lowers[i],
-		                       error);
-		if (r == 0)
-			v->n_lowers++;
-	}
-	return r;
-}
-
-/* Mounts a whole layer; both descriptors are the view's. */
-static int mount_tree(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
-                      int *mount_fd, int *tree_fd, cst_error **error)
-{
-	struct overlay_detached whole;
-	int r = overlay_mount_whole(o, dirs, id, &whole, error);
-	if (r < 0)
-		return r;
-	*mount_fd = whole.mount_fd;
-	*tree_fd = whole.root_fd;
-	return 0;
-}
-
-static int mount_trees(struct driver_view *v, const struct overlay_dirs *dirs, const char *id,
-                       const char *from, cst_error **error)
+static int open_trees(struct driver_view *v, const struct overlay_dirs *dirs, const char *id,
+                      const char *from, cst_error **error)
 {
 	const struct overlay *o = v->overlay;
-	int r = mount_tree(o, dirs, id, &v->layer_mount, &v->trees.tree_fd, error);
-	if (r == 0 && !isempty(from))
-		r = mount_tree(o, dirs, from, &v->from_mount, &v->trees.old_fd, error);
-	return r;
+	int r = whole_layer(o, dirs, id, &v->layer.lowers, error);
+	if (r == 0)
+		r = stack_open(o, dirs, &v->layer, error);
+	if (r < 0 || isempty(from))
+		return r;
+	r = whole_layer(o, dirs, from, &v->from.lowers, error);
+	return r < 0 ? r : stack_open(o, dirs, &v->from, error);
 }
 
 static int open_view(struct driver_view *v, const char *id, const char *from, cst_error **error)
 {
 	const struct overlay *o = v->overlay;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	_cleanup_strv_ struct strv parents = {0};
-	size_t home;
 	_cleanup_close_ int layer_fd = -1;
-	bool is_parent;
-	int r;
-
-	r = overlay_dirs_open(o, &dirs, error);
+	size_t home;
+	int r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
 		r = overlay_layer_open(o, &dirs, id, &home, &layer_fd, error);
 	if (r == 0)
 		r = overlay_parents(o, &dirs, home, id, &parents, error);
 	if (r == 0)
-		r = overlay_lowers(o, &dirs, home, id, &parents, false, &lowers, error);
+		r = overlay_lowers(o, &dirs, home, id, &parents, false, &v->below.lowers, error);
 	if (r == 0)
 		r = overlay_content_open_at(o, &dirs, home, id, &v->diff_fd, error);
 	if (r == 0)
-		r = open_lowers(v, &dirs, &lowers, error);
+		r = stack_open(o, &dirs, &v->below, error);
 	if (r < 0)
 		return r;
-	is_parent = parents.len ? !isempty(from) && streq(from, parents.items[0]) : isempty(from);
+	const char *parent = parents.len ? parents.items[0] : "";
 	/* With older generations of itself below it, `diff` is not all that the layer changes. */
-	v->native = o->native_diff && is_parent && !fs_exists(layer_fd, "diff1");
+	v->native =
+	        o->native_diff && streq(strempty(from), parent) && !fs_exists(layer_fd, "diff1");
 	if (v->native && parents.len)
 		r = overlay_may_be_upper(layer_fd, &v->was_upper, error);
 	if (r < 0 || (v->native && !v->was_upper))
 		return r;
-	r = mount_trees(v, &dirs, id, from, v->native ? &v->no_trees : error);
+	r = open_trees(v, &dirs, id, from, v->native ? &v->no_trees : error);
 	return v->native ? 0 : r;
 }
 
-/* Nothing is locked any more: the layer's own directory may be large. */
-static int decide(struct driver_view *v, cst_error **error)
+int overlay_view_open(struct driver *d, const char *id, const char *from,
+                      const struct driver_view_maps *maps, struct driver_view **ret,
+                      cst_error **error)
+{
+	_cleanup_(overlay_view_closep) struct driver_view *v = new0(struct driver_view, 1);
+	if (!v)
+		return error_oom(error);
+	*v = (struct driver_view){.overlay = overlay_of(d),
+	                          .diff_fd = -1,
+	                          .below = STACK_INIT,
+	                          .layer = STACK_INIT,
+	                          .from = STACK_INIT,
+	                          .trees = NAIVE_VIEW_INIT};
+	v->trees.userns = driver_is_rootless();
+	int r = naive_view_set_maps(&v->trees, maps, error);
+	if (r == 0)
+		r = open_view(v, id, from, error);
+	if (r == 0)
+		*ret = steal_ptr(&v);
+	return r;
+}
+
+/* ---- reading: nothing is locked any more ---- */
+
+/* Slow: the layer's own directory may be large. */
+static int decide_native(struct driver_view *v, cst_error **error)
 {
 	bool points_below = false;
-	if (!v->was_upper)
-		return 0;
 	int r = overlay_points_below(v->diff_fd, &points_below, error);
 	if (r < 0)
 		return r;
@@ -194,37 +227,35 @@ static int decide(struct driver_view *v, cst_error **error)
 	return 0;
 }
 
-int overlay_view_open(struct driver *d, const char *id, const char *from,
-                      const struct driver_view_maps *maps, struct driver_view **ret,
-                      cst_error **error)
+/* Finds out how the layer is read, and mounts what that takes. */
+static int decide(struct driver_view *v, cst_error **error)
 {
-	_cleanup_(overlay_view_closep) struct driver_view *v = new0(struct driver_view, 1);
-	int r;
+	int r = v->was_upper ? decide_native(v, error) : 0;
+	if (r < 0 || v->native || v->trees.tree_fd >= 0)
+		return r;
+	r = stack_mount(v->overlay, &v->layer, error);
+	if (r == 0 && v->from.lowers.len)
+		r = stack_mount(v->overlay, &v->from, error);
+	if (r < 0)
+		return r;
+	v->trees.tree_fd = steal_fd(&v->layer.mount.root_fd);
+	v->trees.old_fd = steal_fd(&v->from.mount.root_fd);
+	return 0;
+}
 
-	if (!v)
-		return error_oom(error);
-	*v = (struct driver_view){.overlay = overlay_of(d),
-	                          .diff_fd = -1,
-	                          .layer_mount = -1,
-	                          .from_mount = -1,
-	                          .trees = NAIVE_VIEW_INIT,
-	                          .below = {.mount_fd = -1, .root_fd = -1}};
-	v->trees.userns = driver_is_rootless();
-	r = naive_view_set_maps(&v->trees, maps, error);
-	if (r == 0)
-		r = open_view(v, id, from, error);
-	if (r == 0)
-		*ret = steal_ptr(&v);
-	return r;
+/* What is below `diff`, to look single files up in. */
+static const int *below_fds(const struct driver_view *v, size_t *n)
+{
+	*n = v->below.fds ? v->below.lowers.len : 1;
+	return v->below.fds ? v->below.fds : &v->below.mount.root_fd;
 }
 
 static struct pack_options native_options(const struct driver_view *v, const cst_progress *progress)
 {
-	return (struct pack_options){.maps = &v->trees.maps,
-	                             .userns = v->trees.userns,
-	                             .lowers = v->lowers,
-	                             .n_lowers = v->n_lowers,
-	                             .progress = progress};
+	struct pack_options options = {
+	        .maps = &v->trees.maps, .userns = v->trees.userns, .progress = progress};
+	options.lowers = below_fds(v, &options.n_lowers);
+	return options;
 }
 
 int overlay_view_diff(struct driver_view *v, const cst_sink *sink, const cst_progress *progress,
@@ -262,12 +293,14 @@ int overlay_view_open_content(struct driver_view *v, const char *name, int64_t s
                               cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
+	size_t n;
+	const int *below = below_fds(v, &n);
 	int fd = unpack_open_content(v->diff_fd, name, size, &problem);
 
-	for (size_t i = 0; fd < 0 && cst_error_errno(problem) == ENOENT && i < v->n_lowers; i++) {
+	for (size_t i = 0; fd < 0 && cst_error_errno(problem) == ENOENT && i < n; i++) {
 		cst_error *next = NULL;
 
-		fd = unpack_open_content(v->lowers[i], name, size, &next);
+		fd = unpack_open_content(below[i], name, size, &next);
 		if (fd < 0) {
 			cst_error_free(problem);
 			problem = next;
