@@ -6,51 +6,31 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* An additional store may be on a medium of somebody else, whose processes hold its locks as long as
- * they like. */
+/* An additional store may be on a medium of somebody else, whose processes hold its locks as
+ * long as they like. */
 #define LONGEST_WAIT_MS 5000
 
-static struct lock_wait wait_for(const cst_store *store, const struct set *set)
+/* A part that is missing is empty: an image store may have the layers or the images of one
+ * driver only, or nothing yet. */
+static int open_part(const cst_store *store, const char *root, struct set *set, cst_error **error)
 {
-	struct lock_wait wait = store->lock_wait;
-	if (set->foreign && (!wait.timeout_ms || wait.timeout_ms > LONGEST_WAIT_MS))
-		wait.timeout_ms = LONGEST_WAIT_MS;
-	return wait;
-}
-
-/* A part that is not there is empty: an image store may hold only one driver's half, or nothing
- * yet. */
-static int open_part(const cst_store *store, const char *lock_name, struct set *set,
-                     cst_error **error)
-{
-	const char *dir = set->dir;
-	_cleanup_free_ char *path = path_join(dir, lock_name);
-	if (!path)
+	set->foreign = true;
+	set->dir = set_path(root, store, set->kind->files);
+	_cleanup_free_ char *lock =
+	        set->dir ? str_join(set->dir, "/", set->kind->files, ".lock") : NULL;
+	if (!lock)
 		return error_oom(error);
-	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
-		return error_sys(error, errno, "open %s", dir);
-	int r = lockfile_new(path, true, &set->lock, error);
+	set->fd = open(set->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (set->fd < 0 && errno != ENOENT)
+		return error_sys(error, errno, "open %s", set->dir);
+	int r = lockfile_new(lock, true, &set->lock, error);
 	if (r < 0)
 		return r;
-	const struct lock_wait wait = wait_for(store, set);
+	struct lock_wait wait = store->lock_wait;
+	if (!wait.timeout_ms || wait.timeout_ms > LONGEST_WAIT_MS)
+		wait.timeout_ms = LONGEST_WAIT_MS;
 	lockfile_set_wait(set->lock, &wait);
-	set->fd = steal_fd(&fd);
 	return 0;
-}
-
-static int open_images(const cst_store *store, struct set *images, cst_error **error)
-{
-	int r = open_part(store, "images.lock", images, error);
-	return r == 0 ? image_table_new(images->dir, true, &images->table, error) : r;
-}
-
-static int open_layers(const cst_store *store, struct set *layers, cst_error **error)
-{
-	struct layer_paths paths = {
-	        .dir = layers->dir, .volatile_dir = layers->dir, .read_only = true};
-	int r = open_part(store, "layers.lock", layers, error);
-	return r == 0 ? layer_table_new(&paths, &layers->table, error) : r;
 }
 
 static int open_one(cst_store *store, const char *root, struct additional_store *ret,
@@ -58,14 +38,17 @@ static int open_one(cst_store *store, const char *root, struct additional_store 
 {
 	struct set *layers = &ret->sets.layers, *images = &ret->sets.images;
 	sets_init(&ret->sets);
-	layers->foreign = images->foreign = true;
-	ret->root = strdup(root);
-	layers->dir = set_path(root, store, layers->kind->files);
-	images->dir = set_path(root, store, images->kind->files);
-	if (!ret->root || !layers->dir || !images->dir)
-		return error_oom(error);
-	int r = open_images(store, images, error);
-	return r == 0 && !ret->own ? open_layers(store, layers, error) : r;
+	int r = open_part(store, root, images, error);
+	if (r == 0)
+		r = image_table_new(images->dir, true, &images->table, error);
+	if (r < 0 || ret->own)
+		return r;
+	r = open_part(store, root, layers, error);
+	if (r < 0)
+		return r;
+	const struct layer_paths paths = {
+	        .dir = layers->dir, .volatile_dir = layers->dir, .read_only = true};
+	return layer_table_new(&paths, &layers->table, error);
 }
 
 static bool same_directory(const char *a, const char *b)
@@ -110,7 +93,8 @@ int additional_open(cst_store *store, cst_error **error)
 	return open_roots(store, roots, error);
 }
 
-/* Does the message name something in this additional store? That the graph root is in there does not count. */
+/* Does the message name something in this additional store? That the graph root is in there does
+ * not count. */
 static bool is_about(const cst_store *store, const char *message, const char *path)
 {
 	return *path && strstr(message, path) &&
@@ -136,9 +120,7 @@ int additional_blame(const cst_store *store, int code, cst_error **error)
 
 void additional_close(cst_store *store)
 {
-	for (size_t i = 0; i < store->n_additional; i++) {
+	for (size_t i = 0; i < store->n_additional; i++)
 		sets_free(&store->additional[i].sets);
-		free(store->additional[i].root);
-	}
 	free(store->additional);
 }

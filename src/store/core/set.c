@@ -65,32 +65,27 @@ int set_save(struct set *set, cst_error **error)
 	return r == 0 ? record_set_save(set->table, set->lock, error) : r;
 }
 
-/* Makes (unless read-only) and opens one metadata directory; *made if its name in the root is new.
- */
-static int open_metadata_dir(cst_store *store, const char *path, int *ret_fd, bool *made,
-                             cst_error **error)
+/* Opens <root>/<driver>-<files>, and makes it unless the store is read only; then *fd is -1 if
+ * it is missing. A new name in the graph root or image store is made durable. */
+static int open_directory(cst_store *store, const char *root, const char *files, char **dir,
+                          int *fd, cst_error **error)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !store->read_only) {
-		int r = fs_mkdir_p(path, 0700, error);
-		if (r < 0)
-			return r;
-		*made = true;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	if (fd < 0 && !(store->read_only && errno == ENOENT))
-		return error_sys(error, errno, "open %s", path);
-	*ret_fd = steal_fd(&fd);
-	return 0;
-}
-
-static int sync_root_if(bool made, const char *root, cst_error **error)
-{
-	_cleanup_close_ int fd = -1;
-	if (!made)
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	*dir = set_path(root, store, files);
+	if (!*dir)
+		return error_oom(error);
+	*fd = open(*dir, flags);
+	if (*fd >= 0 || (store->read_only && errno == ENOENT))
 		return 0;
-	int r = fs_open_dir(root, &fd, error);
-	return r < 0 ? r : fs_fsync_dir(fd, root, error);
+	if (errno != ENOENT)
+		return error_sys(error, errno, "open %s", *dir);
+	int r = fs_mkdir_p(*dir, 0700, error);
+	if (r < 0)
+		return r;
+	*fd = open(*dir, flags);
+	if (*fd < 0)
+		return error_sys(error, errno, "open %s", *dir);
+	return root == store->run_root ? 0 : fs_fsync_path(AT_FDCWD, root, root, error);
 }
 
 static int open_lock(const cst_store *store, const char *dir, const char *name,
@@ -106,40 +101,24 @@ static int open_lock(const cst_store *store, const char *dir, const char *name,
 static int open_images(cst_store *store, cst_error **error)
 {
 	struct set *images = &store->sets.images;
-	bool made = false;
 	const char *root = isempty(store->image_store) ? store->graph_root : store->image_store;
-	images->dir = set_path(root, store, images->kind->files);
-	if (!images->dir)
-		return error_oom(error);
-	int r = open_metadata_dir(store, images->dir, &images->fd, &made, error);
-	if (r == 0)
-		r = sync_root_if(made, root, error);
+	int r = open_directory(store, root, images->kind->files, &images->dir, &images->fd, error);
 	if (r == 0)
 		r = open_lock(store, images->dir, "images.lock", &images->lock, error);
 	return r == 0 ? image_table_new(images->dir, false, &images->table, error) : r;
 }
 
-/* A store that may only be read leaves the run directory of this boot alone, whoever it belongs to.
- * A transient store keeps records there. */
-static bool needs_run_directory(const cst_store *store)
-{
-	return !store->read_only || store->transient;
-}
-
 static int open_containers(cst_store *store, cst_error **error)
 {
 	struct set *containers = &store->sets.containers;
-	bool made = false, run_made = false;
-	containers->dir = set_path(store->graph_root, store, containers->kind->files);
-	containers->run_dir = set_path(store->run_root, store, containers->kind->files);
-	if (!containers->dir || !containers->run_dir)
-		return error_oom(error);
-	int r = open_metadata_dir(store, containers->dir, &containers->fd, &made, error);
-	if (r == 0 && needs_run_directory(store))
-		r = open_metadata_dir(store, containers->run_dir, &containers->run_fd, &run_made,
-		                      error);
-	if (r == 0)
-		r = sync_root_if(made, store->graph_root, error);
+	const char *files = containers->kind->files;
+	int r = open_directory(store, store->graph_root, files, &containers->dir, &containers->fd,
+	                       error);
+	/* A store that may only be read leaves the run directory of this boot alone, whoever it
+	 * belongs to. A transient store keeps records there. */
+	if (r == 0 && (!store->read_only || store->transient))
+		r = open_directory(store, store->run_root, files, &containers->run_dir,
+		                   &containers->run_fd, error);
 	const char *home = store->transient ? containers->run_dir : containers->dir;
 	if (r == 0)
 		r = open_lock(store, home, "containers.lock", &containers->lock, error);
@@ -165,14 +144,9 @@ int sets_open(cst_store *store, cst_error **error)
  * (docs/format/store.md, "Split image store"). */
 static int open_image_store_layers(cst_store *store, cst_error **error)
 {
-	bool made = false;
 	_cleanup_close_ int fd = -1;
-	store->image_layers_dir = set_path(store->image_store, store, "layers");
-	if (!store->image_layers_dir)
-		return error_oom(error);
-	int r = open_metadata_dir(store, store->image_layers_dir, &fd, &made, error);
-	if (r == 0)
-		r = sync_root_if(made, store->image_store, error);
+	int r = open_directory(store, store->image_store, "layers", &store->image_layers_dir, &fd,
+	                       error);
 	return r == 0 ? open_lock(store, store->image_layers_dir, "layers.lock",
 	                          &store->sets.layers.second, error)
 	              : r;
@@ -194,17 +168,14 @@ static int open_layer_table(cst_store *store, cst_error **error)
 static int open_layers(cst_store *store, cst_error **error)
 {
 	struct set *layers = &store->sets.layers;
-	bool made = false;
-	layers->dir = set_path(store->graph_root, store, layers->kind->files);
-	layers->run_dir = set_path(store->run_root, store, layers->kind->files);
-	store->tmp_dir = layers->dir ? path_join(layers->dir, "tmp") : NULL;
-	if (!layers->dir || !layers->run_dir || !store->tmp_dir)
-		return error_oom(error);
-	int r = open_metadata_dir(store, layers->dir, &layers->fd, &made, error);
+	const char *files = layers->kind->files;
+	int r = open_directory(store, store->graph_root, files, &layers->dir, &layers->fd, error);
+	layers->run_dir = set_path(store->run_root, store, files);
+	store->tmp_dir = r == 0 ? path_join(layers->dir, "tmp") : NULL;
+	if (r == 0 && (!layers->run_dir || !store->tmp_dir))
+		r = error_oom(error);
 	if (r == 0 && !store->read_only)
 		r = fs_mkdir_p(layers->run_dir, 0700, error);
-	if (r == 0)
-		r = sync_root_if(made, store->graph_root, error);
 	if (r == 0)
 		r = open_lock(store, layers->dir, "layers.lock", &layers->lock, error);
 	if (r == 0 && !isempty(store->image_store))

@@ -20,7 +20,6 @@
 /* An additional image store: a graph root of somebody else, read only (docs/format/store.md,
  * "Additional image stores"). */
 struct additional_store {
-	char *root;
 	struct sets sets; /* layers and images */
 	bool own; /* the graph root of a store whose images are in an image store: what was there
 	             before, still ours. Its layers are among the store's own */
