@@ -88,13 +88,10 @@ static int plan_image(cst_store *store, const char *id, struct new_container *co
 	if (isempty(id))
 		return 0;
 	_cleanup_hold_ struct hold images = {0};
-	const cst_image *image;
-	int r = hold_read(store, CST_KIND_IMAGE, &images, error);
-	if (r == 0)
-		r = image_must(store, id, &image, error);
+	int r = item_hold(store, CST_KIND_IMAGE, id, &images, error);
 	if (r < 0)
 		return r;
-	container->record.image = arena_strdup(&container->arena, image->id);
+	container->record.image = arena_strdup(&container->arena, record_id(images.item));
 	return container->arena.failed ? error_oom(error) : 0;
 }
 

@@ -34,6 +34,7 @@ struct hold_modes hold_only(enum cst_kind kind, enum hold_mode mode);
 struct hold {
 	cst_store *store; /* NULL: nothing is held */
 	struct hold_modes modes;
+	const void *item; /* found by item_hold() */
 };
 
 /* Each adds one set to what is held already, and nothing if it fails: a set that comes later in the

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists and look-ups for callers. */
-#include "store/core/list.h"
 #include "base/digest.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/names.h"
 #include "store/core/store.h"
 
-/* ---- choosing records for a list ---- */
+DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
+DEFINE_CLEANUP(cst_image_list *, cst_image_list_free)
+DEFINE_CLEANUP(cst_container_list *, cst_container_list_free)
 
-/* Does the record belong in the list of what is `wanted`? */
-typedef bool (*fits_function)(const void *record, const char *wanted);
+/* ---- choosing records for a list ---- */
 
 struct chosen {
 	const void **items;
@@ -21,88 +21,130 @@ static void chosen_free(struct chosen *chosen)
 {
 	free(chosen->items);
 }
+#define _cleanup_chosen_ _cleanup_(chosen_free)
 
-static void choose_from(const struct record_set *table, fits_function fits, const char *wanted,
-                        struct chosen *ret)
+/* The records of this kind in the store (0) or in one of the additional stores (from 1 on).
+ * NULL: that one has none. */
+static const struct record_set *table_at(cst_store *store, enum cst_kind kind, size_t i)
 {
-	for (size_t i = 0; table && i < record_set_size(table); i++) {
-		const void *record = record_set_at(table, i);
-		if (!fits || fits(record, wanted))
-			ret->items[ret->len++] = record;
-	}
+	return sets_get(i ? &store->additional[i - 1].sets : &store->sets, kind)->table;
 }
 
-/* Room for all records of the kind, those of the additional stores too. The set is held. */
+/* Makes room for all records of the kind. The set is held. */
 static int chosen_room(cst_store *store, enum cst_kind kind, struct chosen *ret, cst_error **error)
 {
-	size_t total = record_set_size(set_of(store, kind)->table);
-	for (size_t i = 0; i < store->n_additional; i++) {
-		const struct set *set = sets_get(&store->additional[i].sets, kind);
-		total += set->table ? record_set_size(set->table) : 0;
+	size_t total = 0;
+	for (size_t i = 0; i <= store->n_additional; i++) {
+		const struct record_set *table = table_at(store, kind, i);
+		total += table ? record_set_size(table) : 0;
 	}
 	ret->items = new0(const void *, total + 1);
 	return ret->items ? 0 : error_oom(error);
 }
 
-/* `fits` NULL: all. */
+/* Does the record belong in the list of what is `wanted`? */
+typedef bool (*fits_function)(const void *record, const char *wanted);
+
+/* `fits` NULL: chooses all. */
 static int choose(cst_store *store, enum cst_kind kind, fits_function fits, const char *wanted,
                   struct chosen *ret, cst_error **error)
 {
 	int r = chosen_room(store, kind, ret, error);
-	if (r < 0)
-		return r;
-	choose_from(set_of(store, kind)->table, fits, wanted, ret);
-	for (size_t i = 0; i < store->n_additional; i++)
-		choose_from(sets_get(&store->additional[i].sets, kind)->table, fits, wanted, ret);
-	return 0;
+	for (size_t i = 0; r == 0 && i <= store->n_additional; i++) {
+		const struct record_set *table = table_at(store, kind, i);
+		for (size_t j = 0; table && j < record_set_size(table); j++) {
+			const void *record = record_set_at(table, j);
+			if (!fits || fits(record, wanted))
+				ret->items[ret->len++] = record;
+		}
+	}
+	return r;
 }
 
 static int give_layers(const struct chosen *chosen, cst_layer_list **ret, cst_error **error)
 {
 	cst_layer_list *list = layer_list_new((const cst_layer *const *)chosen->items, chosen->len);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
-	return 0;
+	if (list)
+		*ret = list;
+	return list ? 0 : error_oom(error);
+}
+
+static int list_layers(cst_store *store, cst_layer_list **ret, cst_error **error)
+{
+	_cleanup_chosen_ struct chosen chosen = {0};
+	int r = choose(store, CST_KIND_LAYER, NULL, NULL, &chosen, error);
+	return r == 0 ? give_layers(&chosen, ret, error) : r;
 }
 
 static int list_images(cst_store *store, fits_function fits, const char *wanted,
                        cst_image_list **ret, cst_error **error)
 {
-	_cleanup_(chosen_free) struct chosen chosen = {0};
+	_cleanup_chosen_ struct chosen chosen = {0};
 	int r = choose(store, CST_KIND_IMAGE, fits, wanted, &chosen, error);
 	if (r < 0)
 		return r;
 	cst_image_list *list = image_list_new((const cst_image *const *)chosen.items, chosen.len);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
-	return 0;
+	if (list)
+		*ret = list;
+	return list ? 0 : error_oom(error);
 }
 
-int layers_list(cst_store *store, cst_layer_list **ret, cst_error **error)
+static int list_containers(cst_store *store, cst_container_list **ret, cst_error **error)
 {
-	_cleanup_(chosen_free) struct chosen chosen = {0};
-	int r = choose(store, CST_KIND_LAYER, NULL, NULL, &chosen, error);
-	return r == 0 ? give_layers(&chosen, ret, error) : r;
-}
-
-int images_list(cst_store *store, cst_image_list **ret, cst_error **error)
-{
-	return list_images(store, NULL, NULL, ret, error);
-}
-
-int containers_list(cst_store *store, cst_container_list **ret, cst_error **error)
-{
-	_cleanup_(chosen_free) struct chosen chosen = {0};
+	_cleanup_chosen_ struct chosen chosen = {0};
 	int r = choose(store, CST_KIND_CONTAINER, NULL, NULL, &chosen, error);
 	if (r < 0)
 		return r;
 	cst_container_list *list =
 	        container_list_new((const cst_container *const *)chosen.items, chosen.len);
-	if (!list)
-		return error_oom(error);
-	*ret = list;
+	if (list)
+		*ret = list;
+	return list ? 0 : error_oom(error);
+}
+
+/* ---- all of them, at one moment ---- */
+
+/* Loads each set by itself first, so that hardly anything is parsed while all locks are held. */
+static int load_ahead(cst_store *store, struct hold_modes modes, cst_error **error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < KINDS; i++) {
+		_cleanup_hold_ struct hold held = {0};
+		if (modes.of[i] != HOLD_NOT)
+			r = hold_read(store, CST_KIND_LAYER + i, &held, error);
+	}
+	return r;
+}
+
+int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list **images,
+                       cst_container_list **containers, cst_error **error)
+{
+	_cleanup_(cst_layer_list_freep) cst_layer_list *layer_list = NULL;
+	_cleanup_(cst_image_list_freep) cst_image_list *image_list = NULL;
+	_cleanup_(cst_container_list_freep) cst_container_list *container_list = NULL;
+	_cleanup_hold_ struct hold held = {0};
+	const struct hold_modes modes = {
+	        .layers = layers ? HOLD_READ_LOCKED : HOLD_NOT,
+	        .images = images ? HOLD_READ_LOCKED : HOLD_NOT,
+	        .containers = containers ? HOLD_READ_LOCKED : HOLD_NOT,
+	};
+	int r = load_ahead(store, modes, error);
+	if (r == 0)
+		r = hold_sets(store, modes, &held, error);
+	if (r == 0 && layers)
+		r = list_layers(store, &layer_list, error);
+	if (r == 0 && images)
+		r = list_images(store, NULL, NULL, &image_list, error);
+	if (r == 0 && containers)
+		r = list_containers(store, &container_list, error);
+	if (r < 0)
+		return r;
+	if (layers)
+		*layers = steal_ptr(&layer_list);
+	if (images)
+		*images = steal_ptr(&image_list);
+	if (containers)
+		*containers = steal_ptr(&container_list);
 	return 0;
 }
 
@@ -112,7 +154,7 @@ int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
 {
 	_cleanup_hold_ struct hold held = {0};
 	int r = hold_read(store, CST_KIND_LAYER, &held, error);
-	return r == 0 ? layers_list(store, list, error) : r;
+	return r == 0 ? list_layers(store, list, error) : r;
 }
 
 static int no_such_digest(const char *digest, cst_error **error)
@@ -122,18 +164,10 @@ static int no_such_digest(const char *digest, cst_error **error)
 	                      cst_strerror(CST_ELAYER_UNKNOWN));
 }
 
-static void choose_by_digest(const struct record_set *table, enum layer_digest which,
-                             const char *digest, struct chosen *ret)
-{
-	const cst_layer *layer = NULL;
-	while (table && (layer = layer_table_by_digest(table, which, digest, layer)))
-		ret->items[ret->len++] = layer;
-}
-
 static int layers_by_digest(cst_store *store, const char *what, const char *digest,
                             enum layer_digest which, cst_layer_list **ret, cst_error **error)
 {
-	_cleanup_(chosen_free) struct chosen chosen = {0};
+	_cleanup_chosen_ struct chosen chosen = {0};
 	_cleanup_hold_ struct hold held = {0};
 	int r = digest_validate(digest, error);
 	if (r < 0)
@@ -144,9 +178,12 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 		r = chosen_room(store, CST_KIND_LAYER, &chosen, error);
 	if (r < 0)
 		return r;
-	choose_by_digest(store->sets.layers.table, which, digest, &chosen);
-	for (size_t i = 0; i < store->n_additional; i++)
-		choose_by_digest(store->additional[i].sets.layers.table, which, digest, &chosen);
+	for (size_t i = 0; i <= store->n_additional; i++) {
+		const struct record_set *table = table_at(store, CST_KIND_LAYER, i);
+		const cst_layer *layer = NULL;
+		while (table && (layer = layer_table_by_digest(table, which, digest, layer)))
+			chosen.items[chosen.len++] = layer;
+	}
 	return chosen.len ? give_layers(&chosen, ret, error) : no_such_digest(digest, error);
 }
 
@@ -213,37 +250,30 @@ int cst_store_containers(cst_store *store, cst_container_list **ret, cst_error *
 {
 	_cleanup_hold_ struct hold held = {0};
 	int r = hold_read(store, CST_KIND_CONTAINER, &held, error);
-	return r == 0 ? containers_list(store, ret, error) : r;
+	return r == 0 ? list_containers(store, ret, error) : r;
 }
 
 /* ---- one record ---- */
 
 int cst_store_layer(cst_store *store, const char *id, cst_layer **ret, cst_error **error)
 {
-	_cleanup_hold_ struct hold layers = {0};
-	const cst_layer *layer = NULL;
-	int r = layer_hold(store, id, &layers, &layer, error);
-	return r < 0 ? r : layer_give(layer, ret, error);
+	_cleanup_hold_ struct hold held = {0};
+	int r = item_hold(store, CST_KIND_LAYER, id, &held, error);
+	return r == 0 ? layer_give(held.item, ret, error) : r;
 }
 
 int cst_store_image(cst_store *store, const char *id, cst_image **ret, cst_error **error)
 {
-	_cleanup_hold_ struct hold images = {0};
-	const cst_image *image;
-	int r = hold_read(store, CST_KIND_IMAGE, &images, error);
-	if (r == 0)
-		r = image_must(store, id, &image, error);
-	return r < 0 ? r : image_give(image, ret, error);
+	_cleanup_hold_ struct hold held = {0};
+	int r = item_hold(store, CST_KIND_IMAGE, id, &held, error);
+	return r == 0 ? image_give(held.item, ret, error) : r;
 }
 
 int cst_store_container(cst_store *store, const char *id, cst_container **ret, cst_error **error)
 {
-	_cleanup_hold_ struct hold containers = {0};
-	const cst_container *container;
-	int r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
-	if (r == 0)
-		r = container_must(store, id, &container, error);
-	return r < 0 ? r : container_give(container, ret, error);
+	_cleanup_hold_ struct hold held = {0};
+	int r = item_hold(store, CST_KIND_CONTAINER, id, &held, error);
+	return r == 0 ? container_give(held.item, ret, error) : r;
 }
 
 static int not_of_a_container(const cst_layer *layer, cst_error **error)
@@ -258,17 +288,15 @@ int cst_store_container_by_layer(cst_store *store, const char *id, cst_container
 {
 	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_hold_ struct hold containers = {0};
-	const cst_layer *layer = NULL;
-	int r = layer_hold(store, id, &layers, &layer, error);
+	int r = item_hold(store, CST_KIND_LAYER, id, &layers, error);
 	if (r == 0)
 		r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
 	if (r < 0)
 		return r;
+	const cst_layer *layer = layers.item;
 	const cst_container *container =
 	        container_table_by_layer(store->sets.containers.table, layer->id);
-	if (!container)
-		return not_of_a_container(layer, error);
-	return container_give(container, ret, error);
+	return container ? container_give(container, ret, error) : not_of_a_container(layer, error);
 }
 
 /* ---- an ID of any kind ---- */
@@ -278,11 +306,9 @@ int cst_store_lookup(cst_store *store, const char *id, char **full_id, cst_error
 	_cleanup_found_item_ struct found_item item = {0};
 	int r = item_read_any(store, id, CST_ELAYER_UNKNOWN, &item, error);
 	char *found = r == 0 ? strdup(record_id(item.record)) : NULL;
-	if (r == 0 && !found)
-		return error_oom(error);
-	if (r == 0)
+	if (found)
 		*full_id = found;
-	return r;
+	return r == 0 && !found ? error_oom(error) : r;
 }
 
 bool cst_store_exists(cst_store *store, const char *id)

@@ -61,23 +61,14 @@ int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_erro
 	return *ret ? 0 : kind_unknown(CST_KIND_LAYER, id, error);
 }
 
-int layer_hold(cst_store *store, const char *id, struct hold *hold, const cst_layer **ret,
-               cst_error **error)
+int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold *hold,
+              cst_error **error)
 {
-	int r = hold_read(store, CST_KIND_LAYER, hold, error);
-	return r == 0 ? layer_must(store, id, ret, error) : r;
-}
-
-int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error)
-{
-	*ret = image_find(store, id, NULL);
-	return *ret ? 0 : kind_unknown(CST_KIND_IMAGE, id, error);
-}
-
-int container_must(cst_store *store, const char *id, const cst_container **ret, cst_error **error)
-{
-	*ret = item_find(store, CST_KIND_CONTAINER, id, NULL);
-	return *ret ? 0 : kind_unknown(CST_KIND_CONTAINER, id, error);
+	int r = hold_read(store, kind, hold, error);
+	if (r < 0)
+		return r;
+	hold->item = item_find(store, kind, id, NULL);
+	return hold->item ? 0 : kind_unknown(kind, id, error);
 }
 
 bool image_has_top_layer(const cst_image *image, const char *layer)

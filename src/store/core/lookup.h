@@ -15,17 +15,15 @@ struct source {
 
 /* By ID, name or the beginning of an ID. NULL: nowhere. `source` may be NULL. */
 const void *item_find(cst_store *store, enum cst_kind kind, const char *id, struct source *source);
-/* The same with the type of the record; `get` takes the whole ID only, `must` fails with
- * CST_E*_UNKNOWN. */
+/* The same with the type of the record; `get` takes the whole ID only, `must` fails with CST_ELAYER_UNKNOWN. */
 const cst_layer *layer_find(cst_store *store, const char *id, struct source *source);
 const cst_layer *layer_get(cst_store *store, const char *id, struct source *source);
 const cst_image *image_find(cst_store *store, const char *id, struct source *source);
 int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_error **error);
+/* Holds the set of a kind for reading, and finds an item of it: hold->item, which stays as long as the set is held.
+ * CST_E*_UNKNOWN. */
 struct hold;
-/* Holds the layers for reading in *hold, which keeps the record, and finds one of them. CST_ELAYER_UNKNOWN. */
-int layer_hold(cst_store *store, const char *id, struct hold *hold, const cst_layer **ret, cst_error **error);
-int image_must(cst_store *store, const char *id, const cst_image **ret, cst_error **error);
-int container_must(cst_store *store, const char *id, const cst_container **ret, cst_error **error);
+int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold *hold, cst_error **error);
 
 /* Is it the image's top layer, or a mapped copy of that? */
 bool image_has_top_layer(const cst_image *image, const char *layer);

@@ -150,3 +150,23 @@ bool cst_store_transient(const cst_store *store)
 {
 	return store->transient;
 }
+
+int cst_store_driver_options(const cst_store *store, cst_strings **ret, cst_error **error)
+{
+	_cleanup_strv_ struct strv copy = {0};
+	if (!strv_copy(&copy, &store->driver_options))
+		return error_oom(error);
+	return strings_give(&copy, ret, error);
+}
+
+size_t cst_store_uid_map(const cst_store *store, const cst_idmap **map)
+{
+	*map = store->maps.uids.ranges;
+	return store->maps.uids.len;
+}
+
+size_t cst_store_gid_map(const cst_store *store, const cst_idmap **map)
+{
+	*map = store->maps.gids.ranges;
+	return store->maps.gids.len;
+}

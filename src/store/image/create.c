@@ -37,11 +37,10 @@ static int resolve_top_layer(cst_store *store, const char *id, struct new_image 
 	if (isempty(id))
 		return 0;
 	_cleanup_hold_ struct hold layers = {0};
-	const cst_layer *layer;
-	int r = layer_hold(store, id, &layers, &layer, error);
+	int r = item_hold(store, CST_KIND_LAYER, id, &layers, error);
 	if (r < 0)
 		return r;
-	image->record.layer = arena_strdup(&image->arena, layer->id);
+	image->record.layer = arena_strdup(&image->arena, record_id(layers.item));
 	return image->record.layer ? 0 : error_oom(error);
 }
 

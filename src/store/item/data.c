@@ -62,7 +62,8 @@ static int check_key(const struct found_item *owner, const char *key, const char
 	return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME, "can't retrieve %s", what);
 }
 
-/* Opens the file of an item; the caller closes *ret. *path is the caller's: where it is below its directory, for messages. */
+/* Opens the file of an item; the caller closes *ret. *path is the caller's: where it is below
+ * its directory, for messages. */
 static int open_item(cst_store *store, enum cst_kind kind, const char *id, const char *key,
                      int *ret, char **path, cst_error **error)
 {

@@ -91,8 +91,8 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	if (!layer)
 		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	applied->in_place = layer->mount_count > 0;
-	/* A process that was killed while it unmounted may have left a mount that nobody counts, and
-	 * another process may still work in it. */
+	/* A process that was killed while it unmounted may have left a mount that nobody counts,
+	 * and another process may still work in it. */
 	int r = applied->in_place ? 0
 	                          : driver_is_mounted(store->driver, layer->id, NULL,
 	                                              &applied->in_place, error);

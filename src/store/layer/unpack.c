@@ -5,8 +5,8 @@
 #include "store/layer/create.h"
 #include <errno.h>
 
-/* The Go command unpacks in a second process, which sees no more of a failing input than that it ends, and tells of both:
- * of that process and of the input. */
+/* The Go command unpacks in a second process, which sees no more of a failing input than that it
+ * ends, and tells of both: of that process and of the input. */
 static int untar_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)
 {
 	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
@@ -28,8 +28,8 @@ static int apply_words(enum unpack_fault fault, int code, const char *cause, cst
 	                      cause);
 }
 
-/* The Go command has a process for each way to unpack, and speaks of it (docs/format/archive.md, "Two extractors", "Error
- * texts"); of a full disk it says only that. */
+/* The Go command has a process for each way to unpack, and speaks of it (docs/format/archive.md,
+ * "Two extractors", "Error texts"); of a full disk it says only that. */
 static int word_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
                              cst_error **error)
 {

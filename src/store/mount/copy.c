@@ -84,13 +84,13 @@ static int place_maps(cst_store *store, const cst_layer *layer, struct place *pl
 	return 0;
 }
 
-/* `made`: only the one made then, not another that got its ID; NULL: any. *held keeps the record.
- */
-static int find_record(cst_store *store, const char *id, const struct timestamp *made,
-                       struct hold *held, const cst_layer **ret, cst_error **error)
+/* Finds the layer, which stays as long as *held. `made`: only the layer made at that time, not
+ * another that got its ID (NULL: any). */
+static int hold_layer(cst_store *store, const char *id, const struct timestamp *made,
+                      struct hold *held, cst_error **error)
 {
-	int r = layer_hold(store, id, held, ret, error);
-	if (r == 0 && made && !timestamp_equal(&(*ret)->created, made))
+	int r = item_hold(store, CST_KIND_LAYER, id, held, error);
+	if (r == 0 && made && !timestamp_equal(&((const cst_layer *)held->item)->created, made))
 		r = error_about(error, CST_ELAYER_UNKNOWN, id);
 	return r < 0 ? error_go_prefix(error, r, "error finding layer \"%s\"", id) : 0;
 }
@@ -98,10 +98,10 @@ static int find_record(cst_store *store, const char *id, const struct timestamp 
 static int find_layer(cst_store *store, const char *id, struct place *place, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
-	const cst_layer *layer;
-	int r = find_record(store, id, NULL, &layers, &layer, error);
+	int r = hold_layer(store, id, NULL, &layers, error);
 	if (r < 0)
 		return r;
+	const cst_layer *layer = layers.item;
 	place->layer = strdup(layer->id);
 	place->label = strdup(layer->mount_label);
 	place->created = layer->created;
@@ -377,10 +377,9 @@ static int check_still_there(int r, cst_store *store, const struct place *place,
 {
 	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_error_ cst_error *problem = NULL;
-	const cst_layer *layer;
 	if (r == CST_ECANCELED || !place->layer)
 		return r;
-	int gone = find_record(store, place->layer, &place->created, &layers, &layer, &problem);
+	int gone = hold_layer(store, place->layer, &place->created, &layers, &problem);
 	if (gone == 0 && place->root >= 0 && !is_mounted_still(place))
 		gone = error_wrap_code(&problem, CST_ELAYER_NOT_MOUNTED,
 		                       "the layer \"%s\" was unmounted meanwhile", place->layer);

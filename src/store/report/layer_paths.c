@@ -42,11 +42,11 @@ int cst_store_layer_children(cst_store *store, const char *id, cst_strings **ret
 {
 	_cleanup_strv_ struct strv ids = {0};
 	_cleanup_hold_ struct hold layers = {0};
-	const cst_layer *layer;
-	int r = layer_hold(store, id, &layers, &layer, error);
+	int r = item_hold(store, CST_KIND_LAYER, id, &layers, error);
 	if (r < 0)
 		return r;
 	struct record_set *table = store->sets.layers.table;
+	const cst_layer *layer = layers.item;
 	for (const cst_layer *child = layer_table_first_child(table, layer->id); child;
 	     child = layer_table_next_child(table, child))
 		if (!strv_add(&ids, child->id))

@@ -9,10 +9,10 @@
 int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
-	const cst_layer *layer;
-	int r = layer_hold(store, id, &layers, &layer, error);
+	int r = item_hold(store, CST_KIND_LAYER, id, &layers, error);
 	if (r < 0)
 		return r;
+	const cst_layer *layer = layers.item;
 	*size = *layer->diff_digest || *layer->toc_digest ? layer->diff_size : -1;
 	return 0;
 }
