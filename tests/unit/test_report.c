@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What df and locks are made of: disk blocks counted once, lines of /proc/locks, waiting threads.
  */
+#include "archive/tree/usage_scan.h"
 #include "lock/lockfile.h"
 #include "lock/proc_locks.h"
-#include "store/report/usage_scan.h"
 #include "unit/test.h"
 #include <pthread.h>
 #include <sys/stat.h>

@@ -6,7 +6,7 @@
  */
 #include "archive/pack/pack.h"
 #include "archive/tree/copy_into.h"
-#include "base/fs_private.h"
+#include "archive/tree/need_directory.h"
 #include "base/log.h"
 #include "driver/rootless.h"
 #include "store/core/hold.h"
@@ -148,24 +148,12 @@ static int place_open(cst_store *store, const cst_copy_place *given, struct plac
 	return place->shown ? 0 : error_oom(error);
 }
 
-static int open_at(const struct place *place, const char *path, int flags)
-{
-	return place->root < 0 ? open(path, flags | O_CLOEXEC)
-	                       : fs_open_in_root(place->root, path, flags);
-}
-
 /* ---- directories of the target ---- */
 
 static const struct idmaps *maps_of(const struct place *place)
 {
 	return place->maps.uids.len || place->maps.gids.len ? &place->maps : NULL;
 }
-
-struct new_directory {
-	mode_t mode;
-	bool chown;
-	uint32_t uid, gid; /* host ids */
-};
 
 /* Those that are missing belong to the container's root. */
 static int new_directory_owner(const struct place *target, struct new_directory *directory,
@@ -175,73 +163,6 @@ static int new_directory_owner(const struct place *target, struct new_directory 
 	return directory->chown
 	               ? idmaps_root(&target->maps, &directory->uid, &directory->gid, error)
 	               : 0;
-}
-
-static int mkdir_failed(const struct place *place, const char *path, int problem, cst_error **error)
-{
-	return error_sys(error, problem, "mkdir %s%s", strempty(place->mount), path);
-}
-
-/* The directory `path`/.. ends in; the part in front of it, "." or "/" if there is none. */
-static char *parent_of(const char *path, const char **base)
-{
-	size_t n = strlen(path);
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	while (n > 0 && path[n - 1] != '/')
-		n--;
-	*base = path + n;
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	return n ? strndup(path, n) : strdup(".");
-}
-
-/* Makes up/base and opens it; -1 and errno. */
-static int make_directory(int up, const char *base, const struct new_directory *new)
-{
-	_cleanup_close_ int fd = fs_make_dir(up, base, new->mode);
-	if (fd < 0)
-		return -1;
-	if (!new->chown || sys_fchown(fd, new->uid, new->gid) == 0)
-		return steal_fd(&fd);
-	int problem = errno;
-	(void)sys_unlinkat(up, base, AT_REMOVEDIR); /* the next attempt would take it as it is */
-	errno = problem;
-	return -1;
-}
-
-/* As mkdir -p: opens the directory, making what is missing. The depth is bounded by PATH_MAX, which
- * open() enforces. */
-static int need_directory(const struct place *place, const char *path,
-                          const struct new_directory *new, int *ret, cst_error **error)
-{
-	const char *rest;
-	_cleanup_close_ int up = -1, fd = open_at(place, path, O_PATH | O_DIRECTORY);
-	if (fd >= 0) {
-		*ret = steal_fd(&fd);
-		return 0;
-	}
-	if (errno != ENOENT && errno != ENOTDIR)
-		return mkdir_failed(place, path, errno, error);
-	int problem = errno;
-	_cleanup_free_ char *parent = parent_of(path, &rest),
-	                    *base = strndup(rest, strcspn(rest, "/"));
-	if (!parent || !base)
-		return error_oom(error);
-	if (!path_is_component(base))
-		return mkdir_failed(place, path, problem, error);
-	int r = need_directory(place, parent, new, &up, error);
-	if (r < 0)
-		return r;
-	fd = make_directory(up, base, new);
-	if (fd < 0 && errno != EEXIST)
-		return mkdir_failed(place, path, errno, error);
-	if (fd < 0)
-		fd = open_at(place, path, O_PATH | O_DIRECTORY);
-	if (fd < 0) /* a symlink to nowhere: nothing is made through it */
-		return mkdir_failed(place, path, errno == ENOENT ? EEXIST : errno, error);
-	*ret = steal_fd(&fd);
-	return 0;
 }
 
 /* ---- one source ---- */
@@ -275,7 +196,9 @@ static int need_target(const struct copy_job *job, int *ret, cst_error **error)
 		new.chown = true;
 		r = copy_into_owner(&job->options, &new.uid, &new.gid, error);
 	}
-	return r == 0 ? need_directory(job->target, job->target->path, &new, ret, error) : r;
+	return r == 0 ? need_directory(job->target->root, job->target->mount, job->target->path,
+	                               &new, ret, error)
+	              : r;
 }
 
 static int copy_directory(const struct copy_job *job, int source, cst_error **error)
@@ -312,7 +235,7 @@ static int file_target(const struct copy_job *job, char **parent, char **name, c
 		*parent = strdup(path);
 		base = path_base(job->source->shown);
 	} else {
-		*parent = parent_of(path, &base);
+		*parent = parent_path(path, &base);
 	}
 	*name = strndup(base, strcspn(base, "/"));
 	if (!*parent || !*name)
@@ -335,7 +258,7 @@ static int copy_file(const struct copy_job *job, int source, cst_error **error)
 	if (r == 0)
 		r = new_directory_owner(job->target, &new, error);
 	if (r == 0)
-		r = need_directory(job->target, parent, &new, &to, error);
+		r = need_directory(job->target->root, job->target->mount, parent, &new, &to, error);
 	return r == 0 ? wrap_error(copy_file_into(source, to, name, true, &job->options, error),
 	                           error)
 	              : r;
@@ -355,14 +278,14 @@ static int copy_source(struct copy_job *job, cst_error **error)
 {
 	const struct place *source = job->source;
 	struct stat st;
-	_cleanup_close_ int fd = open_at(source, source->path, O_PATH), link = -1;
+	_cleanup_close_ int fd = open_in_tree(source->root, source->path, O_PATH), link = -1;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat %s", source->shown);
 	if (job->measure)
 		job->options.total = measure(fd, &st);
 	if (!S_ISDIR(st.st_mode))
 		return copy_file(job, fd, error);
-	link = open_at(source, source->path, O_PATH | O_NOFOLLOW);
+	link = open_in_tree(source->root, source->path, O_PATH | O_NOFOLLOW);
 	if (link < 0 || fstat(link, &st) < 0)
 		return error_sys(error, errno, "lstat %s", source->shown);
 	return S_ISLNK(st.st_mode) ? copy_directory_link(job, link, error)

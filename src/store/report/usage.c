@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What layers, images and containers take on disk, each by itself and together. */
+#include "archive/tree/usage_scan.h"
 #include "base/hashmap.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
-#include "store/report/usage_scan.h"
 #include <cstorage/report.h>
 #include <errno.h>
 

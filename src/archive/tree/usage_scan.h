@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disk blocks of a directory tree: what is its own, and what others may have too. */
-#ifndef CST_STORE_REPORT_USAGE_SCAN_H
-#define CST_STORE_REPORT_USAGE_SCAN_H
+#ifndef CST_ARCHIVE_TREE_USAGE_SCAN_H
+#define CST_ARCHIVE_TREE_USAGE_SCAN_H
 
 #include "base/error.h"
 #include "base/mem.h"

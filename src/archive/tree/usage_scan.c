@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/report/usage_scan.h"
+#include "archive/tree/usage_scan.h"
 #include "archive/tree/walk.h"
 #include <errno.h>
 #include <fcntl.h>
