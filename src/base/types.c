@@ -2,6 +2,7 @@
 /* The public types of <cstorage/types.h>: sources and sinks, lists, pairs, the version, and the
  * size checks of option structs. */
 #include "base/types.h"
+#include "base/digest.h"
 #include "base/fs.h"
 #include "config.h"
 #include <errno.h>
@@ -111,6 +112,31 @@ int progress_tell(const cst_progress *progress, const cst_progress_state *state,
 	if (!progress || !progress->callback || !progress->callback(state, progress->userdata))
 		return 0;
 	return error_about(error, CST_ECANCELED, state->what);
+}
+
+#define PIECE ((size_t)256 << 10)
+
+int source_to_file(const cst_source *source, int fd, const char *shown, struct digester *digester,
+                   const cst_progress *progress, int64_t *size, cst_error **error)
+{
+	_cleanup_free_ char *buffer = malloc(PIECE);
+	if (!buffer)
+		return error_oom(error);
+	for (int64_t total = 0;;) {
+		const cst_progress_state state = {
+		        .size = sizeof(state), .what = "import", .bytes_done = (uint64_t)total};
+		int r = progress_tell(progress, &state, error);
+		int64_t n = r < 0 ? r : source_read(source, buffer, PIECE, error);
+		if (n == 0)
+			*size = total;
+		if (n <= 0)
+			return (int)n;
+		if (digester)
+			digester_update(digester, buffer, (size_t)n);
+		if (sys_write_all(fd, buffer, (size_t)n) < 0)
+			return error_sys(error, errno, "write %s", shown);
+		total += n;
+	}
 }
 
 /* ---- lists of strings ---- */

@@ -22,6 +22,12 @@ int sink_write(const cst_sink *sink, const void *data, size_t size, cst_error **
  * stop. */
 int progress_tell(const cst_progress *progress, const cst_progress_state *state, cst_error **error);
 
+/* Reads a source to its end into a file, hashes it (`digester` NULL: not), and reports an import to `progress` (NULL: not).
+ * `shown` names the file in messages. */
+struct digester;
+int source_to_file(const cst_source *source, int fd, const char *shown, struct digester *digester,
+                   const cst_progress *progress, int64_t *size, cst_error **error);
+
 /* Copies the options of the caller over our defaults, as far as the struct reached when the caller
  * was compiled. `given` NULL: the defaults. CST_EINVAL: the struct is not initialised, or members
  * are set that this library does not know. `name` is the name of the type, for the message. */

@@ -8,29 +8,6 @@
 
 /* ---- one file ---- */
 
-#define CHUNK ((size_t)256 << 10)
-
-/* `digester` NULL: nobody asks for the digest. */
-static int write_all(int fd, const cst_source *source, const char *shown, struct digester *digester,
-                     int64_t *size, cst_error **error)
-{
-	_cleanup_free_ char *buffer = malloc(CHUNK);
-	if (!buffer)
-		return error_oom(error);
-	for (int64_t total = 0;;) {
-		int64_t n = source_read(source, buffer, CHUNK, error);
-		if (n == 0)
-			*size = total;
-		if (n <= 0)
-			return (int)n;
-		if (digester)
-			digester_update(digester, buffer, (size_t)n);
-		if (sys_write_all(fd, buffer, (size_t)n) < 0)
-			return error_sys(error, errno, "write %s", shown);
-		total += n;
-	}
-}
-
 int data_stage_file(int dirfd, const char *file, const cst_source *source, const char *shown,
                     int64_t *size, char *digest, cst_error **error)
 {
@@ -41,7 +18,7 @@ int data_stage_file(int dirfd, const char *file, const cst_source *source, const
 		return error_sys(error, errno, "open %s", shown);
 	int r = digest ? digester_new(DIGEST_SHA256, &digester, error) : 0;
 	if (r == 0)
-		r = write_all(fd, source, shown, digester, size, error);
+		r = source_to_file(source, fd, shown, digester, NULL, size, error);
 	if (r == 0 && digest)
 		r = digester_finish(digester, digest, error);
 	if (r == 0 && sys_fsync(fd) < 0)

@@ -42,33 +42,6 @@ static void applied_free(struct applied *applied)
 
 /* ---- taking in the archive ---- */
 
-static int report_progress(const cst_progress *progress, uint64_t done, cst_error **error)
-{
-	const cst_progress_state state = {
-	        .size = sizeof(state), .what = "import", .bytes_done = done};
-	return progress_tell(progress, &state, error);
-}
-
-static int spool_all(const cst_source *diff, const cst_progress *progress, int to,
-                     cst_error **error)
-{
-	const size_t size = 256 * 1024;
-	_cleanup_free_ char *buffer = malloc(size);
-	if (!buffer)
-		return error_oom(error);
-	for (uint64_t done = 0;;) {
-		int r = report_progress(progress, done, error);
-		if (r < 0)
-			return r;
-		int64_t n = source_read(diff, buffer, size, error);
-		if (n <= 0)
-			return (int)n;
-		if (sys_pwrite_all(to, buffer, (size_t)n, (off_t)done) < 0)
-			return error_sys(error, errno, "write a temporary file");
-		done += (uint64_t)n;
-	}
-}
-
 static int take_in(cst_store *store, const cst_source *diff, const cst_progress *progress,
                    struct applied *applied, cst_error **error)
 {
@@ -80,7 +53,9 @@ static int take_in(cst_store *store, const cst_source *diff, const cst_progress 
 	if (applied->spool < 0)
 		return error_sys(error, errno, "open %s/%s/archive", applied->metadata->shown,
 		                 applied->metadata->name);
-	return spool_all(diff, progress, applied->spool, error);
+	int64_t size = 0;
+	return source_to_file(diff, applied->spool, "a temporary file", NULL, progress, &size,
+	                      error);
 }
 
 /* ---- under the lock ---- */
