@@ -28,26 +28,19 @@ static void new_container_free(struct new_container *container)
 
 /* ---- plan ---- */
 
+/* A flag whose value is a string, or with `list` a list of strings. */
 static void put_flag(struct arena *arena, struct raw_members *flags, const char *key,
-                     void (*put)(struct json_writer *, const void *), const void *value)
+                     const char *const *items, size_t n, bool list)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
 	struct json_writer w;
 	json_writer_init(&w, &text, JSON_STORE);
-	put(&w, value);
+	if (list)
+		json_put_strings(&w, items, n);
+	else
+		json_put_string(&w, *items);
 	if (text.failed || !flags_set(arena, flags, key, strbuf_str(&text)))
 		arena->failed = true;
-}
-
-static void put_string(struct json_writer *w, const void *value)
-{
-	json_put_string(w, value);
-}
-
-static void put_mount_options(struct json_writer *w, const void *value)
-{
-	const cst_container_options *options = value;
-	json_put_strings(w, options->mount_options, options->n_mount_options);
 }
 
 static const char *label_of(const char *given, struct arena *arena, const struct raw_members *flags,
@@ -72,10 +65,11 @@ static int plan_flags(const cst_container_options *options, bool is_volatile,
 		return error_set(error, CST_EINVAL,
 		                 "ProcessLabel and Mountlabel must either not be specified or both "
 		                 "specified");
-	put_flag(arena, flags, "MountLabel", put_string, container->record.mount_label);
+	put_flag(arena, flags, "MountLabel", &container->record.mount_label, 1, false);
 	if (options->n_mount_options)
-		put_flag(arena, flags, "MountOpts", put_mount_options, options);
-	put_flag(arena, flags, "ProcessLabel", put_string, container->record.process_label);
+		put_flag(arena, flags, "MountOpts", options->mount_options,
+		         options->n_mount_options, true);
+	put_flag(arena, flags, "ProcessLabel", &container->record.process_label, 1, false);
 	if (is_volatile && !flags_set(arena, flags, "Volatile", "true"))
 		arena->failed = true;
 	return arena->failed ? error_oom(error) : 0;

@@ -113,17 +113,10 @@ int cst_store_open_data(cst_store *store, enum cst_kind kind, const char *id, co
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
-	struct stat st;
 	int r = open_item(store, kind, id, key, &fd, &path, error);
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat %s", path);
-	if (!S_ISREG(st.st_mode))
-		return error_set(error, CST_ECORRUPT, "the data item %s is not a regular file",
-		                 path);
-	*ret = steal_fd(&fd);
-	return 0;
+	if (r == 0)
+		*ret = steal_fd(&fd);
+	return r;
 }
 
 int cst_store_data_size(cst_store *store, enum cst_kind kind, const char *id, const char *key,

@@ -8,19 +8,16 @@
 static int delete_any(cst_store *store, const char *id, const cst_progress *progress,
                       cst_error **error)
 {
-	_cleanup_error_ cst_error *problem = NULL;
-	int r = container_delete(store, id, progress, &problem);
-	if (r == CST_ENOT_A_CONTAINER) {
-		error_freep(&problem);
-		problem = NULL;
-		r = image_delete_record(store, id, progress, &problem);
+	static int (*const deletes[])(cst_store *, const char *, const cst_progress *,
+	                              cst_error **) = {container_delete, image_delete_record,
+	                                               layer_delete_unchecked};
+	static const int none[] = {CST_ENOT_A_CONTAINER, CST_ENOT_AN_IMAGE, 0};
+	for (size_t i = 0;; i++) {
+		_cleanup_error_ cst_error *problem = NULL;
+		int r = deletes[i](store, id, progress, &problem);
+		if (r == 0 || r != none[i])
+			return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 	}
-	if (r == CST_ENOT_AN_IMAGE) {
-		error_freep(&problem);
-		problem = NULL;
-		r = layer_delete_unchecked(store, id, progress, &problem);
-	}
-	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 
 int cst_store_delete(cst_store *store, const char *id, const cst_delete_options *given,

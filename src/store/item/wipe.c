@@ -7,11 +7,11 @@
 static void add_everything(struct change *change)
 {
 	const struct sets *sets = &change->store->sets;
-	for (size_t i = record_set_size(sets->containers.table); i > 0; i--)
-		deletion_add(change, CST_KIND_CONTAINER,
-		             container_table_at(sets->containers.table, i - 1)->id);
-	for (size_t i = record_set_size(sets->images.table); i > 0; i--)
-		deletion_add(change, CST_KIND_IMAGE, image_table_at(sets->images.table, i - 1)->id);
+	for (enum cst_kind kind = CST_KIND_CONTAINER; kind > CST_KIND_LAYER; kind--) {
+		const struct record_set *table = set_of(change->store, kind)->table;
+		for (size_t i = record_set_size(table); i > 0; i--)
+			deletion_add(change, kind, record_id(record_set_at(table, i - 1)));
+	}
 	for (size_t i = record_set_size(sets->layers.table); i > 0; i--)
 		deletion_add_layer(change, layer_table_at(sets->layers.table, i - 1), 0, NULL);
 }

@@ -11,6 +11,7 @@ void new_layer_free(struct new_layer *layer)
 	if (layer->staged)
 		layer->driver->ops->stage_free(layer->staged);
 	tempdir_free(layer->metadata);
+	strv_free(&layer->names);
 	idmaps_free(&layer->maps);
 	idmaps_free(&layer->parent_maps);
 	arena_clear(&layer->arena);
@@ -34,19 +35,6 @@ static int plan_id(const cst_layer_options *options, struct new_layer *layer, cs
 		return r;
 	layer->record.id = arena_strdup(&layer->arena, chosen);
 	return layer->record.id ? 0 : error_oom(error);
-}
-
-static int plan_names(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
-{
-	_cleanup_strv_ struct strv names = {0};
-	int r = names_unique(options->names, options->n_names, &names, error);
-	if (r < 0)
-		return r;
-	const char **items = arena_alloc(&layer->arena, (names.len + 1) * sizeof(char *));
-	for (size_t i = 0; items && i < names.len; i++)
-		items[i] = arena_strdup(&layer->arena, names.items[i]);
-	layer->record.names = (struct strings){.items = items, .len = names.len};
-	return layer->arena.failed ? error_oom(error) : 0;
 }
 
 /* docs/format/config.md, "ID mapping": explicit maps, else per kind the parent's, else the store's;
@@ -228,7 +216,8 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : plan_id(options, layer, error);
 	if (r == 0)
-		r = plan_names(options, layer, error);
+		r = names_unique(options->names, options->n_names, &layer->names, error);
+	layer->record.names = strings_of(&layer->names);
 	if (r == 0)
 		r = plan_flags(options, layer, error);
 	return r == 0 ? plan_origin(store, options, layer, error) : r;

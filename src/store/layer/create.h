@@ -14,6 +14,7 @@ struct new_layer {
 	struct arena arena;
 	cst_layer record;   /* what will be remembered; strings in the arena or borrowed from the
 	                       caller */
+	struct strv names;
 	struct idmaps maps; /* of the content; empty: unmapped */
 	struct idmaps parent_maps;
 	const cst_layer *template;      /* whose content it starts with; NULL: its parent's */

@@ -87,25 +87,15 @@ static int save_count(cst_store *store, const char *layer, const char *path, int
 	return layer_table_save_mounts(store->sets.layers.table, mounts, error);
 }
 
-static void driver_options_of(const struct target *target, struct driver_mount_options *ret)
+static struct driver_mount_options driver_options_of(const struct target *target)
 {
-	*ret = (struct driver_mount_options){
+	return (struct driver_mount_options){
 	        .label = isempty(target->label) ? NULL : target->label,
 	        .maps = target->maps,
 	        .options = target->options.items,
 	        .n_options = target->options.len,
 	        .is_volatile = target->is_volatile,
 	};
-}
-
-/* A layer of an additional store has no mount count; the kernel's mount table says whether it is
- * mounted. */
-static int mount_foreign(cst_store *store, const struct target *target, char **ret_path,
-                         cst_error **error)
-{
-	struct driver_mount_options options;
-	driver_options_of(target, &options);
-	return store->driver->ops->get(store->driver, target->layer, &options, ret_path, error);
 }
 
 /* Somebody may have unmounted the layer without telling (umount -l, another mount namespace), or
@@ -115,11 +105,14 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 {
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
 	const struct driver_ops *ops = store->driver->ops;
+	const struct driver_mount_options options = driver_options_of(target);
 	int r = mounts_write(store, &mounts, error);
 	if (r < 0)
 		return r;
+	/* A layer of an additional store has no mount count; the kernel's mount table says whether it is
+	 * mounted. */
 	if (target->foreign)
-		return mount_foreign(store, target, ret_path, error);
+		return ops->get(store->driver, target->layer, &options, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, target->layer);
 	if (!layer)
 		return error_about(error, CST_ELAYER_UNKNOWN, target->layer);
@@ -136,8 +129,6 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 		if (!path)
 			return error_oom(error);
 	} else {
-		struct driver_mount_options options;
-		driver_options_of(target, &options);
 		r = ops->get(store->driver, layer->id, &options, &path, error);
 		if (r < 0)
 			return r;
@@ -181,12 +172,6 @@ static void apply_options(struct target *target, const cst_mount_options *option
 		        (struct strings){.items = options->options, .len = options->n_options};
 }
 
-static int mount_options_take(cst_mount_options *ret, const cst_mount_options *given,
-                              cst_error **error)
-{
-	return options_take(ret, sizeof(*ret), given, "cst_mount_options", error);
-}
-
 static int in_additional_store(const struct target *target, cst_error **error)
 {
 	const int code = CST_ESTORE_READ_ONLY;
@@ -202,7 +187,7 @@ int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *g
 {
 	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	_cleanup_(target_free) struct target target = {0};
-	int r = mount_options_take(&options, given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_mount_options", error);
 	if (r == 0)
 		r = find_target(store, id, &target, error);
 	if (r == 0 && target.foreign)
@@ -236,7 +221,7 @@ int cst_store_mount_image(cst_store *store, const char *id, const cst_mount_opti
 {
 	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
 	_cleanup_(target_free) struct target target = {0};
-	int r = mount_options_take(&options, given, error);
+	int r = options_take(&options, sizeof(options), given, "cst_mount_options", error);
 	if (r == 0)
 		r = find_image_layer(store, id, &target, error);
 	if (r < 0)
