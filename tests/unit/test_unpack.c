@@ -177,6 +177,8 @@ static void test_overlay_whiteouts(void **state)
 	TAR_ADD(&tar, .name = "moot/.wh.x");
 	TAR_ADD(&tar, .name = "kept", .data = "new", .len = 3);
 	TAR_ADD(&tar, .name = ".wh.kept");
+	TAR_ADD(&tar, .name = "kept/.wh.x");
+	TAR_ADD(&tar, .name = "kept/.wh..wh..opq");
 	TAR_ADD(&tar, .name = "keptdir/f");
 	TAR_ADD(&tar, .name = ".wh.keptdir");
 	TAR_ADD(&tar, .name = ".wh..wh.aufs");
@@ -273,8 +275,6 @@ static void test_refused(void **state)
 	refuse_one(&file, &(struct tar_entry){.name = "/p", .type = '6'}, CST_EARCHIVE, duplicate);
 	refuse_one(&file, &(struct tar_entry){.name = "/p", .type = '2', .link = "/etc/passwd"},
 	           CST_EARCHIVE, duplicate);
-	refuse_one(&file, &(struct tar_entry){.name = "p/.wh..wh..opq"}, CST_ESYS,
-	           "lsetxattr /p/.wh..wh..opq: not a directory");
 	refuse_one(&file, &(struct tar_entry){.name = "cut", .size = "00000000010"}, CST_EARCHIVE,
 	           "the tar ends early");
 }

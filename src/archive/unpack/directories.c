@@ -7,28 +7,13 @@
 #include <limits.h>
 #include <unistd.h>
 
-uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st)
-{
-	uint64_t inode[2] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
-	return siphash24(inode, sizeof(inode), u->hash_key);
-}
-
-uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
-                             const char *name)
-{
-	uint64_t key[2] = {u->hash_key[0] ^ directory->key, u->hash_key[1]};
-	return siphash24(name, strlen(name), key);
-}
-
+/* Takes over fd, also on failure. */
 static int finish_open(struct unpacker *u, int fd, struct directory *ret)
 {
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
+	if (fd < 0 || directory_at(u, fd, ret) < 0) {
 		closep(&fd);
 		return -1;
 	}
-	*ret = (struct directory){.fd = fd, .key = directory_inode_key(u, &st)};
 	return 0;
 }
 
@@ -37,112 +22,6 @@ int directory_open_child(struct unpacker *u, const struct directory *parent, con
 {
 	int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return finish_open(u, fd, ret);
-}
-
-/* ---- creating parents ---- */
-
-static int create_missing(struct unpacker *u, int parent_fd, const char *name, const char *path,
-                          size_t n)
-{
-	uint32_t uid = 0, gid = 0;
-
-	/* Go: 0755 for the root of the host where layers are applied, for the mapped root where
-	 * they are unpacked (docs/format/archive.md, "Two extractors"). */
-	if (u->options->whiteouts != UNPACK_WHITEOUT_APPLY && u->options->maps &&
-	    idmaps_root(u->options->maps, &uid, &gid, NULL) < 0) {
-		errno = EINVAL;
-		return -1;
-	}
-	struct place place = place_of(u, parent_fd, name);
-	if (sys_mkdirat(place.fd, place.name, 0755) < 0)
-		return -1;
-	_cleanup_close_ int fd =
-	        openat(place.fd, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -1;
-	bool chown = u->options->force_mask < 0 && (st.st_uid != uid || st.st_gid != gid);
-	if (chown && sys_fchown(fd, uid, gid) < 0 && !u->options->ignore_chown_errors &&
-	    !u->options->userns)
-		return -1;
-	mode_t mode = u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : 0755;
-	if ((st.st_mode & 07777) != mode && sys_fchmod(fd, mode) < 0)
-		return -1;
-	if (place_settle(u, parent_fd, name, PLACE_NEW) < 0)
-		return -1;
-	if (sync_list_add(u, path, n, NULL) < 0) {
-		errno = ENOMEM;
-		return -1;
-	}
-	return steal_fd(&fd);
-}
-
-/* A whiteout of this archive in the way of a directory: what it hid stays hidden. */
-static int replace_whiteout(struct unpacker *u, int parent_fd, const char *name, const char *path,
-                            size_t n)
-{
-	if (sys_unlinkat(parent_fd, name, 0) < 0)
-		return -1;
-	_cleanup_close_ int fd = create_missing(u, parent_fd, name, path, n);
-	if (fd < 0 || whiteout_set_opaque(u, fd) < 0)
-		return -1;
-	return steal_fd(&fd);
-}
-
-/* One component on the way to path[0..n), which ends with it. Returns its descriptor. */
-static int open_or_create(struct unpacker *u, int parent_fd, const char *name, const char *path,
-                          size_t n, enum directory_missing missing)
-{
-	struct stat st;
-	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	if (errno == ENOENT) {
-		fd = create_missing(u, parent_fd, name, path, n);
-		if (fd >= 0 || errno != EEXIST)
-			return fd;
-		/* Another process, in a layer that is in use, was faster. */
-		return openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (errno != ENOTDIR && errno != ELOOP)
-		return -1;
-	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	if (S_ISLNK(st.st_mode)) { /* followed inside the root; a dangling one is an error */
-		_cleanup_free_ char *prefix = strndup(path, n);
-		if (!prefix) {
-			errno = ENOMEM;
-			return -1;
-		}
-		return fs_open_in_root(u->root_fd, prefix, O_RDONLY | O_DIRECTORY);
-	}
-	if (whiteout_is_node(u, &st) && missing == DIRECTORY_CREATE)
-		return replace_whiteout(u, parent_fd, name, path, n);
-	errno = ENOTDIR;
-	return -1;
-}
-
-static int create_parents(struct unpacker *u, const char *path, size_t n,
-                          enum directory_missing missing)
-{
-	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char name[NAME_MAX + 1];
-
-	for (size_t start = 0; fd >= 0 && start < n;) {
-		size_t len = strcspn(path + start, "/");
-		if (len > NAME_MAX) {
-			errno = ENAMETOOLONG;
-			return -1;
-		}
-		memcpy(name, path + start, len);
-		name[len] = '\0';
-		int child = open_or_create(u, fd, name, path, start + len, missing);
-		closep(&fd);
-		fd = child;
-		start += len + 1;
-	}
-	return steal_fd(&fd);
 }
 
 /* ---- cache ---- */
@@ -160,6 +39,7 @@ void directory_cache_clear(struct unpacker *u)
 {
 	for (size_t i = 0; i < u->directories.n_slots; i++)
 		slot_clear(&u->directories.slots[i]);
+	whiteout_forget_way(u);
 	u->directories.stale = false;
 }
 
@@ -204,7 +84,8 @@ static int open_path(struct unpacker *u, const char *path, enum directory_missin
 	int fd = fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY);
 	if (fd >= 0 || missing == DIRECTORY_MUST_EXIST || (errno != ENOENT && errno != ENOTDIR))
 		return fd;
-	return create_parents(u, path, strlen(path), missing);
+	_cleanup_way_ struct way way = WAY_INIT;
+	return way_go(u, path, strlen(path), missing, &way) < 0 ? -1 : steal_fd(&way.fd);
 }
 
 int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,

@@ -181,12 +181,25 @@ int out_file_add(struct unpacker *u, struct out_file *file, const struct op *fir
 void unpack_share_descriptors(struct unpacker *u);
 void out_file_flush(struct unpacker *u); /* submits the batch that is being gathered */
 
-/* ---- directories (unpack_directories.c) ---- */
+/* ---- what this archive brought (own.c) ---- */
 
 struct directory {
 	int fd;
 	uint64_t key; /* of the inode */
 };
+uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st);
+uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
+                             const char *name);
+/* The directory of a descriptor; -1 and errno. */
+int directory_at(const struct unpacker *u, int fd, struct directory *ret);
+/* Remembers that this archive brought the name. */
+int own_add(struct unpacker *u, const struct directory *parent, const char *name,
+            uint32_t body_number, cst_error **error);
+bool own_has(const struct unpacker *u, const struct directory *parent, const char *name,
+             uint32_t *body_number);
+
+/* ---- directories (unpack_directories.c) ---- */
+
 #define DIRECTORY_SLOTS 64
 struct directory_slot {
 	char *path;
@@ -201,8 +214,8 @@ struct directory_cache {
 };
 enum directory_missing {
 	DIRECTORY_MUST_EXIST,
-	DIRECTORY_CREATE,             /* also in the place of a whiteout of this archive */
-	DIRECTORY_CREATE_UNLESS_GONE, /* ENOTDIR where such a whiteout deleted it */
+	DIRECTORY_EXISTING, /* made here if the layers below have it */
+	DIRECTORY_CREATE,   /* also in the place of what this archive did not bring */
 };
 /* The directory at the first `n` bytes of path, created with its parents if asked. It stays open
  * until the next entry begins. -1 with errno and nothing else for what the file system says. */
@@ -214,9 +227,6 @@ void directory_cache_begin_entry(struct unpacker *u);
 /* A directory or symlink goes: what was known by paths may be elsewhere. */
 void directory_paths_changed(struct unpacker *u);
 void directory_cache_clear(struct unpacker *u);
-uint64_t directory_inode_key(const struct unpacker *u, const struct stat *st);
-uint64_t directory_child_key(const struct unpacker *u, const struct directory *directory,
-                             const char *name);
 int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
                          struct directory *ret);
 
@@ -227,6 +237,32 @@ typedef int (*directory_visit)(struct unpacker *u, const struct directory *direc
                                cst_error **error);
 int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
                    void *arg, cst_error **error);
+
+/* ---- the way to a directory (way.c) ---- */
+
+struct way {
+	struct unpacker *unpacker;
+	enum directory_missing missing;
+	bool itself;        /* of the caller: a symlink as the last component is not followed, but ENOENT */
+	int fd;             /* of the directory that was reached */
+	struct strbuf path; /* its path, without symlinks */
+	size_t hidden_at;   /* from this length of it on, nothing of the layers below is seen */
+	char *rest;         /* what is still to go, from `at` on */
+	size_t at;
+	size_t named; /* where less than this is left, the archive's own name is gone, and no symlink's */
+	unsigned links;
+	enum way_merged { WAY_UNKNOWN, WAY_ALONE, WAY_MERGED } merged;
+	char *asked;                /* of the caller, both: the path it went, */
+	struct directory directory; /* and what is there */
+};
+#define WAY_INIT {.fd = -1, .hidden_at = SIZE_MAX}
+/* Goes path[0..n) from the root. -1 and errno; ENOENT, ENOTDIR: there is no such directory. */
+int way_go(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+           struct way *way);
+/* May the layers below have the directory, too? If not, the kernel would show a whiteout in a listing of it. */
+bool way_is_merged(struct way *way);
+void way_end(struct way *way);
+#define _cleanup_way_ _cleanup_(way_end)
 
 /* ---- where things are made (place.c) ---- */
 
@@ -256,7 +292,9 @@ void place_end(struct unpacker *u);
 
 int whiteout_apply(struct unpacker *u, const struct entry *entry, cst_error **error);
 int whiteout_apply_opaque(struct unpacker *u, const struct entry *entry, cst_error **error);
-int whiteout_set_opaque(struct unpacker *u, int fd); /* the xattr; -1 and errno */
+void whiteout_forget_way(struct unpacker *u); /* directories may have changed */
+/* What is below the directory stays hidden: the xattr, where the target is one layer's own. -1 and errno. */
+int whiteout_set_opaque(struct unpacker *u, int fd);
 bool whiteout_is_node(const struct unpacker *u, const struct stat *st);
 
 /* ---- metadata (unpack_metadata.c) ---- */
@@ -268,6 +306,8 @@ int metadata_directory(struct unpacker *u, const struct entry *entry, int fd,
 /* These take an O_PATH descriptor. */
 int metadata_node(struct unpacker *u, const struct entry *entry, int fd, cst_error **error);
 int metadata_symlink(struct unpacker *u, const struct entry *entry, int fd, cst_error **error);
+/* The attributes of the directory `below`, which may be an O_PATH descriptor; -1 and errno. */
+int metadata_inherit(struct unpacker *u, int fd, int below);
 int metadata_override_root(struct unpacker *u, cst_error **error);
 struct timespec metadata_clamp_time(struct timespec time);
 
@@ -312,9 +352,6 @@ int saved_bodies_rewrite(struct unpacker *u, cst_error **error);
 void namespace_run(struct task *task);                          /* of unpacker->namespace_task */
 void namespace_submit(struct unpacker *u, struct chunk *chunk); /* takes over one reference */
 void namespace_file_done(struct unpacker *u);
-bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
-                      uint32_t *body_number);
-
 /* ---- all of it ---- */
 
 struct unpacker {
@@ -352,6 +389,7 @@ struct unpacker {
 	struct out_file *current;                 /* file whose body goes on */
 	struct write_batch *batch;
 	struct directory_cache directories;
+	struct way marked; /* to the directory of the last whiteout, while nothing else comes */
 	struct directory_times times;
 	struct sync_list sync;
 	struct fs_private private; /* options->in_use: where things are made */
@@ -364,6 +402,7 @@ struct unpacker {
 	bool root_overridden;
 	_Atomic bool xattrs_ignored;
 };
+#define UNPACKER_INIT {.private = FS_PRIVATE_INIT, .marked = WAY_INIT}
 
 /* Takes ownership of `error`. The unpacking goes on with what comes before `number` in the archive.
  */

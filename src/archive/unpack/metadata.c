@@ -5,6 +5,7 @@
  * was made, never through a name: where the layer is mounted, a process inside can put another file
  * under the name at any moment.
  */
+#include "archive/tree/xattrs.h"
 #include "archive/unpack/internal.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -162,6 +163,59 @@ int metadata_override_root(struct unpacker *u, cst_error **error)
 	if (fd < 0 || sys_fsetxattr(fd, OVERRIDE_XATTR, value, sizeof(value) - 1, 0) < 0)
 		return error_sys(error, errno, "lsetxattr /");
 	return 0;
+}
+
+/* ---- a directory that the archive only implies ---- */
+
+static bool any_xattr(const char *name)
+{
+	return true;
+}
+
+static int inherit_xattrs(struct unpacker *u, int fd, int below, bool *overridden)
+{
+	_cleanup_xattrs_ struct xattrs xattrs = {0};
+	_cleanup_error_ cst_error *error = NULL;
+
+	*overridden = false;
+	if (xattrs_read(below, ".", any_xattr, &xattrs, "/", &error) < 0) {
+		errno = cst_error_errno(error) ? cst_error_errno(error) : ENOMEM;
+		return -1;
+	}
+	for (size_t i = 0; i < xattrs.len; i++) {
+		const struct tar_xattr *x = &xattrs.items[i];
+		bool override = streq(x->name, OVERRIDE_XATTR);
+		*overridden |= override;
+		if ((!override && is_dropped(u, x->name)) ||
+		    sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
+			continue;
+		if (errno != EOPNOTSUPP && !(errno == EPERM && u->options->userns))
+			return -1;
+	}
+	return 0;
+}
+
+int metadata_inherit(struct unpacker *u, int fd, int below)
+{
+	int mask = u->options->force_mask;
+	bool overridden;
+	struct stat st;
+
+	if (fstat(below, &st) < 0)
+		return -1;
+	if (mask < 0 && sys_fchown(fd, st.st_uid, st.st_gid) < 0 &&
+	    !u->options->ignore_chown_errors && !u->options->userns)
+		return -1;
+	if (inherit_xattrs(u, fd, below, &overridden) < 0)
+		return -1;
+	if (mask >= 0 && !overridden) {
+		char value[96];
+		int n = snprintf(value, sizeof(value), "%u:%u:%04o:dir", st.st_uid, st.st_gid,
+		                 (unsigned)st.st_mode & 07777);
+		if (sys_fsetxattr(fd, OVERRIDE_XATTR, value, (size_t)n, 0) < 0)
+			return -1;
+	}
+	return sys_fchmod(fd, mask >= 0 ? (mode_t)mask : st.st_mode & 07777);
 }
 
 static mode_t masked_mode(const struct unpacker *u, const struct entry *e)

@@ -18,18 +18,11 @@
 
 /* ---- what this archive made ---- */
 
-static int namespace_remember(struct unpacker *u, const struct entry *e,
-                              const struct directory *parent, cst_error **error)
+static int remember(struct unpacker *u, const struct entry *e, const struct directory *parent,
+                    cst_error **error)
 {
-	if (!hash_set_put(&u->own, directory_child_key(u, parent, e->base), e->body_number))
-		return error_oom(error);
-	return sync_list_add(u, e->path, strlen(e->path), error);
-}
-
-bool namespace_is_own(const struct unpacker *u, const struct directory *parent, const char *name,
-                      uint32_t *body_number)
-{
-	return hash_set_get(&u->own, directory_child_key(u, parent, name), body_number);
+	int r = own_add(u, parent, e->base, e->body_number, error);
+	return r < 0 ? r : sync_list_add(u, e->path, strlen(e->path), error);
 }
 
 /* ---- making room ---- */
@@ -59,7 +52,7 @@ static int make_room(struct unpacker *u, const struct entry *e, const struct dir
 
 	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
-	bool own = namespace_is_own(u, parent, e->base, NULL);
+	bool own = own_has(u, parent, e->base, NULL);
 	if (own && u->track_names && !S_ISDIR(st.st_mode))
 		return error_set(error, CST_EARCHIVE, "duplicates of file paths not supported");
 	if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
@@ -181,8 +174,8 @@ static int create_file(struct creation *c, struct chunk *chunk, cst_error **erro
 	return place_note_made(u, fd, error);
 }
 
-/* Makes the directory, or takes the one that is there. *opaque: it takes the place of a whiteout of
- * this archive, and what that deleted must not come back. */
+/* Makes the directory, or takes the one that is there. *opaque: it takes the place of something else, and what that hid
+ * must not come back. */
 static int need_directory(struct creation *c, struct directory *ret, bool *kept, bool *opaque,
                           cst_error **error)
 {
@@ -197,8 +190,8 @@ static int need_directory(struct creation *c, struct directory *ret, bool *kept,
 		return creation_failed(e, error);
 	if (r < 0) {
 		bool there = fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
-		*opaque = there && whiteout_is_node(u, &st);
 		*kept = there && S_ISDIR(st.st_mode);
+		*opaque = there && !*kept;
 		r = *kept ? 0 : create(c, make_directory, error);
 		if (r < 0)
 			return r;
@@ -286,7 +279,7 @@ static int hold_target(struct creation *c, int *ret, cst_error **error)
 	_cleanup_close_ int fd = openat(parent.fd, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return link_failed(c->entry, errno, error);
-	if (u->options->in_use && namespace_is_own(u, &parent, base, NULL) && !place_is_made(u, fd))
+	if (u->options->in_use && own_has(u, &parent, base, NULL) && !place_is_made(u, fd))
 		return error_set(error, CST_ECORRUPT,
 		                 "/%s: the file that /%s is a hard link to was replaced by another "
 		                 "process",
@@ -368,7 +361,7 @@ static int create_entry(struct unpacker *u, struct chunk *chunk, struct entry *e
 		r = create_file(&c, chunk, error);
 	else
 		r = create_node(&c, error);
-	return r < 0 ? r : namespace_remember(u, e, &c.parent, error);
+	return r < 0 ? r : remember(u, e, &c.parent, error);
 }
 
 static int map_ids(struct unpacker *u, struct entry *e, cst_error **error)
@@ -386,6 +379,8 @@ static int apply_entry(struct unpacker *u, struct chunk *chunk, struct entry *e,
 	if (e->action == ENTRY_IGNORE)
 		return 0;
 	directory_cache_begin_entry(u);
+	if (e->action != ENTRY_WHITEOUT)
+		whiteout_forget_way(u);
 	int r = map_ids(u, e, error);
 	if (r < 0)
 		return r;

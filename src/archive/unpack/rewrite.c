@@ -17,7 +17,7 @@ static int keep_body(struct unpacker *u, const struct directory *directory, cons
 {
 	uint32_t number = 0;
 
-	if (!S_ISREG(st->st_mode) || !namespace_is_own(u, directory, name, &number) || number == 0)
+	if (!S_ISREG(st->st_mode) || !own_has(u, directory, name, &number) || number == 0)
 		return 0;
 	if (u->n_saved == SAVED_BODIES_MAX)
 		return error_set(error, CST_EARCHIVE,

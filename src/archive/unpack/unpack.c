@@ -578,7 +578,7 @@ static int unpack_with_pool(int root_fd, const cst_source *source,
                             const struct unpack_options *options, struct pool *pool,
                             struct unpack_result *ret, cst_error **error)
 {
-	_cleanup_(unpacker_free) struct unpacker u = {.private = FS_PRIVATE_INIT};
+	_cleanup_(unpacker_free) struct unpacker u = UNPACKER_INIT;
 	_cleanup_(stream_free) struct stream s = {.fault_at = UINT64_MAX};
 
 	ret->fault = UNPACK_NO_INPUT;

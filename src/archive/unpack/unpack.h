@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/pool.h"
+#include "base/str.h"
 #include "idmap/idmap.h"
 #include <cstorage/records.h>
 #include <cstorage/types.h>
@@ -18,10 +19,21 @@ enum unpack_whiteouts {
 	UNPACK_WHITEOUT_KEEP,    /* plain files (overlay with a mount program) */
 };
 
+/* The layers below one whose own directory holds only what it changes, as a mount shows them. */
+struct unpack_below {
+	/* What they show at the path ("": their root), which leads through no symlink: an O_PATH descriptor. -1 and errno; ENOENT:
+	 * nothing. */
+	int (*open)(void *userdata, const char *path);
+	/* Names that may be in the root. */
+	int (*list_root)(void *userdata, struct strv *ret, cst_error **error);
+	void *userdata;
+};
+
 struct unpack_options {
 	struct pool *pool; /* NULL: single-threaded */
 	enum unpack_whiteouts whiteouts;
 	const struct idmaps *maps;      /* header ids are container ids; NULL or empty: identity */
+	const struct unpack_below *below; /* NULL: not known, or the target is a full root file system */
 	bool userns;                    /* rootless: no device nodes, EPERM on xattrs ignored, user.overlay.* names */
 	bool ignore_chown_errors;
 	int force_mask;                 /* -1: off */

@@ -1,102 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deletion marks (docs/format/archive.md, "Whiteouts"). A whiteout never acts on what its own layer
- * brought. */
+/*
+ * Deletion marks (docs/format/archive.md, "Whiteouts"). A mark acts on what was in the layer before and on the layers below, never on
+ * what its own archive brought. Where its directory does not exist there is nothing to delete. On a full tree it deletes; in
+ * the directory of one layer it deletes and leaves a mark for the kernel, so that both are the same tree to a user.
+ */
 #include "archive/unpack/internal.h"
 #include "base/fs.h"
 #include <errno.h>
+#include <limits.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+static bool marks_for_kernel(const struct unpacker *u)
+{
+	return u->options->whiteouts == UNPACK_WHITEOUT_OVERLAY;
+}
+
 bool whiteout_is_node(const struct unpacker *u, const struct stat *st)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_OVERLAY && S_ISCHR(st->st_mode) &&
-	       st->st_rdev == makedev(0, 0);
+	return marks_for_kernel(u) && S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
 int whiteout_set_opaque(struct unpacker *u, int fd)
 {
 	const char *name = u->options->userns ? "user.overlay.opaque" : "trusted.overlay.opaque";
-	return sys_fsetxattr(fd, name, "y", 1, 0);
+	return marks_for_kernel(u) ? sys_fsetxattr(fd, name, "y", 1, 0) : 0;
 }
 
-/* The name that a whiteout deletes: base without ".wh." */
-static const char *target_of(const struct entry *e)
-{
-	return e->base + strlen(".wh.");
-}
-
-/* ---- overlay: marks for the kernel ---- */
-
-/* Something of this layer has the name already: only lower content is deleted. A file hides it
- * anyway, a directory must become opaque. */
-static int mark_existing(struct unpacker *u, const struct entry *e, const struct directory *parent,
-                         cst_error **error)
-{
-	struct directory directory;
-	struct stat st;
-
-	if (fstatat(parent->fd, target_of(e), &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(error, errno, "lstat /%s", e->path);
-	if (!S_ISDIR(st.st_mode))
-		return 0;
-	int r = directory_open_child(u, parent, target_of(e), &directory);
-	_cleanup_close_ int fd = r < 0 ? -1 : directory.fd;
-	if (fd < 0 || whiteout_set_opaque(u, fd) < 0)
-		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	_cleanup_free_ char *path =
-	        str_printf("%.*s%s", (int)(e->base - e->path), e->path, target_of(e));
-	if (!path)
-		return error_oom(error);
-	return sync_list_add_directory(u, path, strlen(path), error);
-}
-
-static int set_whiteout_owner(struct unpacker *u, const struct entry *e, const struct place *place,
-                              cst_error **error)
-{
-	if (u->options->force_mask >= 0 || (e->host_uid == 0 && e->host_gid == 0))
-		return 0;
-	int r = place_hold(place, S_IFCHR, e->path, error);
-	if (r < 0)
-		return r;
-	_cleanup_close_ int fd = r;
-	if (sys_fchown(fd, e->host_uid, e->host_gid) < 0 && !u->options->ignore_chown_errors)
-		return error_sys(error, errno, "lchown /%s", e->path);
-	return 0;
-}
-
-static int mark_whiteout(struct unpacker *u, const struct entry *e, cst_error **error)
-{
-	const char *target = target_of(e);
-	struct directory parent;
-
-	if (directory_get_parent(u, e, DIRECTORY_CREATE_UNLESS_GONE, &parent) < 0)
-		return errno == ENOTDIR ? 0 : error_sys(error, errno, "mknod /%s", e->path);
-	struct place place = place_of(u, parent.fd, target);
-	bool made = sys_mknodat(place.fd, place.name, S_IFCHR, makedev(0, 0)) == 0;
-	if (!made && errno != EEXIST)
-		return error_sys(error, errno, "mknod /%s", e->path);
-	if (!made)
-		return mark_existing(u, e, &parent, error);
-	int r = set_whiteout_owner(u, e, &place, error);
-	if (r < 0)
-		return r;
-	if (place_settle(u, parent.fd, target, PLACE_NEW) < 0)
-		return errno == EEXIST ? mark_existing(u, e, &parent, error)
-		                       : error_sys(error, errno, "mknod /%s", e->path);
-	return sync_list_add_directory(u, e->path, entry_parent_len(e), error);
-}
-
-static int mark_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
-{
-	struct directory parent;
-
-	if (directory_get_parent(u, e, DIRECTORY_CREATE, &parent) < 0 ||
-	    whiteout_set_opaque(u, parent.fd) < 0)
-		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	return sync_list_add_directory(u, e->path, entry_parent_len(e), error);
-}
-
-/* ---- full root file systems: deletion ---- */
+/* ---- what is in the layer ---- */
 
 /* Removes what the archive did not bring. A directory goes when nothing of the archive is left in
  * it. */
@@ -105,7 +36,7 @@ static int remove_foreign(struct unpacker *u, const struct directory *directory,
 {
 	bool is_directory = S_ISDIR(st->st_mode);
 
-	if (namespace_is_own(u, directory, name, NULL))
+	if (own_has(u, directory, name, NULL))
 		return 0;
 	if (is_directory || S_ISLNK(st->st_mode))
 		directory_paths_changed(u);
@@ -122,64 +53,176 @@ static int delete_content(struct unpacker *u, const struct directory *directory,
 	return directory_walk(u, directory, remove_foreign, NULL, error);
 }
 
-static int delete_target(struct unpacker *u, const struct entry *e, cst_error **error)
+static int delete_name(struct unpacker *u, const struct directory *parent, const char *name,
+                       const struct entry *e, bool *there, cst_error **error)
 {
-	const char *target = target_of(e);
-	struct directory parent, directory;
+	struct directory directory;
 	struct stat st;
 
-	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &parent) < 0)
+	*there = fstatat(parent->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!*there)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
-	if (fstatat(parent.fd, target, &st, AT_SYMLINK_NOFOLLOW) <
-	    0) /* a name too long for a file is not there either */
-		return errno == ENOENT || errno == ENAMETOOLONG
-		               ? 0
-		               : error_sys(error, errno, "lstat /%s", e->path);
 	if (S_ISDIR(st.st_mode)) {
-		if (directory_open_child(u, &parent, target, &directory) < 0)
+		if (directory_open_child(u, parent, name, &directory) < 0)
 			return error_sys(error, errno, "open /%s", e->path);
 		int r = delete_content(u, &directory, error);
 		close(directory.fd);
 		if (r < 0)
 			return r;
 	}
-	int r = remove_foreign(u, &parent, target, &st, NULL, error);
-	return r < 0 ? r : sync_list_add_directory(u, e->path, entry_parent_len(e), error);
+	return remove_foreign(u, parent, name, &st, NULL, error);
 }
 
-/* As upstream: the content of a directory that is reached through a symlink as its last step is
- * left alone. */
-static bool is_symlink(struct unpacker *u, const char *path, size_t n)
+/* ---- what is below: marks for the kernel ---- */
+
+static int set_node_owner(struct unpacker *u, const struct entry *e, const struct place *place,
+                          cst_error **error)
 {
-	_cleanup_free_ char *copy = strndup(path, n);
-	_cleanup_close_ int fd =
-	        copy && n > 0 ? fs_open_in_root(u->root_fd, copy, O_PATH | O_NOFOLLOW) : -1;
+	if (u->options->force_mask >= 0 || (e->host_uid == 0 && e->host_gid == 0))
+		return 0;
+	int r = place_hold(place, S_IFCHR, e->path, error);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int fd = r;
+	if (sys_fchown(fd, e->host_uid, e->host_gid) < 0 && !u->options->ignore_chown_errors)
+		return error_sys(error, errno, "lchown /%s", e->path);
+	return 0;
+}
+
+static int make_node(struct unpacker *u, struct way *way, const char *name, const struct entry *e,
+                     cst_error **error)
+{
+	struct place place = place_of(u, way->fd, name);
+
+	if (!way_is_merged(way))
+		return 0;
+	if (sys_mknodat(place.fd, place.name, S_IFCHR, makedev(0, 0)) < 0)
+		return error_sys(error, errno, "mknod /%s", e->path);
+	int r = set_node_owner(u, e, &place, error);
+	if (r < 0)
+		return r;
+	/* What another process made meanwhile, in a layer that is in use, stays. */
+	if (place_settle(u, way->fd, name, PLACE_NEW) < 0 && errno != EEXIST)
+		return error_sys(error, errno, "mknod /%s", e->path);
+	return 0;
+}
+
+/* A file of this layer hides what is below, a directory must become opaque. */
+static int hide_below(struct unpacker *u, struct way *way, const char *name, const struct entry *e,
+                      cst_error **error)
+{
 	struct stat st;
 
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+	if (fstatat(way->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? make_node(u, way, name, e, error)
+		                       : error_sys(error, errno, "lstat /%s", e->path);
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	_cleanup_close_ int fd =
+	        openat(way->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || whiteout_set_opaque(u, fd) < 0)
+		return error_sys(error, errno, "lsetxattr /%s", e->path);
+	_cleanup_free_ char *path = str_join(strbuf_str(&way->path), "/", name);
+	return path ? sync_list_add_directory(u, path, strlen(path), error) : error_oom(error);
 }
 
-static int delete_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
+/* The kernel takes no heed of a mark on the root of a layer. */
+static int hide_root(struct unpacker *u, struct way *way, const struct entry *e, cst_error **error)
+{
+	const struct unpack_below *below = u->options->below;
+	_cleanup_strv_ struct strv names = {0};
+	int r = below ? below->list_root(below->userdata, &names, error) : 0;
+
+	for (size_t i = 0; i < names.len && r == 0; i++)
+		r = hide_below(u, way, names.items[i], e, error);
+	if (r == 0 && whiteout_set_opaque(u, way->fd) < 0)
+		r = error_sys(error, errno, "lsetxattr /%s", e->path);
+	return r;
+}
+
+/* ---- both ---- */
+
+/* Remembers the mark. False: this archive had the same one before. Everything that came since is its own. */
+static int note_mark(struct unpacker *u, const struct directory *directory, const struct entry *e,
+                     bool *is_new, cst_error **error)
+{
+	*is_new = !own_has(u, directory, e->base, NULL);
+	return *is_new ? own_add(u, directory, e->base, 0, error) : 0;
+}
+
+static int no_way(const struct entry *e, cst_error **error)
+{
+	bool absent = errno == ENOENT || errno == ENOTDIR;
+	return absent ? 0 : error_sys(error, errno, "open /%s", e->path);
+}
+
+void whiteout_forget_way(struct unpacker *u)
+{
+	way_end(&u->marked);
+}
+
+/* The way to the directory of a whiteout; NULL: it does not exist. Whiteouts of one directory come in a row. */
+static int way_of(struct unpacker *u, const struct entry *e, struct way **ret, cst_error **error)
 {
 	size_t n = entry_parent_len(e);
-	struct directory directory;
+	struct way *way = &u->marked;
 
-	if (is_symlink(u, e->path, n))
+	*ret = way;
+	if (way->asked && strlen(way->asked) == n && memcmp(way->asked, e->path, n) == 0)
 		return 0;
-	if (directory_get_parent(u, e, DIRECTORY_MUST_EXIST, &directory) < 0)
-		return errno == ENOENT ? 0 : error_sys(error, errno, "open /%s", e->path);
-	int r = delete_content(u, &directory, error);
-	return r < 0 ? r : sync_list_add_directory(u, e->path, n, error);
+	way_end(way);
+	if (way_go(u, e->path, n, DIRECTORY_EXISTING, way) < 0) {
+		int r = no_way(e, error);
+		way_end(way);
+		*ret = NULL;
+		return r;
+	}
+	way->asked = strndup(e->path, n);
+	if (!way->asked)
+		return error_oom(error);
+	return directory_at(u, way->fd, &way->directory) < 0
+	               ? error_sys(error, errno, "open /%s", e->path)
+	               : 0;
 }
 
 int whiteout_apply(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_target(u, e, error)
-	                                                      : mark_whiteout(u, e, error);
+	const char *target = e->base + strlen(".wh.");
+	struct way *way;
+	bool is_new, there;
+
+	int r = way_of(u, e, &way, error);
+	if (r < 0 || !way || strlen(target) > NAME_MAX)
+		return r;
+	r = note_mark(u, &way->directory, e, &is_new, error);
+	if (r < 0 || !is_new)
+		return r;
+	r = delete_name(u, &way->directory, target, e, &there, error);
+	if (r == 0 && marks_for_kernel(u))
+		r = there ? hide_below(u, way, target, e, error)
+		          : make_node(u, way, target, e, error);
+	return r < 0 ? r : sync_list_add_directory(u, strbuf_str(&way->path), way->path.len, error);
 }
 
+/* As upstream: the content of a directory that is reached through a symlink as the last step is left alone. */
 int whiteout_apply_opaque(struct unpacker *u, const struct entry *e, cst_error **error)
 {
-	return u->options->whiteouts == UNPACK_WHITEOUT_APPLY ? delete_opaque(u, e, error)
-	                                                      : mark_opaque(u, e, error);
+	_cleanup_way_ struct way way = WAY_INIT;
+	struct directory directory;
+	bool is_new;
+
+	way.itself = true;
+	if (way_go(u, e->path, entry_parent_len(e), DIRECTORY_EXISTING, &way) < 0)
+		return no_way(e, error);
+	if (directory_at(u, way.fd, &directory) < 0)
+		return error_sys(error, errno, "open /%s", e->path);
+	int r = note_mark(u, &directory, e, &is_new, error);
+	if (r < 0 || !is_new)
+		return r;
+	r = delete_content(u, &directory, error);
+	if (r == 0 && marks_for_kernel(u) && way.path.len == 0)
+		r = hide_root(u, &way, e, error);
+	else if (r == 0 && whiteout_set_opaque(u, way.fd) < 0)
+		r = error_sys(error, errno, "lsetxattr /%s", e->path);
+	return r < 0 ? r : sync_list_add_directory(u, strbuf_str(&way.path), way.path.len, error);
 }

@@ -16,6 +16,7 @@
  *   upper.c          what a mount left in a layer's directory
  *   view.c           reading a layer
  *   reown.c          giving a parent's content to other ids
+ *   below.c          looking at the layers below one without a mount
  *   stage.c          building a layer
  *   remove.c         taking one away
  *   commit.c         making one visible, and its new content

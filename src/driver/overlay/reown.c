@@ -7,11 +7,9 @@
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
 #include "base/fs.h"
-#include "driver/overlay/overlay.h"
+#include "driver/overlay/staged.h"
 #include "driver/rootless.h"
 #include <errno.h>
-
-#define GENERATION "diff1"
 
 int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dirs,
                          const struct driver_stage_options *options, int layer_fd,

@@ -3,7 +3,7 @@
 #include "archive/tree/copy.h"
 #include "base/fs.h"
 #include "driver/naive.h"
-#include "driver/overlay/staged.h"
+#include "driver/overlay/below.h"
 #include "driver/rootless.h"
 #include <errno.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@ void overlay_stage_free(struct driver_staged *staged)
 	tempdir_free(staged->temp);
 	idmaps_free(&staged->maps);
 	free(staged->path);
+	free(staged->lower_id);
 	free(staged);
 }
 DEFINE_CLEANUP(struct driver_staged *, overlay_stage_free)
@@ -176,7 +177,7 @@ static bool has_old_users(const struct overlay *o)
 }
 
 /* An empty staging place in one of the homes. */
-static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps,
+static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, const char *lower_id,
                     struct driver_staged **ret, cst_error **error)
 {
 	enum tempdir_layout layout = has_old_users(o) ? TEMPDIR_PAIR : TEMPDIR_STAGING;
@@ -188,7 +189,8 @@ static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps,
 	if (!s)
 		return error_oom(error);
 	*s = (struct driver_staged){.overlay = o, .home = home, .dir_fd = -1, .diff_fd = -1};
-	if (!idmaps_copy(&s->maps, maps))
+	if (!idmaps_copy(&s->maps, maps) ||
+	    (!isempty(lower_id) && !(s->lower_id = strdup(lower_id))))
 		return error_oom(error);
 	root = path_join(o->homes[home].path, overlay_area_of(layout));
 	r = root ? tempdir_new(root, layout, &s->temp, error) : error_oom(error);
@@ -217,8 +219,8 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
-		r = stage_in(o, options->writable ? 0 : o->read_only_home, options->maps, &s,
-		             error);
+		r = stage_in(o, options->writable ? 0 : o->read_only_home, options->maps,
+		             options->parent, &s, error);
 	if (r == 0)
 		r = fill(s, &dirs, options, error);
 	if (r == 0)
@@ -250,7 +252,7 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 
 	r = open_content(o, id, &home, &diff_fd, error);
 	if (r == 0)
-		r = stage_in(o, home, maps, &s, error);
+		r = stage_in(o, home, maps, id, &s, error);
 	if (r == 0)
 		r = make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path, error);
 	if (r == 0)
@@ -282,7 +284,8 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 	if (r < 0)
 		return r;
 	s->path = path_join(s->overlay->homes[s->home].path, id);
-	if (!s->path)
+	s->lower_id = strdup(id);
+	if (!s->path || !s->lower_id)
 		return error_oom(error);
 	*ret = steal_ptr(&s);
 	return 0;
@@ -299,7 +302,15 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;
 	options.in_use = !staged->temp;
-	return unpack_layer(staged->diff_fd, source, &options, ret, error);
+	_cleanup_(overlay_below_free) struct overlay_below below;
+	overlay_below_init(&below, staged);
+	options.below = &below.unpack;
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = unpack_layer(staged->diff_fd, source, &options, ret, &problem);
+	/* Why the lowers are not known says more than what became of it. */
+	if (r < 0)
+		r = error_propagate(error, steal_ptr(below.problem ? &below.problem : &problem));
+	return r;
 }
 
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,

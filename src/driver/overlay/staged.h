@@ -13,6 +13,7 @@
 
 #define STAGED_DIR   "dir"
 #define STAGING_LOCK "staging.lock"
+#define GENERATION   "diff1" /* of the parent's content under other owners: see reown.c */
 
 struct driver_staged {
 	struct overlay *overlay;
@@ -21,6 +22,8 @@ struct driver_staged {
 	int dir_fd;           /* of the layer's directory; -1: the content is an existing layer's */
 	int diff_fd;
 	bool has_parent;
+	char *lower_id;       /* the layer whose lowers are this one's, too: its parent, or the layer that the content is
+				 for; NULL: there are none */
 	char link[OVERLAY_LINK_LEN + 1]; /* "": this is content for a layer that has its link */
 	char *path;                      /* of the staged layer, for messages */
 	struct idmaps maps;              /* of files to be unpacked; empty: none */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the layers below a layer show, looked up without a mount, for an archive that is unpacked into the layer. It is the kernel's
+ * rules again (kernel: Documentation/filesystems/overlayfs.rst): the topmost layer that has a path decides; a whiteout, an
+ * opaque directory or anything that is no directory hides the layers further down; a redirect gives them another path.
+ */
+#include "driver/overlay/below.h"
+#include "archive/pack/packer.h"
+#include "archive/tree/walk.h"
+#include "archive/tree/xattrs.h"
+#include "base/fs.h"
+#include "driver/rootless.h"
+#include <errno.h>
+#include <limits.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* ---- which directories ---- */
+
+static int add_layer(struct overlay_below *below, const struct overlay_dirs *dirs, const char *id,
+                     bool content, cst_error **error)
+{
+	const struct overlay *o = below->staged->overlay;
+	_cleanup_lowers_ struct overlay_lowers lowers = {0};
+	_cleanup_strv_ struct strv parents = {0};
+	_cleanup_close_ int layer_fd = -1;
+	size_t home;
+
+	int r = overlay_layer_open(o, dirs, id, &home, &layer_fd, error);
+	if (r == 0)
+		r = overlay_parents(o, dirs, home, id, &parents, error);
+	if (r == 0)
+		r = overlay_lowers(o, dirs, home, id, &parents, content, &lowers, error);
+	for (size_t i = 0; i < lowers.len && r == 0; i++) {
+		_cleanup_close_ int fd = -1;
+		r = overlay_lower_open(o, dirs, &lowers.items[i], O_PATH, &fd, error);
+		if (r == 0 && !strv_take(&below->roots, overlay_lower_shown(o, &lowers.items[i])))
+			r = error_oom(error);
+	}
+	return r;
+}
+
+/* Found out when it is asked for the first time, since few archives do. By path, because a limit on descriptors may not leave
+ * one for each. */
+static int prepare(struct overlay_below *below)
+{
+	const struct driver_staged *s = below->staged;
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	int r = 0;
+
+	if (below->ready)
+		return 0;
+	if (s->dir_fd >= 0 && fs_exists(s->dir_fd, GENERATION) &&
+	    !strv_take(&below->roots, path_join(s->path, GENERATION)))
+		r = error_oom(&below->problem);
+	if (r == 0 && s->lower_id)
+		r = overlay_dirs_open(s->overlay, &dirs, &below->problem);
+	if (r == 0 && s->lower_id)
+		r = add_layer(below, &dirs, s->lower_id, s->has_parent, &below->problem);
+	below->ready = r == 0;
+	if (r < 0)
+		errno = cst_error_errno(below->problem) ? cst_error_errno(below->problem) : EIO;
+	return r < 0 ? -1 : 0;
+}
+
+/* ---- one step down ---- */
+
+/* What a directory has further down, where it differs from its own name: a path of the lowers, or the name in its parent. */
+static int read_redirect(int fd, char **ret)
+{
+	char path[XATTR_PATH_MAX], value[PATH_MAX];
+	if (driver_is_rootless()) /* the kernel has no redirects in attributes of the user's */
+		return 0;
+	xattr_fd_path(path, fd);
+	ssize_t n = getxattr(path, "trusted.overlay.redirect", value, sizeof(value));
+	if (n < 0)
+		return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -1;
+	free(*ret);
+	*ret = strndup(value, (size_t)n);
+	return *ret ? 0 : -1;
+}
+
+/* Where the child of a directory is in one lower: `redirect` of a lower further up says where, or the place of the directory. */
+static char *child_path(const char *place, const char *redirect, const char *name)
+{
+	if (redirect && *redirect == '/')
+		return strdup(redirect + 1);
+	const char *last = redirect ? redirect : name;
+	return *place ? path_join(place, last) : strdup(last);
+}
+
+static int open_child(const struct overlay_below *below, size_t lower, const char *path)
+{
+	const char *base = path_base(path);
+	_cleanup_free_ char *parent = strndup(path, base > path ? (size_t)(base - path - 1) : 0);
+	int root = open(below->roots.items[lower], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int dir = root < 0 || !parent ? -1 : tree_open_dir(root, parent, O_PATH);
+	closep(&root); /* at once: there may be few descriptors */
+	return dir < 0 ? -1 : openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool is_absent(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
+}
+
+/* From a directory, which is at places[i] of the lower i (NULL: not seen there), to its child: what it is, and where, if it is
+ * a directory. -1 and errno; ENOENT: the lowers show nothing. */
+static int step(const struct overlay_below *below, char *const *places, const char *name,
+                char **children)
+{
+	_cleanup_close_ int first = -1;
+	_cleanup_free_ char *redirect = NULL;
+	struct stat st;
+
+	for (size_t i = 0; i < below->roots.len; i++) {
+		bool elsewhere = redirect && *redirect == '/';
+		if (!places[i] && !elsewhere)
+			continue;
+		_cleanup_free_ char *path = child_path(places[i], redirect, name);
+		_cleanup_close_ int fd = path ? open_child(below, i, path) : -1;
+		if (!path || (fd < 0 && !is_absent(errno)))
+			return -1;
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) < 0)
+			return -1;
+		bool directory = S_ISDIR(st.st_mode);
+		bool last = !directory || xattr_is_opaque(fd, ".", driver_is_rootless());
+		if (directory && read_redirect(fd, &redirect) < 0)
+			return -1;
+		if (directory)
+			children[i] = steal_ptr(&path);
+		if (first < 0 && !stat_is_whiteout(&st))
+			first = steal_fd(&fd);
+		if (last)
+			break;
+	}
+	if (first < 0)
+		errno = ENOENT;
+	return steal_fd(&first);
+}
+
+/* ---- a path ---- */
+
+static char **places_new(const struct overlay_below *below)
+{
+	return new0(char *, below->roots.len + 1);
+}
+
+static void places_free(const struct overlay_below *below, char **places)
+{
+	for (size_t i = 0; places && i < below->roots.len; i++)
+		free(places[i]);
+	free(places);
+}
+
+static void forget(struct overlay_below *below)
+{
+	places_free(below, steal_ptr(&below->places));
+	strbuf_free(&below->directory);
+}
+
+/* Makes below->places those of the directory of the path: few archives go from one to another with each entry. */
+static int go_to(struct overlay_below *below, const char *path, size_t n)
+{
+	struct strbuf *at = &below->directory;
+	bool here = below->places && n >= at->len && memcmp(path, strbuf_str(at), at->len) == 0 &&
+	            (at->len == 0 || n == at->len || path[at->len] == '/');
+
+	if (!here) {
+		forget(below);
+		below->places = places_new(below);
+		for (size_t i = 0; below->places && i < below->roots.len; i++)
+			if (!(below->places[i] = strdup("")))
+				return -1;
+	}
+	while (below->places && at->len < n) {
+		size_t start = at->len + (at->len > 0), len = strcspn(path + start, "/");
+		_cleanup_free_ char *name = strndup(path + start, len);
+		char **next = places_new(below);
+		_cleanup_close_ int fd = name && next ? step(below, below->places, name, next) : -1;
+		bool failed = !name || !next || (fd < 0 && errno != ENOENT);
+		places_free(below, steal_ptr(&below->places));
+		below->places = next;
+		strbuf_add(at, path + at->len, start + len - at->len);
+		if (failed || at->failed) {
+			int problem = errno;
+			forget(below);
+			errno = problem;
+			return -1;
+		}
+	}
+	return below->places ? 0 : -1;
+}
+
+static int below_open(void *userdata, const char *path)
+{
+	struct overlay_below *below = userdata;
+	const char *base = path_base(path);
+
+	if (prepare(below) < 0)
+		return -1;
+	if (below->roots.len == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (!*path)
+		return open(below->roots.items[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (go_to(below, path, base > path ? (size_t)(base - path - 1) : 0) < 0)
+		return -1;
+	char **children = places_new(below);
+	int fd = children ? step(below, below->places, base, children) : -1;
+	int problem = errno;
+	places_free(below, children);
+	errno = problem;
+	return fd;
+}
+
+static int below_list_root(void *userdata, struct strv *ret, cst_error **error)
+{
+	struct overlay_below *below = userdata;
+	int r = prepare(below) < 0 ? error_propagate(error, steal_ptr(&below->problem)) : 0;
+
+	for (size_t i = 0; i < below->roots.len && r == 0; i++) {
+		_cleanup_strv_ struct strv names = {0};
+		r = fs_list_dir(AT_FDCWD, below->roots.items[i], &names, NULL, error);
+		for (size_t k = 0; k < names.len && r == 0; k++)
+			if (!strv_add(ret, names.items[k]))
+				r = error_oom(error);
+	}
+	return r;
+}
+
+void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged)
+{
+	*below = (struct overlay_below){
+	        .staged = staged,
+	        .unpack = {.open = below_open, .list_root = below_list_root, .userdata = below},
+	};
+}
+
+void overlay_below_free(struct overlay_below *below)
+{
+	forget(below);
+	strv_free(&below->roots);
+	error_freep(&below->problem);
+}
