@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Names of filesystems by their magic number, and which of them are on a network. */
 #include "driver/backing.h"
 #include "base/fs.h"
 #include <errno.h>
@@ -20,8 +21,8 @@ static const struct {
         {BACKING_XFS, "xfs"},   {BACKING_ZFS, "zfs"},
 };
 
-/* nfs smb acfs afs ceph cifs gpfs ibrix kafs lustre ncp nfsd ocfs2 panfs prlfs smb2 snfs vboxsf
- * vxfs */
+/* In this order: nfs, smb, acfs, afs, ceph, cifs, gpfs, ibrix, kafs, lustre, ncp, nfsd, ocfs2, panfs, prlfs,
+ * smb2, snfs, vboxsf, vxfs. */
 static const uint32_t networks[] = {
         0x6969,     0x517B,     0x61636673, 0x5346414F, 0x00C36400, 0xFF534D42, 0x47504653,
         0x013111A8, 0x6B414653, 0x0BD00BD0, 0x564C,     0x6E667364, 0x7461636F, 0xAAD7AAEA,

@@ -16,9 +16,9 @@ enum backing_magic {
 	BACKING_ZFS = 0x2FC12FC1,
 };
 
-/* statfs type of the nearest existing directory at or above `path`. */
+/* The magic number of the filesystem that `path` is on, or will be on once it is made. */
 int backing_magic(const char *path, uint32_t *ret, cst_error **error);
-const char *backing_name(uint32_t magic); /* "extfs", ..., "<unknown>" */
+const char *backing_name(uint32_t magic); /* as the Go tools call it: "extfs", "xfs", ...; else "<unknown>" */
 bool backing_is_network(uint32_t magic);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The list of staged layers that a driver's handle keeps between two calls. */
 #include "driver/kept.h"
 #include "base/mem.h"
 #include "driver/driver.h"
@@ -25,7 +26,7 @@ void driver_kept_free(struct driver *d)
 	pthread_mutex_destroy(&kept->lock);
 }
 
-/* With the mutex held. False: out of memory, and nothing was added. */
+/* The caller holds the mutex. False: out of memory; nothing was added. */
 static bool add(struct driver_kept *kept, char *id, struct driver_staged *staged)
 {
 	struct driver_kept_item *grown =
@@ -37,7 +38,7 @@ static bool add(struct driver_kept *kept, char *id, struct driver_staged *staged
 	return true;
 }
 
-/* Takes the item out of the list. NULL: there is none. */
+/* Takes the staged layer out of the list. NULL: the list has none of this ID. */
 static struct driver_staged *take(struct driver_kept *kept, const char *id)
 {
 	struct driver_staged *staged = NULL;

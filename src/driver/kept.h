@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Staged layers that outlive the call that made them: unpacked now, committed or thrown away later, by whoever knows the ID.
- * They belong to the driver's handle and keep the lock of their staging area. So they live as long as this process keeps
- * the handle open; what a process leaves that dies is removed by recover(), like every other staging area.
+ * Staged layers that outlive the call that made them. A caller unpacks one now, and whoever knows its ID commits it or throws
+ * it away later. It belongs to the driver's handle, which keeps the lock of its staging area, so it lives as long as this
+ * process keeps the handle open. If this process dies, recover() of another one removes it, like every other staging area.
  */
 #ifndef CST_DRIVER_KEPT_H
 #define CST_DRIVER_KEPT_H
@@ -20,7 +20,7 @@ struct driver_kept {
 	size_t len, capacity;
 };
 void driver_kept_init(struct driver_kept *kept);
-/* Discards what is left, and frees. Before the driver's own parts go: its stage_free() is called. */
+/* Discards what is left, and frees. A driver calls it before it frees its own parts, since stage_free() needs them. */
 void driver_kept_free(struct driver *d);
 
 /* The four operations of driver_ops of these names, for every driver that has staged_id() and stage_free(). */

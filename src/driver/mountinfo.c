@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Asking the kernel about mounts, and reading its table of them. */
 #include "driver/mountinfo.h"
 #include "base/fs.h"
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <linux/stat.h>
 #endif
 
-/* linux/stat.h and linux/mount.h of Linux 6.8; Debian 12 has older ones. */
+/* From linux/stat.h and linux/mount.h of Linux 6.8. Debian 12 has older headers. */
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x00001000U
 #endif
@@ -18,7 +19,7 @@
 #define STATX_ATTR_MOUNT_ROOT 0x00002000
 #endif
 #define MNT_ID_UNIQUE       0x00004000U
-#define MNT_ID_OFFSET       0x90 /* of stx_mnt_id, which the structs of older libcs do not name */
+#define MNT_ID_OFFSET       0x90 /* where stx_mnt_id is; the structs of older libcs do not name it */
 #define STATMOUNT_MNT_BASIC 0x00000002U
 #ifndef SYS_statmount
 #define SYS_statmount 457 /* the same number on every architecture */
@@ -66,14 +67,14 @@ int mountinfo_is_mount_point(int dirfd, const char *path)
 
 	if (statx_mount(dirfd, path, STATX_TYPE, &stx) < 0)
 		return -1;
-	if (!(stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)) { /* before Linux 5.8 */
+	if (!(stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)) { /* Linux before 5.8 */
 		errno = ENOSYS;
 		return -1;
 	}
 	return (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/* The mount's table entry by its unique ID, Linux 6.8. */
+/* Linux 6.8 and later tell the propagation of one mount. -1 and errno: this kernel does not. */
 static int private_by_statmount(int fd)
 {
 	struct statmount_request request = {.size = sizeof(request), .param = STATMOUNT_MNT_BASIC};
@@ -98,7 +99,7 @@ static int private_by_statmount(int fd)
 
 struct find_by_id {
 	unsigned long id;
-	int is_private; /* -1: not seen */
+	int is_private; /* -1: no line had the ID yet */
 };
 
 static bool match_id(const struct mountinfo_entry *entry, void *userdata)
@@ -116,9 +117,7 @@ int mountinfo_is_private(int fd)
 	_cleanup_error_ cst_error *error = NULL;
 	struct find_by_id find = {.is_private = -1};
 	struct statx stx;
-	int r;
-
-	r = private_by_statmount(fd);
+	int r = private_by_statmount(fd);
 	if (r >= 0)
 		return r;
 	if (statx_mount(fd, "", STATX_MNT_ID, &stx) < 0)
@@ -133,8 +132,7 @@ int mountinfo_is_private(int fd)
 	return find.is_private;
 }
 
-/* \040 and its like, in place (fs/proc_namespace.c mangles space, tab, newline, backslash and '#').
- */
+/* Decodes \040 and its like in place. The kernel writes space, tab, newline, backslash and '#' so (fs/proc_namespace.c). */
 static void unescape(char *s)
 {
 	char *out = s;
@@ -175,7 +173,7 @@ static bool parse_id(const char *text, unsigned long *ret)
 	return true;
 }
 
-/* proc_pid_mountinfo(5): ID, parent, major:minor, root, mount point, options, optional fields, "-",
+/* The fields of a line, proc_pid_mountinfo(5): ID, parent, major:minor, root, mount point, options, optional fields, "-",
  * type, source, superblock options. */
 bool mountinfo_parse_line(char *line, struct mountinfo_entry *ret)
 {
@@ -313,9 +311,7 @@ static bool match_below(const struct mountinfo_entry *entry, void *userdata)
 int mountinfo_any_below(const char *path, const char *const *except, bool *ret, cst_error **error)
 {
 	struct find_below find = {.path = path, .len = strlen(path), .except = except};
-	int r;
-
-	r = mountinfo_scan(match_below, &find, error);
+	int r = mountinfo_scan(match_below, &find, error);
 	if (r == 0)
 		*ret = find.found;
 	return r;

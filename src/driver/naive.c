@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The default operations of drivers whose layers are directories; their trash is in naive_trash.c. */
 #include "driver/naive.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every directory can do: the default operations of drivers whose layers are directories. A driver names them in its
- * table, or calls them from an operation of its own that does a part natively.
+ * The default operations of drivers whose layers are directories: what every directory can do. A driver names them in its
+ * table, or calls them from an operation of its own that does a part of the work natively.
  */
 #ifndef CST_DRIVER_NAIVE_H
 #define CST_DRIVER_NAIVE_H
@@ -11,21 +11,21 @@
 
 /* ---- identity ---- */
 
-/* The inode number of a directory, as text. The device number is left out on purpose: it can be another one after a reboot
- * (btrfs, LVM, NVMe), and an identity is compared after a power cut. A layer and what is staged for it are always on the
- * same file system, so the inode number alone tells them apart. Not for btrfs and zfs, where the root of every subvolume
- * and data set has the same number. */
+/* The inode number of a directory, as text. The device number is left out on purpose: after a reboot it can be another one
+ * (btrfs, LVM, NVMe), and an identity is compared after a power cut. A layer and what is staged for it are always on one
+ * filesystem, so the inode number alone tells them apart. btrfs and zfs need something else, since the root of every
+ * subvolume and every dataset has the same number. */
 int naive_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 
 /* ---- reading: a whole tree, or two of them compared ---- */
 
 struct naive_view {
 	int tree_fd, old_fd; /* whole root file systems; old_fd -1: everything is new */
-	struct idmaps maps, old_maps; /* of each */
-	bool userns;         /* the attributes of overlay are the user's */
+	struct idmaps maps, old_maps; /* of the two trees */
+	bool userns;         /* overlay's attributes are user.overlay.*, not trusted.overlay.* */
 };
 #define NAIVE_VIEW_INIT {.tree_fd = -1, .old_fd = -1}
-/* Copies the maps, NULL: none. */
+/* Copies the maps. `maps` NULL: there are none. */
 int naive_view_set_maps(struct naive_view *view, const struct driver_view_maps *maps, cst_error **error);
 void naive_view_close(struct naive_view *view); /* closes both descriptors */
 /* The three operations of driver_ops of these names. */
@@ -35,30 +35,30 @@ int naive_view_size(const struct naive_view *view, int64_t *ret, cst_error **err
 
 /* ---- unpacking ---- */
 
-/* The store's policy as options of unpack_layer(), to which the driver adds its own. `maps` empty: none. */
+/* Options of unpack_layer() that say what the store wants; the driver adds its own. `maps` empty: there are none. */
 struct unpack_options naive_unpack_options(const struct driver_unpack_policy *policy, const struct idmaps *maps);
 
 /* ---- looking ---- */
 
-/* Do both paths lead to the same directory now? One that is not there is no error: the answer is no. */
+/* Do both paths lead to the same directory now? If one of them leads nowhere the answer is no, and that is no error. */
 int naive_same_directory(const char *a, const char *b, bool *ret, cst_error **error);
 
 /* ---- measuring ---- */
 
-/* driver_ops.usage by walking what content_open() gives. */
+/* driver_ops.usage: walks the directory that content_open() gives. */
 int naive_usage(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
 
 /* ---- trash: temporary directories, one in each place that something was taken from ---- */
 
-/* The temporary directory in `root`, made if the trash has none there yet, and so is the trash. It stays the trash's. NULL:
- * the disk is too full for one. */
+/* The temporary directory that the trash has in `root`. The directory, and the trash itself, are made if they are missing.
+ * The trash frees the directory. *ret is NULL if the disk is too full for one. */
 int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_layout layout, struct driver_trash **trash,
 		   struct tempdir **ret, cst_error **error);
 uint64_t naive_trash_count(const struct driver_trash *trash);
 void naive_trash_empty(struct driver_trash *trash, const struct fs_watch *watch);
 void naive_trash_free(struct driver_trash *trash);
 
-/* The same for one temporary directory. */
+/* The same for a temporary directory that is no trash. */
 uint64_t naive_tempdir_count(const struct tempdir *dir);
 void naive_tempdir_empty(const struct tempdir *dir, const struct fs_watch *watch);
 

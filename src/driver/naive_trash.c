@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The trash of drivers whose layers are directories. */
+/* The trash of drivers whose layers are directories: temporary directories that layers are moved into. */
 #include "archive/tree/walk.h"
 #include "base/fs.h"
 #include "driver/naive.h"
@@ -24,7 +24,7 @@ static struct tempdir *find_area(const struct naive_trash *trash, const char *ro
 	return NULL;
 }
 
-/* *ret NULL: there is no room for one. */
+/* *ret is NULL if the disk is too full for a directory. */
 static int add_area(struct naive_trash *trash, const char *root, enum tempdir_layout layout,
                     struct tempdir **ret, cst_error **error)
 {
@@ -46,7 +46,7 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 	if (!t)
 		return error_oom(error);
 	t->base.ops = ops;
-	*trash = &t->base; /* an empty one is no harm */
+	*trash = &t->base; /* also if what follows fails: an empty trash does no harm */
 	struct tempdir *area = find_area(t, root);
 	int r = area ? 0 : add_area(t, root, layout, &area, error);
 	if (r == 0)
@@ -56,7 +56,7 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 
 /* ---- emptying ---- */
 
-/* For the progress alone: what cannot be read is not counted. */
+/* The number is for the progress only, so what cannot be read is left out. */
 uint64_t naive_tempdir_count(const struct tempdir *dir)
 {
 	struct tree_walk *walk = NULL;
@@ -71,8 +71,8 @@ uint64_t naive_tempdir_count(const struct tempdir *dir)
 	return n;
 }
 
-/* What this leaves, failing, tempdir_free() tries again and complains about. The directory's own
- * lock is in it with one of the layouts, and stays. */
+/* If something cannot be removed it stays, and tempdir_free() tries again and complains. staging.lock is the lock of the
+ * directory itself, which TEMPDIR_STAGING has inside: it stays as long as the directory is there. */
 void naive_tempdir_empty(const struct tempdir *dir, const struct fs_watch *watch)
 {
 	_cleanup_strv_ struct strv names = {0};

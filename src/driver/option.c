@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option strings of drivers: splitting one, and the values that more than one driver has. */
+/* Splits the option strings of drivers, and reads the values that more than one driver has. */
 #include "driver/option.h"
 #include "base/log.h"
 #include "driver/driver.h"
@@ -26,7 +26,7 @@ static bool is_driver_name(const char *name)
 	return false;
 }
 
-/* overlay2 is another name of overlay: both take the options of either. */
+/* overlay2 is another name of overlay, so both take the options of either. */
 static bool same_driver(const char *a, const char *b)
 {
 	return streq(a, b) || (has_prefix(a, "overlay") && has_prefix(b, "overlay"));

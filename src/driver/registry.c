@@ -28,8 +28,8 @@ static bool exists_in(const char *root, const char *name)
 
 /* ---- selection ---- */
 
-/* "overlay2" is a second name of overlay, with a home of its own in some old stores: which is used
- * decides what is there. */
+/* "overlay2" is a second name of overlay. Some old stores have a home of that name, and for those it is the name; the user's
+ * choice between the two does not count. */
 static const char *canonical_name(const char *name, const char *graph_root)
 {
 	if (!streq(name, "overlay") && !streq(name, "overlay2"))
@@ -54,7 +54,7 @@ static int named_driver(const char *name, const char *graph_root, const struct d
 	return 0;
 }
 
-/* The driver, gone by now, whose data are in this root; NULL if none. */
+/* The driver that no release has any more, and whose data are in this root; NULL: none. */
 static const char *removed_driver(const char *graph_root)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(removed_drivers); i++) {
@@ -67,7 +67,7 @@ static const char *removed_driver(const char *graph_root)
 	return NULL;
 }
 
-/* Homes that are there already, sorted. */
+/* The drivers that have a home in this root, sorted by name. */
 static int prior_drivers(const char *graph_root, struct strv *ret, cst_error **error)
 {
 	for (const char *const *name = driver_names; *name; name++)
@@ -86,13 +86,12 @@ static int several_drivers(const char *graph_root, const struct strv *prior, cst
 		return error_oom(error);
 	return error_set(error, CST_EINVAL,
 	                 "%s contains several valid graphdrivers: %s; Please cleanup or explicitly "
-	                 "choose storage "
-	                 "driver (-s <DRIVER>)",
+	                 "choose storage driver (-s <DRIVER>)",
 	                 graph_root, names.data);
 }
 
-/* The three kinds of "not here" that let detection go on. An ENOTSUP about an option the user gave
- * does not. */
+/* Does the error mean that the driver cannot work here? Then detection goes on with the next one. A CST_ENOTSUP about an
+ * option of the user's does not mean that. */
 static bool is_not_here(const cst_error *error)
 {
 	int code = cst_error_code(error);
@@ -102,9 +101,9 @@ static bool is_not_here(const cst_error *error)
 	        has_suffix(cst_error_message(error), "driver not supported"));
 }
 
-/* Whether the driver would work in this root, tried where nothing stays behind: a store that is only
- * read must not get a home of this driver. The place is the one where vfs keeps temporary
- * directories, so what a killed process leaves is removed by the next that opens vfs. */
+/* Finds out whether the driver would work in this root, in a directory that is removed afterwards: a store that this process
+ * only reads must not get a home of the driver. The directory is where vfs has its temporary directories; so if this process
+ * is killed, the next process that opens vfs removes it. */
 static int try_aside(const struct driver_ops *ops, const struct driver_config *config,
                      cst_error **error)
 {
@@ -136,7 +135,7 @@ static int probe(const struct driver_ops *ops, const struct driver_config *confi
 	               : 0;
 }
 
-/* 0 and *ret NULL: not here. */
+/* 0 with *ret NULL: the driver is not in this build, or does not work here. */
 static int try_driver(const char *name, const struct driver_config *config,
                       const struct driver_ops **ret, cst_error **error)
 {
@@ -179,13 +178,12 @@ static int detect(const char *const *priority, size_t n, const struct driver_con
 	const char *root = config->graph_root, *removed;
 	bool by_user = n > 0;
 	_cleanup_strv_ struct strv prior = {0};
-	int r;
 
 	if (!by_user) {
 		priority = default_priority;
 		n = ARRAY_SIZE(default_priority);
 	}
-	r = prior_drivers(root, &prior, error);
+	int r = prior_drivers(root, &prior, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {
@@ -200,11 +198,10 @@ static int detect(const char *const *priority, size_t n, const struct driver_con
 	if (removed && prior.len == 0)
 		return error_set(error, CST_ENOTSUP,
 		                 "%s was created by the removed storage driver \"%s\": driver not "
-		                 "supported; export the "
-		                 "images with a release that supports it, or choose a driver "
-		                 "explicitly (-s <DRIVER>)",
+		                 "supported; export the images with a release that supports it, or "
+		                 "choose a driver explicitly (-s <DRIVER>)",
 		                 root, removed);
-	/* 1.64 makes a new store of the first driver that works, and then fails for two stores. */
+	/* Here 1.64 makes a second store, of the first driver that works, and then fails because there are two. */
 	if (!config->as_upstream && prior.len == 1 && streq(prior.items[0], "vfs"))
 		return named_driver("vfs", root, ret, error);
 	return first_that_works(priority, n, by_user, config, ret, error);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Finds out whether this process lacks what root of the machine may do. */
 #include "driver/rootless.h"
 #include "base/fs.h"
 #include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ID_MAP_LIMIT 65536 /* 340 lines is all the kernel takes */
+#define ID_MAP_LIMIT 65536 /* a map has at most 340 lines */
 
 static bool has_sys_admin(void)
 {
@@ -17,7 +18,7 @@ static bool has_sys_admin(void)
 	return data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
 }
 
-/* The initial user namespace maps the whole range in one line. */
+/* Only the initial user namespace maps all IDs, which its map says in one line. */
 static bool has_all_ids(void)
 {
 	_cleanup_error_ cst_error *ignored = NULL;

@@ -4,9 +4,8 @@
 
 #include <stdbool.h>
 
-/* Does this process lack what root of the machine may do: another user, inside a user namespace, or
- * without CAP_SYS_ADMIN? Same answer as the Go tools' (docs/format/config.md, "Rootless defaults").
- */
+/* Is this process another user than root, in a user namespace, or without CAP_SYS_ADMIN? The Go tools give the same answer
+ * (docs/format/config.md, "Rootless defaults"). */
 bool driver_is_rootless(void);
 
 #endif

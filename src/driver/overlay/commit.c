@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a staged layer to one that is there: durable, then visible by one rename, or by one exchange with the old content. */
+/* Turns a staged layer into one that is there. It is made durable first; then one rename makes it visible, or one exchange puts
+ * its content in the place of an existing layer's. */
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/staged.h"
@@ -13,13 +14,12 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 {
 	static const char *const names[] = {"link", "lower", "lower-layers"};
 
-	/* A copy of content alone (overlay_stage_copy) has none, nor a link. */
+	/* A staged copy of content alone (overlay_stage_copy) has no link and none of these files. */
 	for (size_t i = 0; *s->link && i < (s->has_parent ? 3 : 1); i++) {
 		fds[i] = openat(s->dir_fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fds[i] < 0)
 			return error_sys(error, errno, "open %s/%s", s->path, names[i]);
-		/* Started for all before one is waited for: then a single journal commit serves
-		 * them. */
+		/* Writing is started for all before this process waits for one, so that the filesystem commits its journal once. */
 		(void)sys_sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
 	return 0;
@@ -28,9 +28,7 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
 {
 	int fds[3] = {-1, -1, -1};
-	int r;
-
-	r = open_small_files(staged, fds, error);
+	int r = open_small_files(staged, fds, error);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (r == 0 && fds[i] >= 0 && sys_fsync(fds[i]) < 0)
 			r = error_sys(error, errno, "fsync the files of %s", staged->path);
@@ -43,7 +41,7 @@ int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
 
 /* ---- committing ---- */
 
-/* As seen from the home as it is mounted now. */
+/* The path of a name in the staging directory, from the home on. */
 static char *staged_name(const struct driver_staged *s, const char *name)
 {
 	return str_printf("%s/%s/%s", overlay_area_of(s->temp->layout), s->temp->name, name);
@@ -108,9 +106,7 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = staged->overlay;
-	int r;
-
-	r = check_id(id, error);
+	int r = check_id(id, error);
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
@@ -129,11 +125,11 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 /* ---- replacing content ---- */
 
 /*
- * Where the file system cannot exchange two names it takes four renames. All but the last are within the layer's own
- * directory, so whatever the moment of a death, both contents are there, and what is there tells how far it came:
+ * A filesystem that cannot exchange two names needs four renames. From the first to the last, both contents are in the layer's
+ * directory; so if this process dies between two of them, their names tell the next process how far it came:
  *
  *     diff, NEW          the new content has arrived: it is taken away again
- *     OLD, NEW           there is no content at all: the old one goes back
+ *     OLD, NEW           the layer has no content: the old one goes back
  *     OLD, diff          the new content is in place: the old one is taken away
  */
 #define NEW_CONTENT "replace-new"
@@ -158,7 +154,7 @@ static int swap_by_steps(const struct driver_staged *s, int home_fd, const char 
 	return r == 0 ? overlay_trash_take(home_fd, layer_fd, OLD_CONTENT, s->temp, error) : r;
 }
 
-/* Old and new change places, at once where the filesystem can do that. */
+/* Exchanges the old content and the new one, in one step if the filesystem can do that. */
 static int swap(const struct driver_staged *s, int home_fd, const char *staged, int layer_fd,
                 cst_error **error)
 {
@@ -169,7 +165,7 @@ static int swap(const struct driver_staged *s, int home_fd, const char *staged, 
 	return swap_by_steps(s, home_fd, staged, layer_fd, error);
 }
 
-/* Undoes or finishes the steps, see above. */
+/* Undoes or finishes the four renames, as the table above says. */
 static int settle_swap(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                        int layer_fd, struct driver_trash **trash, cst_error **error)
 {
@@ -211,7 +207,7 @@ int overlay_replace_recover(struct driver *d, const char *id, struct driver_tras
 	return r == 0 ? fs_fsync_path(dirs.fds[at], id, id, error) : r;
 }
 
-/* The new directory becomes what the old one was. */
+/* Gives the new directory the owner and the mode of the old one. */
 static int copy_attributes(const struct driver_staged *s, int layer_fd, cst_error **error)
 {
 	struct stat st;
@@ -234,11 +230,10 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 	_cleanup_close_ int layer_fd = -1;
 	struct overlay *o = staged->overlay;
 	size_t home;
-	int r;
 
 	if (!diff)
 		return error_oom(error);
-	r = overlay_dirs_open(o, &dirs, error);
+	int r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
 		r = overlay_layer_open(o, &dirs, id, &home, &layer_fd, error);
 	if (r < 0)
@@ -251,5 +246,7 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 		r = copy_attributes(staged, layer_fd, error);
 	if (r == 0)
 		r = swap(staged, dirs.fds[home], diff, layer_fd, error);
-	return r == 0 && durable ? fs_fsync_path(dirs.fds[home], id, id, error) : r;
+	if (r == 0 && durable)
+		r = fs_fsync_path(dirs.fds[home], id, id, error);
+	return r == 0 ? 0 : error_prefix(error, r, "replacing the content of layer \"%s\"", id);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounting a layer and taking the mount away again (docs/format/drivers.md, "Get" and "Put"). */
+/* Mounts a layer, tells if it is mounted, and unmounts it (docs/format/drivers.md, "Get" and "Put"). */
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/mountinfo.h"
@@ -10,7 +10,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* One layer on its way to being mounted. */
+/* A layer that is being mounted. */
 struct getting {
 	struct overlay *o;
 	const char *id;
@@ -18,7 +18,7 @@ struct getting {
 	struct overlay_dirs dirs;
 	size_t home;
 	int layer_fd, merged_fd;
-	char *path, *merged; /* of the layer, of the mount point */
+	char *path, *merged; /* paths of the layer and of its mount point */
 	struct overlay_mount_options mount_options;
 	struct overlay_lowers lowers;
 	bool read_only, idmapped;
@@ -37,9 +37,7 @@ static void getting_close(struct getting *g)
 
 static int find_layer(struct getting *g, cst_error **error)
 {
-	int r;
-
-	r = overlay_dirs_open(g->o, &g->dirs, error);
+	int r = overlay_dirs_open(g->o, &g->dirs, error);
 	if (r == 0)
 		r = overlay_layer_open(g->o, &g->dirs, g->id, &g->home, &g->layer_fd, error);
 	if (r < 0)
@@ -49,7 +47,7 @@ static int find_layer(struct getting *g, cst_error **error)
 	return g->path && g->merged ? 0 : error_oom(error);
 }
 
-/* Opens the mount point, making it if it is missing. */
+/* Opens the mount point, and makes it if it is missing. */
 static int open_merged(struct getting *g, cst_error **error)
 {
 	int r = 0;
@@ -70,15 +68,14 @@ static int open_merged(struct getting *g, cst_error **error)
 	return r;
 }
 
-/* Options of the call replace the configured ones; metacopy=on is passed on only where it works. */
+/* The options of the call replace the configured ones. metacopy=on is left out if it does not work here. */
 static int collect_options(struct getting *g, cst_error **error)
 {
 	struct overlay_mount_options *to = &g->mount_options;
 	_cleanup_mount_options_ struct overlay_mount_options configured = {0};
 	bool wanted;
-	int r;
-
-	r = overlay_mount_options_add(&configured, strempty(g->o->options.mount_options), error);
+	int r = overlay_mount_options_add(&configured, strempty(g->o->options.mount_options),
+	                                  error);
 	for (size_t i = 0; r == 0 && i < g->options->n_options; i++)
 		r = overlay_mount_options_add(to, g->options->options[i], error);
 	if (r == 0 && g->options->n_options == 0)
@@ -104,9 +101,7 @@ static int collect_options(struct getting *g, cst_error **error)
 static int collect_lowers(struct getting *g, cst_error **error)
 {
 	_cleanup_strv_ struct strv parents = {0};
-	int r;
-
-	r = overlay_parents(g->o, &g->dirs, g->home, g->id, &parents, error);
+	int r = overlay_parents(g->o, &g->dirs, g->home, g->id, &parents, error);
 	if (r < 0)
 		return r;
 	if (parents.len + g->read_only > OVERLAY_MAX_LOWERS)
@@ -130,7 +125,7 @@ static bool has_maps(const struct idmaps *maps)
 	return maps && (maps->uids.len || maps->gids.len);
 }
 
-/* The directories that a mount writes to belong to the root of the container's maps. */
+/* The directories that a mount writes to belong to the root user of the container's maps. */
 static int give_to_root(const struct getting *g, const char *name, int fd, cst_error **error)
 {
 	uint32_t uid, gid;
@@ -154,7 +149,7 @@ static int need_directory(const struct getting *g, const char *name, cst_error *
 	return error_sys(error, errno, "mkdir %s/%s", g->path, name);
 }
 
-/* What the mount writes to. */
+/* Opens `diff`, which the mount writes to. */
 static int open_upper(const struct getting *g, int *ret_fd, cst_error **error)
 {
 	int r = need_directory(g, "diff", error);
@@ -174,8 +169,8 @@ static int open_work(const struct getting *g, int *ret_fd, cst_error **error)
 	return give_to_root(g, "work", *ret_fd, error);
 }
 
-/* The kernel refuses the work directory of an earlier volatile mount that was not unmounted
- * properly. */
+/* Removes the mark of an earlier volatile mount that was not unmounted properly: the kernel refuses a work directory that has
+ * one. */
 static int clear_volatile_mark(const struct getting *g, int work_fd, cst_error **error)
 {
 	_cleanup_close_ int fd =
@@ -225,8 +220,8 @@ static int mount_layer(struct getting *g, cst_error **error)
 
 /* ---- is it mounted? ---- */
 
-/* The top lower of an overlay mount, from its superblock options: as one of many (lowerdir+, from Linux 6.8 on) or at the
- * head of a list. NULL: none is told, or no memory. */
+/* The top lower in the superblock options of an overlay mount. Linux 6.8 and later name each lower in an option of its own
+ * (lowerdir+), older kernels name all in one list. NULL: no lower is named, or out of memory. */
 static char *top_lower(const char *options)
 {
 	static const char *const keys[] = {"lowerdir+=", "lowerdir="};
@@ -240,9 +235,9 @@ static char *top_lower(const char *options)
 	return NULL;
 }
 
-/* Layers of other homes have their mount point in the run home, which another store may share: is it this layer that the
- * mount shows? The Go tools name a lower by its link, relative to the home. Where the kernel tells no path that means
- * anything later (/proc/self/fd/9, before Linux 6.13) the mount is believed to be of the layer whose name it has. */
+/* Does the mount show this layer? A layer of another home than the driver's own is mounted in the run home, which another store
+ * may share. The Go tools name a lower by its link, relative to the home. If the kernel only knows a path that means nothing
+ * any more (/proc/self/fd/9, Linux before 6.13), this process believes the name of the mount point. */
 static int shows_layer(const struct getting *g, int merged_fd, bool *ret, cst_error **error)
 {
 	_cleanup_free_ char *type = NULL, *options = NULL;
@@ -268,8 +263,8 @@ static int shows_layer(const struct getting *g, int merged_fd, bool *ret, cst_er
 
 enum mount_state { NOT_MOUNTED, MOUNTED, MOUNTED_BY_ANOTHER_STORE };
 
-/* What is on the layer's mount point, of which merged_fd is a descriptor? The mount point of a layer of home 0 is inside of
- * that home: whatever is mounted there is ours. */
+/* Tells what is mounted on the layer's mount point, of which merged_fd is a descriptor. The mount point of a layer of home 0 is
+ * inside of that home, so whatever is mounted there is ours. */
 static int mount_state(const struct getting *g, int merged_fd, enum mount_state *ret,
                        cst_error **error)
 {
@@ -291,9 +286,7 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 {
 	_cleanup_(getting_close) struct getting g = {
 	        .o = overlay_of(d), .id = id, .options = options, .layer_fd = -1, .merged_fd = -1};
-	int r;
-
-	r = find_layer(&g, error);
+	int r = find_layer(&g, error);
 	if (r == 0)
 		r = open_merged(&g, error);
 	enum mount_state state = NOT_MOUNTED;
@@ -302,8 +295,7 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	if (r == 0 && state == MOUNTED_BY_ANOTHER_STORE)
 		r = error_set(error, CST_EINVAL,
 		              "%s: another store that uses the same run root has mounted its layer "
-		              "of this "
-		              "ID there; give each store a run root of its own",
+		              "of this ID there; give each store a run root of its own",
 		              g.merged);
 	if (r < 0)
 		return r;
@@ -337,16 +329,13 @@ int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool 
 
 /* ---- put ---- */
 
-/*
- * A fresh directory replaces the mount point, so that it is never missing, and so that the kernel
- * drops the mount from other mount namespaces, where it would keep the upper directory in use.
- */
+/* Puts a new directory in the place of the mount point. By that the kernel also takes the mount out of other mount namespaces,
+ * where it would keep the upper directory in use. The rename leaves no moment without a mount point. */
 static int renew_merged(const struct getting *g, cst_error **error)
 {
 	_cleanup_(tempdir_freep) struct tempdir *trash = NULL;
 	_cleanup_free_ char *root = overlay_staging_path(g->o, 0);
 	struct stat st;
-	int r;
 
 	if (fstatat(g->layer_fd, "merged", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "stat %s", g->merged);
@@ -363,9 +352,9 @@ static int renew_merged(const struct getting *g, cst_error **error)
 		return 0;
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return error_sys(error, errno, "replacing mount point \"%s\"", g->merged);
-	/* Somebody wrote below the mount. */
+	/* Somebody wrote into the mount point while nothing was mounted on it. */
 	log_warning("there were files below the mount point %s: moving them away", g->merged);
-	r = root ? tempdir_new(root, TEMPDIR_STAGING, &trash, error) : error_oom(error);
+	int r = root ? tempdir_new(root, TEMPDIR_STAGING, &trash, error) : error_oom(error);
 	if (r < 0)
 		return r;
 	if (sys_renameat2(g->layer_fd, "merged.1", g->layer_fd, "merged", RENAME_EXCHANGE) < 0)
@@ -376,11 +365,10 @@ static int renew_merged(const struct getting *g, cst_error **error)
 static int put_foreign(const struct getting *g, cst_error **error)
 {
 	_cleanup_free_ char *dir = path_join(g->o->base.run_home, g->id);
-	int r;
 
 	if (!dir)
 		return error_oom(error);
-	r = overlay_unmount(AT_FDCWD, g->merged, g->merged, error);
+	int r = overlay_unmount(AT_FDCWD, g->merged, g->merged, error);
 	if (r < 0)
 		return r;
 	if ((sys_unlinkat(AT_FDCWD, g->merged, AT_REMOVEDIR) < 0 && errno != ENOENT) ||
@@ -394,9 +382,7 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	_cleanup_(getting_close) struct getting g = {
 	        .o = overlay_of(d), .id = id, .layer_fd = -1, .merged_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
-	int r;
-
-	r = find_layer(&g, error);
+	int r = find_layer(&g, error);
 	if (r < 0)
 		return r;
 	overlay_idmapped_detach(g.layer_fd, g.path);
@@ -405,7 +391,7 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	r = overlay_unmount(g.layer_fd, "merged", g.merged, error);
 	if (r < 0)
 		return r;
-	/* It is unmounted here, also where the disk is too full for a directory. */
+	/* A full disk may have no room for a new directory. In this namespace the layer is unmounted all the same. */
 	if (renew_merged(&g, &problem) < 0)
 		log_warning("the layer may stay mounted in other mount namespaces: %s",
 		            cst_error_message(problem));

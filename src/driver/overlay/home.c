@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver home. It is bind-mounted on itself and private, which is part of the protocol between
- * the tools: a layer mounted by one that left it out disappears below the mount that the next one
- * adds (docs/format/drivers.md, "Init order").
+ * The homes of the driver, and places in them. The driver's own home is bind-mounted on itself and made private. All tools do
+ * that: if one of them mounted a layer without it, the next one's bind mount would hide that layer (docs/format/drivers.md,
+ * "Init order").
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -12,7 +12,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* `l` of each home that we may write to. */
+/* Makes `l` in each home that this process may write to. */
 static int make_links_dirs(const struct overlay *o, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
@@ -27,14 +27,12 @@ static int make_links_dirs(const struct overlay *o, cst_error **error)
 
 int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
 {
-	int r;
-
 	*created = !fs_exists(AT_FDCWD, o->base.home);
-	r = fs_mkdir_p(o->base.home, 0755, error);
+	int r = fs_mkdir_p(o->base.home, 0755, error);
 	for (size_t i = 0; r == 0 && i < o->n_homes; i++) {
 		if (!o->homes[i].writable)
 			continue;
-		r = fs_mkdir_p(o->homes[i].path, 0700, error); /* of an image store */
+		r = fs_mkdir_p(o->homes[i].path, 0700, error); /* the home in an image store */
 	}
 	if (r == 0)
 		r = make_links_dirs(o, error);
@@ -44,9 +42,7 @@ int overlay_make_home(struct overlay *o, bool *created, cst_error **error)
 static int make_private(const struct overlay *o, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = fs_open_dir(o->base.home, &fd, error);
+	int r = fs_open_dir(o->base.home, &fd, error);
 	if (r < 0 || mountinfo_is_private(fd) == 1)
 		return r;
 	if (sys_mount("", o->base.home, NULL, MS_PRIVATE, NULL) < 0)
@@ -54,9 +50,9 @@ static int make_private(const struct overlay *o, cst_error **error)
 	return 0;
 }
 
-/* Is a layer mounted there? What a process tries out in a place of its own, maybe without a lock
- * and while somebody takes the home mount away, is no reason to leave the home without one: layers
- * would be mounted below the mount that the next opener makes. */
+/* Is a layer mounted in the home? Mounts in the temporary directories do not count. A process makes them to try something out,
+ * maybe without a lock while another one takes the mount of the home away. They are no reason to leave the home unmounted:
+ * layers that are mounted then would be hidden by the mount that the next opener makes. */
 static int any_layer_mounted(const struct overlay *o, bool *ret, cst_error **error)
 {
 	static const char *const tried[] = {OVERLAY_STAGING_DIR, OVERLAY_TEMP_DIR, NULL};
@@ -68,11 +64,10 @@ int overlay_mount_home(struct overlay *o, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 	bool below = false;
-	int r;
 
 	if (o->options.skip_mount_home || o->read_only)
 		return 0;
-	r = fs_open_dir(o->base.home, &fd, error);
+	int r = fs_open_dir(o->base.home, &fd, error);
 	if (r < 0)
 		return r;
 	r = mountinfo_is_mount_point(fd, "");
@@ -85,8 +80,7 @@ int overlay_mount_home(struct overlay *o, cst_error **error)
 		return r;
 	if (below) {
 		log_warning("%s is in use by a program that does not mount it on itself "
-		            "(skip_mount_home): "
-		            "leaving it as it is",
+		            "(skip_mount_home): leaving it as it is",
 		            o->base.home);
 		return 0;
 	}
@@ -100,18 +94,17 @@ int overlay_unmount_home(struct overlay *o, cst_error **error)
 	_cleanup_close_ int fd = -1, root_fd = -1;
 	_cleanup_free_ char *root = path_join(o->base.home, "..");
 	struct stat home_st, root_st;
-	int r;
 
 	if (o->options.skip_mount_home || o->read_only)
 		return 0;
 	if (!root)
 		return error_oom(error);
-	r = fs_open_dir(o->base.home, &fd, error);
+	int r = fs_open_dir(o->base.home, &fd, error);
 	if (r == 0)
 		r = fs_open_dir(root, &root_fd, error);
 	if (r < 0)
 		return r;
-	/* A file system of its own that somebody mounted there is not ours to take away. */
+	/* If somebody mounted another filesystem there, it is not ours to unmount. */
 	if (fstat(fd, &home_st) < 0 || fstat(root_fd, &root_st) < 0 ||
 	    home_st.st_dev != root_st.st_dev)
 		return 0;

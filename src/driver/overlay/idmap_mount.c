@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Id-mapped lowers (docs/format/drivers.md, "Id-mapped mounts"): one detached clone of the home
- * with the maps on it, below which every ancestor is opened. The maps come as a user namespace,
- * kept per set of maps.
+ * An overlay mount with id-mapped lowers (docs/format/drivers.md, "Id-mapped mounts"). The kernel maps ids per mount. So the
+ * home is cloned as a detached mount that has the maps, and every ancestor is opened below that clone. The kernel takes the
+ * maps from a user namespace; one is kept for each set of maps.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -34,20 +34,17 @@
 #define MAX_NAMESPACES 16
 
 /*
- * A user namespace exists only as long as a process or a descriptor is in it, and only a process
- * can make one; a threaded process cannot unshare. So a child is cloned that does nothing but be
- * there while its three files under /proc are opened, about 50 microseconds. What makes that safe
- * in a library:
- *  - it shares memory (CLONE_VM), so nothing is copied and no lock is left held in a copy; it runs
- * on a stack of its own and makes three bare system calls that cannot fail here; wrappers of libc
- * would touch the thread that it shares its thread-local storage with (pause(3) is a cancellation
- * point);
- *  - it shares the table of descriptors (CLONE_FILES), so it keeps no lock or file open beyond the
- * parent's life;
- *  - all signals are blocked in it, so no handler of the program runs there;
- *  - its exit signal is 0: no SIGCHLD, and no wait() of the program finds it; it is killed and
- * reaped by its pidfd;
- *  - it dies with the thread that made it.
+ * Only a process can make a user namespace, and a process with threads cannot do it by unshare(). The namespace lives as long
+ * as a process is in it or a descriptor of it is open. So this process clones a child that does nothing while the parent opens
+ * three of its files in /proc, which takes about 50 microseconds. A library can do that, because the child
+ *   - shares the memory (CLONE_VM): nothing is copied, and no copy of a lock stays locked. It runs on a stack of its own and
+ *     makes three system calls, which cannot fail here, without libc: libc's wrappers would use the thread-local storage that
+ *     the child shares with this thread (pause(3) is a cancellation point);
+ *   - shares the table of descriptors (CLONE_FILES): it keeps no lock and no file open after its parent died;
+ *   - has all signals blocked: no signal handler of the program runs in it;
+ *   - has no exit signal: the program gets no SIGCHLD, and no wait() of the program finds the child. This file kills and reaps
+ *     it by its pidfd;
+ *   - dies with the thread that made it.
  */
 __attribute__((no_sanitize("address", "thread", "undefined"))) static int hold_namespace(
         void *parent)
@@ -102,7 +99,8 @@ static int holder_start(struct holder *h, cst_error **error)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (errnum) {
 		h->pidfd = -1;
-		if (errnum == ENOSPC || errnum == EUSERS) /* user.max_user_namespaces forbids it */
+		if (errnum == ENOSPC ||
+		    errnum == EUSERS) /* the limit is user.max_user_namespaces */
 			errnum = EPERM;
 		return error_sys(error, errnum, "creating a user namespace");
 	}
@@ -130,7 +128,7 @@ static int write_map(int fd, const struct idmap *map, const char *what, cst_erro
 		strbuf_adds(&text, "0 0 4294967295\n");
 	if (text.failed)
 		return error_oom(error);
-	/* The kernel takes a map in one write only. */
+	/* The kernel takes a map in a single write. */
 	if (sys_write(fd, text.data, text.len) != (ssize_t)text.len)
 		return error_sys(error, errno, "writing the %s map of a user namespace", what);
 	return 0;
@@ -140,9 +138,7 @@ static int make_namespace(const struct idmaps *maps, int *ret_fd, cst_error **er
 {
 	_cleanup_close_ int ns_fd = -1, uid_fd = -1, gid_fd = -1;
 	struct holder h = {.pidfd = -1};
-	int r;
-
-	r = holder_start(&h, error);
+	int r = holder_start(&h, error);
 	if (r == 0)
 		r = open_proc(&h, "ns/user", O_RDONLY, &ns_fd, error);
 	if (r == 0)
@@ -150,7 +146,7 @@ static int make_namespace(const struct idmaps *maps, int *ret_fd, cst_error **er
 	if (r == 0)
 		r = open_proc(&h, "gid_map", O_WRONLY, &gid_fd, error);
 	holder_stop(&h);
-	if (r == 0) /* the open files keep the namespace; its process is not needed any more */
+	if (r == 0) /* the open files keep the namespace alive */
 		r = write_map(uid_fd, &maps->uids, "uid", error);
 	if (r == 0)
 		r = write_map(gid_fd, &maps->gids, "gid", error);
@@ -180,7 +176,7 @@ static int find_namespace(const struct overlay *o, const char *key)
 	return -1;
 }
 
-/* Best effort: what is not kept is made again. */
+/* If the namespace cannot be kept, the next mount makes another one. */
 static void keep_namespace(struct overlay *o, char **key, int fd)
 {
 	struct overlay_userns *grown;
@@ -199,7 +195,7 @@ static void keep_namespace(struct overlay *o, char **key, int fd)
 		        (struct overlay_userns){.key = steal_ptr(key), .fd = copy};
 }
 
-/* A descriptor of a namespace with these maps, the caller's to close. */
+/* Gives a descriptor of a user namespace that has these maps. The caller closes it. */
 static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_fd,
                          cst_error **error)
 {
@@ -238,17 +234,16 @@ static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int u
 	return 0;
 }
 
-/* Detached clones of the homes, their ids mapped. */
+/* Makes detached clones of the homes that map ids. */
 static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const struct idmaps *maps,
                       struct overlay_dirs *ret, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs clones = {.fds = new0(int, dirs->n)};
 	_cleanup_close_ int userns_fd = -1;
-	int r;
 
 	if (!clones.fds)
 		return error_oom(error);
-	r = get_namespace(o, maps, &userns_fd, error);
+	int r = get_namespace(o, maps, &userns_fd, error);
 	for (; r == 0 && clones.n < dirs->n; clones.n++) {
 		clones.fds[clones.n] = -1;
 		if (dirs->fds[clones.n] >= 0)
@@ -262,14 +257,15 @@ static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const 
 	return 0;
 }
 
-/* Kernels before 6.15 take only lowers that are attached somewhere: <layer>/mapped/<n>, until
- * detached again. */
-static int attach(const struct overlay_dirs *clones, int layer_fd, cst_error **error)
+/* Linux before 6.15 refuses lowers that are attached nowhere. So the clones are attached at <layer>/mapped/<n> while the mount is
+ * made. */
+static int attach(const struct overlay_dirs *clones, int layer_fd, const char *layer_path,
+                  cst_error **error)
 {
 	char name[32];
 
 	if (sys_mkdirat(layer_fd, "mapped", 0700) < 0 && errno != EEXIST)
-		return error_sys(error, errno, "mkdir mapped");
+		return error_sys(error, errno, "mkdir %s/mapped", layer_path);
 	for (size_t i = 0; i < clones->n; i++) {
 		_cleanup_close_ int fd = -1;
 
@@ -277,10 +273,10 @@ static int attach(const struct overlay_dirs *clones, int layer_fd, cst_error **e
 			continue;
 		snprintf(name, sizeof(name), "mapped/%zu", i);
 		if (sys_mkdirat(layer_fd, name, 0700) < 0 && errno != EEXIST)
-			return error_sys(error, errno, "mkdir %s", name);
+			return error_sys(error, errno, "mkdir %s/%s", layer_path, name);
 		fd = openat(layer_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 || sys_move_mount(clones->fds[i], "", fd, "", MOVE_EMPTY) < 0)
-			return error_sys(error, errno, "mounting %s", name);
+			return error_sys(error, errno, "mounting %s/%s", layer_path, name);
 	}
 	return 0;
 }
@@ -310,9 +306,7 @@ int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mou
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_dirs_ struct overlay_dirs clones = {0};
 	struct overlay_mount mapped = *mount;
-	int r;
-
-	r = clone_dirs(o, mount->dirs, maps, &clones, error);
+	int r = clone_dirs(o, mount->dirs, maps, &clones, error);
 	if (r < 0)
 		return r;
 	mapped.dirs = &clones;
@@ -320,7 +314,7 @@ int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mou
 	r = overlay_mount_at(o, &mapped, target_fd, target, &problem);
 	if (r == 0 || cst_error_errno(problem) != EINVAL)
 		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
-	r = attach(&clones, layer_fd, error);
+	r = attach(&clones, layer_fd, layer_path, error);
 	if (r == 0)
 		r = overlay_mount_at(o, &mapped, target_fd, target, error);
 	overlay_idmapped_detach(layer_fd, layer_path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding a layer's directory, and its small files. What they say about parents is read in parents.c. */
+/* Finds a layer's directory, and reads the small files in it. What these say about the layer's ancestors is in parents.c. */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
@@ -70,9 +70,7 @@ int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, 
                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
-	int r;
-
-	r = overlay_read_layer_file(o, dirs, home, id, "link", &text, error);
+	int r = overlay_read_layer_file(o, dirs, home, id, "link", &text, error);
 	if (r < 0)
 		return r;
 	if (text && strlen(text) == OVERLAY_LINK_LEN && path_is_component(text))

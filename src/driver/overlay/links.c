@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * <home>/l: a symlink for each layer, under a short random name, to its `diff` (docs/format/drivers.md, "lower,
- * lower-layers"). All of it can be made again from the layers' `link` files. Power cuts have left a file or a symlink where
- * `l` should be: through a symlink nothing is read or written, since it may lead into a layer or out of the store.
+ * <home>/l has a symlink for each layer: from a short random name to the layer's `diff` (docs/format/drivers.md, "lower,
+ * lower-layers"). All of them can be made again, because each layer has its short name in its file `link`. A power cut can
+ * leave a file or a symlink where `l` should be. Nothing is read or written through such a symlink: it may lead into a layer
+ * or out of the store.
  */
 #include "base/fs.h"
 #include "base/id.h"
@@ -11,13 +12,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* base32 of 17 random bytes, cut: 26 characters of A-Z2-7 hold 130 bits. */
+/* The Go tools take 26 characters of base32, which are 130 random bits. */
 int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 {
 	unsigned char random[OVERLAY_LINK_LEN];
-	int r;
-
-	r = random_bytes(random, sizeof(random), error);
+	int r = random_bytes(random, sizeof(random), error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < OVERLAY_LINK_LEN; i++)
@@ -26,7 +25,7 @@ int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error)
 	return 0;
 }
 
-/* `l` of a home, or -1 and errno; ENOENT: it is missing, or is no directory. */
+/* Opens `l` of a home. -1 and errno; ENOENT also if it is no directory. */
 static int open_links(int home_fd)
 {
 	int fd = openat(home_fd, OVERLAY_LINK_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -69,11 +68,10 @@ int overlay_link_of(const struct overlay *o, const struct overlay_dirs *dirs, si
 {
 	_cleanup_close_ int fd = open_links(dirs->fds[home]);
 	_cleanup_strv_ struct strv links = {0};
-	int r;
 
 	if (fd < 0 && errno != ENOENT)
 		return error_sys(error, errno, "open %s/l", o->homes[home].path);
-	r = fd < 0 ? 0 : fs_list_dir(fd, ".", &links, o->homes[home].path, error);
+	int r = fd < 0 ? 0 : fs_list_dir(fd, ".", &links, o->homes[home].path, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < links.len; i++) {
@@ -105,7 +103,7 @@ static int add_link(const struct overlay *o, size_t home, int links_fd, const ch
 	return 0;
 }
 
-/* Every layer that knows its link gets it. A layer that does not gets one when it is used. */
+/* Makes the links of all layers that have a `link` file. A layer without one gets its link when it is used. */
 static int add_all_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                          int links_fd, cst_error **error)
 {
@@ -122,7 +120,7 @@ static int add_all_links(const struct overlay *o, const struct overlay_dirs *dir
 	return r;
 }
 
-/* A directory is not removed by this call, whoever makes one at the same time. */
+/* Removes what is in the place of `l`. unlink() does not remove a directory, which another process may make at this moment. */
 static int take_intruder_away(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                               cst_error **error)
 {
@@ -135,7 +133,7 @@ static int take_intruder_away(const struct overlay *o, const struct overlay_dirs
 	return 0;
 }
 
-/* `l`, made with all its links if it is not there. */
+/* Opens `l`. If it is missing, it is made with all its links. */
 static int need_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       int *ret_fd, cst_error **error)
 {

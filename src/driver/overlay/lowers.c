@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a layer's mount stacks, top first: its own content, the older generations of it, and those of each ancestor. Here is
- * decided of which kind each of them is, and here alone one is opened: what this build cannot read gets no further.
+ * Lists what a layer's mount stacks, top first: the layer's own content, its older generations, then the same of each ancestor.
+ * This file finds out which kind of content each has, and it alone opens one: what this build cannot read gets no further.
  */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
@@ -30,8 +30,8 @@ int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *i
 	return 0;
 }
 
-/* A layer's own content. The Go tools go by the directory `composefs-data`, too, whatever the options are
- * (docs/format/drivers.md, "composefs"). */
+/* Adds a layer's own content. The directory `composefs-data` tells its kind, whatever the options are, as it does for the Go
+ * tools (docs/format/drivers.md, "composefs"). */
 static int add_content(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                        const char *id, struct overlay_lowers *lowers, cst_error **error)
 {
@@ -48,7 +48,7 @@ static int add_content(const struct overlay *o, const struct overlay_dirs *dirs,
 	return r;
 }
 
-/* diff1, diff2, ..., which a change of id maps leaves behind. */
+/* Adds diff1, diff2, ..., the older generations that a change of id maps leaves behind. */
 static int add_generations(const struct overlay_dirs *dirs, size_t home, const char *id,
                            struct overlay_lowers *lowers, cst_error **error)
 {
@@ -87,10 +87,10 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 		if (r < 0)
 			return r;
 		if (at < 0)
-			return error_sys(error, ENOENT,
-			                 "can't stat (or find?) lower layer \"%s/%s/diff\": stat "
-			                 "%s/%s/diff",
-			                 o->base.home, parent, o->base.home, parent);
+			return error_sys(
+			        error, ENOENT,
+			        "can't stat (or find?) lower layer \"%s/%s/diff\": stat %s/%s/diff",
+			        o->base.home, parent, o->base.home, parent);
 		r = add_layer(o, dirs, (size_t)at, parent, &lowers, error);
 	}
 	if (r < 0)
@@ -116,8 +116,7 @@ static int unsupported(const struct overlay *o, const struct overlay_lower *lowe
 		return error_oom(error);
 	return error_set(
 	        error, CST_ENOTSUP,
-	        "the content of layer \"%s\" is %s, which this build cannot mount or read: "
-	        "%s/%s",
+	        "the content of layer \"%s\" is %s, which this build cannot mount or read: %s/%s",
 	        id, what, home, id);
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One overlay mount. The lowers go to the kernel one by one, by descriptor, so that their number,
- * their length and the characters in their names do not matter (Linux 6.13); older kernels get them
- * as strings, which are paths below /proc/self/fd: short, and free of what mount(2) data would need
- * quoted.
+ * Makes one overlay mount, on any kernel. Linux 6.13 and later take each lower as a descriptor, so neither the number of the
+ * lowers, nor the length of their paths, nor the characters in them matter. Older kernels take strings. They get paths below
+ * /proc/self/fd, which are short and have no character that mount(2) would want quoted.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -17,7 +16,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* linux/mount.h; glibc's sys/mount.h has them from 2.36 on, musl has not. */
+/* From linux/mount.h. glibc has them in sys/mount.h from 2.36 on, musl has not. */
 #ifndef FSOPEN_CLOEXEC
 #define FSOPEN_CLOEXEC 1
 #endif
@@ -42,7 +41,7 @@ enum {
 enum { MOVE_FROM_EMPTY = 0x4, MOVE_TO_EMPTY = 0x40 };
 
 #define FD_PATH_SIZE 32
-#define MAX_STACKED  64 /* mounts on top of each other that an unmount takes away */
+#define MAX_STACKED  64 /* so many mounts on top of each other are taken away */
 
 static void fd_path(int fd, char ret[FD_PATH_SIZE])
 {
@@ -51,7 +50,7 @@ static void fd_path(int fd, char ret[FD_PATH_SIZE])
 
 /* ---- messages ---- */
 
-/* The mount as one string of data, as the Go tools show it. */
+/* The mount as one string of data, which is how the Go tools show it. Caller frees; NULL: out of memory. */
 static char *describe(const struct overlay *o, const struct overlay_mount *m)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
@@ -84,18 +83,17 @@ static int mount_error(const struct overlay *o, const struct overlay_mount *m, c
                        int errnum, const char *kernel, cst_error **error)
 {
 	_cleanup_free_ char *data = describe(o, m);
-	int r;
 
 	if (!data)
 		return error_oom(error);
-	r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target,
-	              data);
+	int r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target,
+	                  data);
 	if (!isempty(kernel))
 		error_suffix(error, r, " (%s)", kernel);
 	return r;
 }
 
-/* What the kernel logged about this context: lines of "e overlay: ...". */
+/* Reads what the kernel logged about this context, lines of "e overlay: ...", without the "e ". */
 static void read_kernel_words(int fs_fd, char *ret, size_t size)
 {
 	size_t len = 0;
@@ -126,7 +124,7 @@ static int open_lower(const struct overlay *o, const struct overlay_mount *m, si
 	const struct overlay_lower *lower = &m->lowers->items[i];
 	if (m->fds) {
 		*ret_fd = fcntl(m->fds[i], F_DUPFD_CLOEXEC, 0);
-		return *ret_fd >= 0 ? 0 : error_sys(error, errno, "dup");
+		return *ret_fd >= 0 ? 0 : error_sys(error, errno, "dup %s", lower->path);
 	}
 	int r = overlay_lower_open(o, m->dirs, lower, O_PATH, ret_fd, &problem);
 	if (r != CST_ESYS)
@@ -162,7 +160,7 @@ static int set_option(int fs_fd, const char *option)
 	return sys_fsconfig(fs_fd, CONFIG_STRING, key, equals + 1, 0);
 }
 
-/* 0, or -1 and errno; sets everything but the lowers. */
+/* Sets everything but the lowers. 0, or -1 and errno. */
 static int set_rest(int fs_fd, const struct overlay_mount *m,
                     enum overlay_mount_interface interface)
 {
@@ -187,20 +185,32 @@ static int set_rest(int fs_fd, const struct overlay_mount *m,
 	return 0;
 }
 
+/* The flags of mount(2) as attributes of fsmount(2), which takes only one of strictatime and noatime. */
 static unsigned mount_attributes(unsigned long flags)
 {
-	return (flags & MS_RDONLY ? ATTRIBUTE_RDONLY : 0) |
-	       (flags & MS_NOSUID ? ATTRIBUTE_NOSUID : 0) |
-	       (flags & MS_NODEV ? ATTRIBUTE_NODEV : 0) |
-	       (flags & MS_NOEXEC ? ATTRIBUTE_NOEXEC : 0) |
-	       (flags & MS_NODIRATIME ? ATTRIBUTE_NODIRATIME : 0) |
-	       (flags & MS_STRICTATIME ? ATTRIBUTE_STRICTATIME
-	        : flags & MS_NOATIME   ? ATTRIBUTE_NOATIME
-	                               : 0);
+	static const struct {
+		unsigned long flag;
+		unsigned attribute;
+	} rows[] = {
+	        {MS_RDONLY, ATTRIBUTE_RDONLY},
+	        {MS_NOSUID, ATTRIBUTE_NOSUID},
+	        {MS_NODEV, ATTRIBUTE_NODEV},
+	        {MS_NOEXEC, ATTRIBUTE_NOEXEC},
+	        {MS_NODIRATIME, ATTRIBUTE_NODIRATIME},
+	        {MS_NOATIME, ATTRIBUTE_NOATIME},
+	        {MS_STRICTATIME, ATTRIBUTE_STRICTATIME},
+	};
+	unsigned attributes = 0;
+
+	if (flags & MS_STRICTATIME)
+		flags &= ~(unsigned long)MS_NOATIME;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (flags & rows[i].flag)
+			attributes |= rows[i].attribute;
+	return attributes;
 }
 
-/* This kernel's overlay does not take lowers this way at all: the very first is refused as a
- * parameter, not for what it is. */
+/* Does this kernel not take lowers this way at all? Then it refuses the parameter, with the first lower. */
 static bool is_unknown_parameter(int errnum, const char *kernel)
 {
 	return errnum == EINVAL &&
@@ -208,7 +218,7 @@ static bool is_unknown_parameter(int errnum, const char *kernel)
 	        strstr(kernel, "Bad value for 'lowerdir+'"));
 }
 
-/* A detached mount in *ret_fd; 1: this interface is missing here. */
+/* Makes a detached mount. 1: this kernel lacks the interface. */
 static int mount_by_context(const struct overlay *o, const struct overlay_mount *m,
                             const char *target, enum overlay_mount_interface interface, int *ret_fd,
                             cst_error **error)
@@ -255,7 +265,7 @@ static bool has_special(const char *path)
 }
 
 struct classic {
-	int *fds; /* of the lowers */
+	int *fds; /* the lowers */
 	size_t n;
 };
 
@@ -280,7 +290,7 @@ static int classic_open(const struct overlay *o, const struct overlay_mount *m, 
 	return r;
 }
 
-/* Data with every directory as its descriptor's number behind `prefix`. */
+/* The mount as one string of data, with each directory as `prefix` and the number of its descriptor. */
 static char *data_by_number(const struct overlay_mount *m, const struct classic *c,
                             const char *prefix)
 {
@@ -304,8 +314,8 @@ struct mount_call {
 	int errnum;
 };
 
-/* In a thread that has a working directory of its own, so that numbers alone name the descriptors
- * and the process never leaves where it is. */
+/* Runs in a thread of its own. It gives itself a working directory of its own, /proc/self/fd, where a bare number is the path of
+ * a descriptor; that of the process stays as it is. */
 static void *mount_in_fd_directory(void *userdata)
 {
 	struct mount_call *call = userdata;
@@ -321,11 +331,10 @@ static int mount_from_thread(struct mount_call *call)
 {
 	sigset_t all, old;
 	pthread_t thread;
-	int r;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	r = pthread_create(&thread, NULL, mount_in_fd_directory, call);
+	int r = pthread_create(&thread, NULL, mount_in_fd_directory, call);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
 		return r;
@@ -376,7 +385,7 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 
 /* ---- the two ways to have it ---- */
 
-/* 1: only mount(2) is left. */
+/* Tries the interfaces that make a detached mount, the best first. 1: this kernel has none of them, only mount(2). */
 static int mount_detached(const struct overlay *o, const struct overlay_mount *m,
                           const char *target, int *ret_fd, cst_error **error)
 {
@@ -391,13 +400,12 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
                      const char *target, cst_error **error)
 {
 	_cleanup_close_ int mount_fd = -1;
-	int r;
 
 	if (mount->options->flags &
 	    (MS_BIND | MS_REMOUNT | MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
 		return mount_error(o, mount, target, EINVAL,
 		                   "an option that is no option of a new mount", error);
-	r = mount_detached(o, mount, target, &mount_fd, error);
+	int r = mount_detached(o, mount, target, &mount_fd, error);
 	if (r == 1)
 		return mount_classic(o, mount, target, error);
 	if (r < 0)
@@ -407,19 +415,18 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
 	return 0;
 }
 
-/* mount(2) needs a place: one in the staging area, left again at once. The descriptor keeps the
- * mount. */
+/* mount(2) needs a directory to mount on: one in the staging area. The mount is taken off it at once, and lives on by the
+ * descriptor of its root. */
 static int detach_classic(const struct overlay *o, const struct overlay_mount *m, int *ret_fd,
                           cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, 0), *target = NULL;
 	_cleanup_(tempdir_freep) struct tempdir *temp = NULL;
 	_cleanup_close_ int fd = -1;
-	int r;
 
 	if (!root)
 		return error_oom(error);
-	r = tempdir_new(root, TEMPDIR_STAGING, &temp, error);
+	int r = tempdir_new(root, TEMPDIR_STAGING, &temp, error);
 	if (r < 0)
 		return r;
 	target = path_join3(root, temp->name, "merged");
@@ -442,14 +449,12 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
                            struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_detached_ struct overlay_detached detached = {.mount_fd = -1, .root_fd = -1};
-	int r;
-
-	r = mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
-	if (r == 1 && o->read_only) /* the other way needs a directory to mount on */
+	int r = mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
+	if (r == 1 && o->read_only) /* mount(2) needs a directory, which would have to be made */
 		return error_set(
 		        error, CST_ENOTSUP,
-		        "these layers of %s cannot be compared without writing to it: that "
-		        "takes an overlay mount, which root can make on Linux 5.2 or newer",
+		        "these layers of %s cannot be compared without writing to it: that takes "
+		        "an overlay mount, which root can make on Linux 5.2 or newer",
 		        o->base.home);
 	if (r == 1)
 		r = detach_classic(o, mount, &detached.root_fd, error);
@@ -472,8 +477,8 @@ void overlay_detached_close(struct overlay_detached *detached)
 	*detached = (struct overlay_detached){.mount_fd = -1, .root_fd = -1};
 }
 
-/* By the descriptor, since the path may lead above the mount by now: somebody mounted the home. The
- * path is for those without /proc. */
+/* Unmounts by the descriptor first: if another process mounted the home meanwhile, the path does not lead to the mount any more.
+ * The path is for a process that has no /proc. */
 static int unmount_in(int dirfd, const char *name, const char *path)
 {
 	_cleanup_free_ char *reached = str_printf("/proc/self/fd/%d/%s", dirfd, name);
@@ -489,7 +494,8 @@ int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **e
 	for (int i = 0; i < MAX_STACKED && mountinfo_is_mount_point(dirfd, name) == 1; i++) {
 		if (unmount_in(dirfd, name, path) == 0)
 			continue;
-		if (errno == EINVAL || errno == ENOENT) /* of another namespace, or gone by now */
+		if (errno == EINVAL ||
+		    errno == ENOENT) /* another namespace has it, or it is gone by now */
 			return 0;
 		return error_sys(error, errno, "unmounting %s", path);
 	}

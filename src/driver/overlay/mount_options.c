@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads comma lists of mount options: which words are flags of mount(2), and which are for overlay. */
 #include "driver/overlay/overlay.h"
 #include <sys/mount.h>
 
-/* Words that mount(8) turns into flags for any filesystem; the rest is the filesystem's own. */
+/* mount(8) turns these words into flags, for every filesystem. All other words are for the filesystem. */
 static const struct {
 	const char *word;
 	unsigned long flag;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* May the kernel's own overlay be used for this home? Not on every filesystem, and not for layers that a mount program wrote. */
+/* Finds out if the kernel's own overlay can be used for this home. It cannot on some filesystems, nor for layers that a mount
+ * program (fuse-overlayfs) wrote. */
 #include "base/fs.h"
 #include "driver/backing.h"
 #include "driver/overlay/overlay.h"
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #define FLAG_FILE    ".has-mount-program"
-#define SAMPLE_LIMIT 32 /* layers looked at for traces of a mount program */
+#define SAMPLE_LIMIT 32 /* so many layers are searched for traces of a mount program */
 
 bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char *value)
 {
@@ -24,7 +25,7 @@ bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char
 	return !value || ((size_t)n == strlen(value) && memcmp(found, value, (size_t)n) == 0);
 }
 
-/* Does the layer look as if fuse-overlayfs had written it: `.wh.` files, or its xattrs? */
+/* Did fuse-overlayfs write the layer? It leaves files named `.wh.*`, or attributes of its own. */
 static bool has_traces(int home_fd, const char *id)
 {
 	_cleanup_free_ char *path = path_join(id, "diff");
@@ -50,9 +51,7 @@ static bool has_traces(int home_fd, const char *id)
 static int sample_layers(int home_fd, const char *shown, bool *found, cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
-	int r;
-
-	r = fs_list_dir(home_fd, ".", &names, shown, error);
+	int r = fs_list_dir(home_fd, ".", &names, shown, error);
 	for (size_t i = 0, seen = 0; r == 0 && i < names.len && seen < SAMPLE_LIMIT && !*found;
 	     i++) {
 		if (!overlay_id_ok(names.items[i]))
@@ -63,7 +62,7 @@ static int sample_layers(int home_fd, const char *shown, bool *found, cst_error 
 	return r;
 }
 
-/* The flag file of the home says which it has been; without one a few layers tell. */
+/* Did a mount program write the layers of this home? The flag file of the home says it. Without one a few layers tell. */
 static int has_mount_program(const struct overlay *o, bool *ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -71,7 +70,6 @@ static int has_mount_program(const struct overlay *o, bool *ret, cst_error **err
 	_cleanup_close_ int fd = -1;
 	bool found = false;
 	size_t len;
-	int r;
 
 	if (!flag)
 		return error_oom(error);
@@ -81,12 +79,12 @@ static int has_mount_program(const struct overlay *o, bool *ret, cst_error **err
 		if (*ret || streq(text, "false"))
 			return 0;
 	}
-	r = fs_open_dir(o->base.home, &fd, error);
+	int r = fs_open_dir(o->base.home, &fd, error);
 	if (r == 0)
 		r = sample_layers(fd, o->base.home, &found, error);
+	const char *answer = overlay_bool_text(found);
 	if (r == 0 && !o->read_only)
-		r = fs_replace_file(fd, FLAG_FILE, found ? "true" : "false", found ? 4 : 5, 0600, 0,
-		                    NULL, error);
+		r = fs_replace_file(fd, FLAG_FILE, answer, strlen(answer), 0600, 0, NULL, error);
 	if (r == 0)
 		*ret = found;
 	return r;
@@ -95,14 +93,13 @@ static int has_mount_program(const struct overlay *o, bool *ret, cst_error **err
 int overlay_check_native(struct overlay *o, cst_error **error)
 {
 	bool program = false;
-	int r;
 
 	if (geteuid() != 0 && !o->read_only)
 		return error_wrap_code(error, CST_EBACKINGFS,
 		                       "native overlay not supported and fuse-overlayfs not found");
 	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
 		return 0;
-	r = has_mount_program(o, &program, error);
+	int r = has_mount_program(o, &program, error);
 	if (r == 0 && program)
 		return error_set(error, CST_ENOTSUP,
 		                 "the layers in %s were made with a mount program (%s/" FLAG_FILE
@@ -113,7 +110,7 @@ int overlay_check_native(struct overlay *o, cst_error **error)
 
 int overlay_check_backing(const struct overlay *o, cst_error **error)
 {
-	if (o->read_only) /* what is never mounted can be read from any file system */
+	if (o->read_only) /* nothing will be mounted, and files can be read from any filesystem */
 		return 0;
 	if (o->magic == BACKING_AUFS || o->magic == BACKING_OVERLAY || o->magic == BACKING_ECRYPTFS)
 		return error_wrap_code(
@@ -123,7 +120,6 @@ int overlay_check_backing(const struct overlay *o, cst_error **error)
 	if (backing_is_network(o->magic) && driver_is_rootless())
 		return error_wrap_code(error, CST_EBACKINGFS,
 		                       "a network file system with user namespaces is not "
-		                       "supported.  Please use a "
-		                       "mount_program");
+		                       "supported.  Please use a mount_program");
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's options, with the texts that users of the Go tools know (docs/format/drivers.md,
- * "Options"). */
+/* Reads the driver's options. The messages are those of the Go tools (docs/format/drivers.md, "Options"). */
 #include "base/fs.h"
 #include "config/size.h"
 #include "driver/backing.h"
@@ -11,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct parser { /* what is checked only when all options are known */
+struct parser { /* with what is checked once all options are read */
 	struct overlay_options *options;
 	const char *graph_root;
 	bool quota, composefs, layer_store;
@@ -79,7 +78,7 @@ static int option_image_store(struct parser *p, const char *value, cst_error **e
 	return 0;
 }
 
-/* path[:ref] */
+/* One additional layer store: path[:ref]. */
 static int check_layer_store(const char *text, cst_error **error)
 {
 	_cleanup_strv_ struct strv parts = {0};
@@ -223,7 +222,7 @@ static int option_ignored(struct parser *p, const char *value, cst_error **error
 static const struct {
 	const char *key;
 	int (*parse)(struct parser *p, const char *value, cst_error **error);
-	const char *told; /* what debug lines call it; NULL: none */
+	const char *told; /* its name in debug lines; NULL: they do not have it */
 } known[] = {
         {"additionalimagestore", option_image_store, "imagestore"},
         {"additionallayerstore", option_layer_store, "additionallayerstore"},
@@ -251,9 +250,7 @@ static int parse_option(struct parser *p, const char *name, const char *option, 
 {
 	_cleanup_free_ char *key = NULL, *value = NULL;
 	bool skip = false;
-	int r;
-
-	r = driver_parse_option(name, option, &key, &value, &skip, error);
+	int r = driver_parse_option(name, option, &key, &value, &skip, error);
 	if (r < 0 || skip)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
@@ -268,7 +265,6 @@ static int parse_option(struct parser *p, const char *name, const char *option, 
 static int check_supported(const struct parser *p, cst_error **error)
 {
 	uint32_t magic = 0;
-	int r;
 
 	if (p->mount_program)
 		return not_yet("mount_program", error);
@@ -278,14 +274,13 @@ static int check_supported(const struct parser *p, cst_error **error)
 		return not_yet("use_composefs", error);
 	if (!p->quota)
 		return 0;
-	r = backing_magic(p->graph_root, &magic, error);
+	int r = backing_magic(p->graph_root, &magic, error);
 	if (r < 0)
 		return r;
 	if (magic != BACKING_XFS)
 		return error_set(error, CST_EINVAL,
 		                 "storage option overlay.size and overlay.inodes only supported "
-		                 "for backingFS "
-		                 "XFS. Found %s",
+		                 "for backingFS XFS. Found %s",
 		                 backing_name(magic));
 	return not_yet("a quota (size, inodes)", error);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The overlay driver: opening, closing, and its table of operations. */
+/* The overlay driver: opens and closes it, tells its status, and has its table of operations. */
 #include "driver/overlay/overlay.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -41,14 +41,13 @@ static int set_homes(struct overlay *o, const struct driver_config *config, cons
                      cst_error **error)
 {
 	bool has_image_store = !isempty(config->image_store);
-	int r;
 
 	o->homes = new0(struct overlay_home, 2 + o->options.image_stores.len);
 	o->base.home = path_join(config->graph_root, name);
 	o->base.run_home = path_join(config->run_root, name);
 	if (!o->homes || !o->base.home || !o->base.run_home)
 		return error_oom(error);
-	r = add_home(o, config->graph_root, name, !config->read_only, error);
+	int r = add_home(o, config->graph_root, name, !config->read_only, error);
 	if (r == 0 && has_image_store)
 		r = add_home(o, config->image_store, name, !config->read_only, error);
 	o->read_only_home = has_image_store ? 1 : 0;
@@ -57,12 +56,11 @@ static int set_homes(struct overlay *o, const struct driver_config *config, cons
 	return r;
 }
 
-/* A handle with what can be told without touching anything. */
+/* Makes a handle, with what can be found out without changing anything. */
 static int overlay_new(const struct driver_config *config, const char *name, struct overlay **ret,
                        cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = new0(struct overlay, 1);
-	int r;
 
 	if (!o)
 		return error_oom(error);
@@ -70,7 +68,7 @@ static int overlay_new(const struct driver_config *config, const char *name, str
 	driver_kept_init(&o->base.kept);
 	o->base.ops = streq(name, overlay2_driver.name) ? &overlay2_driver : &overlay_driver;
 	o->read_only = config->read_only;
-	r = overlay_options_parse(config, name, &o->options, error);
+	int r = overlay_options_parse(config, name, &o->options, error);
 	if (r == 0)
 		r = set_homes(o, config, name, error);
 	if (r == 0)
@@ -82,8 +80,7 @@ static int overlay_new(const struct driver_config *config, const char *name, str
 	return 0;
 }
 
-/* What a failed first start made: an empty home would count as a store of this driver from then on.
- */
+/* Removes what a failed first start made. An empty home would count as a store of this driver from then on. */
 static void unmake_home(const struct overlay *o)
 {
 	static const char *const dirs[] = {OVERLAY_STAGING_DIR, OVERLAY_LINK_DIR};
@@ -100,8 +97,8 @@ static void unmake_home(const struct overlay *o)
 	(void)sys_unlinkat(AT_FDCWD, o->base.home, AT_REMOVEDIR);
 }
 
-/* The results of the last boot are gone, and where the disk is full nothing can be tried. A store that
- * is there was made on an overlay that works. What is only faster is left alone. */
+/* The results of the probes are gone after a boot, and on a full disk nothing can be tried. A store that was there before was
+ * made by an overlay that works, so this one is taken to work; features that only make things faster are not used. */
 static int probe(struct overlay *o, bool was_there, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -115,14 +112,11 @@ static int probe(struct overlay *o, bool was_there, cst_error **error)
 	return error_propagate(error, steal_ptr(&problem));
 }
 
-/* All of opening but the home mount: directories and probes, which processes may do at the same
- * time. */
+/* The part of opening that two processes may do at the same time: all but the mount of the home. */
 static int prepare(struct overlay *o, cst_error **error)
 {
 	bool created = false;
-	int r;
-
-	r = overlay_check_backing(o, error);
+	int r = overlay_check_backing(o, error);
 	if (r == 0 && !o->read_only)
 		r = overlay_make_home(o, &created, error);
 	if (r == 0)
@@ -138,9 +132,7 @@ static int open_as(const char *name, const struct driver_config *config, struct 
                    cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
-	int r;
-
-	r = overlay_new(config, name, &o, error);
+	int r = overlay_new(config, name, &o, error);
 	if (r == 0)
 		r = prepare(o, error);
 	if (r == 0)
@@ -155,9 +147,7 @@ static int open_as(const char *name, const struct driver_config *config, struct 
 static int probe_as(const char *name, const struct driver_config *config, cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
-	int r;
-
-	r = overlay_new(config, name, &o, error);
+	int r = overlay_new(config, name, &o, error);
 	return r < 0 ? r : prepare(o, error);
 }
 
@@ -165,9 +155,7 @@ static int open_ready_as(const char *name, const struct driver_config *config, s
                          cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
-	int r;
-
-	r = overlay_new(config, name, &o, error);
+	int r = overlay_new(config, name, &o, error);
 	if (r == 0)
 		r = overlay_check_backing(o, error);
 	if (r < 0 || !overlay_home_ready(o) || !overlay_probe_cached(o))
@@ -209,26 +197,26 @@ static int recover(struct driver *d, cst_error **error)
 	return r;
 }
 
-/* What is live there: recover() took the rest. Foreign files in tempdirs are nobody's place. */
+/* Is anything in this area? recover() has removed what no living process holds. Files in tempdirs that are no temporary
+ * directories belong to another tool; they do not count. */
 static int is_busy(const struct overlay *o, enum tempdir_layout layout, bool *ret,
                    cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(o->homes[0].path, overlay_area_of(layout));
 	_cleanup_strv_ struct strv names = {0};
-	int r;
 
 	if (!path)
 		return error_oom(error);
 	if (!fs_exists(AT_FDCWD, path))
 		return 0;
-	r = fs_list_dir(AT_FDCWD, path, &names, NULL, error);
+	int r = fs_list_dir(AT_FDCWD, path, &names, NULL, error);
 	strv_foreach (name, &names)
 		*ret = *ret || layout == TEMPDIR_STAGING || has_prefix(name, "temp-dir-");
 	return r;
 }
 
-/* While somebody fills a layer the mount stays: the layer could not be renamed into place without
- * it. */
+/* While another process fills a layer the mount of the home stays: without it that process could not rename the layer into
+ * place. */
 static int cleanup(struct driver *d, cst_error **error)
 {
 	struct overlay *o = overlay_of(d);
@@ -261,9 +249,7 @@ static int list_home(const struct overlay *o, int fd, size_t home, struct strv *
 {
 	_cleanup_strv_ struct strv names = {0};
 	struct stat st;
-	int r;
-
-	r = fs_list_dir(fd, ".", &names, o->homes[home].path, error);
+	int r = fs_list_dir(fd, ".", &names, o->homes[home].path, error);
 	for (size_t i = 0; r == 0 && i < names.len; i++) {
 		const char *name = names.items[i];
 
@@ -279,9 +265,7 @@ static int list(struct driver *d, struct strv *ids, cst_error **error)
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	_cleanup_strv_ struct strv found = {0};
 	struct overlay *o = overlay_of(d);
-	int r;
-
-	r = overlay_dirs_open(o, &dirs, error);
+	int r = overlay_dirs_open(o, &dirs, error);
 	for (size_t i = 0; r == 0 && i <= o->read_only_home; i++)
 		if (dirs.fds[i] >= 0)
 			r = list_home(o, dirs.fds[i], i, &found, error);
@@ -305,11 +289,11 @@ static int overlay_status(struct driver *d, struct strv *pairs, cst_error **erro
 		const char *key, *value;
 	} rows[] = {
 	        {"Backing Filesystem", backing_name(o->magic)},
-	        {"Supports d_type", "true"}, /* opening fails without */
-	        {"Native Overlay Diff", o->native_diff ? "true" : "false"},
-	        {"Using metacopy", o->metacopy ? "true" : "false"},
-	        {"Supports shifting", shifting ? "true" : "false"},
-	        {"Supports volatile", overlay_supports_volatile(o) ? "true" : "false"},
+	        {"Supports d_type", "true"}, /* without it the driver does not open */
+	        {"Native Overlay Diff", overlay_bool_text(o->native_diff)},
+	        {"Using metacopy", overlay_bool_text(o->metacopy)},
+	        {"Supports shifting", overlay_bool_text(shifting)},
+	        {"Supports volatile", overlay_bool_text(overlay_supports_volatile(o))},
 	};
 	_cleanup_strv_ struct strv found = {0};
 

@@ -26,9 +26,9 @@
  *
  * A file uses only files above it in this list.
  *
- * Nothing here keeps a descriptor of the home: another tool's start or shutdown puts a bind mount
- * on it or takes it away, and a descriptor from before looks below that mount. Every operation
- * opens the home anew by its path (struct overlay_dirs).
+ * No file keeps a descriptor of the home between two operations. When another tool starts or shuts down, it puts a bind mount
+ * on the home or takes it away, and a descriptor from before leads below that mount. So every operation opens the home by its
+ * path (struct overlay_dirs).
  */
 #ifndef CST_DRIVER_OVERLAY_H
 #define CST_DRIVER_OVERLAY_H
@@ -42,19 +42,18 @@
 #define OVERLAY_TEMP_DIR    "tempdirs"
 #define OVERLAY_LINK_LEN    26
 #define OVERLAY_MAX_LOWERS  500       /* fs/overlayfs/params.h, OVL_MAX_STACK */
-#define OVERLAY_SHORT_FILE  (1 << 20) /* no link, lower or probe file is larger */
+#define OVERLAY_SHORT_FILE  (1 << 20) /* limit of the small files that are read whole */
 
 /* ---- options.c ---- */
 
 struct overlay_options {
-	char *mount_options;      /* mountopt; NULL: none */
-	struct strv image_stores; /* additional read-only stores, absolute */
-	struct strv told;         /* "key=value" for debug lines */
-	int force_mask;           /* mode of everything in a read-only layer; -1: none */
+	char *mount_options;      /* mountopt; NULL: not given */
+	struct strv image_stores; /* absolute paths of additional stores, which are only read */
+	struct strv told;         /* "key=value", for debug lines */
+	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
 	bool skip_mount_home, ignore_chown_errors, no_sync;
 };
-/* `name`: the name the driver goes by. CST_EINVAL with Go's messages; CST_ENOTSUP for what this
- * build cannot do. */
+/* `name` is that of the driver, overlay or overlay2. CST_EINVAL with Go's messages; CST_ENOTSUP for what this build cannot do. */
 int overlay_options_parse(const struct driver_config *config, const char *name,
                           struct overlay_options *ret, cst_error **error);
 void overlay_options_free(struct overlay_options *options);
@@ -62,15 +61,14 @@ void overlay_options_free(struct overlay_options *options);
 /* ---- the handle ---- */
 
 struct overlay_home {
-	char *path; /* of the driver's own directory: <root>/overlay */
+	char *path; /* <root>/overlay */
 	bool writable;
 };
 
-/* How mounts are made: each kernel that lacks one falls to the next (docs/format/drivers.md,
- * "Kernel interfaces"). */
+/* How mounts are made. On a kernel that lacks an interface the next one is used (docs/format/drivers.md, "Kernel interfaces"). */
 enum overlay_mount_interface {
-	OVERLAY_MOUNT_FD,      /* fsconfig, lowers by descriptor: Linux 6.13 */
-	OVERLAY_MOUNT_STRING,  /* fsconfig, lowers as strings: Linux 6.8 */
+	OVERLAY_MOUNT_FD,      /* fsconfig(2), lowers as descriptors: from Linux 6.13 on */
+	OVERLAY_MOUNT_STRING,  /* fsconfig(2), lowers as strings: from Linux 6.8 on */
 	OVERLAY_MOUNT_CLASSIC, /* mount(2) */
 };
 
@@ -84,15 +82,14 @@ struct overlay_userns { /* a user namespace with these maps */
 struct overlay {
 	struct driver base;
 	struct overlay_options options;
-	struct overlay_home *homes; /* own, image store (if any), additional stores */
+	struct overlay_home *homes; /* the driver's own, that in the image store (if any), those in additional stores */
 	size_t n_homes;
-	size_t read_only_home; /* where layers that are not of containers go: 0, or 1 with an image
-	                          store */
+	size_t read_only_home; /* home of new layers that are not a container's: 0; with an image store 1 */
 	bool read_only, metacopy, native_diff;
-	uint32_t magic; /* of the backing filesystem */
+	uint32_t magic; /* number of the filesystem that the home is on */
 	enum overlay_mount_interface interface;
 
-	pthread_mutex_t lock; /* of what follows */
+	pthread_mutex_t lock; /* guards what follows */
 	enum overlay_known idmapped_lowers, supports_volatile;
 	struct overlay_userns *namespaces;
 	size_t n_namespaces, namespaces_capacity;
@@ -103,20 +100,24 @@ static inline struct overlay *overlay_of(struct driver *d)
 	return (struct overlay *)d;
 }
 
+static inline const char *overlay_bool_text(bool b) /* in files and lines that the Go tools have, too */
+{
+	return b ? "true" : "false";
+}
+
 void overlay_free(struct overlay *o);
 DEFINE_CLEANUP(struct overlay *, overlay_free)
 
 /* ---- home.c ---- */
 
-/* <graph root>/<name>, its `l`, and the run home, as far as missing. *created: the home did not
- * exist. */
+/* Makes <graph root>/<name>, its `l`, and the run home, if they are missing. *created: this call made the home. */
 int overlay_make_home(struct overlay *o, bool *created, cst_error **error);
 int overlay_mount_home(struct overlay *o, cst_error **error);
 int overlay_unmount_home(struct overlay *o, cst_error **error);
-/* All of it but the run home is there already. Reads only. */
+/* Is all that there already, but for the run home? Changes nothing. */
 bool overlay_home_ready(const struct overlay *o);
 
-/* The homes, opened for one operation; -1 where one does not exist. */
+/* The homes, opened for one operation. -1: this home does not exist. */
 struct overlay_dirs {
 	int *fds;
 	size_t n;
@@ -125,42 +126,41 @@ int overlay_dirs_open(const struct overlay *o, struct overlay_dirs *ret, cst_err
 void overlay_dirs_close(struct overlay_dirs *dirs);
 #define _cleanup_dirs_ _cleanup_(overlay_dirs_close)
 
-/* The directory of the home that temporary directories of this layout are in. */
+/* The name of the directory in the home that temporary directories of this layout are in. */
 const char *overlay_area_of(enum tempdir_layout layout);
-/* <home>/staging, which the caller frees. */
+/* The path <home>/staging. Caller frees. */
 char *overlay_staging_path(const struct overlay *o, size_t home);
-/* Path of a layer's mount point: layers of other homes than the driver's own have it in the run
- * home. Caller frees. */
+/* The path of a layer's mount point. A layer of another home than the driver's own has it in the run home. Caller frees. */
 char *overlay_merged_path(const struct overlay *o, size_t home, const char *id);
 
 /* ---- layer_dir.c ---- */
 
-bool overlay_id_ok(const char *id); /* a name that a layer directory may have */
-/* Where layer `id` is: index of the first home that has it, or -1. */
+bool overlay_id_ok(const char *id); /* may a layer's directory have this name? */
+/* Finds layer `id`: *ret is the index of the first home that has it, or -1. */
 int overlay_find(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                  ssize_t *ret, cst_error **error);
-/* An O_PATH descriptor of the layer's directory, and its home. CST_ELAYER_UNKNOWN. */
+/* Opens a layer's directory with O_PATH, and tells its home. CST_ELAYER_UNKNOWN. */
 int overlay_layer_open(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        size_t *ret_home, int *ret_fd, cst_error **error);
-/* Content of the `link` file as it is; "" if there is none that could be one. */
+/* Reads the file `link` of a layer. "": it is missing, or what is in it cannot be the name of a link. */
 int overlay_read_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
-/* Text of a small file of a layer; *ret stays NULL if there is none. */
+/* Reads a small file of a layer. *ret stays NULL if it is missing. Caller frees. */
 int overlay_read_layer_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                             const char *id, const char *name, char **ret, cst_error **error);
 
 /* ---- links.c ---- */
 
-int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error); /* a random name */
-/* The layer that l/<link> of a home points to; caller frees. NULL and errno; EINVAL: a link of another form. */
+int overlay_new_link(char ret[OVERLAY_LINK_LEN + 1], cst_error **error); /* makes up a random name */
+/* The ID of the layer that l/<link> of a home points to. Caller frees. NULL and errno; EINVAL: the link is not of that form. */
 char *overlay_follow_link(int home_fd, const char *link);
-/* The name that l/ has for a layer, or else a new one. */
+/* Finds the name that l/ has for a layer, or makes up a new one. */
 int overlay_link_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, char ret[OVERLAY_LINK_LEN + 1], cst_error **error);
-/* Makes l/<link>; and `l` itself, with the links of all layers, where there is no such directory. */
+/* Makes l/<link>. If `l` is missing, makes it first, with the links of all layers. */
 int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *link, const char *id, cst_error **error);
-/* Takes l/<link> away if it points to layer `id`. */
+/* Removes l/<link> if it points to layer `id`. */
 int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *link, const char *id, cst_error **error);
 int overlay_make_links_dir(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -169,17 +169,16 @@ bool overlay_has_links_dir(const struct overlay *o, size_t home);
 
 /* ---- parents.c ---- */
 
-/* IDs of all ancestors, parent first. Lost l/ links are made again. CST_ECORRUPT if the two lists
- * disagree. */
+/* The IDs of all ancestors, the parent first. Makes lost links again. CST_ECORRUPT: the two lists disagree. */
 int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, struct strv *ret, cst_error **error);
-/* The two lists of a child of `parent`. */
+/* What the two lists say in a child of `parent`. Caller frees both. */
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
                         const char *parent, char **lower, char **lower_layers, cst_error **error);
 
 /* ---- lowers.c ---- */
 
-/* What to stack, top first. */
+/* What a mount stacks, top first. */
 struct overlay_lower {
 	enum driver_content kind;
 	size_t home;
@@ -191,19 +190,19 @@ struct overlay_lowers {
 };
 void overlay_lowers_free(struct overlay_lowers *lowers);
 #define _cleanup_lowers_ _cleanup_(overlay_lowers_free)
-/* `content`: with the layer's own content on top. Then its older generations, then all of each ancestor. */
+/* Lists the layer's own content (if `content`), its older generations, and the same of each ancestor. */
 int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *id, const struct strv *parents, bool content,
                    struct overlay_lowers *ret, cst_error **error);
-/* Adds a directory. */
+/* Adds a directory, <id>/<name>. */
 int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
                        cst_error **error);
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower);
-/* Opens one, with O_RDONLY or O_PATH. CST_ENOTSUP, naming the layer: this build cannot read content of this kind. */
+/* Opens a lower, with O_RDONLY or O_PATH in `flags`. CST_ENOTSUP, naming the layer: this build cannot read its kind of content. */
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd,
                        cst_error **error);
-/* The same for a layer's own content, to read. */
+/* Opens a layer's own content, to read. The same. */
 int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                             const char *id, int *ret_fd, cst_error **error);
 
@@ -213,10 +212,10 @@ struct overlay_mount_options {
 	unsigned long flags; /* MS_* */
 	struct strv data;
 };
-/* Adds a comma list. Generic words become flags, "" and "defaults" nothing. */
+/* Adds a comma list. Words that any filesystem has become flags; "" and "defaults" add nothing. */
 int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
                               cst_error **error);
-/* Removes each item `word` of data; was there one? */
+/* Removes `word` from the data, as often as it is there. Was it there? */
 bool overlay_mount_options_drop(struct overlay_mount_options *options, const char *word);
 void overlay_mount_options_free(struct overlay_mount_options *options);
 #define _cleanup_mount_options_ _cleanup_(overlay_mount_options_free)
@@ -227,21 +226,20 @@ struct overlay_mount {
 	const struct overlay_lowers *lowers;
 	const struct overlay_dirs *dirs; /* where their paths start: the homes, or id-mapped clones of them */
 	const int *fds;           /* descriptors of the lowers, which are opened here if it is NULL */
-	int upper_fd, work_fd;    /* -1: read-only */
-	const char *upper, *work; /* how they are called */
+	int upper_fd, work_fd;    /* -1: the mount is read-only */
+	const char *upper, *work; /* their names in messages */
 	const struct overlay_mount_options *options;
 	const char *label; /* SELinux context, NULL or "": none */
-	bool mapped;       /* dirs are clones: no path leads there */
+	bool mapped;       /* `dirs` are detached clones, to which no path leads */
 };
-/* A debug line, worded as the Go tools do. */
+/* Logs the mount in a debug line, in the words of the Go tools. */
 void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *mount);
-/* Attached at `target`, of which target_fd is an O_PATH descriptor. Message as Go's with the
- * kernel's own words. */
+/* Mounts at `target`, of which target_fd is an O_PATH descriptor. The message is Go's, with the words of the kernel added. */
 int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,
                      const char *target, cst_error **error);
-/* Nowhere attached: a directory descriptor that the mount lives as long as. */
+/* Makes a mount that is attached nowhere, and lives as long as its two descriptors. */
 struct overlay_detached {
-	int mount_fd; /* -1 with the classic interface */
+	int mount_fd; /* -1 if it was made with mount(2) */
 	int root_fd;
 };
 int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount,
@@ -249,43 +247,44 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
 void overlay_detached_close(struct overlay_detached *detached);
 #define _cleanup_detached_ _cleanup_(overlay_detached_close)
 
-/* Unmounts whatever is on <dirfd>/<name>, called `path`. Not mounted: success. */
+/* Unmounts all that is on <dirfd>/<name>, whose path is `path`. If nothing is mounted there, that is success. */
 int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **error);
 
 /* ---- idmap_mount.c ---- */
 
-/* As overlay_mount_at() with mount->dirs replaced by clones with these maps. `layer_fd`,
- * `layer_path`: where they may be attached for a moment, on kernels that want that. */
+/* As overlay_mount_at(), with clones that have these maps in the place of mount->dirs. On kernels that want that, they are
+ * attached below `layer_fd`, whose path is `layer_path`, while the mount is made. */
 int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mount,
                               const struct idmaps *maps, int layer_fd, const char *layer_path,
                               int target_fd, const char *target, cst_error **error);
-/* What an interrupted mount left attached. */
+/* Detaches clones that a dead process left attached. */
 void overlay_idmapped_detach(int layer_fd, const char *layer_path);
 
 /* ---- probe.c ---- */
 
-/* Fills in metacopy and native_diff; from the cache in the run home, else by trying. CST_EBACKINGFS
- * if this kernel or filesystem cannot do it. */
+/* Finds out metacopy and native_diff, from the cache in the run home, or else by trying. CST_EBACKINGFS: this kernel or this
+ * filesystem cannot do overlay. */
 int overlay_probe(struct overlay *o, cst_error **error);
-/* The same if the cache, and with it the run home, is there. */
+/* The same from the cache alone. False: it does not have all. */
 bool overlay_probe_cached(struct overlay *o);
-bool overlay_supports_volatile(struct overlay *o); /* lazily, cached */
-/* The same, but what only says that something ran out is no answer: that is an error. */
+bool overlay_supports_volatile(struct overlay *o); /* is found out with the first call */
+/* The same; but if something ran out while it was tried, that is an error, and no answer. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);
 
 /* ---- upper.c ---- */
 
-/* Was something ever written into this layer through a mount? Quick; a "no" is sure. */
+/* Was the layer ever mounted so that it could be written to? Quick. A "no" is certain. */
 int overlay_may_be_upper(int layer_fd, bool *ret, cst_error **error);
-/* Does a file or directory in `diff` need what is below it to be read right? Slow. */
+/* Has `diff` a file or a directory that can only be read right together with what is below it? Slow. */
 int overlay_points_below(int diff_fd, bool *ret, cst_error **error);
 
 /* ---- native.c ---- */
 
-/* Native overlay, or does the store want a mount program? CST_ENOTSUP, CST_EBACKINGFS. */
+/* Fails if the kernel's own overlay cannot be used for the layers of this home: CST_ENOTSUP, CST_EBACKINGFS. */
 int overlay_check_native(struct overlay *o, cst_error **error);
-int overlay_check_backing(const struct overlay *o, cst_error **error); /* reads only */
-/* Has <dirfd>/<path>, no symlink, this attribute, and if `value` is given, with that? */
+/* Fails if it cannot be used on this filesystem: CST_EBACKINGFS. Changes nothing. */
+int overlay_check_backing(const struct overlay *o, cst_error **error);
+/* Has <dirfd>/<path>, which is no symlink, this attribute, with this value? `value` NULL: with any value. */
 bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char *value);
 
 /* ---- the operations ---- */
@@ -317,14 +316,14 @@ int overlay_replace_recover(struct driver *d, const char *id, struct driver_tras
                             cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
-/* Moves <home>/<id> with its link out of sight into <home>/staging/<trash>, unmounted. Where the disk is too full for that, or
- * `trash` is NULL, removes it. Missing: success. */
+/* Unmounts <home>/<id> and moves it, with its link, out of sight into <home>/staging/<trash>. If the disk is too full for that,
+ * or `trash` is NULL, removes it. If it is missing, that is success. */
 int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, struct tempdir *trash, cst_error **error);
-/* <dirfd>/<name>, which is to be removed, into <home>/staging/<trash>; dirfd is the home or below it. The same. */
+/* Does the same with <dirfd>/<name>, which is to be removed; dirfd is the home or below it. */
 int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir *trash,
                        cst_error **error);
-/* fsyncs a home and its l/. */
+/* fsyncs a home and its `l`. */
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       cst_error **error);
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
@@ -335,11 +334,11 @@ int overlay_mount_open(struct driver *d, const char *id, const char *path, int *
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error);
 
-/* Nowhere attached, read-only: the whole root filesystem that layer `id` is. */
+/* Mounts the whole root filesystem of layer `id`, read-only and attached nowhere. */
 int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                         struct overlay_detached *ret, cst_error **error);
-/* In the directory of a staged layer, `diff1`: all that its parent shows, given to the layer's own
- * ids (docs/format/drivers.md, "UpdateLayerIDMap"). */
+/* Makes `diff1` in the directory of a staged layer: all that the layer's parent shows, with the owners that the layer's own
+ * maps give it. */
 int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dirs,
                          const struct driver_stage_options *options, int layer_fd,
                          const char *shown, cst_error **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A layer's ancestors, as two files of its directory list them: `lower` has their short names in l/ and is read by every
- * release; `lower-layers` has their IDs, is written from 1.64 on, and wins (docs/format/drivers.md, "lower, lower-layers").
- * What got lost of the links in l/ is made again on the way.
+ * A layer's ancestors. Two files in its directory list them (docs/format/drivers.md, "lower, lower-layers"). `lower` has their
+ * short names in l/; every release reads it. `lower-layers` has their IDs; releases from 1.64 on write it, and prefer it. A link
+ * in l/ that got lost is made again when it is needed.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -31,9 +31,7 @@ static int layer_link(const struct overlay *o, const struct overlay_dirs *dirs, 
 {
 	_cleanup_free_ char *target = NULL;
 	char link[OVERLAY_LINK_LEN + 1];
-	int r;
-
-	r = overlay_read_link(o, dirs, home, id, link, error);
+	int r = overlay_read_link(o, dirs, home, id, link, error);
 	if (r < 0)
 		return r;
 	if (!*link) {
@@ -55,8 +53,7 @@ static int layer_link(const struct overlay *o, const struct overlay_dirs *dirs, 
 
 /* ---- parents ---- */
 
-/* Looks for the layer whose `link` file names `link`, in every home, and makes the l/ entry again.
- */
+/* Looks in every home for the layer whose `link` file has this name, and makes the link again. *ret stays NULL if none has it. */
 static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link,
                        char **ret, cst_error **error)
 {
@@ -93,8 +90,8 @@ static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs,
 	return 0;
 }
 
-/* The layer of l/<link> in any home. `expected`: what lower-layers says there, NULL if there is no
- * such file. */
+/* Finds the layer that l/<link> of any home leads to. `expected`: the ID that lower-layers has there; NULL: there is no such
+ * file. */
 static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs, const char *link,
                         const char *expected, char **ret, cst_error **error)
 {
@@ -136,16 +133,14 @@ static int split_list(char *text, struct strv *ret, cst_error **error)
 	return 0;
 }
 
-/* `lower` into IDs, held against those of `lower-layers` where that exists (`expected`). */
+/* Reads `lower` as IDs. `expected`: those of lower-layers, which must be the same; NULL: there is no such file. */
 static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *id, const struct strv *expected, struct strv *ret,
                       cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_strv_ struct strv links = {0};
-	int r;
-
-	r = overlay_read_layer_file(o, dirs, home, id, "lower", &text, error);
+	int r = overlay_read_layer_file(o, dirs, home, id, "lower", &text, error);
 	if (r == 0 && text)
 		r = split_list(text, &links, error);
 	if (r < 0 || !text)
@@ -181,9 +176,7 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_strv_ struct strv by_id = {0}, by_link = {0};
-	int r;
-
-	r = overlay_read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
+	int r = overlay_read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
 	if (r == 0 && text)
 		r = split_list(text, &by_id, error);
 	if (r < 0)
@@ -224,15 +217,13 @@ static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs,
 	return r;
 }
 
-/* The short names of a layer's ancestors, as its `lower` has them. */
+/* Adds the short names of a layer's ancestors, as the layer's `lower` has them. */
 static int add_parent_links(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                             const char *id, const struct strv *parents, struct strbuf *links,
                             cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
-	int r;
-
-	r = overlay_read_layer_file(o, dirs, home, id, "lower", &text, error);
+	int r = overlay_read_layer_file(o, dirs, home, id, "lower", &text, error);
 	if (r < 0)
 		return r;
 	if (!isempty(text)) {
@@ -245,19 +236,16 @@ static int add_parent_links(const struct overlay *o, const struct overlay_dirs *
 	return r;
 }
 
-/* IDs of a layer's ancestors as its children's `lower-layers` repeats them, without looking at
- * each. */
+/* Adds the IDs of a layer's ancestors. They are copied from its lower-layers without a look at each of them. */
 static int add_parent_ids(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                           const char *id, struct strv *parents, struct strbuf *ids,
                           cst_error **error)
 {
 	_cleanup_free_ char *text = NULL;
-	int r;
-
-	r = overlay_read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
+	int r = overlay_read_layer_file(o, dirs, home, id, "lower-layers", &text, error);
 	if (r == 0 && text)
 		r = split_list(text, parents, error);
-	else if (r == 0) /* made by a release before 1.64 */
+	else if (r == 0) /* a release before 1.64 made the layer */
 		r = overlay_parents(o, dirs, home, id, parents, error);
 	for (size_t i = 0; r == 0 && i < parents->len; i++)
 		strbuf_addf(ids, ":%s", parents->items[i]);
@@ -272,9 +260,7 @@ int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs
 	_cleanup_free_ char *links_text = NULL, *ids_text = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t home;
-	int r;
-
-	r = overlay_layer_open(o, dirs, parent, &home, &fd, error);
+	int r = overlay_layer_open(o, dirs, parent, &home, &fd, error);
 	if (r == 0)
 		r = add_link_of(o, dirs, parent, &links, error);
 	strbuf_adds(&ids, parent);

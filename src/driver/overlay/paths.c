@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a layer's directories are, under the names that the Go tools show them by. */
+/* Tells where a layer's directories are, under the names that the Go tools give them. */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
 
@@ -34,7 +34,6 @@ int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_erro
 	_cleanup_close_ int layer_fd = -1;
 	const struct overlay *o = overlay_of(d);
 	size_t home;
-
 	int r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
 		r = overlay_layer_open(o, &dirs, id, &home, &layer_fd, error);

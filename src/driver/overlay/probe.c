@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this kernel does on this filesystem, found out by doing it. The answers are kept in the run
- * home under the names the Go tools use, since those read and write them too
- * (docs/format/drivers.md, "Feature probes"). An answer that only says that this process may not,
- * or that something ran out, is not kept.
+ * Finds out what this kernel's overlay does on this filesystem, by trying it. The answers are kept in the run home, under the
+ * names of the Go tools, which read and write them too (docs/format/drivers.md, "Feature probes"). An answer is not kept if it
+ * only says that this process may not try, or that something ran out.
  */
 #include "base/fs.h"
 #include "base/log.h"
@@ -41,7 +40,7 @@ static enum overlay_known cache_read(const struct overlay *o, const char *featur
 	return OVERLAY_UNKNOWN;
 }
 
-/* A cache that cannot be written is not worth failing for. */
+/* If the answer cannot be written, the next process tries again; that is no reason to fail. */
 static void cache_write(const struct overlay *o, const char *feature, bool yes, const char *reason)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -111,8 +110,8 @@ static void tell_options(const struct overlay *o)
 static void tell_probed(const struct overlay *o)
 {
 	log_debug("backingFs=%s, projectQuotaSupported=false, useNativeDiff=%s, usingMetacopy=%s",
-	          backing_name(o->magic), o->native_diff ? "true" : "false",
-	          o->metacopy ? "true" : "false");
+	          backing_name(o->magic), overlay_bool_text(o->native_diff),
+	          overlay_bool_text(o->metacopy));
 }
 
 /* ---- overlay itself ---- */
@@ -141,9 +140,8 @@ static int check_d_type(const struct overlay *o, const struct probe_scratch *s, 
 		return 0;
 	return error_set(error, CST_ENOTSUP,
 	                 "overlay: the backing %s filesystem is formatted without d_type support, "
-	                 "which leads to "
-	                 "incorrect behavior.%s Running without d_type is not supported.: driver "
-	                 "not supported",
+	                 "which leads to incorrect behavior.%s Running without d_type is not "
+	                 "supported.: driver not supported",
 	                 backing_name(o->magic),
 	                 o->magic == BACKING_XFS
 	                         ? " Reformat the filesystem with ftype=1 to enable d_type support."
@@ -154,9 +152,7 @@ static int try_overlay(struct overlay *o, cst_error **error)
 {
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
-	int r;
-
-	r = probe_scratch_open(o, &s, error);
+	int r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = check_d_type(o, &s, error);
 	if (r == 0)
@@ -175,7 +171,6 @@ static int try_overlay(struct overlay *o, cst_error **error)
 static int probe_overlay(struct overlay *o, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	int r;
 
 	if (cache_read(o, "overlay") == OVERLAY_YES) {
 		tell_cached(&overlay_feature, OVERLAY_YES);
@@ -183,9 +178,8 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 	}
 	if (o->read_only)
 		return 0;
-	/* A recorded "no" is tried again: a Go tool records one for a path that only its mount
-	 * string cannot hold. */
-	r = try_overlay(o, &problem);
+	/* A recorded "no" is tried again: a Go tool records one if its own mount string is too long for the path. */
+	int r = try_overlay(o, &problem);
 	if (r == 0) {
 		log_debug("overlay: test mount with multiple lowers succeeded");
 		cache_write(o, "overlay", true, "");
@@ -204,7 +198,7 @@ static int probe_overlay(struct overlay *o, cst_error **error)
 
 /* ---- metacopy, native diff ---- */
 
-/* A probe's answer; `reason` says why not. < 0: it could not be found out. */
+/* Gives a probe's answer, and in *reason why it is no. < 0: the probe could not find out. */
 typedef int (*probe_function)(struct overlay *o, bool *yes, char **reason, cst_error **error);
 
 static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error **error)
@@ -212,9 +206,7 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	_cleanup_error_ cst_error *problem = NULL;
-	int r;
-
-	r = probe_scratch_open(o, &s, error);
+	int r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = fs_write_file(s.temp->fd, "lower1/file", "\377", 1, 0700, s.path, error);
 	if (r < 0)
@@ -239,14 +231,12 @@ static int try_metacopy(struct overlay *o, bool *yes, char **reason, cst_error *
 	return 0;
 }
 
-/* Directories of the native-diff probe: d in both lowers, opaque in the upper one; d1 in one. */
+/* Makes the directories of the native-diff probe: d in both lowers, opaque in the upper one of them; d1 in one. */
 static int fill_native_diff(const struct overlay *o, const struct probe_scratch *s,
                             cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = probe_scratch_mkdir(s, "lower2/d", NULL, error);
+	int r = probe_scratch_mkdir(s, "lower2/d", NULL, error);
 	if (r == 0)
 		r = probe_scratch_mkdir(s, "lower2/d1", NULL, error);
 	if (r == 0)
@@ -263,20 +253,17 @@ static int fill_native_diff(const struct overlay *o, const struct probe_scratch 
 
 static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_error **error)
 {
-	static const char prefix[] =
-	        "Not using native diff for overlay, this may cause degraded performance for "
-	        "building images: ";
+	static const char prefix[] = "Not using native diff for overlay, this may cause degraded "
+	                             "performance for building images: ";
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
 	const char *why = NULL;
-	int r;
-
-	r = probe_scratch_open(o, &s, error);
+	int r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = fill_native_diff(o, &s, error);
 	if (r == 0)
 		r = probe_scratch_mount(o, &s, o->options.mount_options, &mount, error);
-	if (r == 0) /* copies "d" up */
+	if (r == 0) /* the kernel copies "d" up for it */
 		r = fs_write_file(mount.root_fd, "d/f", "", 0, 0644, s.path, error);
 	if (r < 0)
 		return r;
@@ -297,7 +284,7 @@ static int try_native_diff(struct overlay *o, bool *yes, char **reason, cst_erro
 	return 0;
 }
 
-/* The cached answer or a fresh one; `otherwise` when none can be had. */
+/* The cached answer, or else a fresh one. `otherwise`: the answer if none can be had. */
 static bool probe_feature(struct overlay *o, const char *feature, const struct feature *words,
                           probe_function try, bool otherwise)
 {
@@ -326,12 +313,11 @@ int overlay_probe(struct overlay *o, cst_error **error)
 {
 	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
 	_cleanup_free_ char *native_diff = feature_with_options(o, "native-diff");
-	int r;
 
 	if (!metacopy || !native_diff)
 		return error_oom(error);
 	tell_options(o);
-	r = probe_overlay(o, error);
+	int r = probe_overlay(o, error);
 	if (r < 0)
 		return r;
 	o->metacopy = probe_feature(o, metacopy, &metacopy_feature, try_metacopy, false);
@@ -345,13 +331,13 @@ bool overlay_probe_cached(struct overlay *o)
 {
 	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
 	_cleanup_free_ char *native_diff = feature_with_options(o, "native-diff");
-	_cleanup_free_ char *longest = native_diff ? cache_name(native_diff, false) : NULL;
 	enum overlay_known copies, diffs;
 
 	if (cache_read(o, "overlay") != OVERLAY_YES)
 		return false;
-	if (!longest &&
-	    errno == ENAMETOOLONG) /* can never be cached, and scratch space needs no lock */
+	_cleanup_free_ char *longest = native_diff ? cache_name(native_diff, false) : NULL;
+	/* The name would be too long for a file, so the answer can never be cached. Trying needs no lock. */
+	if (native_diff && !longest && errno == ENAMETOOLONG)
 		return overlay_probe(o, NULL) == 0;
 	copies = metacopy ? cache_read(o, metacopy) : OVERLAY_UNKNOWN;
 	diffs = native_diff ? cache_read(o, native_diff) : OVERLAY_UNKNOWN;
@@ -373,9 +359,7 @@ static int try_volatile(struct overlay *o, bool *yes, char **reason, cst_error *
 {
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
 	_cleanup_detached_ struct overlay_detached mount = {.mount_fd = -1, .root_fd = -1};
-	int r;
-
-	r = probe_scratch_open(o, &s, error);
+	int r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = probe_scratch_mount(o, &s, "volatile", &mount, error);
 	*yes = r == 0;
@@ -393,9 +377,7 @@ static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 	_cleanup_free_ char *target = NULL;
 	_cleanup_close_ int target_fd = -1;
 	struct overlay_mount mount;
-	int r;
-
-	r = probe_scratch_open(o, &s, error);
+	int r = probe_scratch_open(o, &s, error);
 	if (r == 0)
 		r = probe_scratch_mkdir(&s, "merged", &target_fd, error);
 	if (r == 0)
@@ -412,8 +394,8 @@ static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 	return r < 0 ? r : overlay_unmount(s.temp->fd, "merged", target, error);
 }
 
-/* No lock is held: somebody's shutdown may take the home mount away, and the place to try things in
- * with it. There is another one below. */
+/* No lock is held, so the shutdown of another process may take the mount of the home away, and the scratch directory with it. What
+ * is below that mount has room for another one: try again. */
 static int try_idmapped_again(struct overlay *o, bool *yes, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -458,7 +440,7 @@ bool overlay_supports_volatile(struct overlay *o)
 	return answer == OVERLAY_YES;
 }
 
-/* This kernel, this filesystem or who we are rules it out; anything else may pass. */
+/* Does the error come from this kernel, this filesystem or the rights of this process? Any other may be gone the next time. */
 static bool is_refusal(const cst_error *error)
 {
 	int errnum = cst_error_errno(error);
@@ -467,7 +449,7 @@ static bool is_refusal(const cst_error *error)
 	       errnum == EACCES;
 }
 
-/* Layers made and mounted depend on the answer: whose files they are. */
+/* The owners of files in layers that are made and mounted depend on the answer. So no answer is an error, not a no. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error)
 {
 	static const char feature[] = "idmapped-lower-dir";

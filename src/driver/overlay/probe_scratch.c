@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Makes and removes the place where probes are tried, and the mount in it. */
 #include "driver/overlay/probe_scratch.h"
 #include "base/fs.h"
 #include "driver/rootless.h"
@@ -30,11 +31,10 @@ int probe_scratch_mkdir(const struct probe_scratch *s, const char *name, int *re
 int probe_scratch_open(const struct overlay *o, struct probe_scratch *s, cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, 0);
-	int r;
 
 	if (!root)
 		return error_oom(error);
-	r = tempdir_new(root, TEMPDIR_STAGING, &s->temp, error);
+	int r = tempdir_new(root, TEMPDIR_STAGING, &s->temp, error);
 	if (r == 0)
 		r = overlay_dirs_open(o, &s->dirs, error);
 	if (r < 0)
@@ -62,7 +62,7 @@ int probe_scratch_options(const struct overlay *o, const char *list,
 
 	if (r == 0 && driver_is_rootless())
 		r = overlay_mount_options_add(ret, "userxattr", error);
-	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, whatever mountopt says */
+	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, also if mountopt has "ro" */
 	return r;
 }
 
@@ -83,9 +83,7 @@ int probe_scratch_mount(const struct overlay *o, const struct probe_scratch *s, 
 {
 	_cleanup_mount_options_ struct overlay_mount_options parsed = {0};
 	struct overlay_mount mount;
-	int r;
-
-	r = probe_scratch_options(o, options, &parsed, error);
+	int r = probe_scratch_options(o, options, &parsed, error);
 	if (r < 0)
 		return r;
 	mount = probe_scratch_overlay(s, &parsed);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A place below the driver home where probe.c tries out what an overlay mount does here. */
+/* A place in the driver's home where probe.c tries out what an overlay mount does. */
 #ifndef CST_DRIVER_OVERLAY_PROBE_SCRATCH_H
 #define CST_DRIVER_OVERLAY_PROBE_SCRATCH_H
 
 #include "driver/overlay/overlay.h"
 
-/* <home>/staging/<n>, which is cleaned up like any other if this process dies. */
+/* <home>/staging/<n>. If this process dies, recover() of another one removes it. */
 struct probe_scratch {
 	struct tempdir *temp;
 	struct overlay_dirs dirs;
 	struct overlay_lowers lowers;
-	char *below_home, *path; /* "staging/<n>", and absolute */
+	char *below_home, *path; /* "staging/<n>", and the absolute path */
 	int upper_fd, work_fd;
 };
 #define PROBE_SCRATCH_INIT { .upper_fd = -1, .work_fd = -1 }
@@ -19,10 +19,10 @@ int probe_scratch_open(const struct overlay *o, struct probe_scratch *s, cst_err
 void probe_scratch_close(struct probe_scratch *s);
 #define _cleanup_scratch_ _cleanup_(probe_scratch_close)
 int probe_scratch_mkdir(const struct probe_scratch *s, const char *name, int *ret_fd, cst_error **error);
-/* The comma list of mount options as probes use it. */
+/* Reads a comma list of mount options for a probe, which has to write. */
 int probe_scratch_options(const struct overlay *o, const char *list, struct overlay_mount_options *ret,
 			  cst_error **error);
-/* The mount that these directories are for; it refers to both arguments. */
+/* Describes the mount of these directories. The description points into both arguments. */
 struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s, const struct overlay_mount_options *options);
 int probe_scratch_mount(const struct overlay *o, const struct probe_scratch *s, const char *options,
 			struct overlay_detached *ret, cst_error **error);

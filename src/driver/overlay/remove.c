@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking layers away: out of sight with renames, under the store's lock; the slow part is the
- * tempdir's, without it. */
+/* Takes layers away: renames move them out of sight, under the store's lock. Their files are removed later, without it
+ * (tempdir_free()). */
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
@@ -33,11 +33,10 @@ static int unmount_below(int layer_fd, const char *layer_path, const char *dir, 
 	_cleanup_close_ int fd =
 	        openat(layer_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_strv_ struct strv names = {0};
-	int r;
 
 	if (fd < 0)
 		return 0;
-	r = fs_list_dir(fd, ".", &names, layer_path, error);
+	int r = fs_list_dir(fd, ".", &names, layer_path, error);
 	for (size_t i = 0; r == 0 && i < names.len; i++) {
 		_cleanup_free_ char *path = str_printf("%s/%s/%s", layer_path, dir, names.items[i]);
 
@@ -46,19 +45,17 @@ static int unmount_below(int layer_fd, const char *layer_path, const char *dir, 
 	return r;
 }
 
-/* `merged`, and what the Go tools mount for a moment; the mount point of another home's layer in
- * the run home. */
+/* Unmounts `merged`, and what the Go tools mount for a moment. A layer of another home has its mount point in the run home. */
 static int unmount_layer(const struct overlay *o, size_t home, const char *id, int layer_fd,
                          cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(o->homes[home].path, id),
 	                    *merged = overlay_merged_path(o, home, id);
-	int r;
 
 	if (!path || !merged)
 		return error_oom(error);
-	r = home == 0 ? overlay_unmount(layer_fd, "merged", merged, error)
-	              : overlay_unmount(AT_FDCWD, merged, merged, error);
+	int r = home == 0 ? overlay_unmount(layer_fd, "merged", merged, error)
+	                  : overlay_unmount(AT_FDCWD, merged, merged, error);
 	if (r == 0)
 		r = unmount_below(layer_fd, path, "mapped", error);
 	if (r == 0)
@@ -71,8 +68,8 @@ static int unmount_layer(const struct overlay *o, size_t home, const char *id, i
 	return r;
 }
 
-/* The link goes first: a directory without one is complete again with it, a link without a
- * directory is nobody's. */
+/* The link goes first. If this process dies then, making the link again makes the layer whole; a link without its directory
+ * would belong to nothing. */
 int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, struct tempdir *trash, cst_error **error)
 {
@@ -114,11 +111,10 @@ int overlay_remove(struct driver *d, const char *id, const char *note, struct dr
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);
-	int r;
 
 	if (!overlay_id_ok(id))
-		return 0; /* never was one of ours */
-	r = overlay_dirs_open(o, &dirs, error);
+		return 0; /* no layer of ours has such an ID */
+	int r = overlay_dirs_open(o, &dirs, error);
 	for (size_t home = 0; r == 0 && home <= o->read_only_home; home++) {
 		bool changed = false;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Id maps without the kernel's help: an older generation of the layer's content, `diff1`, holds
- * everything that the parent shows under other owners. Its directories merge with the lowers', its
- * files cover theirs (docs/format/drivers.md, "UpdateLayerIDMap").
+ * Id maps where the kernel cannot map ids: a new layer gets an older generation of its content, `diff1`, which has everything
+ * that the parent shows, with other owners. In a mount its files hide those of the lowers, and its directories merge with
+ * theirs (docs/format/drivers.md, "UpdateLayerIDMap").
  */
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
@@ -18,9 +18,7 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
 	_cleanup_detached_ struct overlay_detached parent = {.mount_fd = -1, .root_fd = -1};
 	const struct copy_options copy = {.skip_devices = driver_is_rootless()};
 	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = overlay_mount_whole(o, dirs, options->parent, &parent, error);
+	int r = overlay_mount_whole(o, dirs, options->parent, &parent, error);
 	if (r < 0)
 		return r;
 	if (sys_mkdirat(layer_fd, GENERATION, 0700) < 0)
@@ -32,6 +30,6 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
 	if (r == 0)
 		r = rechown_tree(fd, options->parent_maps, options->maps, error);
 	if (r == 0 && o->base.sync_content && sys_syncfs(fd) < 0)
-		r = error_sys(error, errno, "syncfs");
+		r = error_sys(error, errno, "syncfs %s/" GENERATION, shown);
 	return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building a layer out of sight, and filling it. */
+/* Builds a layer in a staging directory, where nobody sees it, and fills it. Opens the content of layers for that. */
 #include "archive/tree/copy.h"
 #include "base/fs.h"
 #include "driver/naive.h"
@@ -29,7 +29,7 @@ struct root_attributes {
 	mode_t mode;
 };
 
-/* Texts of docs/format/drivers.md, "Options". */
+/* The messages are those of docs/format/drivers.md, "Options". */
 static int check_storage_options(const struct driver_stage_options *options, cst_error **error)
 {
 	for (size_t i = 0; i < options->n_storage_options; i++) {
@@ -62,8 +62,8 @@ static bool reowns(const struct driver_stage_options *options)
 	return !isempty(options->parent) && !idmaps_equal(options->maps, options->parent_maps);
 }
 
-/* `diff` is like the parent's, and 0555 without one. Where there is none, or its content changes owners, it belongs to the
- * root of the maps. */
+/* `diff` has the owner and the mode of the parent's. Without a parent its mode is 0555. Without a parent, or if the parent's
+ * content gets other owners, it belongs to the root user of the maps. */
 static int root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
                            const struct driver_stage_options *options, struct root_attributes *ret,
                            cst_error **error)
@@ -126,22 +126,18 @@ static int write_lists(const struct driver_staged *s, const struct overlay_dirs 
                        const char *parent, cst_error **error)
 {
 	_cleanup_free_ char *lower = NULL, *lower_layers = NULL;
-	int r;
-
-	r = overlay_child_lists(s->overlay, dirs, parent, &lower, &lower_layers, error);
+	int r = overlay_child_lists(s->overlay, dirs, parent, &lower, &lower_layers, error);
 	if (r == 0)
 		r = write_text(s, "lower", lower, 0666, error);
 	return r < 0 ? r : write_text(s, "lower-layers", lower_layers, 0666, error);
 }
 
-/* Everything a layer's directory holds (docs/format/drivers.md, "Layer directory"). */
+/* Makes all that a layer's directory has (docs/format/drivers.md, "Layer directory"). */
 static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
                 const struct driver_stage_options *options, cst_error **error)
 {
 	struct root_attributes root = {0}, owner = {0};
-	int r;
-
-	r = root_attributes(s->overlay, dirs, options, &root, error);
+	int r = root_attributes(s->overlay, dirs, options, &root, error);
 	if (r == 0 && options->maps)
 		r = idmaps_root(options->maps, &owner.uid, &owner.gid, error);
 	if (r == 0)
@@ -168,7 +164,7 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 	return r;
 }
 
-/* 1.43 makes this directory with the store. */
+/* Was a release of the time of 1.43 here? Those make this directory with the store. */
 static bool has_old_users(const struct overlay *o)
 {
 	_cleanup_free_ char *path = path_join(o->homes[0].path, "../mounts");
@@ -176,14 +172,13 @@ static bool has_old_users(const struct overlay *o)
 	return path && fs_exists(AT_FDCWD, path);
 }
 
-/* An empty staging place in one of the homes. */
+/* Makes an empty staging directory in one of the homes. */
 static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, const char *lower_id,
                     struct driver_staged **ret, cst_error **error)
 {
 	enum tempdir_layout layout = has_old_users(o) ? TEMPDIR_PAIR : TEMPDIR_STAGING;
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_free_ char *root = NULL;
-	int r;
 
 	s = new0(struct driver_staged, 1);
 	if (!s)
@@ -193,7 +188,7 @@ static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, c
 	    (!isempty(lower_id) && !(s->lower_id = strdup(lower_id))))
 		return error_oom(error);
 	root = path_join(o->homes[home].path, overlay_area_of(layout));
-	r = root ? tempdir_new(root, layout, &s->temp, error) : error_oom(error);
+	int r = root ? tempdir_new(root, layout, &s->temp, error) : error_oom(error);
 	if (r < 0)
 		return r;
 	s->path = path_join3(root, s->temp->name, STAGED_DIR);
@@ -209,9 +204,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);
-	int r;
-
-	r = check_storage_options(options, error);
+	int r = check_storage_options(options, error);
 	if (r == 0 && options->writable && o->options.force_mask >= 0)
 		r = error_set(error, CST_ENOTSUP,
 		              "overlay: force_mask option for writeable layers is only supported "
@@ -228,7 +221,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	return r;
 }
 
-/* A layer's own content, to read, and where the layer is. */
+/* Opens a layer's own content, to read, and tells in which home the layer is. */
 static int open_content(struct overlay *o, const char *id, size_t *ret_home, int *ret_fd,
                         cst_error **error)
 {
@@ -248,9 +241,7 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 	const struct root_attributes root = {.uid = geteuid(), .gid = getegid()};
 	struct overlay *o = overlay_of(d);
 	size_t home;
-	int r;
-
-	r = open_content(o, id, &home, &diff_fd, error);
+	int r = open_content(o, id, &home, &diff_fd, error);
 	if (r == 0)
 		r = stage_in(o, home, maps, id, &s, error);
 	if (r == 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A staged layer from inside. Its directory is made whole in a temporary directory of the home, under a lock, and appears by
- * one rename. Two places are the Go tools' own, and neither is safe from all releases: <home>/staging is removed, whatever
- * is locked there, by every podman and buildah before 1.54 that ends while nothing is mounted; <home>/tempdirs only by `gc`
- * of releases before 1.59. So it is the first unless such an old one uses the store. The commit looks if the lock file is
- * still the one it holds, and gives up if not.
+ * A staged layer from inside. Its directory is made in a temporary directory of the home, whose lock this process holds, and one
+ * rename makes it visible. The Go tools have two places for temporary directories, and neither is safe from all releases.
+ * Every podman and buildah before 1.54 that ends while nothing is mounted removes <home>/staging, whatever is locked there.
+ * `gc` of releases before 1.59 removes <home>/tempdirs. So this driver uses the first, unless such an old podman uses the
+ * store, and the commit gives up if the lock file is not the one that this process holds.
  */
 #ifndef CST_DRIVER_OVERLAY_STAGED_H
 #define CST_DRIVER_OVERLAY_STAGED_H
@@ -18,15 +18,15 @@
 struct driver_staged {
 	struct overlay *overlay;
 	size_t home;
-	struct tempdir *temp; /* NULL: the content is an existing layer's */
-	int dir_fd;           /* of the layer's directory; -1: the content is an existing layer's */
+	struct tempdir *temp; /* NULL: the content is that of an existing layer */
+	int dir_fd;           /* the layer's directory; -1: the content is that of an existing layer */
 	int diff_fd;
 	bool has_parent;
-	char *lower_id;       /* the layer whose lowers are this one's, too: its parent, or the layer that the content is
-				 for; NULL: there are none */
-	char link[OVERLAY_LINK_LEN + 1]; /* "": this is content for a layer that has its link */
+	char *lower_id;       /* ID of the layer whose lowers this one has, too: the parent, or the layer that the content is
+	                       * for; NULL: there are none */
+	char link[OVERLAY_LINK_LEN + 1]; /* "": this is new content for a layer that has a link */
 	char *path;                      /* of the staged layer, for messages */
-	struct idmaps maps;              /* of files to be unpacked; empty: none */
+	struct idmaps maps;              /* whose ids files get that are unpacked; empty: no maps */
 };
 
 #endif

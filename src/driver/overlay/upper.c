@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a mount with metacopy or redirect_dir leaves in its upper directory: files without their data, which is that of the
- * file below, and directories whose content is below under another name (kernel: Documentation/filesystems/overlayfs.rst).
- * Whoever reads such a directory by itself sees files of zeros and empty directories. The options of today do not tell:
- * another tool, or another configuration, may have mounted the layer.
+ * Finds out what a mount left in a layer's directory. With metacopy or redirect_dir the kernel leaves files there that have no
+ * data, since the file below has them, and directories whose content is below under another name (kernel:
+ * Documentation/filesystems/overlayfs.rst). A reader of that directory alone sees files of zeros and empty directories. The
+ * options of today do not tell if there are any: another tool, or another configuration, may have mounted the layer.
  */
 #include "archive/tree/walk.h"
 #include "archive/tree/xattrs.h"
@@ -24,8 +24,8 @@ static int has_attribute(int dirfd, const char *name, const char *attribute)
 	return errno == ENODATA || errno == EOPNOTSUPP || errno == ENOENT ? 0 : -1;
 }
 
-/* The kernel makes work/work with the first mount that writes, and marks every directory that something was copied up
- * into, the root first. Each of them can get lost in a copy of the store, so either is enough. */
+/* The first mount that can write makes work/work. The kernel marks every directory that it copies something into, first of all
+ * the root. Either can get lost when the store is copied, so one of them is enough. */
 int overlay_may_be_upper(int layer_fd, bool *ret, cst_error **error)
 {
 	struct stat st;
@@ -39,7 +39,7 @@ int overlay_may_be_upper(int layer_fd, bool *ret, cst_error **error)
 	return 0;
 }
 
-/* Of one entry: a file's or a directory's attribute that says that the rest is below. */
+/* Has this file or directory an attribute that says that the rest of it is below? */
 static int points_below(const struct tree_entry *entry, bool *ret, cst_error **error)
 {
 	const char *prefix = driver_is_rootless() ? "user.overlay." : "trusted.overlay.";

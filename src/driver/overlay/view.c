@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a layer. Natively: its own directory holds exactly what it changes. Otherwise both layers are mounted, read-only and
- * nowhere attached, and compared. The caller holds the store's lock only while the view is opened, so that is when every
- * directory is opened. Which of the two ways is right is found out later, and what has to be mounted is mounted later, from
- * the descriptors: whatever takes the place of a directory meanwhile is not read (docs/format/drivers.md, "Whiteouts, Diff,
- * Changes").
+ * Reads a layer, in one of two ways (docs/format/drivers.md, "Whiteouts, Diff, Changes"). Natively: the layer's own directory has
+ * exactly what the layer changes. Otherwise both layers are mounted, read-only and attached nowhere, and compared. The caller
+ * holds the store's lock only while the view is opened, so every directory is opened then. Later, without the lock, decide()
+ * finds out which way is right and makes the mounts from the descriptors; so a directory that takes the place of another
+ * meanwhile is not read.
  */
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
@@ -13,12 +13,13 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define MAX_HELD 16 /* more lowers are mounted at once, to spare descriptors */
+#define MAX_HELD \
+	16 /* more lowers than these are mounted when the view is opened, to spare descriptors */
 
-/* Directories on top of each other: opened one by one, or mounted. */
+/* Directories on top of each other: each of them opened, or all of them mounted. */
 struct stack {
 	struct overlay_lowers lowers;
-	int *fds; /* of the lowers; NULL: they are mounted */
+	int *fds; /* the lowers; NULL: they are mounted */
 	struct overlay_detached mount;
 };
 #define STACK_INIT                                        \
@@ -30,7 +31,7 @@ struct driver_view {
 	struct overlay *overlay;
 	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
 	bool was_upper; /* somebody wrote into the layer through a mount: decide() finds out if it is native all the same */
-	cst_error *no_trees; /* why the trees could not be opened of a layer that may be native */
+	cst_error *no_trees; /* why the trees could not be opened, while the layer may be native */
 	int diff_fd;
 	struct stack below; /* what is below `diff` */
 	struct stack layer,
@@ -63,7 +64,7 @@ DEFINE_CLEANUP(struct driver_view *, overlay_view_close)
 
 /* ---- stacks ---- */
 
-/* A read-only mount of these, which are at least two. `fds`: as in struct overlay_mount. */
+/* Makes a read-only mount of the lowers, which are at least two. `fds` is as in struct overlay_mount. */
 static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs, const int *fds,
                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
                         cst_error **error)
@@ -75,8 +76,8 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	                                    .upper_fd = -1,
 	                                    .work_fd = -1,
 	                                    .options = &options};
-	/* What any mount wrote is read right, whatever the options are today. The kernel has neither redirects nor metacopy
-	 * in attributes of the user's. */
+	/* With these options the kernel reads right what any mount wrote, whatever the options are today. It takes neither
+	 * redirects nor metacopy from attributes user.overlay.*. */
 	int r = overlay_mount_options_add(
 	        &options, driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on",
 	        error);
@@ -85,7 +86,7 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* Opens the directories in s->lowers, or mounts them if they are many. */
+/* Opens the directories in s->lowers; if they are many, mounts them. */
 static int stack_open(const struct overlay *o, const struct overlay_dirs *dirs, struct stack *s,
                       cst_error **error)
 {
@@ -106,7 +107,7 @@ static int stack_mount(const struct overlay *o, struct stack *s, cst_error **err
 	return s->fds ? mount_lowers(o, NULL, s->fds, &s->lowers, &s->mount, error) : 0;
 }
 
-/* All that a layer is made of. One directory alone is no overlay: it comes with its `empty`. */
+/* Lists all directories of a layer. The kernel makes no overlay of a single one, so a base layer comes with its `empty`. */
 static int whole_layer(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                        struct overlay_lowers *lowers, cst_error **error)
 {
@@ -173,7 +174,7 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	if (r < 0)
 		return r;
 	const char *parent = parents.len ? parents.items[0] : "";
-	/* With older generations of itself below it, `diff` is not all that the layer changes. */
+	/* A layer that has older generations changes more than what is in its `diff`. */
 	v->native =
 	        o->native_diff && streq(strempty(from), parent) && !fs_exists(layer_fd, "diff1");
 	if (v->native && parents.len)
@@ -208,7 +209,7 @@ int overlay_view_open(struct driver *d, const char *id, const char *from,
 
 /* ---- reading: nothing is locked any more ---- */
 
-/* Slow: the layer's own directory may be large. */
+/* Looks through the layer's own directory, which may be large. */
 static int decide_native(struct driver_view *v, cst_error **error)
 {
 	bool points_below = false;
@@ -216,10 +217,9 @@ static int decide_native(struct driver_view *v, cst_error **error)
 	if (r < 0)
 		return r;
 	if (points_below && v->trees.userns)
-		return error_set(
-		        error, CST_ENOTSUP,
-		        "a layer that was mounted with metacopy or redirect_dir cannot be read "
-		        "without root");
+		return error_set(error, CST_ENOTSUP,
+		                 "a layer that was mounted with metacopy or redirect_dir cannot be "
+		                 "read without root");
 	if (points_below && v->no_trees)
 		return error_propagate(error, steal_ptr(&v->no_trees));
 	v->native = !points_below;
@@ -227,7 +227,7 @@ static int decide_native(struct driver_view *v, cst_error **error)
 	return 0;
 }
 
-/* Finds out how the layer is read, and mounts what that takes. */
+/* Finds out which way the layer is read, and makes the mounts for it. */
 static int decide(struct driver_view *v, cst_error **error)
 {
 	int r = v->was_upper ? decide_native(v, error) : 0;
@@ -243,7 +243,7 @@ static int decide(struct driver_view *v, cst_error **error)
 	return 0;
 }
 
-/* What is below `diff`, to look single files up in. */
+/* What is below `diff`, for looking up single files. */
 static const int *below_fds(const struct driver_view *v, size_t *n)
 {
 	*n = v->below.fds ? v->below.lowers.len : 1;

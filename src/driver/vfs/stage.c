@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Builds a layer, or new content for one, in a temporary directory of the home, and moves it into place. */
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
 #include "base/fs.h"
@@ -7,14 +8,14 @@
 #include <linux/fs.h>
 #include <unistd.h>
 
-#define CONTENT "0-addition" /* of a staging directory, named as the Go tools do */
+#define CONTENT "0-addition" /* in a staging directory; the Go tools give the name */
 
 struct driver_staged {
 	struct vfs *vfs;
 	const struct vfs_home *home;
 	struct tempdir *area; /* NULL: the content is an existing layer's */
-	int fd;               /* of the content */
-	struct idmaps maps;   /* of files to be unpacked; empty: none */
+	int fd;               /* the content */
+	struct idmaps maps;   /* whose ids files get that are unpacked; empty: no maps */
 };
 
 void vfs_stage_free(struct driver_staged *staged)
@@ -43,7 +44,7 @@ static int staged_new(struct vfs *vfs, const struct vfs_home *home, const struct
 	return 0;
 }
 
-/* An empty directory in a temporary directory of the home. */
+/* Stages an empty directory. */
 static int stage_new(struct vfs *vfs, const struct vfs_home *home, const struct idmaps *maps,
                      struct driver_staged **ret, cst_error **error)
 {
@@ -73,7 +74,7 @@ static int copy_layer(struct vfs *vfs, const char *from, const struct driver_sta
 	return r == 0 ? copy_tree(fd, staged->fd, &(struct copy_options){.sync = sync}, error) : r;
 }
 
-/* The parent's content, given to the new layer's ids. */
+/* Copies the parent's content, and gives it to the new layer's ids. */
 static int copy_parent(struct vfs *vfs, const struct driver_stage_options *options,
                        const struct driver_staged *staged, cst_error **error)
 {
@@ -84,11 +85,12 @@ static int copy_parent(struct vfs *vfs, const struct driver_stage_options *optio
 	if (r == 0)
 		r = rechown_tree(staged->fd, options->parent_maps, options->maps, error);
 	if (r == 0 && sync && sys_syncfs(staged->fd) < 0)
-		r = error_sys(error, errno, "syncfs");
+		r = error_sys(error, errno, "syncfs %s/%s", staged->home->tempdirs,
+		              staged->area->name);
 	return r;
 }
 
-/* A base layer's root: docs/format/drivers.md, "vfs". */
+/* Owner and mode of the root directory of a layer without a parent (docs/format/drivers.md, "vfs"). */
 static int base_root(const struct driver_staged *staged, const struct idmaps *maps,
                      cst_error **error)
 {
@@ -155,7 +157,7 @@ int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	return unpack_layer(staged->fd, source, &options, ret, error);
 }
 
-/* Content was synced as it was written; the attributes of the root may have come after. */
+/* The content was synced as it was written. The attributes of its root may have been set after that. */
 int vfs_stage_sync(struct driver_staged *staged, cst_error **error)
 {
 	return staged->vfs->base.sync_content
@@ -168,7 +170,7 @@ const char *vfs_stage_note(struct driver_staged *staged)
 	return "";
 }
 
-/* The number is unique among the staging areas of all homes that exist at a time, but for a chance of one in 2^32. */
+/* The name is a random number of 32 bits, so it is unique enough among the staging areas that exist at one time. */
 const char *vfs_staged_id(struct driver_staged *staged)
 {
 	return staged->area ? staged->area->name : "";
@@ -195,7 +197,7 @@ int vfs_content_identity(struct driver *d, const char *id, struct driver_identit
 int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
 {
 	const struct vfs_home *home = staged->home;
-	/* A directory without a record, of a process that died, makes room. */
+	/* A process that died may have left a directory of this name that no record names. It makes room. */
 	int r = tempdir_take(staged->area, home->dir_fd, id, error);
 	if (r < 0)
 		return r;

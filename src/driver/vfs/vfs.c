@@ -40,7 +40,8 @@ static int apply_option(struct vfs *vfs, const char *option, const char *key, co
 		return strv_split(&vfs->image_stores, value, ',') ? 0 : error_oom(error);
 	if (streq(key, "ignore_chown_errors"))
 		return driver_parse_bool(value, &vfs->ignore_chown_errors, error);
-	if (streq(key, "sync")) { /* a Go tool refuses what its own configuration hands it */
+	if (streq(key,
+	          "sync")) { /* the Go driver refuses this key, which its own configuration hands it */
 		vfs->base.sync_content = !streq(value, "none");
 		return 0;
 	}

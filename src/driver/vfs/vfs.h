@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vfs: every layer is a full copy of its parent with its own changes applied, <home>/dir/<id>. No mounts, works everywhere,
- * costs the space (unless the filesystem shares blocks: the copy asks for that). Built in <home>/tempdirs and renamed into
- * place (docs/format/drivers.md, "vfs").
+ * vfs: every layer is a directory, <home>/dir/<id>, with a full copy of its parent that has the layer's changes applied. It
+ * mounts nothing and works everywhere. It costs the space of the copies, unless the filesystem shares blocks, which the copy
+ * asks for. A layer is built in <home>/tempdirs and renamed into place (docs/format/drivers.md, "vfs").
  *
  *   vfs.c     opening, taking layers away, reading them, the table of operations
  *   home.c    the homes, and finding a layer in them
@@ -13,7 +13,7 @@
 
 #include "driver/naive.h"
 
-/* The graph root's home, and that of a split image store, where read-only layers go. */
+/* A store has the home of its graph root. With an image store it has that one's, too, and read-only layers go there. */
 struct vfs_home {
 	char *path, *dir_path, *tempdirs;
 	int dir_fd; /* <home>/dir */
@@ -25,7 +25,7 @@ struct vfs {
 	struct vfs_home homes[VFS_MAX_HOMES];
 	size_t n_homes;
 	bool ignore_chown_errors;
-	struct strv image_stores; /* read-only graph roots whose layers may be parents */
+	struct strv image_stores; /* graph roots that are only read; their layers may be parents */
 };
 
 static inline struct vfs *vfs_of(struct driver *d)
@@ -35,14 +35,14 @@ static inline struct vfs *vfs_of(struct driver *d)
 
 /* ---- home.c ---- */
 
-bool vfs_home_is_there(const char *root); /* of a graph root */
-/* Adds the home of a graph root; it is made if it is missing, unless it is only read. */
+bool vfs_home_is_there(const char *root); /* in this graph root */
+/* Adds the home in a graph root. If it is missing it is made, unless the store is only read. */
 int vfs_home_open(struct vfs *vfs, const char *root, bool read_only, cst_error **error);
-/* The home that has the layer; the first if none does. */
+/* The home that has the layer; the first one if none has it. */
 const struct vfs_home *vfs_home_of(const struct vfs *vfs, const char *id);
-/* Where a layer is, in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
+/* The path of a layer in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
 char *vfs_layer_path(const struct vfs *vfs, const char *id);
-/* The layer's directory, in our homes or in an additional store; and in our homes only. */
+/* Opens the layer's directory. The first looks in our homes and in the additional stores, the second in our homes only. */
 int vfs_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
 int vfs_own_layer_open(const struct vfs *vfs, const char *id, int *ret_fd, cst_error **error);
 
