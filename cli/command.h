@@ -136,6 +136,7 @@ enum command_flags {
 	COMMAND_READS = 64,     /* changes nothing */
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
 	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
+	COMMAND_CHECKS = 1024, /* takes --tree */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 
@@ -368,6 +369,9 @@ size_t character_columns(uint32_t point);
 void write_message(FILE *to, const char *text, bool only_in_quotes);
 /* The UTF-8 character at `text`: its length, 0 if it is not valid. */
 size_t utf8_decode(const char *text, size_t left, uint32_t *ret);
+
+/* "1h30m", in nanoseconds. Returns an exit code, message printed. */
+int parse_duration(const struct invocation *in, const char *text, int64_t *ret);
 
 void debug_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(enum cst_log_level level, const char *message);

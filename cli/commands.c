@@ -92,11 +92,18 @@ static const struct option list_options[] = {
 };
 
 static const struct option json_only[] = {JSON};
+static const struct option level_options[] = {
+        FLAG(OPT_TREE, "Compare the files of layers, but not their content", NULL, "--tree"),
+};
 static const struct option check_options[] = {
-        TEXT_OF(OPT_MAX, "24h", NULL, "Maximum allowed age for unreferenced layers", "--max", "-m"),
-        FLAG(OPT_REPAIR, NULL, "Remove damaged images and layers", "--repair", "-r"),
-        FLAG(OPT_FORCE, NULL, "Remove damaged containers", "--force", "-f"),
-        FLAG(OPT_QUIET, NULL, "Perform only quick checks", "--quick", "-q"),
+        TEXT_OF(OPT_MAX, "24h", "Age at which a layer that nobody uses is told of",
+                "Maximum allowed age for unreferenced layers", "--max", "-m"),
+        FLAG(OPT_REPAIR, "Delete damaged images and layers", "Remove damaged images and layers",
+             "--repair", "-r"),
+        FLAG(OPT_FORCE, "With --repair: delete damaged containers, too",
+             "Remove damaged containers", "--force", "-f"),
+        FLAG(OPT_QUIET, "Look at records and data items only", "Perform only quick checks",
+             "--quick", "-q"),
         JSON,
 };
 static const struct option write_data_options[] = {
@@ -241,7 +248,8 @@ static const struct option set_names_options[] = {
 /* clang-format off */
 const struct command commands[] = {
 	{{"check"}, "", "Check storage consistency",
-	 WITH(check_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_check},
+	 WITH(check_options), 0, 0, GROUP_STORE, COMMAND_PROGRESS | COMMAND_CHECKS, run_check,
+	 "", "Look for what is wrong in the store", 0},
 	{{"config"}, "[configurationFile]", "Print storage library configuration as JSON",
 	 NONE, 0, 1, GROUP_STORE, COMMAND_NO_STORE | COMMAND_ADD_JSON | COMMAND_READS, run_config,
 	 "[FILE]", "Print the configuration of storage as JSON", 0},
@@ -474,6 +482,7 @@ size_t command_tables(const struct command *command, struct option_table tables[
 	} added[] = {
 	        {COMMAND_LISTS, {list_options, COUNT(list_options)}},
 	        {COMMAND_ADD_JSON, {json_only, COUNT(json_only)}},
+	        {COMMAND_CHECKS, {level_options, COUNT(level_options)}},
 	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
 	};
 	size_t n = 0;

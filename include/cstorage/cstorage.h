@@ -4,6 +4,7 @@
 #define CSTORAGE_H
 
 #include <cstorage/archive.h>
+#include <cstorage/check.h>
 #include <cstorage/error.h>
 #include <cstorage/ids.h>
 #include <cstorage/import.h>

@@ -143,6 +143,22 @@ static bool has_no_body(const struct reassembly *re, uint64_t crc)
 	return crc == 0 && re->header_type >= '1' && re->header_type <= '6';
 }
 
+static int put_zeros(struct reassembly *re, uint64_t left, cst_error **error)
+{
+	while (left > 0) {
+		void *room;
+		size_t n;
+		int r = sink_buffer_room(&re->out, &room, &n, error);
+		if (r < 0)
+			return r;
+		n = (size_t)MIN((uint64_t)n, left);
+		memset(room, 0, n);
+		sink_buffer_commit(&re->out, n);
+		left -= n;
+	}
+	return 0;
+}
+
 static int put_file(struct reassembly *re, const struct recipe_entry *entry, cst_error **error)
 {
 	int r = names_add(&re->names, entry->name, error);
@@ -153,6 +169,8 @@ static int put_file(struct reassembly *re, const struct recipe_entry *entry, cst
 		return checksum_error(entry->name, error);
 	if (has_no_body(re, crc))
 		return 0;
+	if (!re->open_file)
+		return put_zeros(re, (uint64_t)entry->size, error);
 	_cleanup_close_ int fd = re->open_file(re->userdata, entry->name, entry->size, error);
 	if (fd < 0)
 		return error && *error ? cst_error_code(*error) : CST_ECORRUPT;

@@ -23,7 +23,8 @@ void tarsplit_writer_freep(struct tarsplit_writer **w);
 typedef int (*tarsplit_open_file)(void *userdata, const char *name, int64_t size, cst_error **error);
 
 /* Rebuilds the tar into the sink, checking each file's CRC before its last byte is given out. `tarsplit_fd` is read from
- * its current offset. CST_ECORRUPT for a damaged recipe or changed content. */
+ * its current offset. `open_file` NULL: for the headers alone, with zeros for the content of files. CST_ECORRUPT for a damaged
+ * recipe or changed content. */
 int tarsplit_reassemble(int tarsplit_fd, tarsplit_open_file open_file, void *userdata, const cst_sink *sink,
 			cst_error **error);
 

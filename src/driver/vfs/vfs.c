@@ -7,6 +7,8 @@
 
 struct driver_view {
 	struct naive_view trees;
+	cst_error *
+	        no_old; /* why the layer to compare with cannot be opened; NULL: it is open, or there is none */
 };
 
 /* ---- opening ---- */
@@ -257,6 +259,7 @@ static void vfs_view_close(struct driver_view *view)
 	if (!view)
 		return;
 	naive_view_close(&view->trees);
+	error_freep(&view->no_old);
 	free(view);
 }
 DEFINE_CLEANUP(struct driver_view *, vfs_view_close)
@@ -272,27 +275,37 @@ static int vfs_view_open(struct driver *d, const char *id, const char *from,
 	int r = naive_view_set_maps(&view->trees, maps, error);
 	if (r == 0)
 		r = vfs_layer_open(vfs_of(d), id, &view->trees.tree_fd, error);
+	/* The tar-split alone gives the layer back, and does not need the other one. */
 	if (r == 0 && from)
-		r = vfs_layer_open(vfs_of(d), from, &view->trees.old_fd, error);
+		(void)vfs_layer_open(vfs_of(d), from, &view->trees.old_fd, &view->no_old);
 	if (r == 0)
 		*ret = steal_ptr(&view);
 	return r;
 }
 
+/* Takes the error: a comparison fails once. */
+static int need_old(struct driver_view *view, cst_error **error)
+{
+	return view->no_old ? error_propagate(error, steal_ptr(&view->no_old)) : 0;
+}
+
 static int vfs_view_diff(struct driver_view *view, const cst_sink *sink,
                          const cst_progress *progress, cst_error **error)
 {
-	return naive_view_diff(&view->trees, sink, progress, error);
+	int r = need_old(view, error);
+	return r < 0 ? r : naive_view_diff(&view->trees, sink, progress, error);
 }
 
 static int vfs_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error)
 {
-	return naive_view_changes(&view->trees, ret, error);
+	int r = need_old(view, error);
+	return r < 0 ? r : naive_view_changes(&view->trees, ret, error);
 }
 
 static int vfs_view_size(struct driver_view *view, int64_t *ret, cst_error **error)
 {
-	return naive_view_size(&view->trees, ret, error);
+	int r = need_old(view, error);
+	return r < 0 ? r : naive_view_size(&view->trees, ret, error);
 }
 
 static int vfs_view_open_content(struct driver_view *view, const char *name, int64_t size,

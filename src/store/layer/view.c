@@ -131,10 +131,36 @@ int layer_view_explain(cst_store *store, const struct layer_view *view, int code
 	return r < 0 ? r : error_propagate(error, steal_ptr(problem));
 }
 
+/* Of what the driver tells of a layer. */
+static const char *content_directory(const struct strv *paths)
+{
+	for (size_t i = 0; i + 1 < paths->len; i += 2)
+		if (streq(paths->items[i], "UpperDir") || streq(paths->items[i], "Directory"))
+			return paths->items[i + 1];
+	return "";
+}
+
+/* The driver speaks of a file of the layer; which layer that is, and where it is, a user needs to know, too. */
 static int open_content(void *userdata, const char *name, int64_t size, cst_error **error)
 {
 	const struct layer_view *view = userdata;
-	return view->driver->ops->view_open_content(view->driver_view, name, size, error);
+	const struct driver_ops *ops = view->driver->ops;
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_strv_ struct strv paths = {0};
+	int fd = ops->view_open_content(view->driver_view, name, size, &problem);
+	if (fd >= 0)
+		return fd;
+	const char *directory = "";
+	if (cst_error_errno(problem) == ENOENT &&
+	    ops->paths(view->driver, view->id, &paths, NULL) == 0)
+		directory = content_directory(&paths);
+	_cleanup_free_ char *clean = path_clean(name);
+	if (!*directory || !clean) {
+		(void)error_propagate(error, steal_ptr(&problem));
+		return -1;
+	}
+	error_sys(error, ENOENT, "open %s/%s", directory, clean);
+	return -1;
 }
 
 int layer_view_write_tar(struct layer_view *view, const cst_sink *sink, cst_error **error)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking for what is wrong in a store. Nothing is changed and nothing is unmounted, unless CST_CHECK_MOUNTS asks for it.
+ */
+#ifndef CSTORAGE_CHECK_H
+#define CSTORAGE_CHECK_H
+
+#include <cstorage/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What is looked at, a mask. Records are always looked at: parents, top layers, images of containers, what nobody uses,
+ * what no record knows. */
+enum cst_check_part {
+	CST_CHECK_DATA = 1 << 0,    /* data items: there, readable, of the size that is recorded */
+	CST_CHECK_TREES = 1 << 1,   /* the files of layers, as their archives had them: names, types, owners, modes, sizes, times */
+	CST_CHECK_CONTENT = 1 << 2, /* every byte: layers give back the archive with the digest and the size that are recorded */
+	CST_CHECK_MOUNTS = 1 << 3,  /* mounts every layer for a moment, and then compares what is mounted: the layers that
+				       it is built on too. This is how the Go tools look; it takes the locks for writing */
+};
+
+typedef struct cst_check_options {
+	size_t size; /* sizeof(cst_check_options) of the caller */
+	unsigned parts; /* enum cst_check_part */
+	unsigned unused;
+	int64_t unreferenced_age; /* nanoseconds; a younger layer that nobody uses may be part of an image that is just being
+				     made. Default: 24 hours */
+	const cst_progress *progress; /* what: "check"; counts bytes of the layers. May be NULL */
+} cst_check_options;
+#define CST_CHECK_OPTIONS_INIT                                                                                                 \
+	{.size = sizeof(cst_check_options), .parts = CST_CHECK_DATA | CST_CHECK_TREES | CST_CHECK_CONTENT,                     \
+	 .unreferenced_age = 24 * INT64_C(3600000000000)}
+
+enum cst_finding_code {
+	CST_FINDING_PARENT_MISSING = 1,      /* layer: its parent is in no store */
+	CST_FINDING_DATA_MISSING = 2,        /* any kind: a data item has no file */
+	CST_FINDING_DATA_UNREADABLE = 3,     /* any kind: a data item cannot be read */
+	CST_FINDING_DATA_SIZE = 4,           /* image, container: a data item has another size than is recorded */
+	CST_FINDING_CONTENT_UNREADABLE = 5,  /* layer: its archive cannot be given back */
+	CST_FINDING_CONTENT_DIGEST = 6,      /* layer: its archive comes out with another digest */
+	CST_FINDING_CONTENT_SIZE = 7,        /* layer: its archive comes out with another size */
+	CST_FINDING_TREE_CHANGED = 8,        /* layer: a file is not as the archive had it */
+	CST_FINDING_TREE_UNREADABLE = 9,     /* layer: its files cannot be listed */
+	CST_FINDING_NOT_MOUNTABLE = 10,      /* layer: it cannot be mounted */
+	CST_FINDING_UNREFERENCED = 11,       /* layer: no image and no container is built on it */
+	CST_FINDING_NO_RECORD = 12,          /* layer: the driver has it, and no record knows it */
+	CST_FINDING_LAYER_MISSING = 13,      /* image, container: one of its layers is in no store */
+	CST_FINDING_IMAGE_MISSING = 14,      /* container: its image is in no store */
+};
+
+/* One thing that is wrong. */
+typedef struct cst_finding cst_finding;
+CST_PUBLIC int cst_finding_code(const cst_finding *finding); /* enum cst_finding_code */
+CST_PUBLIC const char *cst_finding_name(const cst_finding *finding); /* of the code, for programs: "content-digest". It stays */
+CST_PUBLIC int cst_finding_kind(const cst_finding *finding); /* enum cst_kind of the object */
+CST_PUBLIC const char *cst_finding_id(const cst_finding *finding); /* the object's ID */
+CST_PUBLIC bool cst_finding_read_only(const cst_finding *finding); /* the object is in an additional store */
+/* An image has the findings of its layers, too, and a container those of its image. Of such a copy these two tell whose it is
+ * at first; else they are the object's own. */
+CST_PUBLIC int cst_finding_origin_kind(const cst_finding *finding);
+CST_PUBLIC const char *cst_finding_origin_id(const cst_finding *finding);
+CST_PUBLIC const char *cst_finding_message(const cst_finding *finding);    /* names the object */
+CST_PUBLIC const char *cst_finding_go_message(const cst_finding *finding); /* as the containers-storage command says it */
+CST_PUBLIC const char *cst_finding_meaning(const cst_finding *finding);    /* what it means for the user */
+CST_PUBLIC const char *cst_finding_remedy(const cst_finding *finding);     /* what mends it */
+
+typedef struct cst_findings cst_findings;
+CST_PUBLIC size_t cst_findings_size(const cst_findings *findings);
+CST_PUBLIC const cst_finding *cst_findings_get(const cst_findings *findings, size_t index); /* NULL when out of range */
+CST_PUBLIC void cst_findings_free(cst_findings *findings); /* NULL allowed */
+
+/* Looks through the store, its additional stores and its driver. What other processes do meanwhile is no finding: what
+ * seems wrong is looked at once more at the end. Shared locks for the records, none while content is read (but see
+ * CST_CHECK_MOUNTS). `given` NULL: the defaults. *ret is the caller's, sorted by kind, then in the order of the records;
+ * it is empty if nothing is wrong. CST_ECANCELED, and whatever keeps the records from being read. */
+CST_PUBLIC int cst_store_check(cst_store *store, const cst_check_options *given, cst_findings **ret, cst_error **error);
+
+/* ---- repair ---- */
+
+typedef struct cst_repair_options {
+	size_t size; /* sizeof(cst_repair_options) of the caller */
+	bool remove_containers; /* those with findings are deleted, too */
+	char unused[7];
+} cst_repair_options;
+#define CST_REPAIR_OPTIONS_INIT {.size = sizeof(cst_repair_options)}
+
+/* What was done about the findings. */
+typedef struct cst_repairs cst_repairs;
+CST_PUBLIC size_t cst_repairs_size(const cst_repairs *repairs);
+CST_PUBLIC int cst_repairs_kind(const cst_repairs *repairs, size_t index); /* enum cst_kind of the object */
+CST_PUBLIC const char *cst_repairs_id(const cst_repairs *repairs, size_t index);
+CST_PUBLIC int cst_repairs_result(const cst_repairs *repairs, size_t index); /* 0: done; CST_E...: it failed */
+CST_PUBLIC const char *cst_repairs_message(const cst_repairs *repairs, size_t index);
+CST_PUBLIC const char *cst_repairs_go_message(const cst_repairs *repairs, size_t index);
+CST_PUBLIC void cst_repairs_free(cst_repairs *repairs); /* NULL allowed */
+
+/* Deletes what has findings: containers if asked for, then images with the layers that only they use, then layers, children
+ * before parents, then what no record knows. Never what is in an additional store, and never a layer or an image that
+ * something else uses: that is a failed step. *ret is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY. */
+CST_PUBLIC int cst_store_repair(cst_store *store, const cst_findings *findings, const cst_repair_options *given,
+				cst_repairs **ret, cst_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

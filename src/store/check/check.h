@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One look through a store:
+ *
+ *     the records as they are at one moment;
+ *     what they point at, without any lock: data items and content of layers, on all cores;
+ *     the records once more: what was found of an item that is gone or another one by now is forgotten;
+ *     what the records say of one another, and the driver's own list of layers.
+ */
+#ifndef CST_STORE_CHECK_CHECK_H
+#define CST_STORE_CHECK_CHECK_H
+
+#include "base/hashmap.h"
+#include "base/pool.h"
+#include "store/check/findings.h"
+#include "store/core/store.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct check;
+
+/* An item, and what was found. */
+struct checked {
+	struct task task;
+	struct check *check;
+	struct subject about;
+	const void *record;
+	struct cst_findings found;
+	bool whole;         /* layers: the content is what the record says */
+	bool referenced;    /* layers: something is built on it */
+	int result;         /* of looking: what cannot be a finding, such as no memory */
+	cst_error *error;
+};
+
+/* The items of the store at one moment. One of an additional store that hides behind one of this store is left out:
+ * nobody gets to see it. */
+struct inventory {
+	cst_layer_list *layers;
+	cst_image_list *images;
+	cst_container_list *containers;
+	struct checked *items; /* layers, images, containers */
+	size_t n_items;
+	struct hashmap by_id[KINDS]; /* of each kind, to its struct checked */
+};
+struct checked *inventory_get(const struct inventory *inventory, enum cst_kind kind, const char *id);
+
+struct check {
+	cst_store *store;
+	cst_check_options options;
+	struct inventory before, now; /* that is looked at; that is told of */
+	pthread_t caller;        /* may tell the progress */
+	_Atomic uint64_t bytes_done;
+	_Atomic bool canceled;
+	_Atomic size_t n_left; /* items that are still looked at */
+	uint64_t bytes_total;
+	struct cst_findings *findings; /* of all, in the end */
+};
+
+static inline bool check_wants(const struct check *check, unsigned part)
+{
+	return (check->options.parts & part) != 0;
+}
+/* CST_ECANCELED */
+int check_progress(struct check *check, size_t bytes, cst_error **error);
+
+/* content.c: data items of any kind; content of a layer. */
+int check_data(struct checked *item, cst_error **error);
+int check_layer_content(struct checked *layer, cst_error **error);
+/* Mounts the layer and compares. The layers below were looked at before. */
+int check_layer_mount(struct checked *layer, cst_error **error);
+
+/* records.c: what items say of one another, by check->now. */
+int check_records(struct check *check, cst_error **error);
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What records point at: data items, and the content of layers. No lock is held while it is read. */
+#include "archive/tar/tar.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "base/digest.h"
+#include "base/types.h"
+#include "store/check/check.h"
+#include "store/check/expected.h"
+#include "store/layer/view.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+/* ---- data items ---- */
+
+static int read_all(int fd)
+{
+	char buffer[65536];
+	ssize_t n;
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		;
+	return n < 0 ? -errno : 0;
+}
+
+static void data_unreadable(struct checked *item, const char *key, const cst_error *problem)
+{
+	static const char *const missing[] = {"layer data item is missing",
+	                                      "image data item is missing",
+	                                      "container data item is missing"};
+	bool gone = cst_error_code(problem) == CST_EDATA_UNKNOWN;
+	findings_add(&item->found, gone ? CST_FINDING_DATA_MISSING : CST_FINDING_DATA_UNREADABLE,
+	             &item->about, NULL,
+	             gone ? str_printf("its data item \"%s\" has no file", key)
+	                  : str_printf("its data item \"%s\" cannot be read: %s", key,
+	                               cst_error_message(problem)),
+	             str_printf("data item \"%s\": %s", key,
+	                        gone ? missing[item->about.kind - CST_KIND_LAYER]
+	                             : cst_error_go_message(problem)));
+}
+
+/* The Go command takes a size that is not recorded for 0; a layer has no sizes. */
+static void check_size(struct checked *item, const char *key, int64_t wanted, int64_t size)
+{
+	if (item->about.kind == CST_KIND_LAYER || size == wanted ||
+	    (wanted < 0 && (size == 0 || !check_wants(item->check, CST_CHECK_MOUNTS))))
+		return;
+	findings_add(&item->found, CST_FINDING_DATA_SIZE, &item->about, NULL,
+	             str_printf("its data item \"%s\" has %" PRId64 " bytes, but %" PRId64
+	                        " are recorded",
+	                        key, size, MAX(wanted, (int64_t)0)),
+	             str_printf("data item \"%s\": %s data item has incorrect size", key,
+	                        kind_of(item->about.kind)->name));
+}
+
+static int check_data_item(struct checked *item, const char *key, int64_t size, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st = {0};
+	int r = cst_store_open_data(item->check->store, item->about.kind, item->about.id, key, &fd,
+	                            &problem);
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = error_sys(&problem, errno, "stat %s", key);
+	int errnum = r == 0 && check_wants(item->check, CST_CHECK_CONTENT) ? -read_all(fd) : 0;
+	if (errnum)
+		r = error_sys(&problem, errnum, "read %s", key);
+	if (r == CST_ENOMEM)
+		return error_oom(error);
+	if (r < 0)
+		data_unreadable(item, key, problem);
+	else
+		check_size(item, key, size, (int64_t)st.st_size);
+	return 0;
+}
+
+int check_data(struct checked *item, cst_error **error)
+{
+	const struct kind *kind = kind_of(item->about.kind);
+	struct strings names = record_data_names(kind, item->record);
+	struct data_items sizes = record_data(kind, item->record);
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < names.len; i++)
+		r = check_data_item(item, names.items[i], i < sizes.len ? sizes.items[i].size : -1,
+		                    error);
+	return r;
+}
+
+/* ---- the archive of a layer ---- */
+
+struct hashing {
+	struct check *check;
+	struct digester *digester;
+	uint64_t bytes;
+};
+
+static int hash(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	struct hashing *hashing = userdata;
+	digester_update(hashing->digester, data, n);
+	hashing->bytes += n;
+	return check_progress(hashing->check, n, error);
+}
+
+static enum digest_algorithm algorithm_of(const char *digest)
+{
+	return has_prefix(digest, "sha512:")   ? DIGEST_SHA512
+	       : has_prefix(digest, "sha384:") ? DIGEST_SHA384
+	                                       : DIGEST_SHA256;
+}
+
+static void unreadable(struct checked *layer, enum cst_finding_code code, const char *what,
+                       const cst_error *problem, const char *go_prefix)
+{
+	findings_add(&layer->found, code, &layer->about, NULL,
+	             str_printf("%s: %s", what, cst_error_message(problem)),
+	             str_printf("%s%s", go_prefix, cst_error_go_message(problem)));
+}
+
+static void compare_sums(struct checked *layer, const char *digest, uint64_t bytes)
+{
+	const cst_layer *record = layer->record;
+	layer->whole = true;
+	if (!streq(digest, record->diff_digest)) {
+		layer->whole = false;
+		findings_add(
+		        &layer->found, CST_FINDING_CONTENT_DIGEST, &layer->about, NULL,
+		        str_printf("its archive comes out with the digest %s, but %s is recorded",
+		                   digest, record->diff_digest),
+		        strdup("layer content incorrect digest"));
+	}
+	if (record->diff_size != -1 && (int64_t)bytes != record->diff_size) {
+		layer->whole = false;
+		findings_add(&layer->found, CST_FINDING_CONTENT_SIZE, &layer->about, NULL,
+		             str_printf("its archive comes out with %" PRIu64 " bytes, but %" PRId64
+		                        " are recorded",
+		                        bytes, record->diff_size),
+		             str_printf("read %" PRIu64 " bytes instead of %" PRId64
+		                        " bytes: layer content incorrect size",
+		                        bytes, record->diff_size));
+	}
+}
+
+/* A failure that says nothing about the layer. */
+static bool is_ours(int code)
+{
+	return code == CST_ENOMEM || code == CST_ECANCELED;
+}
+
+/* What is shorter is no gzip stream: the Go command then does not begin to read. */
+#define GZIP_MIN 18
+
+/* The Go command reads an archive to its end even after an error, and so tells of it twice; here it forgets that a store
+ * is read-only. */
+static void unreadable_to_its_end(struct checked *layer, const cst_error *problem)
+{
+	struct subject plain = layer->about;
+	plain.read_only = false;
+	findings_add(&layer->found, CST_FINDING_CONTENT_UNREADABLE, &layer->about, &plain,
+	             str_printf("its archive cannot be given back: %s", cst_error_message(problem)),
+	             str_printf("consume any trailer after the EOF marker: %s",
+	                        cst_error_go_message(problem)));
+}
+
+static int check_archive(struct checked *layer, struct layer_view *view, cst_error **error)
+{
+	_cleanup_digester_ struct digester *digester = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
+	const cst_layer *record = layer->record;
+	char digest[DIGEST_TEXT_MAX];
+	int r = digester_new(algorithm_of(record->diff_digest), &digester, error);
+	if (r < 0)
+		return r;
+	struct hashing hashing = {.check = layer->check, .digester = digester};
+	r = layer_view_write_tar(view, &(cst_sink){.write = hash, .userdata = &hashing}, &problem);
+	if (is_ours(r))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r == 0) {
+		r = digester_finish(digester, digest, error);
+		if (r == 0)
+			compare_sums(layer, digest, hashing.bytes);
+		return r;
+	}
+	if (check_wants(layer->check, CST_CHECK_MOUNTS) && view->tarsplit.st_size >= GZIP_MIN)
+		unreadable_to_its_end(layer, problem);
+	unreadable(layer, CST_FINDING_CONTENT_UNREADABLE, "its archive cannot be given back",
+	           problem, "");
+	return 0;
+}
+
+/* ---- the files of a layer ---- */
+
+struct parsing {
+	struct tar_reader *reader;
+	struct expected *expected;
+};
+
+static int parse(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	struct parsing *parsing = userdata;
+	enum tar_event event = TAR_ENTRY;
+	const void *piece;
+	size_t len;
+	tar_reader_feed(parsing->reader, data, n);
+	int r = 0;
+	while (r == 0 && (r = tar_reader_next(parsing->reader, &event, &piece, &len, error)) == 0 &&
+	       event != TAR_NEED_DATA) {
+		if (event == TAR_ENTRY)
+			r = expected_add(parsing->expected, tar_reader_header(parsing->reader),
+			                 error);
+	}
+	return r;
+}
+
+static int add_headers(struct layer_view *view, struct expected *expected, cst_error **error)
+{
+	_cleanup_(tar_reader_freep) struct tar_reader *reader = NULL;
+	int r = tar_reader_new(&reader, error);
+	if (r < 0)
+		return r;
+	struct parsing parsing = {.reader = reader, .expected = expected};
+	const cst_sink sink = {.write = parse, .userdata = &parsing};
+	r = view->tarsplit_fd >= 0
+	            ? tarsplit_reassemble(view->tarsplit_fd, NULL, NULL, &sink, error)
+	            : layer_view_write_tar(view, &sink, error);
+	return r == 0 ? expected_end_layer(expected, error) : r;
+}
+
+/* Of a layer and those below it, base first. A layer whose content is not known is told by *known. */
+static int add_chain(struct checked *layer, struct expected *expected, bool *known,
+                     cst_error **error)
+{
+	struct check *check = layer->check;
+	struct checked **chain = NULL;
+	size_t n = 0, capacity = 0;
+	int r = 0;
+	*known = true;
+	for (struct checked *at = layer; r == 0 && *known && at; n++) {
+		struct checked **grown = grow_array(chain, &capacity, n + 1, sizeof(*grown));
+		if (!grown) {
+			r = error_oom(error);
+			break;
+		}
+		chain = grown;
+		chain[n] = at;
+		const cst_layer *record = at->record;
+		struct checked *parent =
+		        *record->parent
+		                ? inventory_get(&check->before, CST_KIND_LAYER, record->parent)
+		                : NULL;
+		*known = *record->diff_digest && (!*record->parent || parent) &&
+		         n < check->before.n_items &&
+		         (at->whole || !check_wants(check, CST_CHECK_MOUNTS));
+		at = parent;
+	}
+	while (r == 0 && *known && n > 0) {
+		_cleanup_layer_view_ struct layer_view view = LAYER_VIEW_INIT;
+		r = layer_view_open(check->store, NULL, chain[--n]->about.id, &view, error);
+		if (r == 0)
+			r = add_headers(&view, expected, error);
+	}
+	free(chain);
+	return r;
+}
+
+static bool has_option(const cst_store *store, const char *part)
+{
+	for (size_t i = 0; i < store->driver_options.len; i++) {
+		if (strstr(store->driver_options.items[i], part))
+			return true;
+	}
+	return false;
+}
+
+static int expected_for(struct checked *layer, struct idmaps *maps, struct expected **ret,
+                        cst_error **error)
+{
+	cst_store *store = layer->check->store;
+	const cst_layer *record = layer->record;
+	bool shifting = false, masked = has_option(store, "force_mask=");
+	*maps = (struct idmaps){
+	        .uids = {.ranges = (cst_idmap *)record->uid_map.items, .len = record->uid_map.len},
+	        .gids = {.ranges = (cst_idmap *)record->gid_map.items, .len = record->gid_map.len}};
+	int r = store->driver->ops->supports_shifting(store->driver, maps, &shifting, error);
+	bool mounts = check_wants(layer->check, CST_CHECK_MOUNTS);
+	const struct expected_options options = {
+	        .as_upstream = mounts,
+	        .own_content = !mounts && !(store->driver->ops->capabilities & DRIVER_WHOLE_TREES),
+	        .ignore_owners = masked || has_option(store, "ignore_chown_errors=true"),
+	        .ignore_modes = masked,
+	        .ignore_types = masked,
+	        .maps = !shifting && (maps->uids.len || maps->gids.len) ? maps : NULL,
+	};
+	return r == 0 ? expected_new(&options, ret, error) : r;
+}
+
+/* A difference as a sentence. The caller's; NULL: out of memory. */
+static char *in_words(const char *text)
+{
+	static const char arrow[] = "\xef\xbf\xab";
+	const char *from = strrchr(text, '(');
+	if (*text == '+' || *text == '-' || !from)
+		return str_printf("%s is %s", text + 1,
+		                  *text == '-' ? "missing" : "not in its archive");
+	_cleanup_strbuf_ struct strbuf words = {0};
+	strbuf_addf(&words, "%.*s is changed: ", (int)(from - text), text);
+	for (const char *at = from + 1; *at && at[1]; at++) {
+		bool is_arrow = has_prefix(at, arrow);
+		strbuf_adds(&words, is_arrow ? " -> " : "");
+		if (is_arrow)
+			at += sizeof(arrow) - 2;
+		else
+			strbuf_addc(&words, *at);
+	}
+	return words.failed ? NULL : strbuf_steal(&words);
+}
+
+static int add_differences(struct checked *layer, struct expected *expected, int root_fd,
+                           const char *go_failed, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_strv_ struct strv differences = {0};
+	int r = expected_compare(expected, root_fd, &differences, &problem);
+	if (is_ours(r))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r < 0) {
+		unreadable(layer, CST_FINDING_TREE_UNREADABLE, "its files cannot be listed",
+		           problem, go_failed);
+		return 0;
+	}
+	strv_foreach (text, &differences)
+		findings_add(&layer->found, CST_FINDING_TREE_CHANGED, &layer->about, NULL,
+		             in_words(text), str_printf("%s, layer content modified", text));
+	return 0;
+}
+
+/* The layer's own files, where the driver has them. */
+static int check_tree(struct checked *layer, struct layer_view *view, cst_error **error)
+{
+	_cleanup_(expected_freep) struct expected *expected = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_close_ int root_fd = -1;
+	struct driver *driver = view->driver;
+	struct idmaps maps;
+	bool known = true;
+	int r = expected_for(layer, &maps, &expected, error);
+	if (r < 0)
+		return r;
+	if (driver->ops->capabilities & DRIVER_WHOLE_TREES)
+		r = add_chain(layer, expected, &known, &problem);
+	else
+		r = add_headers(view, expected, &problem);
+	if (r == 0 && known)
+		r = driver->ops->content_open(driver, layer->about.id, &root_fd, &problem);
+	if (is_ours(r))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r < 0)
+		unreadable(layer, CST_FINDING_TREE_UNREADABLE, "its files cannot be compared",
+		           problem, "");
+	return r == 0 && known ? add_differences(layer, expected, root_fd, "", error) : 0;
+}
+
+int check_layer_content(struct checked *layer, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_layer_view_ struct layer_view view = LAYER_VIEW_INIT;
+	struct check *check = layer->check;
+	const cst_layer *record = layer->record;
+	bool mounts = check_wants(check, CST_CHECK_MOUNTS);
+	if (mounts && !*record->diff_digest)
+		return 0;
+	int r = *record->diff_digest ? digest_validate(record->diff_digest, &problem) : 0;
+	if (r == 0)
+		r = layer_view_open(check->store, NULL, layer->about.id, &view, &problem);
+	if (is_ours(r))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r < 0) {
+		unreadable(layer, CST_FINDING_CONTENT_UNREADABLE, "it cannot be opened", problem,
+		           "");
+		return 0;
+	}
+	if (!*record->diff_digest)
+		return 0;
+	if (check_wants(check, CST_CHECK_TREES) && !mounts && view.tarsplit_fd >= 0) {
+		r = check_tree(layer, &view, error);
+		if (r == 0 && lseek(view.tarsplit_fd, 0, SEEK_SET) < 0)
+			r = error_sys(error, errno, "lseek");
+	}
+	return r == 0 && check_wants(check, CST_CHECK_CONTENT) ? check_archive(layer, &view, error)
+	                                                       : r;
+}
+
+/* ---- as the Go command looks ---- */
+
+static int compare_mounted(struct checked *layer, const char *path, cst_error **error)
+{
+	_cleanup_(expected_freep) struct expected *expected = NULL;
+	_cleanup_close_ int root_fd = -1;
+	struct idmaps maps;
+	bool known = false;
+	int r = expected_for(layer, &maps, &expected, error);
+	if (r == 0)
+		r = add_chain(layer, expected, &known, error);
+	if (r == 0 && known)
+		r = fs_open_dir(path, &root_fd, error);
+	return r == 0 && known
+	               ? add_differences(layer, expected, root_fd, "scanning contents: ", error)
+	               : r;
+}
+
+int check_layer_mount(struct checked *layer, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	cst_mount_options options = CST_MOUNT_OPTIONS_INIT;
+	cst_store *store = layer->check->store;
+	const cst_layer *record = layer->record;
+	const char *const read_only[] = {"ro"};
+	char *path = NULL;
+	options.options = read_only;
+	options.n_options = 1;
+	options.label = record->mount_label;
+	int r = cst_store_mount(store, layer->about.id, &options, &path, &problem);
+	if (is_ours(r))
+		return error_propagate(error, steal_ptr(&problem));
+	if (r < 0) {
+		unreadable(layer, CST_FINDING_NOT_MOUNTABLE, "it cannot be mounted", problem, "");
+		return 0;
+	}
+	bool compare = check_wants(layer->check, CST_CHECK_TREES) &&
+	               check_wants(layer->check, CST_CHECK_CONTENT);
+	r = compare ? compare_mounted(layer, path, error) : 0;
+	cst_free(path);
+	if (cst_store_unmount(store, layer->about.id, false, NULL, &problem) < 0)
+		unreadable(layer, CST_FINDING_NOT_MOUNTABLE, "it cannot be unmounted", problem, "");
+	return r;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tree that layers should make, put together from the headers of their archives, and how a real tree differs from it. */
+#ifndef CST_STORE_CHECK_EXPECTED_H
+#define CST_STORE_CHECK_EXPECTED_H
+
+#include "archive/tar/tar.h"
+#include "base/str.h"
+#include "idmap/idmap.h"
+
+struct expected_options {
+	/* As the Go command compares: directories that an archive only implies have the attributes of the entry that implies them,
+	 * times of directories that later layers changed count, symlinks among a path's directories are not followed, a
+	 * difference of anything but a directory is told twice. */
+	bool as_upstream;
+	bool own_content; /* what one layer has, on top of other layers that are not looked at: whiteouts are devices 0:0 */
+	bool ignore_owners, ignore_modes, ignore_types; /* the store's options let files have others than their headers */
+	const struct idmaps *maps; /* of the owners on disk; NULL: none */
+};
+
+struct expected;
+int expected_new(const struct expected_options *options, struct expected **ret, cst_error **error);
+void expected_free(struct expected *expected);
+DEFINE_CLEANUP(struct expected *, expected_free)
+
+/* The headers of one layer, in the order of its archive, and then expected_end_layer(); base layer first. */
+int expected_add(struct expected *expected, const struct tar_header *header, cst_error **error);
+int expected_end_layer(struct expected *expected, cst_error **error);
+
+/* Adds one text for each difference of the tree at root_fd, in the form of docs/format/config.md, "Content comparison",
+ * sorted. Once for each tree that was put together. */
+int expected_compare(struct expected *expected, int root_fd, struct strv *differences, cst_error **error);
+
+#endif

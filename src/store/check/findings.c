@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/check/findings.h"
+#include "base/str.h"
+#include "store/core/kind.h"
+
+/* What a code means to a user, and what mends it. */
+static const struct words {
+	const char *name, *meaning, *remedy;
+} words[] = {
+        [CST_FINDING_PARENT_MISSING] = {"parent-missing", "the layer cannot be mounted",
+                                        "import or pull again what the layer belongs to"},
+        [CST_FINDING_DATA_MISSING] = {"data-missing",
+                                      "what belongs to the item cannot be read, such as a manifest",
+                                      "import or pull it again"},
+        [CST_FINDING_DATA_UNREADABLE] =
+                {"data-unreadable", "what belongs to the item cannot be read, such as a manifest",
+                 "look for faults of the disk; import or pull it again"},
+        [CST_FINDING_DATA_SIZE] = {"data-size",
+                                   "the data item was changed or cut after it was stored",
+                                   "import or pull it again"},
+        [CST_FINDING_CONTENT_UNREADABLE] =
+                {"content-unreadable",
+                 "the layer's archive cannot be given back, so images with it cannot be pushed",
+                 "import or pull the layer again"},
+        [CST_FINDING_CONTENT_DIGEST] = {"content-digest",
+                                        "files of the layer were changed after it was imported",
+                                        "import or pull the layer again"},
+        [CST_FINDING_CONTENT_SIZE] = {"content-size",
+                                      "files of the layer were changed after it was imported",
+                                      "import or pull the layer again"},
+        [CST_FINDING_TREE_CHANGED] = {"tree-changed",
+                                      "containers see something else than the image has",
+                                      "import or pull the layer again"},
+        [CST_FINDING_TREE_UNREADABLE] =
+                {"tree-unreadable", "containers may see less than the image has",
+                 "look for faults of the disk; import or pull the layer again"},
+        [CST_FINDING_NOT_MOUNTABLE] = {"not-mountable",
+                                       "neither the layer nor what is built on it can be used",
+                                       "import or pull the layer again"},
+        [CST_FINDING_UNREFERENCED] = {"unreferenced", "the layer takes room that nobody uses",
+                                      "delete the layer if nobody is making an image of it"},
+        [CST_FINDING_NO_RECORD] = {"no-record", "the directory takes room that nobody uses",
+                                   "remove it when no other tool is at work in the store"},
+        [CST_FINDING_LAYER_MISSING] = {"layer-missing", "the image or container cannot be used",
+                                       "import or pull the image again"},
+        [CST_FINDING_IMAGE_MISSING] = {"image-missing",
+                                       "the container runs, but nobody knows of what image",
+                                       "pull the image again, or delete the container"},
+};
+
+static struct cst_finding *append(struct cst_findings *findings)
+{
+	struct cst_finding *grown =
+	        grow_array(findings->items, &findings->capacity, findings->len + 1, sizeof(*grown));
+	if (!grown) {
+		findings->failed = true;
+		return NULL;
+	}
+	findings->items = grown;
+	grown[findings->len] = (struct cst_finding){0};
+	return &grown[findings->len++];
+}
+
+void findings_add(struct cst_findings *findings, enum cst_finding_code code,
+                  const struct subject *about, const struct subject *go_about, char *detail,
+                  char *go_detail)
+{
+	const struct subject *named = go_about ? go_about : about;
+	_cleanup_free_ char *message =
+	        str_printf("%s %s: %s", kind_of(about->kind)->name, about->id, strempty(detail));
+	_cleanup_free_ char *go_message =
+	        str_printf("%s%s %s: %s", named->read_only ? "read-only " : "",
+	                   kind_of(named->kind)->name, named->id, strempty(go_detail));
+	bool failed = !detail || !go_detail || !message || !go_message;
+	free(detail);
+	free(go_detail);
+	if (failed) {
+		findings->failed = true;
+		return;
+	}
+	struct cst_finding *new = append(findings);
+	if (!new)
+		return;
+	new->code = code;
+	new->about = *about;
+	new->about.id = arena_strdup(&findings->arena, about->id);
+	new->origin = new->about;
+	new->message = arena_strdup(&findings->arena, message);
+	new->go_message = arena_strdup(&findings->arena, go_message);
+	findings->failed = findings->failed || findings->arena.failed;
+}
+
+void findings_copy(struct cst_findings *to, const struct cst_findings *from,
+                   const struct subject *about)
+{
+	to->failed = to->failed || from->failed;
+	for (size_t i = 0; i < from->len; i++) {
+		struct cst_finding *new = append(to);
+		if (!new)
+			return;
+		*new = from->items[i];
+		if (about)
+			new->about = *about;
+		new->about.id = arena_strdup(&to->arena, new->about.id);
+		new->origin.id = arena_strdup(&to->arena, new->origin.id);
+		new->message = arena_strdup(&to->arena, new->message);
+		new->go_message = arena_strdup(&to->arena, new->go_message);
+		to->failed = to->failed || to->arena.failed;
+	}
+}
+
+void findings_done(struct cst_findings *findings)
+{
+	arena_clear(&findings->arena);
+	free(findings->items);
+}
+
+/* ---- as callers see them ---- */
+
+size_t cst_findings_size(const cst_findings *findings)
+{
+	return findings ? findings->len : 0;
+}
+
+const cst_finding *cst_findings_get(const cst_findings *findings, size_t index)
+{
+	return findings && index < findings->len ? &findings->items[index] : NULL;
+}
+
+void cst_findings_free(cst_findings *findings)
+{
+	if (!findings)
+		return;
+	findings_done(findings);
+	free(findings);
+}
+
+int cst_finding_code(const cst_finding *finding)
+{
+	return finding->code;
+}
+
+const char *cst_finding_name(const cst_finding *finding)
+{
+	return words[finding->code].name;
+}
+
+int cst_finding_kind(const cst_finding *finding)
+{
+	return finding->about.kind;
+}
+
+const char *cst_finding_id(const cst_finding *finding)
+{
+	return finding->about.id;
+}
+
+bool cst_finding_read_only(const cst_finding *finding)
+{
+	return finding->about.read_only;
+}
+
+int cst_finding_origin_kind(const cst_finding *finding)
+{
+	return finding->origin.kind;
+}
+
+const char *cst_finding_origin_id(const cst_finding *finding)
+{
+	return finding->origin.id;
+}
+
+const char *cst_finding_message(const cst_finding *finding)
+{
+	return finding->message;
+}
+
+const char *cst_finding_go_message(const cst_finding *finding)
+{
+	return finding->go_message;
+}
+
+const char *cst_finding_meaning(const cst_finding *finding)
+{
+	return words[finding->code].meaning;
+}
+
+const char *cst_finding_remedy(const cst_finding *finding)
+{
+	return words[finding->code].remedy;
+}

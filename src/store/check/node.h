@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tree of files in memory, by path: "a/b"; "" is the root, which is always there. */
+#ifndef CST_STORE_CHECK_NODE_H
+#define CST_STORE_CHECK_NODE_H
+
+#include "base/hashmap.h"
+#include "base/mem.h"
+#include <sys/types.h>
+
+#define NODE_WHITEOUT 'w'
+
+struct node_attributes {
+	char type; /* as in a tar header, or NODE_WHITEOUT */
+	mode_t mode;
+	uint32_t uid, gid;
+	uint64_t size;
+	int64_t mtime; /* seconds */
+};
+
+struct node {
+	const char *path, *linkname;
+	struct node_attributes attributes;
+	bool unknown;       /* only implied: the attributes are not known */
+	bool any_time;      /* the time is not known */
+	bool seen;          /* for whoever compares */
+	unsigned layer;     /* that gave it its attributes */
+	struct node *parent, *first_child, *next, *previous; /* sisters */
+	struct node *newer; /* all nodes, in the order in which they were made */
+	bool gone;
+};
+
+struct nodes {
+	struct arena arena;
+	struct hashmap by_path;
+	struct node root, *first, **last;
+};
+
+void nodes_init(struct nodes *nodes);
+void nodes_free(struct nodes *nodes);
+struct node *nodes_get(struct nodes *nodes, const char *path); /* NULL: not there */
+/* A new one in a directory, where nothing has the name `base`; NULL: out of memory. */
+struct node *nodes_add(struct nodes *nodes, struct node *parent, const char *base);
+/* Removes what is below, and with `itself` the node too. Nodes of the layer `keep` (0: none) stay, and the directories that
+ * lead to them; not with `itself`. */
+void nodes_remove(struct nodes *nodes, struct node *node, bool itself, unsigned keep);
+
+#endif
