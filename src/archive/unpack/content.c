@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+/* Finding again what was unpacked, for a tar-split. */
+#include "archive/unpack/names.h"
+#include "archive/unpack/unpack.h"
 #include "base/fs.h"
 #include <errno.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+/* Directories that are kept open, and walking through one without recursion. */
+#include "archive/unpack/directories.h"
+#include "archive/unpack/way.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include <dirent.h>
@@ -8,20 +10,20 @@
 #include <unistd.h>
 
 /* Takes over fd, also on failure. */
-static int finish_open(struct unpacker *u, int fd, struct directory *ret)
+static int finish_open(const struct own_names *own, int fd, struct directory *ret)
 {
-	if (fd < 0 || directory_at(u, fd, ret) < 0) {
+	if (fd < 0 || directory_at(own, fd, ret) < 0) {
 		closep(&fd);
 		return -1;
 	}
 	return 0;
 }
 
-int directory_open_child(struct unpacker *u, const struct directory *parent, const char *name,
-                         struct directory *ret)
+int directory_open_child(const struct own_names *own, const struct directory *parent,
+                         const char *name, struct directory *ret)
 {
 	int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return finish_open(u, fd, ret);
+	return finish_open(own, fd, ret);
 }
 
 /* ---- cache ---- */
@@ -35,24 +37,23 @@ static void slot_clear(struct directory_slot *slot)
 	*slot = (struct directory_slot){0};
 }
 
-void directory_cache_clear(struct unpacker *u)
+void directory_cache_clear(struct target *t)
 {
-	for (size_t i = 0; i < u->directories.n_slots; i++)
-		slot_clear(&u->directories.slots[i]);
-	whiteout_forget_way(u);
-	u->directories.stale = false;
+	for (size_t i = 0; i < t->directories.n_slots; i++)
+		slot_clear(&t->directories.slots[i]);
+	t->directories.stale = false;
 }
 
-void directory_cache_begin_entry(struct unpacker *u)
+void directory_cache_begin_entry(struct target *t)
 {
-	if (u->directories.stale)
-		directory_cache_clear(u);
+	if (t->directories.stale)
+		directory_cache_clear(t);
 }
 
-void directory_paths_changed(struct unpacker *u)
+void directory_paths_changed(struct target *t)
 {
-	u->directories.stale = true;
-	sync_list_give_up(u);
+	t->directories.stale = true;
+	sync_list_give_up(&t->sync);
 }
 
 static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
@@ -77,22 +78,22 @@ static struct directory_slot *oldest_slot(struct directory_cache *cache)
 	return oldest;
 }
 
-static int open_path(struct unpacker *u, const char *path, enum directory_missing missing)
+static int open_path(struct target *t, const char *path, enum directory_missing missing)
 {
 	if (!*path)
-		return openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY);
+		return openat(t->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = fs_open_in_root(t->root_fd, path, O_RDONLY | O_DIRECTORY);
 	if (fd >= 0 || missing == DIRECTORY_MUST_EXIST || (errno != ENOENT && errno != ENOTDIR))
 		return fd;
 	_cleanup_way_ struct way way = WAY_INIT;
-	return way_go(u, path, strlen(path), missing, &way) < 0 ? -1 : steal_fd(&way.fd);
+	return way_go(t, path, strlen(path), missing, &way) < 0 ? -1 : steal_fd(&way.fd);
 }
 
-int directory_get(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+int directory_get(struct target *t, const char *path, size_t n, enum directory_missing missing,
                   struct directory *ret)
 {
-	struct directory_cache *cache = &u->directories;
-	uint64_t hash = siphash24(path, n, u->hash_key);
+	struct directory_cache *cache = &t->directories;
+	uint64_t hash = siphash24(path, n, t->own.hash_key);
 	struct directory_slot *slot = find_slot(cache, path, n, hash);
 
 	if (!slot) {
@@ -104,7 +105,7 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 		}
 		slot = oldest_slot(cache);
 		slot_clear(slot); /* first: there may be no descriptor for one more */
-		if (finish_open(u, open_path(u, copy, missing), &directory) < 0)
+		if (finish_open(&t->own, open_path(t, copy, missing), &directory) < 0)
 			return -1;
 		*slot = (struct directory_slot){
 		        .path = steal_ptr(&copy), .hash = hash, .directory = directory};
@@ -114,10 +115,10 @@ int directory_get(struct unpacker *u, const char *path, size_t n, enum directory
 	return 0;
 }
 
-int directory_get_parent(struct unpacker *u, const struct entry *entry,
+int directory_get_parent(struct target *t, const struct entry *entry,
                          enum directory_missing missing, struct directory *ret)
 {
-	return directory_get(u, entry->path, entry_parent_len(entry), missing, ret);
+	return directory_get(t, entry->path, entry_parent_len(entry), missing, ret);
 }
 
 /* ---- walking ---- */
@@ -178,13 +179,14 @@ static int walk_push(struct walk *w, struct directory *directory, const char *na
  * ".." opens them again, and the inode tells that it is still the same directory. */
 #define WALK_OPEN_LEVELS 32
 
-static int walk_reopen(struct unpacker *u, struct walk_level *level, int below, cst_error **error)
+static int walk_reopen(const struct own_names *own, struct walk_level *level, int below,
+                       cst_error **error)
 {
 	struct directory again;
 
 	if (level->directory.fd >= 0)
 		return 0;
-	if (finish_open(u, openat(below, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &again) < 0)
+	if (finish_open(own, openat(below, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &again) < 0)
 		return error_sys(error, errno, "open ..");
 	if (again.key != level->directory.key) {
 		close(again.fd);
@@ -194,17 +196,17 @@ static int walk_reopen(struct unpacker *u, struct walk_level *level, int below, 
 	return 0;
 }
 
-static int visit_one(struct unpacker *u, const struct directory *directory, const char *name,
-                     directory_visit visit, void *arg, cst_error **error)
+static int visit_one(const struct own_names *own, const struct directory *directory,
+                     const char *name, directory_visit visit, void *arg, cst_error **error)
 {
 	struct stat st;
 
 	if (fstatat(directory->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat %s", name);
-	return visit(u, directory, name, &st, arg, error);
+	return visit(directory, name, &st, arg, error);
 }
 
-static int walk_up(struct unpacker *u, struct walk *w, directory_visit visit, void *arg,
+static int walk_up(const struct own_names *own, struct walk *w, directory_visit visit, void *arg,
                    cst_error **error)
 {
 	struct walk_level *done = &w->levels[w->len - 1];
@@ -213,17 +215,19 @@ static int walk_up(struct unpacker *u, struct walk *w, directory_visit visit, vo
 		walk_pop(w);
 		return 0;
 	}
-	int r = walk_reopen(u, done - 1, done->directory.fd, error);
+	int r = walk_reopen(own, done - 1, done->directory.fd, error);
 	_cleanup_free_ char *name = steal_ptr(&done->name);
 	walk_pop(w);
-	return r < 0 ? r : visit_one(u, &w->levels[w->len - 1].directory, name, visit, arg, error);
+	return r < 0 ? r
+	             : visit_one(own, &w->levels[w->len - 1].directory, name, visit, arg, error);
 }
 
-static int walk_down(struct unpacker *u, struct walk *w, const char *name, cst_error **error)
+static int walk_down(const struct own_names *own, struct walk *w, const char *name,
+                     cst_error **error)
 {
 	struct directory child;
 
-	if (directory_open_child(u, &w->levels[w->len - 1].directory, name, &child) < 0)
+	if (directory_open_child(own, &w->levels[w->len - 1].directory, name, &child) < 0)
 		return error_sys(error, errno, "open %s", name);
 	int r = walk_push(w, &child, name, error);
 	if (r == 0 && w->len > WALK_OPEN_LEVELS) {
@@ -234,7 +238,7 @@ static int walk_down(struct unpacker *u, struct walk *w, const char *name, cst_e
 	return r;
 }
 
-int directory_walk(struct unpacker *u, const struct directory *top, directory_visit visit,
+int directory_walk(const struct own_names *own, const struct directory *top, directory_visit visit,
                    void *arg, cst_error **error)
 {
 	_cleanup_(walk_free) struct walk w = {0};
@@ -245,16 +249,16 @@ int directory_walk(struct unpacker *u, const struct directory *top, directory_vi
 	while (r == 0 && w.len > 0) {
 		struct walk_level *level = &w.levels[w.len - 1];
 		if (level->next == level->names.len) {
-			r = walk_up(u, &w, visit, arg, error);
+			r = walk_up(own, &w, visit, arg, error);
 			continue;
 		}
 		const char *name = level->names.items[level->next++];
 		if (fstatat(level->directory.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			r = errno == ENOENT ? 0 : error_sys(error, errno, "lstat %s", name);
 		else if (S_ISDIR(st.st_mode))
-			r = walk_down(u, &w, name, error);
+			r = walk_down(own, &w, name, error);
 		else
-			r = visit(u, &level->directory, name, &st, arg, error);
+			r = visit(&level->directory, name, &st, arg, error);
 	}
 	return r;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+/* Bodies into files, on all cores; whoever writes the last piece finishes the file. */
+#include "archive/unpack/file.h"
+#include "archive/unpack/target.h"
 #include "base/sys.h"
 #include <errno.h>
 #include <sys/resource.h>
@@ -15,12 +17,27 @@
 #define OPEN_FILES_MAX      128
 #define DIRECTORY_SLOTS_MIN 3 /* of one entry: its parent, that of a link's target, and itself */
 
+struct write_item {
+	struct out_file *file;
+	const struct op *first; /* OP_BODY ops up to `end` */
+	const struct op *end;
+};
+#define BATCH_ITEMS 16
+#define BATCH_BYTES ((size_t)128 * 1024)
+struct write_batch {
+	struct task task;
+	struct writers *writers;
+	struct chunk *chunk;
+	size_t n, bytes;
+	struct write_item items[BATCH_ITEMS];
+};
+
 /* Files that are being written and directories that are kept open share what the limit on
  * descriptors leaves. The lowest free number tells how many are in use, but for gaps. */
-void unpack_share_descriptors(struct unpacker *u)
+void writers_share_descriptors(struct writers *w, int root_fd, size_t *ret_directories)
 {
 	struct rlimit limit = {.rlim_cur = 1024};
-	int lowest = fcntl(u->root_fd, F_DUPFD_CLOEXEC, 0);
+	int lowest = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 	size_t used = lowest < 0 ? 0 : (size_t)lowest;
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
 	closep(&lowest);
@@ -28,15 +45,15 @@ void unpack_share_descriptors(struct unpacker *u)
 	                      ? (size_t)limit.rlim_cur - used - DESCRIPTOR_RESERVE
 	                      : 0;
 	size_t slots = left / 3 < DIRECTORY_SLOTS ? left / 3 : DIRECTORY_SLOTS;
-	u->directories.n_slots = slots > DIRECTORY_SLOTS_MIN ? slots : DIRECTORY_SLOTS_MIN;
-	left = left > u->directories.n_slots ? left - u->directories.n_slots : 0;
-	u->open_files_max = left / 2 < OPEN_FILES_MAX ? (unsigned)(left / 2) : OPEN_FILES_MAX;
-	if (u->open_files_max == 0)
-		u->open_files_max = 1;
+	*ret_directories = slots > DIRECTORY_SLOTS_MIN ? slots : DIRECTORY_SLOTS_MIN;
+	left = left > *ret_directories ? left - *ret_directories : 0;
+	w->open_files_max = left / 2 < OPEN_FILES_MAX ? (unsigned)(left / 2) : OPEN_FILES_MAX;
+	if (w->open_files_max == 0)
+		w->open_files_max = 1;
 }
 
 /* Lives in the arena of the chunk that holds the entry, which it keeps. NULL: out of memory. */
-struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct entry *entry,
+struct out_file *out_file_new(struct writers *w, struct chunk *chunk, struct entry *entry,
                               int parent_fd, int fd)
 {
 	struct out_file *file = arena_alloc(&chunk->arena, sizeof(*file));
@@ -44,12 +61,12 @@ struct out_file *out_file_new(struct unpacker *u, struct chunk *chunk, struct en
 	if (!file)
 		return NULL;
 	*file = (struct out_file){
-	        .unpacker = u, .fd = fd, .entry = entry, .parent_fd = parent_fd, .home = chunk};
+	        .writers = w, .fd = fd, .entry = entry, .parent_fd = parent_fd, .home = chunk};
 	atomic_init(&file->parts, 1);
 	chunk_ref(chunk);
-	pthread_mutex_lock(&u->lock);
-	u->open_files++;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_lock(&w->work->lock);
+	w->open_files++;
+	pthread_mutex_unlock(&w->work->lock);
 	return file;
 }
 
@@ -98,36 +115,57 @@ static int write_op(const struct out_file *file, const struct op *op, cst_error 
 
 static int finish_file(struct out_file *file, cst_error **error)
 {
-	struct unpacker *u = file->unpacker;
+	struct writers *w = file->writers;
 	const struct entry *e = file->entry;
 
 	if (e->header.is_sparse && sys_ftruncate(file->fd, (off_t)e->header.size) < 0)
 		return error_sys(error, errno, "truncate /%s", e->path);
-	int r = metadata_file(u, e, file->fd, error);
+	int r = metadata_file(w->metadata, e, file->fd, error);
 	if (r < 0)
 		return r;
-	if (u->options->sync && e->header.body_size >= EARLY_WRITEBACK)
+	if (w->sync && e->header.body_size >= EARLY_WRITEBACK)
 		sys_sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (sys_close_checked(steal_fd(&file->fd)) < 0)
 		return error_sys(error, errno, "close /%s", e->path);
-	if (place_settle(u, file->parent_fd, e->base, PLACE_REPLACE) < 0)
+	if (place_settle(w->making, file->parent_fd, e->base, PLACE_REPLACE) < 0)
 		return error_sys(error, errno, "rename /%s", e->path);
 	return 0;
 }
 
+static void file_done(struct writers *w)
+{
+	pthread_mutex_lock(&w->work->lock);
+	struct task *resume = --w->open_files == 0 ? steal_ptr(&w->waiting) : NULL;
+	pthread_mutex_unlock(&w->work->lock);
+	if (!resume)
+		return;
+	work_begin_task(w->work);
+	pool_submit(w->work->pool, resume);
+}
+
+bool writers_wait(struct writers *w, struct task *task)
+{
+	pthread_mutex_lock(&w->work->lock);
+	bool wait = w->open_files > 0;
+	if (wait)
+		w->waiting = task;
+	pthread_mutex_unlock(&w->work->lock);
+	return wait;
+}
+
 void out_file_release(struct out_file *file)
 {
-	struct unpacker *u = file->unpacker;
+	struct writers *w = file->writers;
 	struct chunk *home = file->home;
 	cst_error *error = NULL;
 
 	if (atomic_fetch_sub_explicit(&file->parts, 1, memory_order_acq_rel) > 1)
 		return;
-	if (!unpack_failed(u, file->entry->number) && finish_file(file, &error) < 0)
-		unpack_fail(u, file->entry->number, error);
+	if (!work_failed(w->work, file->entry->number) && finish_file(file, &error) < 0)
+		work_fail(w->work, file->entry->number, error);
 	if (file->fd >= 0)
 		close(steal_fd(&file->fd));
-	namespace_file_done(u);
+	file_done(w);
 	chunk_unref(home);
 }
 
@@ -135,17 +173,17 @@ void out_file_release(struct out_file *file)
 
 static void run_item(const struct write_item *item)
 {
-	struct unpacker *u = item->file->unpacker;
+	struct writers *w = item->file->writers;
 	uint64_t number = item->file->entry->number;
 	cst_error *error = NULL;
 	int r = 0;
 
 	for (const struct op *op = item->first;
-	     op != item->end && r == 0 && !unpack_failed(u, number); op = op->next)
+	     op != item->end && r == 0 && !work_failed(w->work, number); op = op->next)
 		if (op->kind == OP_BODY)
 			r = write_op(item->file, op, &error);
 	if (r < 0)
-		unpack_fail(u, number, error);
+		work_fail(w->work, number, error);
 	out_file_release(item->file);
 }
 
@@ -153,52 +191,48 @@ static void run_batch(struct task *task)
 {
 	struct write_batch *batch =
 	        (struct write_batch *)((char *)task - offsetof(struct write_batch, task));
-	struct unpacker *u = batch->unpacker;
+	struct writers *w = batch->writers;
 
 	for (size_t i = 0; i < batch->n; i++)
 		run_item(&batch->items[i]);
 	chunk_unref(batch->chunk); /* the batch is gone with it */
-	unpack_task_end(u);
+	work_end_task(w->work);
 }
 
-void out_file_flush(struct unpacker *u)
+void writers_flush(struct writers *w)
 {
-	struct write_batch *batch = steal_ptr(&u->batch);
+	struct write_batch *batch = steal_ptr(&w->batch);
 
 	if (!batch)
 		return;
-	pthread_mutex_lock(&u->lock);
-	bool busy = u->open_files >= u->open_files_max;
-	pthread_mutex_unlock(&u->lock);
-	unpack_task_begin(u);
+	pthread_mutex_lock(&w->work->lock);
+	bool busy = w->open_files >= w->open_files_max;
+	pthread_mutex_unlock(&w->work->lock);
+	work_begin_task(w->work);
 	if (busy)
 		run_batch(&batch->task);
 	else
-		pool_submit(u->pool, &batch->task);
+		pool_submit(w->work->pool, &batch->task);
 }
 
-/* Ops [first, end) of the chunk at the head of the queue hold a piece of the file's body; the batch
- * takes one part. */
-int out_file_add(struct unpacker *u, struct out_file *file, const struct op *first,
-                 const struct op *end, size_t bytes)
+int out_file_add(struct writers *w, struct chunk *chunk, struct out_file *file,
+                 const struct op *first, const struct op *end, size_t bytes)
 {
-	struct chunk *chunk = u->queue_head;
-
-	if (!u->batch) {
+	if (!w->batch) {
 		struct write_batch *batch = arena_alloc(&chunk->arena, sizeof(*batch));
 		if (!batch)
 			return CST_ENOMEM;
 		batch->task.run = run_batch;
-		batch->unpacker = u;
+		batch->writers = w;
 		batch->chunk = chunk;
 		chunk_ref(chunk);
-		u->batch = batch;
+		w->batch = batch;
 	}
-	u->batch->items[u->batch->n++] = (struct write_item){file, first, end};
-	u->batch->bytes += bytes;
+	w->batch->items[w->batch->n++] = (struct write_item){file, first, end};
+	w->batch->bytes += bytes;
 	/* The files of a batch stay open until it was run. */
-	bool many = u->batch->n == BATCH_ITEMS || u->batch->n * 4 > u->open_files_max;
-	if (many || u->batch->bytes >= BATCH_BYTES)
-		out_file_flush(u);
+	bool many = w->batch->n == BATCH_ITEMS || w->batch->n * 4 > w->open_files_max;
+	if (many || w->batch->bytes >= BATCH_BYTES)
+		writers_flush(w);
 	return 0;
 }

@@ -5,12 +5,13 @@
  * was made, never through a name: where the layer is mounted, a process inside can put another file
  * under the name at any moment.
  */
+#include "archive/unpack/metadata.h"
 #include "archive/tree/xattrs.h"
-#include "archive/unpack/internal.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/sysmacros.h>
 
 #define OVERRIDE_XATTR "user.containers.override_stat"
 
@@ -54,11 +55,11 @@ static void entry_times(const struct entry *e, struct timespec ret[2])
 
 /* ---- owner ---- */
 
-static int chown_failed(struct unpacker *u, const struct entry *e, cst_error **error)
+static int chown_failed(struct metadata *m, const struct entry *e, cst_error **error)
 {
 	int number = errno;
 
-	if (u->options->ignore_chown_errors) {
+	if (m->options->ignore_chown_errors) {
 		log_debug("ignoring that the owner of /%s cannot be set: %s", e->path,
 		          errno_text(number));
 		return 0;
@@ -81,44 +82,44 @@ static bool owner_is_right(const struct entry *e, const struct stat *st)
 	return st->st_uid == e->host_uid && st->st_gid == e->host_gid;
 }
 
-static int set_owner(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+static int set_owner(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	struct stat st;
 
-	if (u->options->force_mask >= 0 || (fstat(fd, &st) == 0 && owner_is_right(e, &st)))
+	if (m->options->force_mask >= 0 || (fstat(fd, &st) == 0 && owner_is_right(e, &st)))
 		return 0;
-	return sys_fchown(fd, e->host_uid, e->host_gid) < 0 ? chown_failed(u, e, error) : 0;
+	return sys_fchown(fd, e->host_uid, e->host_gid) < 0 ? chown_failed(m, e, error) : 0;
 }
 
 /* ---- xattrs ---- */
 
 /* Overlay's own attributes must not come from a stranger: they redirect and hide what a mount
  * shows. */
-static bool is_dropped(const struct unpacker *u, const char *name)
+static bool is_dropped(const struct metadata *m, const char *name)
 {
 	return streq(name, "security.selinux") || has_prefix(name, "trusted.overlay.") ||
 	       has_prefix(name, "user.overlay.") ||
-	       (u->options->force_mask >= 0 && streq(name, OVERRIDE_XATTR));
+	       (m->options->force_mask >= 0 && streq(name, OVERRIDE_XATTR));
 }
 
-static int xattr_failed(struct unpacker *u, const struct entry *e, cst_error **error)
+static int xattr_failed(struct metadata *m, const struct entry *e, cst_error **error)
 {
 	if (errno == EOPNOTSUPP) {
-		atomic_store_explicit(&u->xattrs_ignored, true, memory_order_relaxed);
+		atomic_store_explicit(&m->xattrs_ignored, true, memory_order_relaxed);
 		return 0;
 	}
-	if (errno == EPERM && u->options->userns)
+	if (errno == EPERM && m->options->userns)
 		return 0;
 	return error_sys(error, errno, "lsetxattr /%s", e->path);
 }
 
-static int set_xattrs(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+static int set_xattrs(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	for (size_t i = 0; i < e->header.n_xattrs; i++) {
 		const struct tar_xattr *x = &e->header.xattrs[i];
-		if (is_dropped(u, x->name) || sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
+		if (is_dropped(m, x->name) || sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
 			continue;
-		int r = xattr_failed(u, e, error);
+		int r = xattr_failed(m, e, error);
 		if (r < 0)
 			return r;
 	}
@@ -138,11 +139,11 @@ static void override_type(const struct tar_header *h, char *ret, size_t size)
 	}
 }
 
-static int set_override(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+static int set_override(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	char type[40], value[96];
 
-	if (u->options->force_mask < 0)
+	if (m->options->force_mask < 0)
 		return 0;
 	override_type(&e->header, type, sizeof(type));
 	int n = snprintf(value, sizeof(value), "%u:%u:%04o:%s", e->host_uid, e->host_gid,
@@ -153,13 +154,13 @@ static int set_override(struct unpacker *u, const struct entry *e, int fd, cst_e
 }
 
 /* Without an entry for the root it is a root-owned directory. */
-int metadata_override_root(struct unpacker *u, cst_error **error)
+int metadata_override_root(struct metadata *m, int root_fd, cst_error **error)
 {
 	static const char value[] = "0:0:0755:dir";
 
-	if (u->options->force_mask < 0 || u->root_overridden)
+	if (m->options->force_mask < 0)
 		return 0;
-	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || sys_fsetxattr(fd, OVERRIDE_XATTR, value, sizeof(value) - 1, 0) < 0)
 		return error_sys(error, errno, "lsetxattr /");
 	return 0;
@@ -172,7 +173,7 @@ static bool any_xattr(const char *name)
 	return true;
 }
 
-static int inherit_xattrs(struct unpacker *u, int fd, int below, bool *overridden)
+static int inherit_xattrs(struct metadata *m, int fd, int below, bool *overridden)
 {
 	_cleanup_xattrs_ struct xattrs xattrs = {0};
 	_cleanup_error_ cst_error *error = NULL;
@@ -186,27 +187,27 @@ static int inherit_xattrs(struct unpacker *u, int fd, int below, bool *overridde
 		const struct tar_xattr *x = &xattrs.items[i];
 		bool override = streq(x->name, OVERRIDE_XATTR);
 		*overridden |= override;
-		if ((!override && is_dropped(u, x->name)) ||
+		if ((!override && is_dropped(m, x->name)) ||
 		    sys_fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
 			continue;
-		if (errno != EOPNOTSUPP && !(errno == EPERM && u->options->userns))
+		if (errno != EOPNOTSUPP && !(errno == EPERM && m->options->userns))
 			return -1;
 	}
 	return 0;
 }
 
-int metadata_inherit(struct unpacker *u, int fd, int below)
+int metadata_inherit(struct metadata *m, int fd, int below)
 {
-	int mask = u->options->force_mask;
+	int mask = m->options->force_mask;
 	bool overridden;
 	struct stat st;
 
 	if (fstat(below, &st) < 0)
 		return -1;
 	if (mask < 0 && sys_fchown(fd, st.st_uid, st.st_gid) < 0 &&
-	    !u->options->ignore_chown_errors && !u->options->userns)
+	    !m->options->ignore_chown_errors && !m->options->userns)
 		return -1;
-	if (inherit_xattrs(u, fd, below, &overridden) < 0)
+	if (inherit_xattrs(m, fd, below, &overridden) < 0)
 		return -1;
 	if (mask >= 0 && !overridden) {
 		char value[96];
@@ -218,29 +219,48 @@ int metadata_inherit(struct unpacker *u, int fd, int below)
 	return sys_fchmod(fd, mask >= 0 ? (mode_t)mask : st.st_mode & 07777);
 }
 
-static mode_t masked_mode(const struct unpacker *u, const struct entry *e)
+int metadata_default(struct metadata *m, int fd)
 {
-	return u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : e->header.mode;
+	uint32_t uid = 0, gid = 0;
+	struct stat st;
+
+	if (m->options->maps && idmaps_root(m->options->maps, &uid, &gid, NULL) < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (fstat(fd, &st) < 0)
+		return -1;
+	bool chown = m->options->force_mask < 0 && (st.st_uid != uid || st.st_gid != gid);
+	if (chown && sys_fchown(fd, uid, gid) < 0 && !m->options->ignore_chown_errors &&
+	    !m->options->userns)
+		return -1;
+	mode_t mode = m->options->force_mask >= 0 ? (mode_t)m->options->force_mask : 0755;
+	return (st.st_mode & 07777) != mode ? sys_fchmod(fd, mode) : 0;
+}
+
+static mode_t masked_mode(const struct metadata *m, const struct entry *e)
+{
+	return m->options->force_mask >= 0 ? (mode_t)m->options->force_mask : e->header.mode;
 }
 
 /* ---- all of it, by kind ---- */
 
-int metadata_directory(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+int metadata_directory(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
-	int r = set_owner(u, e, fd, error);
+	int r = set_owner(m, e, fd, error);
 
 	if (r < 0)
 		return r;
-	if (sys_fchmod(fd, masked_mode(u, e)) < 0)
+	if (sys_fchmod(fd, masked_mode(m, e)) < 0)
 		return error_sys(error, errno, "chmod /%s", e->path);
-	r = set_xattrs(u, e, fd, error);
-	return r < 0 ? r : set_override(u, e, fd, error);
+	r = set_xattrs(m, e, fd, error);
+	return r < 0 ? r : set_override(m, e, fd, error);
 }
 
-int metadata_file(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+int metadata_file(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	struct timespec times[2];
-	int r = metadata_directory(u, e, fd, error); /* the same, and then the times */
+	int r = metadata_directory(m, e, fd, error); /* the same, and then the times */
 
 	if (r < 0)
 		return r;
@@ -250,25 +270,25 @@ int metadata_file(struct unpacker *u, const struct entry *e, int fd, cst_error *
 	return 0;
 }
 
-int metadata_node(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+int metadata_node(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	struct timespec times[2];
-	int r = set_owner(u, e, fd, error);
+	int r = set_owner(m, e, fd, error);
 
 	if (r < 0)
 		return r;
-	if (sys_fchmod(fd, masked_mode(u, e)) < 0)
+	if (sys_fchmod(fd, masked_mode(m, e)) < 0)
 		return error_sys(error, errno, "chmod /%s", e->path);
 	entry_times(e, times);
 	if (sys_futimens(fd, times) < 0)
 		return error_sys(error, errno, "chtimes /%s", e->path);
-	return set_xattrs(u, e, fd, error);
+	return set_xattrs(m, e, fd, error);
 }
 
-int metadata_symlink(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+int metadata_symlink(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	const struct tar_header *h = &e->header;
-	int r = set_owner(u, e, fd, error);
+	int r = set_owner(m, e, fd, error);
 
 	if (r < 0)
 		return r;
@@ -276,5 +296,21 @@ int metadata_symlink(struct unpacker *u, const struct entry *e, int fd, cst_erro
 	struct timespec times[2] = {wrap_time(later ? h->atime : h->mtime), wrap_time(h->mtime)};
 	if (h->type == '2' && sys_futimens(fd, times) < 0)
 		return error_sys(error, errno, "chtimes /%s", e->path);
-	return set_xattrs(u, e, fd, error);
+	return set_xattrs(m, e, fd, error);
+}
+
+/* ---- overlay's marks ---- */
+
+bool mark_is_whiteout(const struct unpack_options *options, const struct stat *st)
+{
+	return options->whiteouts == UNPACK_WHITEOUT_OVERLAY && S_ISCHR(st->st_mode) &&
+	       st->st_rdev == makedev(0, 0);
+}
+
+int mark_opaque(const struct unpack_options *options, int fd)
+{
+	const char *name = options->userns ? "user.overlay.opaque" : "trusted.overlay.opaque";
+	if (options->whiteouts != UNPACK_WHITEOUT_OVERLAY)
+		return 0;
+	return sys_fsetxattr(fd, name, "y", 1, 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+/* Cleaning names as Go does, and the sets. */
+#include "archive/unpack/names.h"
 
 /* Drops the last component that was written; false if there is none. */
 static bool drop_component(const char *start, char **end)

@@ -5,7 +5,8 @@
  * is a hard link, which sets owner and times of an inode that may still be written, and in a layer
  * that is in use each one, since only one thing can be in the private directory (place.c).
  */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/namespace.h"
+#include "archive/unpack/directories.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include <errno.h>
@@ -18,60 +19,60 @@
 
 /* ---- what this archive made ---- */
 
-static int remember(struct unpacker *u, const struct entry *e, const struct directory *parent,
+static int remember(struct namespace *ns, const struct entry *e, const struct directory *parent,
                     cst_error **error)
 {
-	int r = own_add(u, parent, e->base, e->body_number, error);
-	return r < 0 ? r : sync_list_add(u, e->path, strlen(e->path), error);
+	int r = own_add(&ns->target->own, parent, e->base, e->body_number, error);
+	return r < 0 ? r : sync_list_add(&ns->target->sync, e->path, strlen(e->path), error);
 }
 
 /* ---- making room ---- */
 
-static int remove_directory(struct unpacker *u, const struct entry *e,
+static int remove_directory(struct namespace *ns, const struct entry *e,
                             const struct directory *parent, cst_error **error)
 {
 	struct directory doomed;
 
-	if (directory_open_child(u, parent, e->base, &doomed) < 0)
+	if (directory_open_child(&ns->target->own, parent, e->base, &doomed) < 0)
 		return error_sys(error, errno, "open /%s", e->path);
-	int r = u->track_names ? saved_bodies_keep(u, &doomed, error) : 0;
+	int r = ns->saved ? saved_bodies_keep(ns->saved, &doomed, error) : 0;
 	close(doomed.fd);
 	if (r < 0)
 		return r;
-	u->content_size_known = false;
+	ns->content_size_unknown = true;
 	return fs_remove_tree(parent->fd, e->base, e->path, error);
 }
 
 /* Something has the entry's name: it is removed, unless this archive brought it under another
  * spelling. The tar-split could then not give back the first body. Directories may be replaced:
  * their files are kept for it. */
-static int make_room(struct unpacker *u, const struct entry *e, const struct directory *parent,
+static int make_room(struct namespace *ns, const struct entry *e, const struct directory *parent,
                      cst_error **error)
 {
 	struct stat st;
 
 	if (fstatat(parent->fd, e->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "lstat /%s", e->path);
-	bool own = own_has(u, parent, e->base, NULL);
-	if (own && u->track_names && !S_ISDIR(st.st_mode))
+	bool own = own_has(&ns->target->own, parent, e->base, NULL);
+	if (own && ns->saved && !S_ISDIR(st.st_mode))
 		return error_set(error, CST_EARCHIVE, "duplicates of file paths not supported");
 	if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
-		directory_paths_changed(u);
+		directory_paths_changed(ns->target);
 	if (S_ISDIR(st.st_mode))
-		return remove_directory(u, e, parent, error);
+		return remove_directory(ns, e, parent, error);
 	/* In a layer that is in use a rename will replace it: the name is never missing. */
-	bool replaced_later = u->options->in_use && e->header.type != '5';
+	bool replaced_later = ns->target->options->in_use && e->header.type != '5';
 	if (!replaced_later && sys_unlinkat(parent->fd, e->base, 0) < 0)
 		return error_sys(error, errno, "unlinkat /%s", e->path);
 	if (own && S_ISREG(st.st_mode) && st.st_nlink == 1)
-		u->content_size -= st.st_size;
+		ns->content_size -= st.st_size;
 	return 0;
 }
 
 /* ---- one kind of entry each: -1 and errno ---- */
 
 struct creation {
-	struct unpacker *unpacker;
+	struct namespace *namespace;
 	struct entry *entry;
 	struct directory parent;
 	struct place place; /* where it is made */
@@ -136,11 +137,11 @@ static int creation_failed(const struct entry *e, cst_error **error)
 /* Makes it, a second time if something was in the way. 0 or a descriptor, or a negative code. */
 static int create(struct creation *c, int (*make)(struct creation *c), cst_error **error)
 {
-	bool in_use = c->unpacker->options->in_use;
+	bool in_use = c->namespace->target->options->in_use;
 	int made = in_use ? -1 : make(c);
 
 	if (in_use || (made < 0 && errno == EEXIST)) {
-		int r = make_room(c->unpacker, c->entry, &c->parent, error);
+		int r = make_room(c->namespace, c->entry, &c->parent, error);
 		if (r < 0)
 			return r;
 		made = make(c);
@@ -153,25 +154,25 @@ static int settle(const struct creation *c, cst_error **error)
 {
 	const struct entry *e = c->entry;
 
-	if (place_settle(c->unpacker, c->parent.fd, e->base, PLACE_REPLACE) < 0)
+	if (place_settle(&c->namespace->target->making, c->parent.fd, e->base, PLACE_REPLACE) < 0)
 		return creation_failed(e, error);
 	return 0;
 }
 
 static int create_file(struct creation *c, struct chunk *chunk, cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	int fd = create(c, make_file, error);
 
 	if (fd < 0)
 		return fd;
-	u->current = out_file_new(u, chunk, c->entry, c->parent.fd, fd);
-	if (!u->current) {
+	ns->current = out_file_new(ns->writers, chunk, c->entry, c->parent.fd, fd);
+	if (!ns->current) {
 		close(fd);
 		return error_oom(error);
 	}
-	u->content_size += (int64_t)c->entry->header.size;
-	return place_note_made(u, fd, error);
+	ns->content_size += (int64_t)c->entry->header.size;
+	return place_note_made(&ns->target->making, fd, error);
 }
 
 /* Makes the directory, or takes the one that is there. *opaque: it takes the place of something else, and what that hid
@@ -179,14 +180,14 @@ static int create_file(struct creation *c, struct chunk *chunk, cst_error **erro
 static int need_directory(struct creation *c, struct directory *ret, bool *kept, bool *opaque,
                           cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	const struct entry *e = c->entry;
 	struct directory made = {.fd = c->place.fd};
 	struct stat st;
 
 	*kept = *opaque = false;
-	int r = u->options->in_use ? -1 : make_directory(c);
-	if (r < 0 && !u->options->in_use && errno != EEXIST)
+	int r = ns->target->options->in_use ? -1 : make_directory(c);
+	if (r < 0 && !ns->target->options->in_use && errno != EEXIST)
 		return creation_failed(e, error);
 	if (r < 0) {
 		bool there = fstatat(c->parent.fd, e->base, &st, AT_SYMLINK_NOFOLLOW) == 0;
@@ -196,15 +197,15 @@ static int need_directory(struct creation *c, struct directory *ret, bool *kept,
 		if (r < 0)
 			return r;
 	}
-	r = *kept ? directory_open_child(u, &c->parent, e->base, ret)
-	          : directory_open_child(u, &made, c->place.name, ret);
+	r = *kept ? directory_open_child(&ns->target->own, &c->parent, e->base, ret)
+	          : directory_open_child(&ns->target->own, &made, c->place.name, ret);
 	return r < 0 ? error_sys(error, errno, "open /%s", e->path) : 0;
 }
 
 /* An existing directory stays with its content. */
 static int create_directory(struct creation *c, cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	struct entry *e = c->entry;
 	struct directory directory;
 	bool kept, opaque;
@@ -213,27 +214,27 @@ static int create_directory(struct creation *c, cst_error **error)
 	if (r < 0)
 		return r;
 	_cleanup_close_ int fd = directory.fd;
-	if (opaque && whiteout_set_opaque(u, fd) < 0)
+	if (opaque && mark_opaque(ns->target->options, fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	r = metadata_directory(u, e, fd, error);
+	r = metadata_directory(&ns->target->metadata, e, fd, error);
 	if (r == 0 && !kept)
 		r = settle(c, error);
-	return r < 0 ? r : directory_times_add(u, e, fd, error);
+	return r < 0 ? r : directory_times_add(ns->times, e, fd, error);
 }
 
 /* What was made and is not opened: its attributes, and its name. */
 static int finish_special(struct creation *c, mode_t type, cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	int r = place_hold(&c->place, type, c->entry->path, error);
 
 	if (r < 0)
 		return r;
 	_cleanup_close_ int fd = r;
-	r = S_ISLNK(type) ? metadata_symlink(u, c->entry, fd, error)
-	                  : metadata_node(u, c->entry, fd, error);
+	r = S_ISLNK(type) ? metadata_symlink(&ns->target->metadata, c->entry, fd, error)
+	                  : metadata_node(&ns->target->metadata, c->entry, fd, error);
 	if (r == 0)
-		r = place_note_made(u, fd, error);
+		r = place_note_made(&ns->target->making, fd, error);
 	return r < 0 ? r : settle(c, error);
 }
 
@@ -241,7 +242,7 @@ static int create_node(struct creation *c, cst_error **error)
 {
 	const struct tar_header *h = &c->entry->header;
 
-	if (h->type != '6' && c->unpacker->options->userns)
+	if (h->type != '6' && c->namespace->target->options->userns)
 		return 0;
 	if (h->type != '6' && (h->devmajor > MAJOR_MAX || h->devminor > MINOR_MAX))
 		return error_set(error, CST_EARCHIVE,
@@ -261,7 +262,7 @@ static int create_symlink(struct creation *c, cst_error **error)
  * go to the same file. */
 static int hold_target(struct creation *c, int *ret, cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	const char *linkname = c->entry->header.linkname;
 	_cleanup_free_ char *target = malloc(strlen(linkname) + 1);
 	struct directory parent;
@@ -274,12 +275,13 @@ static int hold_target(struct creation *c, int *ret, cst_error **error)
 		return link_failed(c->entry, EPERM, error); /* the root */
 	const char *base = unpack_base_name(target);
 	size_t n = (size_t)(base - target);
-	if (directory_get(u, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &parent) < 0)
+	if (directory_get(ns->target, target, n > 0 ? n - 1 : 0, DIRECTORY_MUST_EXIST, &parent) < 0)
 		return link_failed(c->entry, errno, error);
 	_cleanup_close_ int fd = openat(parent.fd, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return link_failed(c->entry, errno, error);
-	if (u->options->in_use && own_has(u, &parent, base, NULL) && !place_is_made(u, fd))
+	if (ns->target->options->in_use && own_has(&ns->target->own, &parent, base, NULL) &&
+	    !place_is_made(&ns->target->making, fd))
 		return error_set(error, CST_ECORRUPT,
 		                 "/%s: the file that /%s is a hard link to was replaced by another "
 		                 "process",
@@ -293,21 +295,22 @@ static int hold_target(struct creation *c, int *ret, cst_error **error)
  * somebody put there to get them. */
 static int link_attributes(struct creation *c, cst_error **error)
 {
-	struct unpacker *u = c->unpacker;
+	struct namespace *ns = c->namespace;
 	struct stat st;
 
-	if (u->options->force_mask >= 0)
+	if (ns->target->options->force_mask >= 0)
 		return 0;
 	if (fstat(c->link_fd, &st) < 0)
 		return link_failed(c->entry, errno, error);
-	if (u->options->in_use && !place_is_made(u, c->link_fd)) {
+	if (ns->target->options->in_use && !place_is_made(&ns->target->making, c->link_fd)) {
 		log_warning("/%s: owner and mode stay those of the existing file that it is a "
 		            "hard link to, since the layer is in use",
 		            c->entry->path);
 		return 0;
 	}
-	return S_ISLNK(st.st_mode) ? metadata_symlink(u, c->entry, c->link_fd, error)
-	                           : metadata_node(u, c->entry, c->link_fd, error);
+	return S_ISLNK(st.st_mode)
+	               ? metadata_symlink(&ns->target->metadata, c->entry, c->link_fd, error)
+	               : metadata_node(&ns->target->metadata, c->entry, c->link_fd, error);
 }
 
 static int create_link(struct creation *c, cst_error **error)
@@ -325,69 +328,72 @@ static int create_link(struct creation *c, cst_error **error)
 
 /* ---- entries ---- */
 
-static int apply_root(struct unpacker *u, const struct entry *e, cst_error **error)
+static int apply_root(struct namespace *ns, const struct entry *e, cst_error **error)
 {
-	bool skip = e->root_by_dot && u->options->whiteouts != UNPACK_WHITEOUT_APPLY &&
-	            u->options->force_mask < 0;
+	bool skip = e->root_by_dot && ns->target->options->whiteouts != UNPACK_WHITEOUT_APPLY &&
+	            ns->target->options->force_mask < 0;
 
 	if (skip)
 		return 0;
-	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd =
+	        openat(ns->target->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open /");
-	u->root_overridden = true;
-	int r = metadata_directory(u, e, fd, error);
-	return r < 0 ? r : directory_times_add(u, e, fd, error);
+	ns->root_named = true;
+	int r = metadata_directory(&ns->target->metadata, e, fd, error);
+	return r < 0 ? r : directory_times_add(ns->times, e, fd, error);
 }
 
-static int create_entry(struct unpacker *u, struct chunk *chunk, struct entry *e, cst_error **error)
+static int create_entry(struct namespace *ns, struct chunk *chunk, struct entry *e,
+                        cst_error **error)
 {
-	struct creation c = {.unpacker = u, .entry = e};
+	struct creation c = {.namespace = ns, .entry = e};
 	char type = e->header.type;
 	int r;
 
 	if (!*e->path)
-		return apply_root(u, e, error);
-	if (directory_get_parent(u, e, DIRECTORY_CREATE, &c.parent) < 0)
+		return apply_root(ns, e, error);
+	if (directory_get_parent(ns->target, e, DIRECTORY_CREATE, &c.parent) < 0)
 		return creation_failed(e, error);
-	c.place = place_of(u, c.parent.fd, e->base);
+	c.place = place_of(&ns->target->making, c.parent.fd, e->base);
 	if (type == '1')
 		r = create_link(&c, error);
 	else if (type == '2')
 		r = create_symlink(&c, error);
 	else if (type == '5')
 		r = create_directory(&c, error);
-	else if (type == '0' || u->options->force_mask >= 0)
+	else if (type == '0' || ns->target->options->force_mask >= 0)
 		r = create_file(&c, chunk, error);
 	else
 		r = create_node(&c, error);
-	return r < 0 ? r : remember(u, e, &c.parent, error);
+	return r < 0 ? r : remember(ns, e, &c.parent, error);
 }
 
-static int map_ids(struct unpacker *u, struct entry *e, cst_error **error)
+static int map_ids(struct namespace *ns, struct entry *e, cst_error **error)
 {
 	e->host_uid = e->header.uid;
 	e->host_gid = e->header.gid;
-	if (!u->options->maps)
+	if (!ns->target->options->maps)
 		return 0;
-	return idmaps_to_host(u->options->maps, e->header.uid, e->header.gid, &e->host_uid,
+	return idmaps_to_host(ns->target->options->maps, e->header.uid, e->header.gid, &e->host_uid,
 	                      &e->host_gid, error);
 }
 
-static int apply_entry(struct unpacker *u, struct chunk *chunk, struct entry *e, cst_error **error)
+static int apply_entry(struct namespace *ns, struct chunk *chunk, struct entry *e,
+                       cst_error **error)
 {
 	if (e->action == ENTRY_IGNORE)
 		return 0;
-	directory_cache_begin_entry(u);
-	if (e->action != ENTRY_WHITEOUT)
-		whiteout_forget_way(u);
-	int r = map_ids(u, e, error);
+	if (e->action != ENTRY_WHITEOUT || ns->target->directories.stale)
+		whiteouts_forget(&ns->whiteouts);
+	directory_cache_begin_entry(ns->target);
+	int r = map_ids(ns, e, error);
 	if (r < 0)
 		return r;
 	switch (e->action) {
-	case ENTRY_WHITEOUT: return whiteout_apply(u, e, error);
-	case ENTRY_OPAQUE: return whiteout_apply_opaque(u, e, error);
-	default: return create_entry(u, chunk, e, error);
+	case ENTRY_WHITEOUT: return whiteout_apply(&ns->whiteouts, e, error);
+	case ENTRY_OPAQUE: return whiteout_apply_opaque(&ns->whiteouts, e, error);
+	default: return create_entry(ns, chunk, e, error);
 	}
 }
 
@@ -400,129 +406,127 @@ struct body_span {
 
 /* The body up to `end` goes to the writers. At the end of the body the part that stood for it goes
  * along. */
-static void hand_over_body(struct unpacker *u, struct chunk *chunk, const struct body_span *span,
+static void hand_over_body(struct namespace *ns, struct chunk *chunk, const struct body_span *span,
                            const struct op *end)
 {
-	struct out_file *file = u->current;
+	struct out_file *file = ns->current;
 
 	if (!end)
 		atomic_fetch_add_explicit(&file->parts, 1, memory_order_relaxed);
 	else
-		u->current = NULL;
-	if (out_file_add(u, file, span->first, end, span->bytes) < 0) {
+		ns->current = NULL;
+	if (out_file_add(ns->writers, chunk, file, span->first, end, span->bytes) < 0) {
 		cst_error *error = NULL;
 		error_oom(&error);
-		unpack_fail(u, file->entry->number, error);
+		work_fail(ns->work, file->entry->number, error);
 		out_file_release(file);
 	}
 }
 
-static void begin_entry(struct unpacker *u, struct chunk *chunk, struct entry *e)
+static void begin_entry(struct namespace *ns, struct chunk *chunk, struct entry *e)
 {
 	cst_error *error = NULL;
 
-	if (unpack_failed(u, e->number))
+	if (work_failed(ns->work, e->number))
 		return;
-	if (apply_entry(u, chunk, e, &error) < 0)
-		unpack_fail(u, e->number, error);
+	if (apply_entry(ns, chunk, e, &error) < 0)
+		work_fail(ns->work, e->number, error);
 }
 
 /* True: an entry has to wait for open files; the last of them starts the task again. */
-static bool must_wait(struct unpacker *u, const struct op *op)
+static bool must_wait(struct namespace *ns, const struct op *op)
 {
 	bool is_link = op->entry->action == ENTRY_CREATE && op->entry->header.type == '1';
 
-	if (!is_link && !u->options->in_use)
+	if (!is_link && !ns->target->options->in_use)
 		return false;
-	out_file_flush(u);
-	pthread_mutex_lock(&u->lock);
-	bool wait = u->open_files > 0;
-	u->namespace_waiting = wait;
-	if (wait)
-		u->cursor = op;
-	pthread_mutex_unlock(&u->lock);
-	return wait;
+	writers_flush(ns->writers);
+	ns->cursor = op; /* before: the task may run again at once */
+	if (writers_wait(ns->writers, &ns->task))
+		return true;
+	ns->cursor = NULL;
+	return false;
 }
 
 /* False: stopped before the end. */
-static bool run_ops(struct unpacker *u, struct chunk *chunk)
+static bool run_ops(struct namespace *ns, struct chunk *chunk)
 {
 	struct body_span span = {chunk->first, 0};
-	const struct op *op = u->cursor ? u->cursor : chunk->first;
+	const struct op *op = ns->cursor ? ns->cursor : chunk->first;
 
-	u->cursor = NULL;
+	ns->cursor = NULL;
 	for (; op; op = op->next) {
 		switch (op->kind) {
 		case OP_ENTRY:
-			if (must_wait(u, op))
+			if (must_wait(ns, op))
 				return false;
-			begin_entry(u, chunk, op->entry);
+			begin_entry(ns, chunk, op->entry);
 			span = (struct body_span){op->next, 0};
 			break;
 		case OP_BODY: span.bytes += op->len; break;
 		case OP_BODY_END:
-			if (u->current)
-				hand_over_body(u, chunk, &span, op);
+			if (ns->current)
+				hand_over_body(ns, chunk, &span, op);
 			break;
 		default: break;
 		}
 	}
-	if (u->current && span.bytes > 0)
-		hand_over_body(u, chunk, &span, NULL);
-	out_file_flush(u);
+	if (ns->current && span.bytes > 0)
+		hand_over_body(ns, chunk, &span, NULL);
+	writers_flush(ns->writers);
 	return true;
 }
 
-static void start(struct unpacker *u)
+static void start(struct namespace *ns)
 {
-	unpack_task_begin(u);
-	pool_submit(u->pool, &u->namespace_task);
+	work_begin_task(ns->work);
+	pool_submit(ns->work->pool, &ns->task);
 }
 
-void namespace_run(struct task *task)
+static void namespace_run(struct task *task)
 {
-	struct unpacker *u =
-	        (struct unpacker *)((char *)task - offsetof(struct unpacker, namespace_task));
-	struct chunk *chunk = u->queue_head;
+	struct namespace *ns =
+	        (struct namespace *)((char *)task - offsetof(struct namespace, task));
+	struct chunk *chunk = ns->queue_head;
 
-	if (run_ops(u, chunk)) {
-		pthread_mutex_lock(&u->lock);
-		u->queue_head = chunk->next;
-		if (!u->queue_head)
-			u->queue_tail = NULL;
-		u->namespace_active = u->queue_head != NULL;
-		bool more = u->namespace_active;
-		pthread_mutex_unlock(&u->lock);
+	if (run_ops(ns, chunk)) {
+		pthread_mutex_lock(&ns->work->lock);
+		ns->queue_head = chunk->next;
+		if (!ns->queue_head)
+			ns->queue_tail = NULL;
+		ns->active = ns->queue_head != NULL;
+		bool more = ns->active;
+		pthread_mutex_unlock(&ns->work->lock);
 		chunk_unref(chunk);
 		if (more)
-			start(u);
+			start(ns);
 	}
-	unpack_task_end(u);
+	work_end_task(ns->work);
 }
 
-void namespace_submit(struct unpacker *u, struct chunk *chunk)
+void namespace_submit(struct namespace *ns, struct chunk *chunk)
 {
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&ns->work->lock);
 	chunk->next = NULL;
-	if (u->queue_tail)
-		u->queue_tail->next = chunk;
+	if (ns->queue_tail)
+		ns->queue_tail->next = chunk;
 	else
-		u->queue_head = chunk;
-	u->queue_tail = chunk;
-	bool idle = !u->namespace_active;
-	u->namespace_active = true;
-	pthread_mutex_unlock(&u->lock);
+		ns->queue_head = chunk;
+	ns->queue_tail = chunk;
+	bool idle = !ns->active;
+	ns->active = true;
+	pthread_mutex_unlock(&ns->work->lock);
 	if (idle)
-		start(u);
+		start(ns);
 }
 
-void namespace_file_done(struct unpacker *u)
+void namespace_init(struct namespace *ns)
 {
-	pthread_mutex_lock(&u->lock);
-	bool resume = --u->open_files == 0 && u->namespace_waiting;
-	if (resume)
-		u->namespace_waiting = false;
-	pthread_mutex_unlock(&u->lock);
-	if (resume)
-		start(u);
+	ns->task.run = namespace_run;
+	ns->whiteouts = (struct whiteouts){.target = ns->target, .way = WAY_INIT};
+}
+
+void namespace_free(struct namespace *ns)
+{
+	whiteouts_forget(&ns->whiteouts);
 }

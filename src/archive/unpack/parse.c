@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/parse.h"
 #include "base/hashmap.h"
 #include "base/id.h"
 

@@ -5,7 +5,7 @@
  * appears there at any moment. So everything is made in a private directory, gets its content, owner,
  * mode and attributes there, and moves to its name by one rename. There is one such thing at a time.
  */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/place.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include <errno.h>
@@ -16,47 +16,49 @@
 #define AT_HANDLE_FID 0x200
 #endif
 
-int place_begin(struct unpacker *u, cst_error **error)
+int making_begin(struct making *making, cst_error **error)
 {
-	struct stat st;
+	struct directory root;
 
-	if (!u->options->in_use)
+	if (!making->in_use)
 		return 0;
-	int r = fs_private_make(&u->private, u->root_fd, "/", error);
+	int r = fs_private_make(&making->private, making->root_fd, "/", error);
 	if (r < 0)
 		return r;
 	/* A whiteout of everything in the root must leave it. */
-	struct directory root = {.fd = u->root_fd};
-	if (fstat(u->root_fd, &st) < 0)
+	if (directory_at(making->own, making->root_fd, &root) < 0)
 		return error_sys(error, errno, "stat /");
-	root.key = directory_inode_key(u, &st);
-	return hash_set_put(&u->own, directory_child_key(u, &root, u->private.name), 0)
-	               ? 0
-	               : error_oom(error);
+	return own_add(making->own, &root, making->private.name, 0, error);
 }
 
-void place_end(struct unpacker *u)
+void making_end(struct making *making)
 {
-	fs_private_remove(&u->private);
+	fs_private_remove(&making->private);
 }
 
-struct place place_of(const struct unpacker *u, int parent_fd, const char *name)
+void making_free(struct making *making)
 {
-	return u->options->in_use ? (struct place){u->private.fd, NEW_NAME}
-	                          : (struct place){parent_fd, name};
+	making_end(making);
+	hash_set_free(&making->made);
 }
 
-int place_settle(const struct unpacker *u, int parent_fd, const char *name, enum place_way way)
+struct place place_of(const struct making *making, int parent_fd, const char *name)
 {
-	if (!u->options->in_use)
+	return making->in_use ? (struct place){making->private.fd, NEW_NAME}
+	                      : (struct place){parent_fd, name};
+}
+
+int place_settle(const struct making *making, int parent_fd, const char *name, enum place_way way)
+{
+	if (!making->in_use)
 		return 0;
-	int r = way == PLACE_NEW
-	                ? sys_renameat2(u->private.fd, NEW_NAME, parent_fd, name, RENAME_NOREPLACE)
-	                : sys_renameat(u->private.fd, NEW_NAME, parent_fd, name);
+	int r = way == PLACE_NEW ? sys_renameat2(making->private.fd, NEW_NAME, parent_fd, name,
+	                                         RENAME_NOREPLACE)
+	                         : sys_renameat(making->private.fd, NEW_NAME, parent_fd, name);
 	/* Two names of one file: rename() then leaves both. */
 	int problem = errno;
-	if (sys_unlinkat(u->private.fd, NEW_NAME, 0) < 0 && errno == EISDIR)
-		(void)sys_unlinkat(u->private.fd, NEW_NAME, AT_REMOVEDIR);
+	if (sys_unlinkat(making->private.fd, NEW_NAME, 0) < 0 && errno == EISDIR)
+		(void)sys_unlinkat(making->private.fd, NEW_NAME, AT_REMOVEDIR);
 	errno = problem;
 	return r;
 }
@@ -79,7 +81,7 @@ int place_hold(const struct place *place, mode_t type, const char *shown, cst_er
 /* A number for the very file. An inode number alone is not enough: another process can remove the
  * file, and the next one gets the number; the file handle has the generation as well. False: the file
  * system has no handles. */
-static bool identity(const struct unpacker *u, int fd, uint64_t *ret)
+static bool identity(const struct making *making, int fd, uint64_t *ret)
 {
 	union {
 		struct file_handle handle;
@@ -93,22 +95,22 @@ static bool identity(const struct unpacker *u, int fd, uint64_t *ret)
 		                      AT_EMPTY_PATH | AT_HANDLE_FID) < 0)
 			return false;
 	}
-	*ret = siphash24(space.handle.f_handle, space.handle.handle_bytes, u->hash_key);
+	*ret = siphash24(space.handle.f_handle, space.handle.handle_bytes, making->own->hash_key);
 	return true;
 }
 
-int place_note_made(struct unpacker *u, int fd, cst_error **error)
+int place_note_made(struct making *making, int fd, cst_error **error)
 {
 	uint64_t number;
 
-	if (!u->options->in_use || !identity(u, fd, &number))
+	if (!making->in_use || !identity(making, fd, &number))
 		return 0;
-	return hash_set_put(&u->made, number, 0) ? 0 : error_oom(error);
+	return hash_set_put(&making->made, number, 0) ? 0 : error_oom(error);
 }
 
-bool place_is_made(const struct unpacker *u, int fd)
+bool place_is_made(const struct making *making, int fd)
 {
 	uint64_t number;
 
-	return identity(u, fd, &number) && hash_set_get(&u->made, number, NULL);
+	return identity(making, fd, &number) && hash_set_get(&making->made, number, NULL);
 }

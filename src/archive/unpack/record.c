@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/unpack/internal.h"
+/* Ops to tar-split, and the digest of the plain stream, in order, beside the writing. */
+#include "archive/unpack/record.h"
 #include "base/checksum.h"
 
 /* ---- tar-split (docs/format/archive.md, "Writing rules") ---- */
@@ -44,20 +45,38 @@ void recorder_free(struct recorder *rec)
 
 /* ---- the strand ---- */
 
-void record_chunk(struct task *task)
+static void record_chunk(struct task *task)
 {
 	struct chunk *chunk = (struct chunk *)((char *)task - offsetof(struct chunk, record_task));
-	struct unpacker *u = chunk->unpacker;
+	struct recording *recording = chunk->recording;
+	struct work *work = recording->work;
 	cst_error *error = NULL;
 	int r = 0;
 
-	if (u->plain_digest)
-		digester_update(u->plain_digest, chunk->data, chunk->len);
-	if (u->recorder.writer && !unpack_failed(u, chunk->number))
+	if (recording->plain_digest)
+		digester_update(recording->plain_digest, chunk->data, chunk->len);
+	if (recording->recorder.writer && !work_failed(work, chunk->number))
 		for (const struct op *op = chunk->first; op && r == 0; op = op->next)
-			r = recorder_take(&u->recorder, op, &error);
+			r = recorder_take(&recording->recorder, op, &error);
 	if (r < 0)
-		unpack_fail(u, chunk->number, error);
+		work_fail(work, chunk->number, error);
 	chunk_unref(chunk);
-	unpack_task_end(u);
+	work_end_task(work);
+}
+
+void recording_submit(struct recording *recording, struct chunk *chunk)
+{
+	if (!recording->plain_digest && !recording->recorder.writer)
+		return;
+	chunk->recording = recording;
+	chunk->record_task.run = record_chunk;
+	chunk_ref(chunk);
+	work_begin_task(recording->work);
+	strand_submit(&recording->strand, &chunk->record_task);
+}
+
+void recording_free(struct recording *recording)
+{
+	digester_free(recording->plain_digest);
+	recorder_free(&recording->recorder);
 }

@@ -5,39 +5,44 @@
  * unpacked the tar-split is written a second time with these bodies inside (docs/format/archive.md,
  * "Where upstream cannot round-trip").
  */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/rewrite.h"
+#include "archive/unpack/directories.h"
+#include "archive/unpack/parse.h"
+#include "archive/unpack/record.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static int keep_body(struct unpacker *u, const struct directory *directory, const char *name,
-                     const struct stat *st, void *arg, cst_error **error)
+static int keep_body(const struct directory *directory, const char *name, const struct stat *st,
+                     void *arg, cst_error **error)
 {
+	struct saved_bodies *saved = arg;
 	uint32_t number = 0;
 
-	if (!S_ISREG(st->st_mode) || !own_has(u, directory, name, &number) || number == 0)
+	if (!S_ISREG(st->st_mode) || !own_has(&saved->target->own, directory, name, &number) ||
+	    number == 0)
 		return 0;
-	if (u->n_saved == SAVED_BODIES_MAX)
+	if (saved->n == SAVED_BODIES_MAX)
 		return error_set(error, CST_EARCHIVE,
 		                 "%s: too many files that the archive itself replaces", name);
 	int fd = openat(directory->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s", name);
-	u->saved[u->n_saved++] = (struct saved_body){number, fd};
+	saved->items[saved->n++] = (struct saved_body){number, fd};
 	return 0;
 }
 
-int saved_bodies_keep(struct unpacker *u, const struct directory *doomed, cst_error **error)
+int saved_bodies_keep(struct saved_bodies *saved, const struct directory *doomed, cst_error **error)
 {
-	return directory_walk(u, doomed, keep_body, NULL, error);
+	return directory_walk(&saved->target->own, doomed, keep_body, saved, error);
 }
 
 /* ---- the second writing ---- */
 
 struct rewrite {
-	struct unpacker *unpacker;
+	const struct saved_bodies *saved;
 	uint32_t opened; /* bodies asked for so far: their numbers, since the order is the archive's
 	                  */
 	struct unpack_parser parser;
@@ -46,22 +51,22 @@ struct rewrite {
 	struct arena arena;
 };
 
-static const struct saved_body *find_saved(const struct unpacker *u, uint32_t number)
+static const struct saved_body *find_saved(const struct saved_bodies *saved, uint32_t number)
 {
-	for (size_t i = 0; i < u->n_saved; i++)
-		if (u->saved[i].number == number)
-			return &u->saved[i];
+	for (size_t i = 0; i < saved->n; i++)
+		if (saved->items[i].number == number)
+			return &saved->items[i];
 	return NULL;
 }
 
 static int open_body(void *userdata, const char *name, int64_t size, cst_error **error)
 {
 	struct rewrite *w = userdata;
-	const struct saved_body *saved = find_saved(w->unpacker, ++w->opened);
+	const struct saved_body *saved = find_saved(w->saved, ++w->opened);
 	struct stat st;
 
 	if (!saved)
-		return unpack_open_content(w->unpacker->root_fd, name, size, error);
+		return unpack_open_content(w->saved->target->root_fd, name, size, error);
 	if (fstat(saved->fd, &st) < 0 || st.st_size != size) {
 		(void)error_set(error, CST_ECORRUPT, "file integrity checksum failed for \"%s\"",
 		                name);
@@ -84,7 +89,7 @@ static int take_op(struct op_sink *sink, struct op *op, cst_error **error)
 	struct rewrite *w = (struct rewrite *)((char *)sink - offsetof(struct rewrite, ops));
 
 	if (op->kind == OP_ENTRY && op->entry->body_number &&
-	    find_saved(w->unpacker, op->entry->body_number)) {
+	    find_saved(w->saved, op->entry->body_number)) {
 		op->entry->record_raw = true;
 		op->entry->body_number = 0;
 	}
@@ -134,21 +139,22 @@ static void rewrite_free(struct rewrite *w)
 	arena_clear(&w->arena);
 }
 
-int saved_bodies_rewrite(struct unpacker *u, cst_error **error)
+int saved_bodies_rewrite(struct saved_bodies *saved, cst_error **error)
 {
-	_cleanup_(rewrite_free) struct rewrite w = {.unpacker = u, .ops = {.take = take_op}};
+	const struct unpack_options *options = saved->target->options;
+	_cleanup_(rewrite_free) struct rewrite w = {.saved = saved, .ops = {.take = take_op}};
 	const cst_sink sink = {.write = take_tar, .userdata = &w};
 
-	if (u->n_saved == 0)
+	if (saved->n == 0)
 		return 0;
 	w.ops.arena = &w.arena;
-	_cleanup_close_ int from = open_for_reading(u->options->tarsplit_fd, error);
+	_cleanup_close_ int from = open_for_reading(options->tarsplit_fd, error);
 	if (from < 0)
 		return from;
 	_cleanup_close_ int fresh = memfd_create("tar-split", MFD_CLOEXEC);
 	if (fresh < 0)
 		return error_sys(error, errno, "create temporary file");
-	int r = unpack_parser_init(&w.parser, u->options, error);
+	int r = unpack_parser_init(&w.parser, options, error);
 	if (r == 0)
 		r = tarsplit_writer_new(fresh, &w.recorder.writer, error);
 	if (r == 0)
@@ -157,5 +163,11 @@ int saved_bodies_rewrite(struct unpacker *u, cst_error **error)
 		r = unpack_parse_end(&w.parser, &w.ops, error);
 	if (r == 0)
 		r = tarsplit_finish(w.recorder.writer, error);
-	return r < 0 ? r : copy_back(fresh, u->options->tarsplit_fd, error);
+	return r < 0 ? r : copy_back(fresh, options->tarsplit_fd, error);
+}
+
+void saved_bodies_free(struct saved_bodies *saved)
+{
+	for (size_t i = 0; i < saved->n; i++)
+		close(saved->items[i].fd);
 }

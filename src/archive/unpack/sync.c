@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Content onto the disk: each file and directory when they are few, else one barrier for the file
  * system. */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/sync.h"
 #include "base/fs.h"
 #include <errno.h>
+
+/* Up to this many entries are synced one by one. */
+#define SYNC_ENTRIES 64
 
 static int add_once(struct strv *paths, const char *path, size_t n, cst_error **error)
 {
@@ -13,40 +16,38 @@ static int add_once(struct strv *paths, const char *path, size_t n, cst_error **
 	return strv_addn(paths, path, n) ? 0 : error_oom(error);
 }
 
-void sync_list_give_up(struct unpacker *u)
+void sync_list_give_up(struct sync_list *list)
 {
-	u->sync.overflow = true;
-	strv_free(&u->sync.files);
-	strv_free(&u->sync.directories);
+	list->overflow = true;
+	strv_free(&list->files);
+	strv_free(&list->directories);
 }
 
-static bool is_listing(struct unpacker *u)
+static bool is_listing(struct sync_list *list)
 {
-	struct sync_list *list = &u->sync;
-
 	if (list->files.len + list->directories.len >= 2 * (size_t)SYNC_ENTRIES)
-		sync_list_give_up(u);
-	return u->options->sync && !list->overflow;
+		sync_list_give_up(list);
+	return list->wanted && !list->overflow;
 }
 
-int sync_list_add_directory(struct unpacker *u, const char *path, size_t n, cst_error **error)
+int sync_list_add_directory(struct sync_list *list, const char *path, size_t n, cst_error **error)
 {
-	return is_listing(u) ? add_once(&u->sync.directories, path, n, error) : 0;
+	return is_listing(list) ? add_once(&list->directories, path, n, error) : 0;
 }
 
-int sync_list_add(struct unpacker *u, const char *path, size_t n, cst_error **error)
+int sync_list_add(struct sync_list *list, const char *path, size_t n, cst_error **error)
 {
 	const char *slash = memrchr(path, '/', n);
-	int r = sync_list_add_directory(u, path, slash ? (size_t)(slash - path) : 0, error);
+	int r = sync_list_add_directory(list, path, slash ? (size_t)(slash - path) : 0, error);
 
-	if (r < 0 || !is_listing(u))
+	if (r < 0 || !is_listing(list))
 		return r;
-	return add_once(&u->sync.files, path, n, error);
+	return add_once(&list->files, path, n, error);
 }
 
-static int sync_filesystem(struct unpacker *u, cst_error **error)
+static int sync_filesystem(struct sync_list *list, cst_error **error)
 {
-	_cleanup_close_ int fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(list->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 || sys_syncfs(fd) < 0 ? error_sys(error, errno, "syncfs") : 0;
 }
@@ -57,20 +58,20 @@ static bool is_gone(int errnum)
 	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
 }
 
-static int sync_directory(struct unpacker *u, const char *path, cst_error **error)
+static int sync_directory(struct sync_list *list, const char *path, cst_error **error)
 {
 	_cleanup_close_ int fd =
-	        *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY)
-	              : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	        *path ? fs_open_in_root(list->root_fd, path, O_RDONLY | O_DIRECTORY)
+	              : openat(list->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && is_gone(errno))
 		return 0;
 	return fd < 0 || sys_fsync(fd) < 0 ? error_sys(error, errno, "fsync /%s", path) : 0;
 }
 
-static int sync_file(struct unpacker *u, const char *path, cst_error **error)
+static int sync_file(struct sync_list *list, const char *path, cst_error **error)
 {
-	_cleanup_close_ int fd = fs_open_in_root(u->root_fd, path, O_PATH | O_NOFOLLOW);
+	_cleanup_close_ int fd = fs_open_in_root(list->root_fd, path, O_PATH | O_NOFOLLOW);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -78,24 +79,23 @@ static int sync_file(struct unpacker *u, const char *path, cst_error **error)
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return 0; /* never opened; the directory's fsync covers it */
 	_cleanup_close_ int opened =
-	        fs_open_in_root(u->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	        fs_open_in_root(list->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (opened < 0 || sys_fsync(opened) < 0)
 		return error_sys(error, errno, "fsync /%s", path);
 	return 0;
 }
 
-int sync_content(struct unpacker *u, cst_error **error)
+int sync_content(struct sync_list *list, cst_error **error)
 {
-	const struct sync_list *list = &u->sync;
 	int r = 0;
 
-	if (!u->options->sync)
+	if (!list->wanted)
 		return 0;
 	if (list->overflow)
-		return sync_filesystem(u, error);
+		return sync_filesystem(list, error);
 	for (size_t i = 0; i < list->files.len && r == 0; i++)
-		r = sync_file(u, list->files.items[i], error);
+		r = sync_file(list, list->files.items[i], error);
 	for (size_t i = 0; i < list->directories.len && r == 0; i++)
-		r = sync_directory(u, list->directories.items[i], error);
-	return r < 0 ? r : sync_directory(u, "", error);
+		r = sync_directory(list, list->directories.items[i], error);
+	return r < 0 ? r : sync_directory(list, "", error);
 }

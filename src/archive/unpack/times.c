@@ -4,7 +4,8 @@
  * to be set is kept in memory up to a limit and then in a file without a name, so that a layer of a
  * million long paths stays bounded.
  */
-#include "archive/unpack/internal.h"
+#include "archive/unpack/times.h"
+#include "archive/unpack/metadata.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -18,32 +19,33 @@ struct record {
 	uint32_t path_len; /* the path follows, with a NUL */
 };
 
-static int open_spill(struct unpacker *u, cst_error **error)
+static int open_spill(struct directory_times *times, cst_error **error)
 {
-	if (u->times.spill_fd >= 0)
+	if (times->spill_fd >= 0)
 		return 0;
-	u->times.spill_fd = sys_openat(u->root_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (u->times.spill_fd < 0) /* not every file system has it */
-		u->times.spill_fd = memfd_create("directory-times", MFD_CLOEXEC);
-	return u->times.spill_fd < 0 ? error_sys(error, errno, "create temporary file") : 0;
+	times->spill_fd = sys_openat(times->root_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (times->spill_fd < 0) /* not every file system has it */
+		times->spill_fd = memfd_create("directory-times", MFD_CLOEXEC);
+	return times->spill_fd < 0 ? error_sys(error, errno, "create temporary file") : 0;
 }
 
-static int spill(struct unpacker *u, cst_error **error)
+static int spill(struct directory_times *times, cst_error **error)
 {
-	int r = open_spill(u, error);
+	int r = open_spill(times, error);
 
 	if (r < 0)
 		return r;
-	if (sys_write_all(u->times.spill_fd, u->times.records.data, u->times.records.len) < 0)
+	if (sys_write_all(times->spill_fd, times->records.data, times->records.len) < 0)
 		return error_sys(error, errno, "write temporary file");
-	strbuf_reset(&u->times.records);
+	strbuf_reset(&times->records);
 	return 0;
 }
 
-int directory_times_add(struct unpacker *u, const struct entry *e, int fd, cst_error **error)
+int directory_times_add(struct directory_times *times, const struct entry *e, int fd,
+                        cst_error **error)
 {
 	const struct tar_header *h = &e->header;
-	struct strbuf *records = &u->times.records;
+	struct strbuf *records = &times->records;
 	struct record record = {.path_len = (uint32_t)strlen(e->path)};
 	struct stat st;
 
@@ -57,16 +59,16 @@ int directory_times_add(struct unpacker *u, const struct entry *e, int fd, cst_e
 	strbuf_add(records, e->path, (size_t)record.path_len + 1);
 	if (records->failed)
 		return error_oom(error);
-	return records->len > MEMORY_MAX ? spill(u, error) : 0;
+	return records->len > MEMORY_MAX ? spill(times, error) : 0;
 }
 
 /* A directory that is gone, or replaced by something else, has no times to set. */
-static int apply_one(struct unpacker *u, const struct record *record, const char *path,
+static int apply_one(struct directory_times *times, const struct record *record, const char *path,
                      cst_error **error)
 {
 	_cleanup_close_ int fd =
-	        *path ? fs_open_in_root(u->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-	              : openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	        *path ? fs_open_in_root(times->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+	              : openat(times->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
@@ -83,7 +85,7 @@ static int apply_one(struct unpacker *u, const struct record *record, const char
 }
 
 /* Applies the complete records of a buffer; *used tells how far. */
-static int apply_buffer(struct unpacker *u, const char *data, size_t n, size_t *used,
+static int apply_buffer(struct directory_times *times, const char *data, size_t n, size_t *used,
                         cst_error **error)
 {
 	size_t at = 0;
@@ -95,14 +97,14 @@ static int apply_buffer(struct unpacker *u, const char *data, size_t n, size_t *
 		size_t size = sizeof(record) + record.path_len + 1;
 		if (n - at < size)
 			break;
-		r = apply_one(u, &record, data + at + sizeof(record), error);
+		r = apply_one(times, &record, data + at + sizeof(record), error);
 		at += size;
 	}
 	*used = at;
 	return r;
 }
 
-static int apply_spilled(struct unpacker *u, cst_error **error)
+static int apply_spilled(struct directory_times *times, cst_error **error)
 {
 	const size_t size = 256 * 1024;
 	_cleanup_free_ char *buffer = malloc(size);
@@ -112,21 +114,27 @@ static int apply_spilled(struct unpacker *u, cst_error **error)
 		return error_oom(error);
 	for (;;) {
 		size_t used;
-		ssize_t n = fs_pread_full(u->times.spill_fd, buffer, size, offset);
+		ssize_t n = fs_pread_full(times->spill_fd, buffer, size, offset);
 		if (n < 0)
 			return error_sys(error, errno, "read temporary file");
-		int r = apply_buffer(u, buffer, (size_t)n, &used, error);
+		int r = apply_buffer(times, buffer, (size_t)n, &used, error);
 		if (r < 0 || used == 0)
 			return r;
 		offset += (off_t)used;
 	}
 }
 
-int directory_times_apply(struct unpacker *u, cst_error **error)
+int directory_times_apply(struct directory_times *times, cst_error **error)
 {
 	size_t used;
-	int r = u->times.spill_fd >= 0 ? apply_spilled(u, error) : 0;
+	int r = times->spill_fd >= 0 ? apply_spilled(times, error) : 0;
 
 	return r < 0 ? r
-	             : apply_buffer(u, u->times.records.data, u->times.records.len, &used, error);
+	             : apply_buffer(times, times->records.data, times->records.len, &used, error);
+}
+
+void directory_times_free(struct directory_times *times)
+{
+	strbuf_free(&times->records);
+	closep(&times->spill_fd);
 }

@@ -4,8 +4,8 @@
  * may be there in the layers below: then it is made with the attributes that it has below. One that is nowhere is made if
  * the archive names it; a symlink to nothing leads nowhere, as in a full tree (docs/format/archive.md, "One meaning on all drivers").
  */
+#include "archive/unpack/way.h"
 #include "archive/tree/xattrs.h"
-#include "archive/unpack/internal.h"
 #include "base/fs.h"
 #include <errno.h>
 #include <limits.h>
@@ -18,7 +18,6 @@ void way_end(struct way *way)
 	closep(&way->fd);
 	strbuf_free(&way->path);
 	free(way->rest);
-	free(way->asked);
 	*way = (struct way)WAY_INIT;
 }
 
@@ -30,29 +29,11 @@ static int fail(int errnum)
 
 /* ---- making a directory ---- */
 
-/* It belongs to the root of the id maps. */
-static int set_default_attributes(struct unpacker *u, int fd)
-{
-	uint32_t uid = 0, gid = 0;
-	struct stat st;
-
-	if (u->options->maps && idmaps_root(u->options->maps, &uid, &gid, NULL) < 0)
-		return fail(EINVAL);
-	if (fstat(fd, &st) < 0)
-		return -1;
-	bool chown = u->options->force_mask < 0 && (st.st_uid != uid || st.st_gid != gid);
-	if (chown && sys_fchown(fd, uid, gid) < 0 && !u->options->ignore_chown_errors &&
-	    !u->options->userns)
-		return -1;
-	mode_t mode = u->options->force_mask >= 0 ? (mode_t)u->options->force_mask : 0755;
-	return (st.st_mode & 07777) != mode ? sys_fchmod(fd, mode) : 0;
-}
-
 /* `below`: the directory whose attributes it gets; -1: none. `opaque`: what is below stays hidden. Returns its descriptor. */
 static int make_directory(struct way *way, const char *name, int below, bool opaque)
 {
-	struct unpacker *u = way->unpacker;
-	struct place place = place_of(u, way->fd, name);
+	struct target *t = way->target;
+	struct place place = place_of(&t->making, way->fd, name);
 
 	if (sys_mkdirat(place.fd, place.name, 0755) < 0)
 		return -1;
@@ -60,11 +41,12 @@ static int make_directory(struct way *way, const char *name, int below, bool opa
 	        openat(place.fd, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if ((below < 0 ? set_default_attributes(u, fd) : metadata_inherit(u, fd, below)) < 0)
+	if ((below < 0 ? metadata_default(&t->metadata, fd)
+	               : metadata_inherit(&t->metadata, fd, below)) < 0)
 		return -1;
-	if (opaque && whiteout_set_opaque(u, fd) < 0)
+	if (opaque && mark_opaque(t->options, fd) < 0)
 		return -1;
-	if (place_settle(u, way->fd, name, PLACE_NEW) < 0)
+	if (place_settle(&t->making, way->fd, name, PLACE_NEW) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -88,7 +70,7 @@ static int enter(struct way *way, const char *name, int fd, bool hidden)
 	way->fd = fd;
 	if (way->path.failed)
 		return fail(ENOMEM);
-	const struct unpack_options *options = way->unpacker->options;
+	const struct unpack_options *options = way->target->options;
 	if (!known && (hidden || (options->below && xattr_is_opaque(fd, ".", options->userns))))
 		way->hidden_at = way->path.len;
 	return 0;
@@ -104,7 +86,7 @@ static int enter_new(struct way *way, const char *name, int below, bool opaque)
 		return -1;
 	if (enter(way, name, fd, below < 0) < 0)
 		return -1;
-	return sync_list_add(way->unpacker, strbuf_str(&way->path), way->path.len, NULL) < 0
+	return sync_list_add(&way->target->sync, strbuf_str(&way->path), way->path.len, NULL) < 0
 	               ? fail(ENOMEM)
 	               : 0;
 }
@@ -112,7 +94,7 @@ static int enter_new(struct way *way, const char *name, int below, bool opaque)
 static int go_up(struct way *way)
 {
 	const char *slash = way->path.len ? strrchr(strbuf_str(&way->path), '/') : NULL;
-	int root = way->unpacker->root_fd;
+	int root = way->target->root_fd;
 
 	way->path.len = slash ? (size_t)(slash - way->path.data) : 0;
 	if (way->path.data)
@@ -156,7 +138,7 @@ static int follow(struct way *way, int dirfd, const char *name)
 /* What the layers below show at a path; -1 and ENOENT: nothing. */
 static int open_below(const struct way *way, const char *path)
 {
-	const struct unpack_below *below = way->unpacker->options->below;
+	const struct unpack_below *below = way->target->options->below;
 
 	return below && !is_hidden(way) ? below->open(below->userdata, path) : fail(ENOENT);
 }
@@ -171,7 +153,7 @@ bool way_is_merged(struct way *way)
 {
 	struct stat st;
 
-	if (way->unpacker->options->below && way->merged == WAY_UNKNOWN) {
+	if (way->target->options->below && way->merged == WAY_UNKNOWN) {
 		_cleanup_close_ int fd = open_below(way, strbuf_str(&way->path));
 		bool alone = fd < 0 ? errno == ENOENT : fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 		way->merged = alone ? WAY_ALONE : WAY_MERGED;
@@ -189,7 +171,7 @@ static bool may_make(const struct way *way)
 static int go_below(struct way *way, const char *name)
 {
 	_cleanup_close_ int below = look_below(way, name);
-	const struct unpack_options *options = way->unpacker->options;
+	const struct unpack_options *options = way->target->options;
 	struct stat st;
 
 	if (below < 0 && errno != ENOENT)
@@ -216,20 +198,20 @@ static int go_below(struct way *way, const char *name)
  * brought. What it hid stays hidden. */
 static int go_through(struct way *way, const char *name)
 {
-	struct unpacker *u = way->unpacker;
+	struct target *t = way->target;
 	struct stat st;
 
 	if (fstatat(way->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	if (S_ISLNK(st.st_mode))
 		return follow(way, way->fd, name);
-	bool whiteout = whiteout_is_node(u, &st);
+	bool whiteout = mark_is_whiteout(t->options, &st);
 	if (!may_make(way))
 		return fail(whiteout ? ENOENT : ENOTDIR);
 	struct directory here;
-	if (directory_at(u, way->fd, &here) < 0)
+	if (directory_at(&t->own, way->fd, &here) < 0)
 		return -1;
-	if (!whiteout && own_has(u, &here, name, NULL))
+	if (!whiteout && own_has(&t->own, &here, name, NULL))
 		return fail(ENOTDIR);
 	if (sys_unlinkat(way->fd, name, 0) < 0)
 		return -1;
@@ -259,14 +241,14 @@ static int step(struct way *way)
 	return errno == ENOTDIR || errno == ELOOP ? go_through(way, name) : -1;
 }
 
-int way_go(struct unpacker *u, const char *path, size_t n, enum directory_missing missing,
+int way_go(struct target *t, const char *path, size_t n, enum directory_missing missing,
            struct way *way)
 {
-	way->unpacker = u;
+	way->target = t;
 	way->missing = missing;
 	way->rest = strndup(path, n);
 	way->named = SIZE_MAX;
-	way->fd = openat(u->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	way->fd = openat(t->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!way->rest || way->fd < 0)
 		return way->rest ? -1 : fail(ENOMEM);
 	while (way->rest[way->at])
