@@ -319,7 +319,7 @@ CST_PUBLIC int cst_store_unmount_image(cst_store *store, const char *id, bool fo
  * for it and takes the mount point away, but what was mounted there lives on until the descriptor is closed, in use for the kernel.
  * So close it before unmounting, or the next mount of a container has two that write to its files. On vfs it is the layer's
  * directory. CST_ELAYER_NOT_MOUNTED (the store counts no mount, or this layer is not what is mounted there now),
- * CST_ELAYER_UNKNOWN. C r, L r. */
+ * CST_ELAYER_UNKNOWN. C r, L r, M r. */
 CST_PUBLIC int cst_store_mount_fd(cst_store *store, const char *id, int *fd, cst_error **error);
 /* How often it is mounted. CST_ELAYER_UNKNOWN. */
 CST_PUBLIC int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **error);

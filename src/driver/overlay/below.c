@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the layers below a layer show, looked up without a mount, for an archive that is unpacked into the layer. It is the kernel's
- * rules again (kernel: Documentation/filesystems/overlayfs.rst): the topmost layer that has a path decides; a whiteout, an
- * opaque directory or anything that is no directory hides the layers further down; a redirect gives them another path.
+ * Looks up what the layers below a layer show, without a mount, while an archive is unpacked into the layer. It follows the
+ * kernel's rules (kernel: Documentation/filesystems/overlayfs.rst). The topmost layer that has a path decides. A whiteout, an
+ * opaque directory and all that is no directory hide the layers further down. A redirect gives a directory another path in
+ * them.
  */
 #include "driver/overlay/below.h"
 #include "archive/pack/packer.h"
@@ -40,8 +41,8 @@ static int add_layer(struct overlay_below *below, const struct overlay_dirs *dir
 	return r;
 }
 
-/* Found out when it is asked for the first time, since few archives do. By path, because a limit on descriptors may not leave
- * one for each. */
+/* Lists the lowers when somebody asks for the first time, since few archives need them. They are kept as paths: the limit on
+ * descriptors may be too low for one of each. */
 static int prepare(struct overlay_below *below)
 {
 	const struct driver_staged *s = below->staged;
@@ -65,11 +66,12 @@ static int prepare(struct overlay_below *below)
 
 /* ---- one step down ---- */
 
-/* What a directory has further down, where it differs from its own name: a path of the lowers, or the name in its parent. */
+/* Reads where the lowers further down have a directory, if not under its own name: a path from their root on, or another name in
+ * the same parent. */
 static int read_redirect(int fd, char **ret)
 {
 	char path[XATTR_PATH_MAX], value[PATH_MAX];
-	if (driver_is_rootless()) /* the kernel has no redirects in attributes of the user's */
+	if (driver_is_rootless()) /* the kernel takes no redirects from attributes user.overlay.* */
 		return 0;
 	xattr_fd_path(path, fd);
 	ssize_t n = getxattr(path, "trusted.overlay.redirect", value, sizeof(value));
@@ -80,7 +82,8 @@ static int read_redirect(int fd, char **ret)
 	return *ret ? 0 : -1;
 }
 
-/* Where the child of a directory is in one lower: `redirect` of a lower further up says where, or the place of the directory. */
+/* Where one lower has the child of a directory: where the redirect of a lower further up says, or else at the place of the
+ * directory. */
 static char *child_path(const char *place, const char *redirect, const char *name)
 {
 	if (redirect && *redirect == '/')
@@ -95,7 +98,7 @@ static int open_child(const struct overlay_below *below, size_t lower, const cha
 	_cleanup_free_ char *parent = strndup(path, base > path ? (size_t)(base - path - 1) : 0);
 	int root = open(below->roots.items[lower], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_close_ int dir = root < 0 || !parent ? -1 : tree_open_dir(root, parent, O_PATH);
-	closep(&root); /* at once: there may be few descriptors */
+	closep(&root); /* early, since there may be few descriptors */
 	return dir < 0 ? -1 : openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -104,8 +107,8 @@ static bool is_absent(int errnum)
 	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
 }
 
-/* From a directory, which is at places[i] of the lower i (NULL: not seen there), to its child: what it is, and where, if it is
- * a directory. -1 and errno; ENOENT: the lowers show nothing. */
+/* Goes from a directory, which the lower i has at places[i] (NULL: not seen there), to its child, and opens what the lowers show.
+ * If that is a directory, `children` gets its places. -1 and errno; ENOENT: the lowers show nothing. */
 static int step(const struct overlay_below *below, char *const *places, const char *name,
                 char **children)
 {
@@ -161,7 +164,8 @@ static void forget(struct overlay_below *below)
 	strbuf_free(&below->directory);
 }
 
-/* Makes below->places those of the directory of the path: few archives go from one to another with each entry. */
+/* Makes below->places those of the directory with this path. They are kept, since an archive seldom changes the directory with
+ * each entry. */
 static int go_to(struct overlay_below *below, const char *path, size_t n)
 {
 	struct strbuf *at = &below->directory;

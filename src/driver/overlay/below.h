@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the layers below a staged layer show. */
 #ifndef CST_DRIVER_OVERLAY_BELOW_H
 #define CST_DRIVER_OVERLAY_BELOW_H
 
 #include "driver/overlay/staged.h"
 
-/* For unpack_options.below of a staged layer; one thread at a time. Nothing is read before it is asked. */
+/* For unpack_options.below of a staged layer. One thread at a time may use it. It reads nothing before it is asked. */
 struct overlay_below {
 	struct unpack_below unpack;
 	const struct driver_staged *staged;
 	bool ready;
-	struct strv roots;   /* paths of the lowers, top first */
-	cst_error *problem;  /* why they are not known */
-	struct strbuf directory; /* that was looked in last */
-	char **places;           /* where it is in each of them; NULL: it is not seen there */
+	struct strv roots;       /* paths of the lowers, top first */
+	cst_error *problem;      /* why they are not known */
+	struct strbuf directory; /* the one that was looked at last */
+	char **places;           /* where each of the lowers has it; NULL: it is not seen there */
 };
 void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged);
 void overlay_below_free(struct overlay_below *below);

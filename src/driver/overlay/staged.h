@@ -22,8 +22,7 @@ struct driver_staged {
 	int dir_fd;           /* the layer's directory; -1: the content is that of an existing layer */
 	int diff_fd;
 	bool has_parent;
-	char *lower_id;       /* ID of the layer whose lowers this one has, too: the parent, or the layer that the content is
-	                       * for; NULL: there are none */
+	char *lower_id;       /* the layer whose lowers are below the content, too: its parent, or the one it is for; NULL: none */
 	char link[OVERLAY_LINK_LEN + 1]; /* "": this is new content for a layer that has a link */
 	char *path;                      /* of the staged layer, for messages */
 	struct idmaps maps;              /* whose ids files get that are unpacked; empty: no maps */
