@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Sums the disk blocks of a tree, and tells those that it may share with other trees: files with
+ * names elsewhere, and reflinks. */
 #include "archive/tree/usage_scan.h"
 #include "archive/tree/walk.h"
 #include <errno.h>
@@ -48,7 +50,7 @@ static int by_place(const void *a, const void *b)
 	return (left->start > right->start) - (left->start < right->start);
 }
 
-/* Does `next`, which is sorted behind it, overlap? Then it is taken in. */
+/* If `next`, which is sorted behind `piece`, overlaps it, extends `piece`. */
 static bool take_in(struct usage_piece *piece, const struct usage_piece *next)
 {
 	if (piece->is_inode != next->is_inode || piece->device != next->device)
@@ -78,7 +80,7 @@ uint64_t usage_pieces_merge(struct usage_pieces *pieces, size_t from)
 	return bytes;
 }
 
-/* Inodes all of whose names are in this tree are its own. */
+/* An inode all of whose names are in this tree belongs to the tree alone. */
 static uint64_t drop_own_inodes(struct usage_pieces *pieces, size_t from)
 {
 	uint64_t own = 0;
@@ -104,7 +106,7 @@ static uint64_t drop_own_inodes(struct usage_pieces *pieces, size_t from)
 
 /* ---- reflinks ---- */
 
-/* Only these file systems share blocks and tell so; elsewhere no file is opened. */
+/* Only these file systems share blocks and report it. On others no file is opened. */
 static bool may_share_blocks(int fd)
 {
 	struct statfs fs;
@@ -113,8 +115,8 @@ static bool may_share_blocks(int fd)
 	        (unsigned long)fs.f_type == BCACHEFS_MAGIC);
 }
 
-/* The blocks that are shared, as pieces; *bytes says how many. Whatever cannot be asked counts as
- * not shared. */
+/* Adds the blocks that are shared, as pieces; *bytes says how many. If the kernel cannot say, they
+ * count as not shared. */
 static int add_shared_blocks(const struct tree_entry *entry, struct usage_pieces *pieces,
                              uint64_t *bytes, cst_error **error)
 {

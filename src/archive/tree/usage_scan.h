@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disk blocks of a directory tree: what is its own, and what others may have too. */
+/* The disk blocks of a directory tree: those of its own, and those that other trees may share. */
 #ifndef CST_ARCHIVE_TREE_USAGE_SCAN_H
 #define CST_ARCHIVE_TREE_USAGE_SCAN_H
 
@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include <sys/types.h>
 
-/* Something on disk that more than one tree may hold: a file with several names, or a run of blocks
- * that several files share. */
+/* Something on disk that several trees may have: a file with several names, or blocks that several
+ * files share. */
 struct usage_piece {
 	bool is_inode;
 	dev_t device;
@@ -23,15 +23,15 @@ struct usage_pieces {
 void usage_pieces_free(struct usage_pieces *pieces);
 #define _cleanup_pieces_ _cleanup_(usage_pieces_free)
 bool usage_pieces_append(struct usage_pieces *to, const struct usage_pieces *from, size_t first);
-/* Each once: sorts and merges them from index `from` on, and returns the bytes. */
+/* Sorts and merges the pieces from index `from` on, so that each is there once. Returns their
+ * bytes. */
 uint64_t usage_pieces_merge(struct usage_pieces *pieces, size_t from);
 
 struct usage_scanned {
 	uint64_t exclusive, shared; /* bytes on disk */
 	uint64_t entries;           /* files and directories, the root among them */
 };
-/* Adds what is shared to *pieces. No mount is left out or gone into otherwise than tree_walk does.
- */
+/* Adds what is shared to *pieces. Mounts are treated as tree_walk treats them. */
 int usage_scan(int fd, struct usage_pieces *pieces, struct usage_scanned *ret, cst_error **error);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Creates a container and its layer, in one change: neither is ever there without the other. */
 #include "store/layer/create.h"
 #include "base/id.h"
 #include "store/change/change.h"
@@ -49,7 +50,7 @@ static const char *label_of(const char *given, struct arena *arena, const struct
 	return isempty(given) ? strempty(flags_get_string(arena, flags, key)) : given;
 }
 
-/* docs/format/store.md, "Container": MountLabel and ProcessLabel always. */
+/* MountLabel and ProcessLabel are always set (docs/format/store.md, "Container"). */
 static int plan_flags(const cst_container_options *options, bool is_volatile,
                       struct new_container *container, cst_error **error)
 {
@@ -156,8 +157,8 @@ static int check_new_container(cst_store *store, const struct new_container *con
 	return 0;
 }
 
-/* The data items into place, then the record. What a crashed Go process left under the ID goes
- * first. */
+/* Puts the data items into place, then the record. First removes what a crashed Go process left
+ * under the ID. */
 static int place_container(struct change *change, const struct intent *intent, void *arg,
                            cst_error **error)
 {
@@ -186,7 +187,7 @@ static int check_image(cst_store *store, const struct new_container *container,
 	                                "locating image with ID \"%s\"", container->record.image);
 }
 
-/* The layer first, the record that owns it second; the announcement ties them together. */
+/* Adds the layer first, then the record that owns it. One announcement is about both. */
 static int create_container(cst_store *store, struct new_container *container,
                             struct new_layer *layer, cst_container **ret, cst_error **error)
 {
@@ -214,7 +215,7 @@ static int create_container(cst_store *store, struct new_container *container,
 	                              error);
 }
 
-/* An early answer, before anything is staged. */
+/* Reports early what would fail later, before anything is staged. */
 static int precheck(cst_store *store, const struct new_container *container, cst_error **error)
 {
 	_cleanup_hold_ struct hold containers = {0};
@@ -222,8 +223,8 @@ static int precheck(cst_store *store, const struct new_container *container, cst
 	return r == 0 ? check_new_container(store, container, error) : r;
 }
 
-/* A process that looks for ids that no container uses holds this lock until the ids it chose are
- * recorded. Two threads of one handle take turns, too. */
+/* A process that looks for ids which no container uses holds this lock until the ids that it chose
+ * are recorded. The threads of one handle take turns too. */
 static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile **held,
                     cst_error **error)
 {
@@ -275,7 +276,7 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	container.record.layer = layer.record.id;
 	layer.storage_options = (struct strings){.items = options->storage_options,
 	                                         .len = options->n_storage_options};
-	/* Since 1.64 the layer's record has the maps also where the driver keeps the content
+	/* Since 1.64 the layer's record has the maps even if the driver keeps the content
 	 * unmapped. */
 	if (!layer.record.uid_map.len && !layer.record.gid_map.len) {
 		layer.record.uid_map = container.record.uid_map;
@@ -288,8 +289,8 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	return r;
 }
 
-/* Another process may have deleted the image, and made another one under its name, while this
- * process staged the layer. Then the image that has the name now is the one. */
+/* While this process staged the layer, another one may have deleted the image and given its name to
+ * another image. Then this process tries again with that one. */
 int cst_store_create_container(cst_store *store, const cst_container_options *given,
                                cst_container **ret, cst_error **error)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Deletes a container and its layer. */
 #include "store/change/deletion.h"
 #include "store/container/container.h"
 #include "store/core/store.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Additional image stores: looked into after the store's own records, never locked for writing,
- * never changed. */
+/* Additional image stores. Their records are looked at after the store's own. They are never locked
+ * for writing and never changed. */
 #include "store/core/additional.h"
 #include "base/log.h"
 #include <errno.h>
 #include <unistd.h>
 
-/* An additional store may be on a medium of somebody else, whose processes hold its locks as
- * long as they like. */
+/* An additional store may be on a medium of another user, whose processes can hold its locks for
+ * any time. */
 #define LONGEST_WAIT_MS 5000
 
 /* A part that is missing is empty: an image store may have the layers or the images of one
@@ -93,8 +93,8 @@ int additional_open(cst_store *store, cst_error **error)
 	return open_roots(store, roots, error);
 }
 
-/* Does the message name something in this additional store? That the graph root is in there does
- * not count. */
+/* Does the message name something in this additional store? A message about our graph root, which
+ * may be inside of it, does not count. */
 static bool is_about(const cst_store *store, const char *message, const char *path)
 {
 	return *path && strstr(message, path) &&

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing the additional image stores of a store. */
 #ifndef CST_STORE_CORE_ADDITIONAL_H
 #define CST_STORE_CORE_ADDITIONAL_H
 

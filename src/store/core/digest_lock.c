@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The locks by which processes agree who fetches what (docs/format/store.md, "Lock files and
- * order"). */
+/* The locks by which processes agree who of them fetches a blob (docs/format/store.md, "Lock files
+ * and order"). */
 #include "base/digest.h"
 #include "store/core/store.h"
 #include <cstorage/lock.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens the driver of a store, and opens it again after another process shut it down. */
 #include "store/core/driver.h"
 
 static int open_driver(cst_store *store, const struct driver_ops *ops,
@@ -57,8 +58,8 @@ static int graph_token(cst_store *store, struct lock_token *ret, cst_error **err
 	return lockfile_read_token(store->graph_lock, ret, error);
 }
 
-/* Another process may shut the store down in between: the driver is known to be older then, and is
- * opened again when it is next needed. */
+/* The token is read first. If another process shuts the store down in between, the token says that
+ * the driver is older, and it is opened again when it is next needed. */
 int store_open_driver(cst_store *store, const cst_store_options *options, cst_error **error)
 {
 	int r = graph_token(store, &store->graph_token, error);
@@ -77,7 +78,8 @@ int store_refresh_driver(cst_store *store, cst_error **error)
 	r = store->driver->ops->open(&config, &fresh, error);
 	if (r < 0)
 		return r;
-	/* Other threads may be reading a layer through the old one: it is closed with the store. */
+	/* Other threads may be reading a layer through the old driver, so it is closed with the
+	 * store. */
 	struct driver **grown = grow_array(store->retired_drivers, &store->retired_capacity,
 	                                   store->n_retired_drivers + 1, sizeof(*grown));
 	if (!grown) {

@@ -5,13 +5,14 @@
 
 #include "store/core/store.h"
 
-/* Chooses and opens it; the graph lock is taken where something has to be made or mounted first. */
+/* Chooses and opens the driver. Takes the graph lock if something has to be made or mounted
+ * first. */
 int store_open_driver(cst_store *store, const cst_store_options *options, cst_error **error);
-/* Notices that another process shut the driver down, and opens it again. The graph lock is held. */
+/* Opens the driver again if another process shut it down. The graph lock is held. */
 int store_refresh_driver(cst_store *store, cst_error **error);
 void store_close_drivers(cst_store *store);
 
-/* The worker pool, made at first use. */
+/* The worker pool. The first call makes it. */
 int store_pool(cst_store *store, struct pool **ret, cst_error **error);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Edits of records: each replaces the record by an edited copy, in memory only. */
 #include "store/core/edit.h"
 #include "store/core/names.h"
 
@@ -9,7 +10,7 @@ int record_put(struct set *set, const void *record, cst_error **error)
 
 /* ---- data items ---- */
 
-/* *ret: the list with the item, in the arena. */
+/* The list in *ret is in the arena, and has the item. */
 static bool with_item(struct arena *arena, const struct data_items *old,
                       const struct data_item *item, struct data_items *ret)
 {

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Loading and holding a set of records. A reader that finds the files in need of repair (a crashed
- * Go process left an incomplete layer, two items hold one name) becomes a writer for a moment, as
- * every implementation does, and reads again.
- */
+/* Loading and holding sets of records. A reader may find that the files need repair: a crashed Go
+ * process left an incomplete layer, or two items have one name. Then it takes the lock for writing
+ * for a moment, as every implementation does, repairs, and reads again. */
 #include "store/core/hold.h"
 #include "store/core/additional.h"
 #include <assert.h>
 
-/* After so many, something repairs and breaks in turn: docs/format/store.md, "Lock protocol". */
+/* If it takes more, something breaks what we repair: docs/format/store.md, "Lock protocol". */
 #define MAX_REPAIRS 3
 
 /* ---- one set ---- */
@@ -30,7 +28,8 @@ static void set_unlock(struct set *set)
 	lockfile_unlock(set->lock);
 }
 
-/* Opens the files if they changed; *opened tells that they must be parsed. The lock is held. */
+/* Opens the files if they changed; *opened says that they must be parsed. The caller holds the
+ * lock. */
 static int open_if_stale(struct set *set, bool *opened, cst_error **error)
 {
 	struct lock_token token;
@@ -50,7 +49,7 @@ static int parse(cst_store *store, struct set *set, bool opened, bool *repair, c
 	return r == 0 && set->loaded ? set->loaded(store, error) : r;
 }
 
-/* On success the mutex is held, and the lock too if `keep`. */
+/* On success the mutex is held, and with `keep` the lock too. */
 static int read_once(cst_store *store, struct set *set, bool keep, bool *repair, cst_error **error)
 {
 	int r = set_lock(set, LOCKFILE_READ, error);
@@ -109,7 +108,7 @@ static void release_set(struct set *set, enum hold_mode mode)
 		set_unlock(set);
 }
 
-/* What the repair of the layers moved out of sight, to be deleted when the locks are free. */
+/* What the repair of the layers moved out of sight; it is deleted when the locks are free. */
 static struct trash take_repair_trash(cst_store *store)
 {
 	struct trash trash = store->repair_trash;
@@ -122,7 +121,8 @@ static int repair_set(cst_store *store, struct set *set, cst_error **error)
 	int r = write_set(store, set, error);
 	if (r < 0)
 		return r;
-	/* Nobody changed the files since this process read them, so they were not loaded again. */
+	/* No process changed the files since this one read them, so write_set() did not load and
+	 * repair them again. */
 	r = set->repair ? set->repair(store, error) : set_save(set, error);
 	struct trash trash = take_repair_trash(store);
 	release_set(set, HOLD_WRITE);
@@ -155,8 +155,9 @@ static void release_additional(cst_store *store, enum cst_kind kind, size_t n)
 	}
 }
 
-/* On success the mutex is held. Without `wait`, where locks of ours are held, a lock that another
- * process holds is not waited for: what was read before this thread took a lock is good enough. */
+/* On success the mutex is held. `wait` is false while this thread holds locks of ours: then it does
+ * not wait for a lock that another process holds, and uses what it read before it took the first
+ * lock. */
 static int read_foreign(cst_store *store, struct set *set, bool wait, cst_error **error)
 {
 	bool opened = false, repair = false;
@@ -206,9 +207,9 @@ int additional_refresh(cst_store *store, cst_error **error)
 /* How many sets this thread holds. */
 static _Thread_local unsigned sets_held;
 
-/* Reads the additional stores before this thread takes a first set of the store. An operation that
- * takes the layers is likely to need the images later; if those cannot be read, that is an error
- * when it does. */
+/* Reads the additional stores before this thread takes the first set of the store. An operation
+ * that takes the layers will probably need the images later. If those cannot be read now, that is
+ * an error only when it needs them. */
 static int look_at_additional(cst_store *store, enum cst_kind kind, cst_error **error)
 {
 	if (!store->n_additional || sets_held || kind == CST_KIND_CONTAINER ||
@@ -305,7 +306,8 @@ void hold_done(struct hold *hold)
 	cst_store *store = hold->store;
 	if (!store)
 		return;
-	struct trash trash = {0}; /* emptied last, when nobody waits any more */
+	/* Emptied last, when no other process waits for a lock of ours. */
+	struct trash trash = {0};
 	if (hold_writes(hold, CST_KIND_LAYER))
 		trash = take_repair_trash(store);
 	for (size_t i = KINDS; i-- > 0;) {

@@ -37,27 +37,29 @@ struct hold {
 	const void *item; /* found by item_hold() */
 };
 
-/* Each adds one set to what is held already, and nothing if it fails: a set that comes later in the
- * order of the locks. A store that is read-only refuses to write with CST_ESTORE_READ_ONLY. */
+/* Each adds one set to those that are held, or nothing if it fails. The set must come later in
+ * the order of the locks than those. A store that is only read refuses to write:
+ * CST_ESTORE_READ_ONLY. */
 int hold_read(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
 int hold_read_locked(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
 int hold_write(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
 
-/* Adds several in their order. On failure the caller's hold_done() gives back what was taken. */
+/* Adds several sets in their order. If it fails, the caller's hold_done() gives back those that
+ * were taken. */
 int hold_sets(cst_store *store, struct hold_modes modes, struct hold *hold, cst_error **error);
 
 bool hold_writes(const struct hold *hold, enum cst_kind kind);
 
-/* Gives back all, in reverse order. */
+/* Gives everything back, in reverse order. */
 void hold_done(struct hold *hold);
 #define _cleanup_hold_ _cleanup_(hold_done)
 
-/* Loads a set that is held for writing again. */
+/* Loads a set again that is held for writing. */
 int set_reload(cst_store *store, struct set *set, cst_error **error);
 
-/* Reads the records of all additional stores, where they changed. To be called before the first lock of an operation that
- * takes another lock than those of the sets: another process may hold a lock of an additional store for long, and is never
- * waited for with locks of ours. */
+/* Reads the records of all additional stores that changed. Call it before the first lock of an
+ * operation that takes another lock than those of the sets: another process may hold a lock of an
+ * additional store for long, and this process must not wait for it with locks of ours. */
 int additional_refresh(cst_store *store, cst_error **error);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The table of kinds, and access to the members of a record by kind. */
 #include "store/core/kind.h"
 #include "base/error.h"
 #include "base/str.h"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What is different about layers, images and containers: one row of one table for each. What a row
- * can say is written down here once, so that names, metadata, data items, deletion, recovery and
- * holding a set are single functions over a kind.
- */
+/* What differs between layers, images and containers: one table with a row for each. Because a row
+ * says it, names, metadata, data items, deletion, recovery and holding a set are single functions
+ * over a kind. */
 #ifndef CST_STORE_CORE_KIND_H
 #define CST_STORE_CORE_KIND_H
 
@@ -49,9 +47,10 @@ const char *record_id(const void *record);
 /* What a record has at one of the offsets above; NULL if it has no such member. */
 void *record_member(void *record, size_t offset);
 const void *record_const_member(const void *record, size_t offset);
-/* The data items with size and digest; none for a layer, which has only their names. */
+/* The data items with size and digest. For a layer it is empty, since a layer has only their
+ * names. */
 struct data_items record_data(const struct kind *kind, const void *record);
-/* The names of the data items; good for records that are not being edited. */
+/* The names of the data items. The record must not be one that is being edited. */
 struct strings record_data_names(const struct kind *kind, const void *record);
 
 #endif

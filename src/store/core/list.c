@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists and look-ups for callers. */
+/* Copies of records for callers: lists, a snapshot of all kinds, single records. */
 #include "base/digest.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
@@ -104,7 +104,7 @@ static int list_containers(cst_store *store, cst_container_list **ret, cst_error
 
 /* ---- all of them, at one moment ---- */
 
-/* Loads each set by itself first, so that hardly anything is parsed while all locks are held. */
+/* Loads each set by itself first, so that almost nothing is parsed while all locks are held. */
 static int load_ahead(cst_store *store, struct hold_modes modes, cst_error **error)
 {
 	int r = 0;

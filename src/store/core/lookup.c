@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Looks records up: first in the store itself, then in the additional stores in their order. */
 #include "store/core/lookup.h"
 #include "store/core/hold.h"
 #include "store/core/names.h"
@@ -6,8 +7,8 @@
 
 typedef void *(*look_up)(const struct record_set *set, const char *id);
 
-/* In an additional store, an item that was copied from there into this store is hidden by the copy,
- * with the names that it lost since. */
+/* An item of an additional store that was copied into this store is hidden by the copy, under all
+ * names that it ever had. */
 static const void *look_in(const struct set *own, const struct set *set, const char *id,
                            look_up look)
 {

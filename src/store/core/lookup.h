@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding records, in this store and then in the additional ones. The set of their kind is held. */
+/* Finding records in this store and then in the additional ones. Except for those that say so, the
+ * caller holds the set of the kind. */
 #ifndef CST_STORE_CORE_LOOKUP_H
 #define CST_STORE_CORE_LOOKUP_H
 
@@ -28,7 +29,7 @@ int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold 
 /* Is it the image's top layer, or a mapped copy of that? */
 bool image_has_top_layer(const cst_image *image, const char *layer);
 
-/* A copy of the item in an arena, found with its set held for reading; the set is free afterwards.
+/* A copy of the item in an arena. The set is held for reading meanwhile, and free afterwards.
  * CST_E*_UNKNOWN. */
 struct found_item {
 	struct arena arena;
@@ -38,7 +39,7 @@ struct found_item {
 };
 int item_read(cst_store *store, enum cst_kind kind, const char *id, struct found_item *ret,
               cst_error **error);
-/* A layer, else an image, else a container. */
+/* Looks for a layer, then an image, then a container. */
 int item_read_any(cst_store *store, const char *id, int unknown, struct found_item *ret,
                   cst_error **error);
 void found_item_free(struct found_item *item);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lists of strings: without repetitions, in the order in which they were given. */
 #include "store/core/names.h"
 
 int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error)

@@ -7,12 +7,12 @@
 #include "base/str.h"
 #include "records/record.h"
 
-/* Appends the names without repetitions. */
+/* Appends the names, each only once. */
 int names_unique(const char *const *names, size_t n, struct strv *ret, cst_error **error);
 bool strings_contain(const struct strings *strings, const char *string);
 struct strings strings_of(const struct strv *v);
 
-/* The names of an image go to the front of its history, one after the other. */
+/* Puts the names of an image in front of its history, the last name first. */
 int names_history(const struct strings *old, const struct strv *names, struct strv *ret,
                   cst_error **error);
 

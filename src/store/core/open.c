@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing a store: the driver, the sets, and the recovery that every opener
+/* Opening and closing a store: options, roots, driver, sets, and the recovery that every opener
  * does. */
 #include "base/log.h"
 #include "config/storage_conf.h"
@@ -49,7 +49,7 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	return 0;
 }
 
-/* Everything in the roots. */
+/* Opens everything that is in the roots. */
 static int open_parts(cst_store *store, const cst_store_options *options, cst_error **error)
 {
 	int r = open_graph_locks(store, error);

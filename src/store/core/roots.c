@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directories of a store: which they are, making them, and whom to blame if they cannot be
- * used. */
+/* The directories of a store: finds and makes them, and says where the path of one comes from that
+ * cannot be used. */
 #include "store/core/roots.h"
 #include "config/storage_conf.h"
 #include <errno.h>
@@ -12,7 +12,7 @@ static bool set_root(char **root, char **root_origin, const char *path, const ch
 	return *root && (!origin || *root_origin);
 }
 
-/* `defaults` has what `options` leave out. */
+/* `defaults` has the roots that `options` leave out. */
 static int set_roots(struct cst_store *store, const cst_store_options *options,
                      const cst_store_options *defaults, cst_error **error)
 {
@@ -55,13 +55,13 @@ int store_find_roots(cst_store *store, const cst_store_options *options, cst_err
 	return r;
 }
 
-/* Says behind the message of a failure about a root where the path of that root comes from. */
+/* Adds to the message of a failure where the path of the root comes from. */
 static int root_failed(const char *name, const char *origin, int code, cst_error **error)
 {
 	return origin ? error_suffix(error, code, " (the %s, %s)", name, origin) : code;
 }
 
-/* mkdir -p, and the new name durable in its parent. */
+/* mkdir -p. The new name is made durable in its parent. */
 static int make_root(const char *path, cst_error **error)
 {
 	struct stat st;
@@ -80,7 +80,7 @@ static int make_root(const char *path, cst_error **error)
 	                                 error); /* an unreadable parent is not ours to sync */
 }
 
-/* What is only read has to be there. */
+/* A store that is only read must be there already. */
 static int need_root(const char *path, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing the sets of a store: directories, locks, tables. */
+/* Opens and closes the sets of a store: directories, locks, tables. */
 #include "store/core/set.h"
 #include "store/core/store.h"
 #include <errno.h>
@@ -16,7 +16,7 @@ void sets_init(struct sets *sets)
 	}
 }
 
-/* What was opened of a set; it may be opened again. */
+/* Closes what was opened of a set. It may be opened again. */
 static void close_set(struct set *set)
 {
 	record_set_free(set->table);
@@ -65,8 +65,8 @@ int set_save(struct set *set, cst_error **error)
 	return r == 0 ? record_set_save(set->table, set->lock, error) : r;
 }
 
-/* Opens <root>/<driver>-<files>, and makes it unless the store is read only; then *fd is -1 if
- * it is missing. A new name in the graph root or image store is made durable. */
+/* Opens <root>/<driver>-<files>, and makes it unless the store is only read; then *fd is -1 if it
+ * is missing. A new name in the graph root or image store is made durable. */
 static int open_directory(cst_store *store, const char *root, const char *files, char **dir,
                           int *fd, cst_error **error)
 {
@@ -114,8 +114,8 @@ static int open_containers(cst_store *store, cst_error **error)
 	const char *files = containers->kind->files;
 	int r = open_directory(store, store->graph_root, files, &containers->dir, &containers->fd,
 	                       error);
-	/* A store that may only be read leaves the run directory of this boot alone, whoever it
-	 * belongs to. A transient store keeps records there. */
+	/* A store that is only read leaves the run directory of this boot alone, whoever owns it.
+	 * Only a transient store keeps records there. */
 	if (r == 0 && (!store->read_only || store->transient))
 		r = open_directory(store, store->run_root, files, &containers->run_dir,
 		                   &containers->run_fd, error);
@@ -140,7 +140,7 @@ int sets_open(cst_store *store, cst_error **error)
 
 /* ---- layers ---- */
 
-/* Read-only layers are remembered in the image store, under a lock of its own
+/* Records of read-only layers are kept in the image store, under a lock of its own
  * (docs/format/store.md, "Split image store"). */
 static int open_image_store_layers(cst_store *store, cst_error **error)
 {
@@ -210,7 +210,7 @@ void layers_close(cst_store *store)
 	store->tmp_dir = store->image_layers_dir = NULL;
 }
 
-/* What a failing attempt opened is closed again: the caller may try as often as it likes. */
+/* If it fails, closes what was opened, so that the caller can try again any number of times. */
 int layers_need(cst_store *store, cst_error **error)
 {
 	pthread_mutex_lock(&store->graph_mutex);

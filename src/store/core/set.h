@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A set: all layers, all images or all containers of a store. It pairs a lock file, shared with
- * every other process, with a table of records in memory, guarded by a mutex (hold.h), and has the
- * directory where its items keep their files.
- */
+/* A set: all layers, all images or all containers of a store. It has a lock file, which all
+ * processes share; a table of records in memory with a mutex (hold.h); and the directory where its
+ * items keep their files. */
 #ifndef CST_STORE_CORE_SET_H
 #define CST_STORE_CORE_SET_H
 
@@ -26,8 +24,8 @@ struct set {
 	int run_fd;    /* of run_dir, containers only; else -1 */
 	bool foreign;  /* of an additional store: never repaired, never written */
 	bool was_read; /* of an additional store: its records were read at least once */
-	/* NULL: nothing to do. Both are called with the set held: after each load, and when a load
-	 * asked for repair, by a writer. */
+	/* NULL: nothing to do. Both are called with the set held: `loaded` after each load,
+	 * `repair` by a writer after a load that asked for it. */
 	int (*loaded)(cst_store *store, cst_error **error);
 	int (*repair)(cst_store *store, cst_error **error);
 };
@@ -48,15 +46,15 @@ struct set *sets_get(struct sets *sets, enum cst_kind kind);
 
 struct set *set_of(cst_store *store, enum cst_kind kind);
 
-/* <root>/<driver>-<files>, the caller's; NULL when out of memory. */
+/* <root>/<driver>-<files>. The caller frees it. NULL: out of memory. */
 char *set_path(const char *root, const cst_store *store, const char *files);
 
 /* Opens images and containers, with their directories, locks and tables. */
 int sets_open(cst_store *store, cst_error **error);
-/* Opens the layers, which may wait until somebody asks for them, if that was not done yet. */
+/* Opens the layers if that was not done yet. They are opened when they are first needed. */
 int layers_need(cst_store *store, cst_error **error);
 void layers_close(cst_store *store);
-/* For struct set of the layers: fresh mount counts after each load. */
+/* The `loaded` of the layers: reads the mount counts again. */
 int layers_load_mounts(cst_store *store, cst_error **error);
 
 /* Writes the records of a set that is held for writing, if any was edited. */

@@ -17,8 +17,8 @@
 #include "store/change/trash.h"
 #include "store/core/set.h"
 
-/* An additional image store: a graph root of somebody else, read only (docs/format/store.md,
- * "Additional image stores"). */
+/* An additional image store: the graph root of another store, which is only read
+ * (docs/format/store.md, "Additional image stores"). */
 struct additional_store {
 	struct sets sets; /* layers and images */
 	bool own; /* the graph root of a store whose images are in an image store: what was there

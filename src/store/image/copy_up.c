@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before an image of an additional store is changed, its record and its data items are copied into
- * this store. */
+/* Copies an image of an additional store into this one, record and data items, before it is
+ * changed. */
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Creates an image. One that takes the ID of an image of an additional store hides it, and takes
+ * over its names and data. */
 #include "base/digest.h"
 #include "base/id.h"
 #include "store/change/change.h"
@@ -52,8 +54,8 @@ static struct strings joined(struct arena *arena, const struct strings *a, const
 	return (struct strings){.items = items, .len = items ? a->len + b->len : 0};
 }
 
-/* The names of the image that the new one is to hide, then the caller's. `record.names_history` is
- * of both. */
+/* The names are those of the image that the new one hides, then the caller's.
+ * `record.names_history` has both. */
 static int plan_taken_names(struct new_image *image, cst_error **error)
 {
 	const cst_image *base = image->base.image;
@@ -77,7 +79,7 @@ static bool is_given(const cst_image_options *options, const char *key)
 	return false;
 }
 
-/* The items of the base that are not given anew, then the given ones. */
+/* Takes the items of the base that the caller does not give, then those of the caller. */
 static int plan_data(cst_store *store, const cst_image_options *options, struct new_image *image,
                      cst_error **error)
 {
@@ -190,8 +192,8 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 	return 0;
 }
 
-/* The data items into place, then the record. What a crashed Go process left under the ID goes
- * first. */
+/* Puts the data items into place, then the record. First removes what a crashed Go process left
+ * under the ID. */
 static int place_image(struct change *change, const struct intent *intent, void *arg,
                        cst_error **error)
 {
@@ -204,7 +206,7 @@ static int place_image(struct change *change, const struct intent *intent, void 
 	return r == 0 && !record_set_add(images->table, &image->record) ? error_oom(error) : r;
 }
 
-/* The layers stay locked, so that nobody deletes the top layer meanwhile. */
+/* The layers stay locked, so that no other process deletes the top layer meanwhile. */
 static int hold_for(struct change *change, cst_store *store, const struct new_image *image,
                     cst_error **error)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Deletes an image, alone or with the layers that nothing else needs. */
 #include "store/change/deletion.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
@@ -41,8 +42,8 @@ static bool has_child_outside(const cst_store *store, const char *id, const stru
 	return false;
 }
 
-/* docs/format/store.md, "Delete family": mapped copies first, then from the top down until somebody
- * else needs one. */
+/* Lists the mapped copies first, and then the layers from the top down, until something else needs
+ * one (docs/format/store.md, "Delete family"). */
 static int layers_of_image(cst_store *store, const cst_image *image, struct strv *ret,
                            cst_error **error)
 {
@@ -85,8 +86,8 @@ static int check_no_container(cst_store *store, const cst_image *image, cst_erro
 	return 0;
 }
 
-/* An image from before the store was split: its record is in the graph root, under a lock of its
- * own, taken last. */
+/* Deletes the record of an image from before the store was split. It is in the graph root, under a
+ * lock of its own, which is taken last. */
 static int drop_own_record(cst_store *store, const char *id, const struct source *source,
                            cst_error **error)
 {
@@ -120,7 +121,8 @@ static int drop_own_record(cst_store *store, const char *id, const struct source
 	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
 }
 
-/* That of an image from before the store was split is no part of the change: it is gone before. */
+/* The record of an image from before the store was split is not part of the change: it is deleted
+ * before. */
 static int delete_image(struct change *change, const cst_image *image, const struct source *source,
                         const struct strv *going, cst_error **error)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Named data of layers, images and containers: a file each in the item's metadata directory, listed
- * in its record, for images and containers with size and digest (docs/format/store.md, "Big data").
- */
+/* Named data of layers, images and containers. Each item is a file in the metadata directory of its
+ * owner, and is listed in the owner's record; for images and containers with size and digest
+ * (docs/format/store.md, "Big data"). */
 #include "base/digest.h"
 #include "store/change/change.h"
 #include "store/core/edit.h"
@@ -62,8 +61,8 @@ static int check_key(const struct found_item *owner, const char *key, const char
 	return error_wrap_code(error, CST_EINVALID_BIG_DATA_NAME, "can't retrieve %s", what);
 }
 
-/* Opens the file of an item; the caller closes *ret. *path is the caller's: where it is below
- * its directory, for messages. */
+/* Opens the file of an item; the caller closes *ret. *path is its path below the directory, for
+ * messages; the caller frees it. */
 static int open_item(cst_store *store, enum cst_kind kind, const char *id, const char *key,
                      int *ret, char **path, cst_error **error)
 {
@@ -163,7 +162,7 @@ struct new_item {
 	const struct tempdir *stage;
 };
 
-/* The staged file takes its place; the directory is made with the first item. */
+/* Moves the staged file into place. The first item makes the directory. */
 static int move_into_place(const struct set *set, const char *id, const struct new_item *new,
                            cst_error **error)
 {
@@ -204,7 +203,8 @@ static int commit_item(cst_store *store, enum cst_kind kind, const char *id, str
 	return change_commit(&change, error);
 }
 
-/* Two keys of one item whose file names are the same would overwrite each other. */
+/* Refuses a key whose file name is that of another key of the same item, since it would overwrite
+ * that one. */
 static int check_clash(const struct found_item *owner, const char *key, const char *file,
                        cst_error **error)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data items that are given with a new layer, image or container. */
+/* Stages the data items that are given with a new layer, image or container, and moves them into
+ * place. */
 #include "store/item/data_stage.h"
 #include "base/digest.h"
 #include "store/change/trash.h"

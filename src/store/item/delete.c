@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deleting an item of a given kind, with its safety checks, or of any kind, without. */
+/* Deletes an item: of a given kind with the safety checks, of any kind without them. */
 #include "store/layer/delete.h"
 #include "base/types.h"
 #include "store/container/container.h"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The private directories of images and containers, and files in them. Who runs containers keeps its own
- * things there, and so may what runs inside one: the path and every link on it are held below the
- * directory.
- */
+/* The private directories of images and containers, and files in them. The tools that run
+ * containers keep files of their own there, and a program in a container may write there too. So
+ * every path, and every link on it, is resolved below the directory. */
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
@@ -12,7 +10,7 @@
 
 /* ---- the directories ---- */
 
-/* mkdir, with the name durable. */
+/* Makes a directory whose name is durable. */
 static int make_durably(int dirfd, const char *parent, const char *name, const char *shown,
                         cst_error **error)
 {
@@ -21,9 +19,9 @@ static int make_durably(int dirfd, const char *parent, const char *name, const c
 	return fs_fsync_path(dirfd, parent, shown, error);
 }
 
-/* <dirfd>/<id>/userdata, made 0700 if missing. The record's lock is held: nobody deletes the item
- * meanwhile, and is left with a directory of nothing. A store that is only read has to have it
- * already. */
+/* Makes <dirfd>/<id>/userdata (0700) if it is missing. The caller holds the lock of the record, so
+ * that no other process deletes the item meanwhile. In a store that is only read the directory must
+ * be there already. */
 static int make_userdata(const cst_store *store, int dirfd, const char *dir, const char *id,
                          char **ret, cst_error **error)
 {
@@ -45,8 +43,8 @@ static int make_userdata(const cst_store *store, int dirfd, const char *dir, con
 	return r;
 }
 
-/* <root>/<drv>-images/<id>/userdata: in the graph root even where images live in an image store
- * (docs/format/store.md, "Split image store"). */
+/* The directory is <root>/<drv>-images/<id>/userdata: in the graph root, even if the images are in
+ * an image store (docs/format/store.md, "Split image store"). */
 static int private_directory(cst_store *store, enum cst_kind kind, const char *root, const char *id,
                              char **path, cst_error **error)
 {
@@ -100,7 +98,7 @@ static int directory_path(cst_store *store, enum cst_kind kind, const char *id,
 
 /* ---- files in them ---- */
 
-/* At least one component, none of them empty, "." or "..". */
+/* A path needs at least one component, and none may be empty, "." or "..". */
 static int check_path(const char *file, cst_error **error)
 {
 	_cleanup_strv_ struct strv parts = {0};
@@ -125,7 +123,7 @@ static int open_directory(cst_store *store, enum cst_kind kind, const char *id,
 	return r < 0 ? r : fs_open_dir(*path, fd, error);
 }
 
-/* Opens the directory that `file` is in, making what is missing of it. */
+/* Opens the directory that `file` is in, and makes what is missing of it. */
 static int make_parents(int dirfd, const char *dir, const char *file, int *ret, cst_error **error)
 {
 	_cleanup_free_ char *parents = strndup(file, (size_t)(path_base(file) - file));
@@ -151,9 +149,8 @@ static int make_parents(int dirfd, const char *dir, const char *file, int *ret, 
 	return 0;
 }
 
-/* What a killed writer leaves is found, and used, by the next one of the same file: they take
- * turns.
- */
+/* Writers of files take turns, so that the next writer of a file finds and uses what a killed one
+ * left. */
 static int replace_file(cst_store *store, enum cst_kind kind, int dirfd, const char *name,
                         const void *data, size_t size, const char *shown, cst_error **error)
 {
@@ -190,7 +187,8 @@ int cst_store_directory_file(cst_store *store, enum cst_kind kind, const char *i
 	struct stat st;
 	size_t len = 0;
 	int r = open_directory(store, kind, id, directory, file, &dir, &dirfd, error);
-	if (r == CST_ESTORE_READ_ONLY) /* the directory was never made */
+	/* The directory was never made. */
+	if (r == CST_ESTORE_READ_ONLY)
 		return error_prefix(error, CST_EDATA_UNKNOWN, "reading the file \"%s\"", file);
 	if (r == 0 && !(shown = path_join(dir, file)))
 		r = error_oom(error);

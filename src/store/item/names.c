@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names and metadata of layers, images and containers, which are looked for in that order. */
+/* Names and metadata of any item, looked for among layers, then images, then containers. */
 #include "store/core/names.h"
 #include "store/core/edit.h"
 #include "store/core/hold.h"
@@ -29,7 +29,7 @@ static int edit_one(cst_store *store, enum cst_kind kind, const char *id, record
 	return r == 0 ? set_save(set, error) : r;
 }
 
-/* Another process that copied the image first left it to be edited like any other. */
+/* If another process copied the image first, its copy is edited like any other image. */
 static int copy_up(cst_store *store, const char *id, record_edit edit, void *arg, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
@@ -39,8 +39,8 @@ static int copy_up(cst_store *store, const char *id, record_edit edit, void *arg
 	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : r;
 }
 
-/* The layer, else the image, else the container. `up`: an image of an additional store is copied
- * into this one first. None: the code `unknown`. */
+/* Edits the layer, else the image, else the container. `up`: copies an image of an additional store
+ * into this one first. If there is none, the error code is `unknown`. */
 static int edit_any(cst_store *store, const char *id, record_edit edit, bool up, void *arg,
                     int unknown, cst_error **error)
 {
@@ -58,7 +58,7 @@ static int edit_any(cst_store *store, const char *id, record_edit edit, bool up,
 
 enum names_change { NAMES_SET, NAMES_ADD, NAMES_REMOVE };
 
-/* Add puts the new names in front. */
+/* NAMES_ADD puts the new names in front. */
 static int changed_names(const struct strings *old, enum names_change change,
                          const char *const *names, size_t n, struct strv *ret, cst_error **error)
 {

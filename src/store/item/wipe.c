@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of everything in a store. */
+/* Deletes everything in a store. */
 #include "store/change/deletion.h"
 #include "store/core/store.h"
 
@@ -16,7 +16,7 @@ static void add_everything(struct change *change)
 		deletion_add_layer(change, layer_table_at(sets->layers.table, i - 1), 0, NULL);
 }
 
-/* What the driver has without any record. */
+/* Removes the content that the driver has without any record. */
 static int remove_strays(struct change *change, cst_error **error)
 {
 	cst_store *store = change->store;
@@ -28,7 +28,7 @@ static int remove_strays(struct change *change, cst_error **error)
 	return r;
 }
 
-/* Once the records are gone nothing is in the store any more for whoever looks. */
+/* Once the records are deleted, the store is empty for every other process. */
 int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress, .owners_first = true};

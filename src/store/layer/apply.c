@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Applying a layer tar to a layer that exists. The new content is built beside the old one, from a
- * copy of it, and takes its place by one exchange of names; content.h says how a crash in between
- * is mended.
- *
- * From the copy to the exchange the layers are locked, as with the Go tools: what another process
- * applied, or wrote through a mount, in between would be lost. The archive may come from a pipe
- * whose other end needs that lock, so it is taken in before.
- *
- * A mounted layer is the exception, on drivers without mounts as well: somebody works in its
- * content, which changes in place, as with the Go tools. There a failure leaves what was unpacked so
- * far.
- */
+/* Applying a layer tar to a layer that exists. The new content is made beside the old one, from a
+ * copy of it, and takes its place by an exchange of names. content.h says what is done after a
+ * crash in between. The layers are locked from the copy to the exchange, as the Go tools do: what
+ * another process applied in between, or wrote through a mount, would be lost. The archive may come
+ * from a pipe whose other end needs that lock, so this process takes the archive in before. A
+ * mounted layer is the exception, also on drivers without mounts: another process works in its
+ * content, so the content changes in place, as with the Go tools. If that fails, what was unpacked
+ * so far stays. */
 #include "store/change/change.h"
 #include "store/change/content.h"
 #include "store/core/store.h"
@@ -66,8 +61,8 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 	if (!layer)
 		return error_about(error, CST_ELAYER_UNKNOWN, id);
 	applied->in_place = layer->mount_count > 0;
-	/* A process that was killed while it unmounted may have left a mount that nobody counts,
-	 * and another process may still work in it. */
+	/* A process that was killed while it unmounted may have left a mount that nobody counts.
+	 * Another process may still work in it. */
 	int r = applied->in_place ? 0
 	                          : driver_is_mounted(store->driver, layer->id, NULL,
 	                                              &applied->in_place, error);
@@ -99,7 +94,7 @@ static int stage_target(cst_store *store, struct applied *applied, cst_error **e
 	                                           &applied->staged, error);
 }
 
-/* Tells no progress: a callback may wait for the very lock that is held here. */
+/* Reports no progress: a callback may wait for the very lock that is held here. */
 static int unpack_spooled(cst_store *store, struct applied *applied, cst_error **error)
 {
 	const cst_source spooled = cst_source_fd(applied->spool);
@@ -183,7 +178,7 @@ static int apply(cst_store *store, const char *id, struct applied *applied, cst_
 	return r == 0 ? change_commit(&change, error) : r;
 }
 
-/* Tells the caller early that there is no such layer: its archive may be long. */
+/* Reports early that there is no such layer, since the archive may be long. */
 static int precheck(cst_store *store, const char *id, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Creates a layer in three steps: plan, fill, commit (create.h). No lock is held while it is
+ * filled, so that what was planned is checked again before it is committed. */
 #include "store/layer/create.h"
 #include "base/id.h"
 #include "store/core/lookup.h"
@@ -37,8 +39,8 @@ static int plan_id(const cst_layer_options *options, struct new_layer *layer, cs
 	return layer->record.id ? 0 : error_oom(error);
 }
 
-/* docs/format/config.md, "ID mapping": explicit maps, else per kind the parent's, else the store's;
- * host flags mean none. */
+/* Each kind of ids by itself: explicit maps, else the parent's, else the store's; with the host
+ * flag none (docs/format/config.md, "ID mapping"). */
 static int plan_map(bool host, const cst_idmap *given, size_t n, const struct idranges *parent,
                     const struct idmap *fallback, struct idmap *ret, cst_error **error)
 {
@@ -82,8 +84,8 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 	return 0;
 }
 
-/* The ids that the layer's first content belongs to. Where the driver maps ids when it mounts, the
- * content is stored unmapped, and the maps of a record say nothing about it. */
+/* The ids that own the layer's first content. Where the driver maps ids when it mounts, content is
+ * stored unmapped, and the maps of a record say nothing about it. */
 static int plan_parent_maps(cst_store *store, const cst_layer *from, struct new_layer *layer,
                             cst_error **error)
 {
@@ -117,8 +119,8 @@ static int check_template(cst_store *store, struct new_layer *layer, cst_error *
 	               : 0;
 }
 
-/* Are the parent and the template still the layers that were planned with? What this process staged
- * has copied them, or refers to them. */
+/* Are the parent and the template still the layers that the plan was made with? What this process
+ * staged is a copy of them, or refers to them. */
 static int check_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
 	if (!*layer->record.parent)
@@ -185,8 +187,8 @@ static int plan_origin(cst_store *store, const cst_layer_options *options, struc
 	return r == 0 ? new_layer_check(store, layer, error) : r;
 }
 
-/* The flag "incomplete" is refused: the next reader of the record would delete the layer as half
- * made. */
+/* Refuses the flag "incomplete": the next reader of the record would delete the layer as one that
+ * is half made. */
 static int plan_flags(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
 {
 	int r = flags_set_all(&layer->arena, &layer->record.flags, options->flags, options->n_flags,
@@ -290,7 +292,7 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 	int r = fill(store, options, diff, layer, &problem);
 	if (r == 0)
 		return 0;
-	/* A parent or template that was being deleted explains anything that was said about its
+	/* If the parent or the template was being deleted, that explains every error about its
 	 * files. */
 	int gone = look_for_origin(store, layer, error);
 	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
@@ -310,7 +312,8 @@ static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_
 	return fs_fsync_dir(store->sets.layers.fd, store->sets.layers.dir, error);
 }
 
-/* Content into place, then the record. What a crashed Go process left under the ID goes first. */
+/* Puts the content into place, then the record. First removes what a crashed Go process left under
+ * the ID. */
 static int place_layer(struct change *change, const struct intent *intent, void *arg,
                        cst_error **error)
 {
@@ -353,7 +356,7 @@ static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **r
 		return r;
 	new_layer_add(&change, layer, 0, NULL);
 	r = change_commit(&change, error);
-	/* Without memory for the copy the layer exists all the same. */
+	/* If there is no memory for the copy, the layer exists all the same. */
 	return r < 0 ? r
 	             : layer_give(layer_table_get(store->sets.layers.table, layer->record.id), ret,
 	                          error);
@@ -374,8 +377,8 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
 	return r;
 }
 
-/* Where the parent's ID or name was given to another layer meanwhile, that one is the parent; but
- * an archive and data items from a source are read only once. */
+/* If another layer got the parent's ID or name meanwhile, this process tries again with that one.
+ * It cannot if it has read an archive, or data items from a source. */
 int cst_store_create_layer(cst_store *store, const cst_layer_options *given, const cst_source *diff,
                            cst_layer **ret, cst_error **error)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A layer on its way in: planned under a short read lock, filled in a staging place that no record
- * knows and without any lock, then committed under the write lock together with whatever owns it.
- */
+/* A new layer. It is planned under a short read lock, filled without any lock in a staging
+ * directory that no record names, and then committed under the write lock together with its
+ * owner. */
 #ifndef CST_STORE_LAYER_CREATE_H
 #define CST_STORE_LAYER_CREATE_H
 
@@ -30,27 +29,27 @@ struct new_layer {
 void new_layer_free(struct new_layer *layer); /* what was not committed goes */
 #define _cleanup_new_layer_ _cleanup_(new_layer_free)
 
-/* Checks what can be checked early, resolves the parent, the template and the maps. Locks L r, C r,
- * given back. */
+/* Checks what can be checked early, and resolves the parent, the template and the maps. Takes and
+ * gives back the locks L r, C r. */
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                    cst_error **error);
-/* With a template, of these two: the record becomes like the template's, L held; so does the
- * tar-split. */
+/* For a layer with a template: the record (L held), and the tar-split, become like the
+ * template's. */
 int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error);
 int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error **error);
-/* Stages a layer like its parent or template, or one unpacked from `diff` (NULL: none) onto that,
- * and the data items. No lock; all of it is on disk afterwards. Fails with CST_ELAYER_UNKNOWN,
- * whatever became of it, if the parent or the template was deleted meanwhile. */
+/* Stages a layer like its parent or template, or one unpacked from `diff` (NULL: none) on top of
+ * that, and the data items. It takes no lock. Afterwards all of it is on disk. If the parent or the
+ * template was deleted meanwhile, the error is CST_ELAYER_UNKNOWN, whatever else failed. */
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                    struct new_layer *layer, cst_error **error);
-/* L w held: checks again what may have changed meanwhile. */
+/* Checks again what may have changed since the plan. L w held. */
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error);
-/* Adds it to a change, with L w held: content into place, record added. With an owner, the layer
- * goes if that gets no record. */
+/* Adds it to a change with L w held: the content is put into place, and the record added. If the
+ * layer has an owner that gets no record, recovery removes the layer. */
 void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,
                    const char *owner_id);
 
-/* Unpacks into a staged layer of `driver` and notes digests, sizes and ids in the record. */
+/* Unpacks into a staged layer of `driver`, and notes digests, sizes and ids in the record. */
 int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
                  const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
                  struct arena *arena, cst_layer *record, cst_error **error);

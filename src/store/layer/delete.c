@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Deletes a layer, with and without the check that nothing uses it. */
 #include "store/layer/delete.h"
 #include "store/change/deletion.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
 
-/* `user`: "image" or the like; the words of the Go command differ where it is a layer. */
+/* `user` is "image" or the like. The Go command has other words if the user is a layer. */
 static int layer_in_use(int code, const cst_layer *layer, const char *user, const char *id,
                         cst_error **error)
 {

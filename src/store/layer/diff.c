@@ -40,7 +40,7 @@ int cst_store_diff_size(cst_store *store, const char *from, const char *id, int6
 
 /* ---- the tar ---- */
 
-/* A sink that hashes what goes by, to compare with the recorded digest at the end. */
+/* A sink that hashes the bytes, and compares the digest at the end with the recorded one. */
 struct checked {
 	const cst_sink *next;
 	struct digester *digester;
@@ -103,8 +103,8 @@ static int packing_write(void *userdata, const void *data, size_t size, cst_erro
 	return compressor_write(packing->compressor, data, size, error);
 }
 
-/* bzip2 and xz are only read: a layer imported so comes out plain unless another compression is
- * asked for. */
+/* bzip2 and xz can only be read. A layer that was imported so is given out plain, unless the caller
+ * chose another compression. */
 static enum cst_compression choose_compression(const struct layer_view *view, int wanted)
 {
 	if (wanted >= 0)

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Copies of an image's top layer that belong to other ids, for containers with id maps on drivers
- * that do not map when they mount. A copy has the parent and the properties of its template and
- * stays with the image, for the next container with the same maps (docs/format/config.md, "Who gets
- * which map").
- */
+/* Copies of an image's top layer that belong to other ids. Containers with id maps need them on
+ * drivers that do not map ids when they mount. A copy has the parent and the properties of its
+ * template. It stays with the image, for the next container with the same maps
+ * (docs/format/config.md, "Who gets which map"). */
 #include "store/layer/mapped.h"
 #include "store/core/edit.h"
 #include "store/core/lookup.h"
@@ -24,7 +22,8 @@ static bool same_ranges(const struct idranges *a, const struct idmap *b)
 	return idmap_equal(&map, b);
 }
 
-/* The image's top layer and its copies: the first one that fits, else the first one there is. */
+/* Looks at the image's top layer and its copies. Chooses the first that fits; if none does, the
+ * first that exists. */
 static int choose(cst_store *store, const char *id, const struct idmaps *maps, struct choice *ret,
                   cst_error **error)
 {
@@ -52,7 +51,8 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 	}
 	if (!ret->layer)
 		return error_about(error, CST_ELAYER_UNKNOWN, image->layer);
-	/* A foreign image or layer is used as it is, and the container's own layer is re-owned. */
+	/* An image or layer of an additional store is used as it is. Then the container's own layer
+	 * gets the other owners. */
 	ret->copy = ret->copy && (ops->capabilities & DRIVER_REOWNS_PARENT) && !store->read_only &&
 	            image_table_get(store->sets.images.table, image->id);
 	bool shifting = false;
@@ -99,8 +99,8 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
                            struct new_layer *layer, struct arena *arena, const char **ret,
                            cst_error **error)
 {
-	/* The image is saved first: a listed layer without record is nobody's loss, and recovery
-	 * takes it off the list; a layer that no image lists would stay for good. */
+	/* The image is saved first. If the layer then gets no record, recovery removes it from the
+	 * list. The other way round, a layer that no image lists would stay for ever. */
 	_cleanup_change_ struct change change = {.owners_first = true};
 	struct choice choice;
 	int r = change_hold(&change, store,
@@ -125,8 +125,8 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 	return r;
 }
 
-/* *template is set if a copy has to be made. The layers stay locked while the images are read: no
- * image then has a layer that is newer than those. */
+/* Sets *template if a copy has to be made. The layers stay locked while the images are read, so
+ * that no image has a layer that is newer than those. */
 static int look(cst_store *store, const char *image, const struct idmaps *maps, struct arena *arena,
                 const char **ret, cst_layer **template, cst_error **error)
 {

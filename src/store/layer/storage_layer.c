@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers as the driver knows them, which may have no record. */
+/* Layers as the driver knows them. They may have no record. */
 #include "base/id.h"
 #include "store/change/change.h"
 #include "store/core/store.h"
@@ -50,8 +50,8 @@ static int place(struct change *change, const struct intent *intent, void *arg, 
 	                                change->store->driver->sync_content, error);
 }
 
-/* Without a record the announcement says "delete me": it has to be gone, for good, before anybody
- * hears of success. */
+/* There is no record, so the announcement says "delete this". It must be gone durably before
+ * success is reported. */
 static int commit(cst_store *store, struct storage_layer *layer, const char *id, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.must_end = true};

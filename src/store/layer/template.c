@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a layer that starts as a copy of another one, its template, takes from it besides the
+/* What a layer that starts as a copy of another one, its template, takes from it beside the
  * content. */
 #include "archive/tree/copy_data.h"
 #include "store/change/content.h"
@@ -7,7 +7,7 @@
 #include "store/layer/create.h"
 #include <errno.h>
 
-/* Not names, flags and data items. */
+/* Everything but names, flags and data items. */
 int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error)
 {
 	cst_layer *from = arena_alloc(&layer->arena, sizeof(*from)), *record = &layer->record;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Unpacks an archive into a staged layer, and words its errors as the Go command does. */
 #include "base/digest.h"
 #include "base/str.h"
 #include "store/core/driver.h"
 #include "store/layer/create.h"
 #include <errno.h>
 
-/* The Go command unpacks in a second process, which sees no more of a failing input than that it
- * ends, and tells of both: of that process and of the input. */
+/* The Go command unpacks in a second process. That process sees only that a failing input ends, so
+ * the message is about both: the process and the input. */
 static int untar_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)
 {
 	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
@@ -28,8 +29,9 @@ static int apply_words(enum unpack_fault fault, int code, const char *cause, cst
 	                      cause);
 }
 
-/* The Go command has a process for each way to unpack, and speaks of it (docs/format/archive.md,
- * "Two extractors", "Error texts"); of a full disk it says only that. */
+/* The Go command has a process for each way to unpack, and names it in messages
+ * (docs/format/archive.md, "Two extractors", "Error texts"). About a full disk it says only
+ * that. */
 static int word_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
                              cst_error **error)
 {
@@ -55,7 +57,7 @@ static struct uint32s copy_ids(struct arena *arena, const struct idset *set)
 	return (struct uint32s){.items = items, .len = items ? set->len : 0};
 }
 
-/* docs/format/archive.md, "What is recorded" */
+/* Notes in the record what docs/format/archive.md, "What is recorded", lists. */
 static int note_result(const struct unpack_result *result, struct arena *arena, cst_layer *record,
                        cst_error **error)
 {

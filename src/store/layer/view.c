@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and reads a layer compared with another one, and finds out whether it changed meanwhile. */
 #include "store/layer/view.h"
 #include "archive/tarsplit/tarsplit.h"
 #include "store/core/hold.h"
@@ -101,8 +102,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Was a diff applied to the layer while this process read it? Whoever applies one also writes a new
- * tar-split. */
+/* Did another process apply a diff to the layer while this one read it? Whoever applies a diff
+ * writes a new tar-split too. */
 static int check_unchanged(cst_store *store, const struct layer_view *view, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Copying files into layers, out of them and between them. A layer is mounted for the time it
- * takes, and its paths are resolved as inside of it: neither ".." nor a symlink leaves it
- * (docs/format/archive.md, "CLI copy").
- */
+/* Copies files into layers, out of them and between them. A layer is mounted while that takes, and
+ * its paths are resolved inside of it: neither ".." nor a symlink leads out
+ * (docs/format/archive.md, "CLI copy"). */
 #include "archive/pack/pack.h"
 #include "archive/tree/copy_into.h"
 #include "archive/tree/need_directory.h"
@@ -31,7 +29,8 @@ struct place {
 		.root = -1 \
 	}
 
-/* False if somebody unmounted it: what is mounted there by now, if anything, is his. */
+/* False if another process unmounted the layer. What is mounted there now, if anything, belongs to
+ * that process. */
 static bool is_mounted_still(const struct place *place)
 {
 	struct stat held, now;
@@ -61,7 +60,8 @@ static void place_close(struct place *place)
 
 /* ---- opening ---- */
 
-/* Up to 1.63 the maps of a container on a driver that shifts were in its own record only. */
+/* Up to 1.63, on a driver that maps ids when it mounts, only the container's own record had its
+ * maps. */
 static int place_maps(cst_store *store, const cst_layer *layer, struct place *place,
                       cst_error **error)
 {
@@ -155,7 +155,7 @@ static const struct idmaps *maps_of(const struct place *place)
 	return place->maps.uids.len || place->maps.gids.len ? &place->maps : NULL;
 }
 
-/* Those that are missing belong to the container's root. */
+/* Directories that are missing belong to root in the container. */
 static int new_directory_owner(const struct place *target, struct new_directory *directory,
                                cst_error **error)
 {
@@ -174,7 +174,7 @@ struct copy_job {
 	struct copy_into_options options;
 };
 
-/* The words around it are the Go command's. */
+/* The text around the error is the Go command's. */
 static int wrap_error(int r, cst_error **error)
 {
 	if (r == 0 || r == CST_ECANCELED || r == CST_ENOMEM)
@@ -186,8 +186,8 @@ static int wrap_error(int r, cst_error **error)
 	               : r;
 }
 
-/* The directory that a directory's content goes into; its owner, if it is new, is that of all
- * copies. */
+/* Opens the directory for the content of a copied directory. If it is new, it has the owner that
+ * all copies get. */
 static int need_target(const struct copy_job *job, int *ret, cst_error **error)
 {
 	struct new_directory new = {.mode = 0755};
@@ -216,7 +216,7 @@ static int copy_directory(const struct copy_job *job, int source, cst_error **er
 	return wrap_error(copy_into(from, readable, &job->options, error), error);
 }
 
-/* What the Go tools make of it: the link, in the target directory. */
+/* Copies the link into the target directory, as the Go tools do. */
 static int copy_directory_link(const struct copy_job *job, int link, cst_error **error)
 {
 	_cleanup_close_ int to = -1;
@@ -227,7 +227,7 @@ static int copy_directory_link(const struct copy_job *job, int link, cst_error *
 	              : r;
 }
 
-/* A target of the caller's that ends in "/" is the directory that the file goes into. */
+/* If a target path of the caller's ends in "/", it is the directory that the file goes into. */
 static int file_target(const struct copy_job *job, char **parent, char **name, cst_error **error)
 {
 	const char *path = job->target->path, *base = "";
@@ -264,7 +264,7 @@ static int copy_file(const struct copy_job *job, int source, cst_error **error)
 	              : r;
 }
 
-/* For the progress alone: what cannot be read is not counted. */
+/* Counts bytes for the progress only. What cannot be read is not counted. */
 static uint64_t measure(int source, const struct stat *st)
 {
 	if (!S_ISDIR(st->st_mode))
@@ -294,8 +294,8 @@ static int copy_source(struct copy_job *job, cst_error **error)
 
 /* ---- what others did meanwhile ---- */
 
-/* A layer that is copied from or into can be deleted all the same, or unmounted and its content
- * exchanged: that then is the error, whatever was missed of its files. Returns that, else `r`. */
+/* Another process can delete the layer, or unmount it and change its content, while this one
+ * copies. Then that is the error, whatever failed about its files. Returns that, or `r`. */
 static int check_still_there(int r, cst_store *store, const struct place *place, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
@@ -341,7 +341,7 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	if (r < 0)
 		error_prefix(error, r, "error copying \"%s\" to \"%s\"", source.shown,
 		             target->shown);
-	/* of a directory that was removed meanwhile nothing is missed: it is empty */
+	/* A directory that was removed meanwhile looks empty, so nothing fails: check. */
 	return check_still_there(r, store, &source, error);
 }
 

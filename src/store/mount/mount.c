@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounting and unmounting, counted across all processes in mountpoints.json. */
+/* Mounts and unmounts layers. mountpoints.json has the mount counts, which all processes share. */
 #include "store/core/driver.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
@@ -7,7 +7,7 @@
 #include "store/layer/mapped.h"
 #include <errno.h>
 
-/* What is to be mounted: always a layer in the end. */
+/* What to mount. In the end it is always a layer. */
 struct target {
 	struct arena arena;
 	const char *layer;
@@ -43,7 +43,7 @@ static int target_from_container(cst_store *store, const cst_container *containe
 	return target->arena.failed ? error_oom(error) : 0;
 }
 
-/* A container first, then a layer, as every implementation does. */
+/* Looks for a container first, then for a layer, as every implementation does. */
 static int find_target(cst_store *store, const char *id, struct target *target, cst_error **error)
 {
 	{
@@ -69,7 +69,7 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 	return target->layer ? 0 : error_oom(error);
 }
 
-/* Fresh mount counts under M w. */
+/* Takes the lock of the mount points for writing, and reads the counts again. */
 static int mounts_write(cst_store *store, struct lockfile **held, cst_error **error)
 {
 	int r = lockfile_lock(store->mounts_lock, LOCKFILE_WRITE, error);
@@ -98,8 +98,9 @@ static struct driver_mount_options driver_options_of(const struct target *target
 	};
 }
 
-/* Somebody may have unmounted the layer without telling (umount -l, another mount namespace), or
- * the count is another store's. Then the layer is mounted anew, and its count starts at one. */
+/* Another process may have unmounted the layer without counting (umount -l, another mount
+ * namespace), or the count may be another store's. Then the layer is mounted again, and its count
+ * starts at one. */
 static int mount_layer(cst_store *store, const struct target *target, char **ret_path,
                        cst_error **error)
 {
@@ -198,8 +199,8 @@ int cst_store_mount(cst_store *store, const char *id, const cst_mount_options *g
 	return mount_target(store, &target, path, error);
 }
 
-/* The image's top layer as it is without maps: a copy that belongs to root, where the layer itself
- * is mapped. */
+/* Finds the image's top layer as it is without maps: if the layer itself is mapped, a copy that
+ * belongs to root. */
 static int find_image_layer(cst_store *store, const char *id, struct target *target,
                             cst_error **error)
 {
@@ -307,8 +308,8 @@ int cst_store_mounted(cst_store *store, const char *id, int *count, cst_error **
 	return 0;
 }
 
-/* The layers stay locked until the descriptor is open: to mount and to unmount, every process takes
- * them for itself. */
+/* The layers stay locked until the descriptor is open, because every process that mounts or
+ * unmounts takes them for writing. */
 int cst_store_mount_fd(cst_store *store, const char *id, int *fd, cst_error **error)
 {
 	_cleanup_(target_free) struct target target = {0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owners of the directories above a mount point that the layer's id maps do not cover: a runtime
- * must give its processes access through them (docs/format/store.md, "Mount"). */
+/* The owners of the directories above a mount point that the layer's id maps do not cover. A
+ * runtime must let its processes through those (docs/format/store.md, "Mount"). */
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -24,7 +24,8 @@ static bool note_owner(const cst_layer *layer, const struct stat *st, struct ids
 	       (map_covers(&layer->gid_map, st->st_gid) || idset_add(gids, st->st_gid));
 }
 
-/* From the mount point's parent up to below the root, links and what they lead to. */
+/* Walks from the mount point's parent up to below the root. A symlink counts, and so does what it
+ * leads to. */
 static int walk_up(const cst_layer *layer, struct idset *uids, struct idset *gids,
                    cst_error **error)
 {

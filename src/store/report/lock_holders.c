@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Who holds the lock files of a store. Nothing is opened for it but directories: the lock files of
- * all drivers are found by their names (docs/format/store.md, "Layout" and "Lock protocol").
- */
+/* Who holds the lock files of a store. Only directories are opened; the lock files of all drivers
+ * are found by their names (docs/format/store.md, "Directory layout" and "Lock protocol"). */
 #include "base/fs.h"
 #include "config/storage_conf.h"
 #include "lock/proc_locks.h"
@@ -34,7 +32,7 @@ static void lock_paths_free(struct lock_paths *paths)
 	free(paths->items);
 }
 
-/* The file, if it exists and may be looked at. */
+/* Adds the file if it exists and this process may look at it. */
 static int add_file(struct lock_paths *paths, const char *kind, const char *dir, const char *name,
                     cst_error **error)
 {
@@ -58,13 +56,13 @@ static int add_file(struct lock_paths *paths, const char *kind, const char *dir,
 	return 0;
 }
 
-/* Names in a directory that may be missing or closed to us. */
+/* Lists a directory. One that is missing, or that this process may not read, is empty. */
 static void list_dir(const char *path, struct strv *names)
 {
 	(void)fs_list_dir(AT_FDCWD, path, names, path, NULL);
 }
 
-/* All files `<prefix>*` of a directory; with `inner` that file of each of its directories. */
+/* Adds all files `<prefix>*` of a directory; with `inner`, that file of each of its directories. */
 static int add_all(struct lock_paths *paths, const char *kind, const char *root, const char *dir,
                    const char *prefix, const char *inner, cst_error **error)
 {
@@ -86,8 +84,8 @@ static int add_all(struct lock_paths *paths, const char *kind, const char *root,
 	return 0;
 }
 
-/* A directory of a root by its name: `<driver>-layers`, `<driver>-images`, ..., or a driver's
- * home. */
+/* Adds the lock files of a directory of a root: `<driver>-layers`, `<driver>-images` and so on, or
+ * the home of a driver. */
 static int add_directory(struct lock_paths *paths, const char *root, const char *name,
                          cst_error **error)
 {

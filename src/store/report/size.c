@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How large layers, images and containers are, and their private directories. */
+/* The sizes of layers, images and containers, with their private directories. */
 #include "archive/pack/pack.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
@@ -17,8 +17,8 @@ int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_er
 	return 0;
 }
 
-/* All layers of all top layers, each once, top first. Those whose size no record knows are listed
- * in *unknown. */
+/* Sums all layers below all top layers, each once, the top first. *unknown lists those whose size
+ * no record has. */
 static int sum_layers(cst_store *store, const cst_image *image, int64_t *sum, struct strv *unknown,
                       cst_error **error)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store as a whole: what it is, its end on this machine, its end altogether. */
+/* The store as a whole: its version and status, and its shutdown on this machine. */
 #include "config.h"
 #include "store/core/driver.h"
 #include "store/core/hold.h"
 #include "store/core/store.h"
 
-/* The release of containers/storage whose behaviour this is; scripts compare it. */
+/* The release of containers/storage that this behaves like. Scripts compare it. */
 #define COMPATIBLE_VERSION "1.64.0"
 
 static int add_pair(struct strv *pairs, const char *key, const char *value, cst_error **error)

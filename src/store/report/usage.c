@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What layers, images and containers take on disk, each by itself and together. */
+/* How much room layers, images and containers take on disk, each by itself and all together. */
 #include "archive/tree/usage_scan.h"
 #include "base/hashmap.h"
 #include "store/core/hold.h"
@@ -60,7 +60,7 @@ static struct measured *layer_of(const struct usage_job *job, const char *id)
 	return *id ? hashmap_get(&job->by_id, id) : NULL;
 }
 
-/* From a layer down to its base; a record that is its own ancestor ends the walk. */
+/* Walks from a layer down to its base. It ends if a record is its own ancestor. */
 typedef void (*visit_layer)(struct measured *m, void *userdata);
 
 static void below(const struct usage_job *job, const char *id, visit_layer visit, void *userdata)
@@ -147,14 +147,15 @@ static void list_container(struct usage_job *job, size_t index)
 		own->wanted = true;
 }
 
-/* One item of the caller's: container, image or layer, as cst_store_names() looks for them. */
+/* Chooses an item of the caller's: a container, an image or a layer, in the order of
+ * cst_store_names(). */
 static int choose(struct usage_job *job, const char *item, cst_error **error)
 {
 	cst_container *container = NULL;
 	cst_image *image = NULL;
 	cst_layer *layer = NULL;
 	bool found = true;
-	/* A container is also found by the ID of its layer: that means the layer here. */
+	/* The ID of a container's layer finds the container too; here it means the layer. */
 	if (cst_store_container(job->store, item, &container, NULL) == 0 &&
 	    !has_prefix(container->layer, item)) {
 		for (size_t i = 0; i < cst_container_list_size(job->containers); i++)
@@ -191,7 +192,7 @@ static int choose_all(struct usage_job *job, const char *const *items, size_t n,
 
 /* ---- measuring ---- */
 
-/* Bytes of a directory or file below `dirfd`; what is not there takes nothing. */
+/* Adds the bytes of a directory or file below `dirfd`. If it is missing, it takes no room. */
 static int add_data(int dirfd, const char *name, uint64_t *sum, cst_error **error)
 {
 	_cleanup_pieces_ struct usage_pieces pieces = {0};
@@ -210,7 +211,7 @@ static int add_data(int dirfd, const char *name, uint64_t *sum, cst_error **erro
 	return r;
 }
 
-/* The directories of one layer, opened while its record is there. */
+/* Opens the directories of a layer while its record exists. */
 static int open_layer(cst_store *store, const char *id, int *content_fd, int *data_fd,
                       cst_error **error)
 {
@@ -357,7 +358,7 @@ static int put_container(struct usage_job *job, const cst_container *container, 
 	return r;
 }
 
-/* Layers, each once. */
+/* Sums the layers, each once. */
 static void sum_layers(struct usage_job *job)
 {
 	cst_usage_total *total = &job->usage->total;
