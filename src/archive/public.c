@@ -193,3 +193,30 @@ int cst_archive_diff(int old_dirfd, int new_dirfd, const cst_sink *sink,
 		r = pack_changes(new_dirfd, &changes, &packing.pack, &packing.sink, error);
 	return r == 0 ? packing_finish(&packing, error) : r;
 }
+
+/* ---- changes ---- */
+
+size_t cst_changes_size(const cst_changes *changes)
+{
+	return changes ? changes->len : 0;
+}
+
+const char *cst_changes_path(const cst_changes *changes, size_t index)
+{
+	return changes && index < changes->len ? changes->items[index].path : NULL;
+}
+
+int cst_changes_kind(const cst_changes *changes, size_t index)
+{
+	return changes && index < changes->len ? (int)changes->items[index].kind : CST_EINVAL;
+}
+
+void cst_changes_free(cst_changes *changes)
+{
+	if (!changes)
+		return;
+	for (size_t i = 0; i < changes->len; i++)
+		free(changes->items[i].path);
+	free(changes->items);
+	free(changes);
+}

@@ -84,3 +84,15 @@ int id_check_new(const char *kind, const char *id, cst_error **error)
 	return error_set(error, CST_EINVAL, "%s ID \"%.210s\" cannot be used: %s", kind, id,
 	                 problem);
 }
+
+int id_for_new(const char *kind, const char *given, struct arena *arena, const char **ret,
+               cst_error **error)
+{
+	char fresh[ID_HEX_LEN + 1];
+	bool chosen = given && *given;
+	int r = chosen ? id_check_new(kind, given, error) : id_generate(fresh, error);
+	if (r < 0)
+		return r;
+	*ret = arena_strdup(arena, chosen ? given : fresh);
+	return *ret ? 0 : error_oom(error);
+}

@@ -4,6 +4,7 @@
 #define CST_BASE_ID_H
 
 #include "base/error.h"
+#include "base/mem.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,5 +20,7 @@ bool id_is_hex64(const char *id);
  * name or ending. Such an ID could leave its directory or clash with a file of the store
  * (docs/format/store.md, "IDs"). `kind` is "layer", "image" or "container". */
 int id_check_new(const char *kind, const char *id, cst_error **error);
+/* The ID of a new item: the given one, which is checked, or if that is empty a fresh one. *ret is in the arena. */
+int id_for_new(const char *kind, const char *given, struct arena *arena, const char **ret, cst_error **error);
 
 #endif

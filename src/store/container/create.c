@@ -109,20 +109,18 @@ static int plan_maps(const cst_container_options *options, struct new_container 
 static int plan_container(cst_store *store, const cst_container_options *options,
                           struct new_container *container, cst_error **error)
 {
-	char id[ID_HEX_LEN + 1];
 	cst_container *record = &container->record;
-	bool is_volatile = options->is_volatile || store->transient, chosen = !isempty(options->id);
+	bool is_volatile = options->is_volatile || store->transient;
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
 	                         : plan_image(store, options->image, container, error);
 	if (r == 0)
-		r = chosen ? id_check_new("container", options->id, error) : id_generate(id, error);
+		r = id_for_new("container", options->id, &container->arena, &record->id, error);
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &container->names, error);
 	if (r == 0)
 		r = plan_maps(options, container, error);
 	if (r < 0)
 		return r;
-	record->id = arena_strdup(&container->arena, chosen ? options->id : id);
 	record->names = strings_of(&container->names);
 	record->metadata = strempty(options->metadata);
 	record->created = timestamp_now();

@@ -22,9 +22,9 @@ static int open_driver(cst_store *store, const struct driver_ops *ops,
 	return r;
 }
 
-static void driver_config_of(const cst_store *store, struct driver_config *ret)
+static struct driver_config driver_config_of(const cst_store *store)
 {
-	*ret = (struct driver_config){
+	return (struct driver_config){
 	        .graph_root = store->graph_root,
 	        .run_root = store->run_root,
 	        .image_store = isempty(store->image_store) ? NULL : store->image_store,
@@ -38,8 +38,7 @@ static void driver_config_of(const cst_store *store, struct driver_config *ret)
 
 static int select_driver(cst_store *store, const cst_store_options *options, cst_error **error)
 {
-	struct driver_config config;
-	driver_config_of(store, &config);
+	const struct driver_config config = driver_config_of(store);
 	const struct driver_ops *ops = NULL;
 	int r = driver_select(options->driver, options->driver_priority, options->n_driver_priority,
 	                      &config, &ops, error);
@@ -72,8 +71,7 @@ int store_refresh_driver(cst_store *store, cst_error **error)
 	int r = graph_token(store, &now, error);
 	if (r < 0 || lock_token_equal(&now, &store->graph_token))
 		return r;
-	struct driver_config config;
-	driver_config_of(store, &config);
+	const struct driver_config config = driver_config_of(store);
 	struct driver *fresh = NULL;
 	r = store->driver->ops->open(&config, &fresh, error);
 	if (r < 0)

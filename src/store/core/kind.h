@@ -18,12 +18,12 @@ struct kind {
 	int unknown;         /* the error code for an ID that no such item has */
 	int not_one;         /* the same, where that item was to be deleted */
 	const char *unknown_words; /* what messages say before it, with the ID; NULL: nothing */
-	const char *no_item_words; /* format with key and ID: there is no such data item; NULL: the
-	                              message names the missing file, and an empty key is refused */
+	/* What messages say if a data item is missing: a format with key and ID. NULL: they name the missing file, and
+	 * an empty key is refused. */
+	const char *no_item_words;
 	bool in_driver;            /* the driver has content for it, the metadata a tar-split */
 	bool has_private_directories;
-	bool hides;         /* one of this store hides that of an additional store with its ID, with
-	                       all names of it */
+	bool hides; /* an item of this store hides the one with its ID in an additional store, and its names */
 	bool first_manifest_names_it; /* its digest is that of the first data item "manifest..." */
 	/* Offsets in the record. 0: it has no such member. */
 	size_t size; /* of the record */

@@ -75,9 +75,8 @@ static int make_root(const char *path, cst_error **error)
 	if (r < 0)
 		return r;
 	_cleanup_close_ int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return parent < 0 ? 0
-	                  : fs_fsync_dir(parent, path,
-	                                 error); /* an unreadable parent is not ours to sync */
+	/* A parent that this process may not read belongs to another user: it is not synced. */
+	return parent < 0 ? 0 : fs_fsync_dir(parent, path, error);
 }
 
 /* A store that is only read must be there already. */

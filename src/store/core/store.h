@@ -21,8 +21,9 @@
  * (docs/format/store.md, "Additional image stores"). */
 struct additional_store {
 	struct sets sets; /* layers and images */
-	bool own; /* the graph root of a store whose images are in an image store: what was there
-	             before, still ours. Its layers are among the store's own */
+	/* The graph root of this store, whose images are now in an image store. The images that were there before still
+	 * belong to the store; the layers there are among the store's own. */
+	bool own;
 };
 
 struct cst_store {

@@ -131,18 +131,15 @@ static int plan_base(cst_store *store, const cst_image_options *options, record_
 static int plan_image(cst_store *store, const cst_image_options *options, record_edit edit,
                       void *arg, struct new_image *image, cst_error **error)
 {
-	char id[ID_HEX_LEN + 1];
 	cst_image *record = &image->record;
 	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root) : 0;
 	image->has_id = !isempty(options->id);
 	if (r == 0)
-		r = image->has_id ? id_check_new("image", options->id, error)
-		                  : id_generate(id, error);
+		r = id_for_new("image", options->id, &image->arena, &record->id, error);
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &image->names, error);
 	if (r < 0)
 		return r;
-	record->id = arena_strdup(&image->arena, image->has_id ? options->id : id);
 	record->digest = strempty(options->digest);
 	record->names = strings_of(&image->names);
 	record->names_history =
@@ -153,18 +150,15 @@ static int plan_image(cst_store *store, const cst_image_options *options, record
 		record->created = (struct timestamp){.sec = options->created,
 		                                     .nsec = options->created_nanoseconds,
 		                                     .zulu = true};
-	if (!record->id)
-		return error_oom(error);
 	r = flags_set_all(&image->arena, &record->flags, options->flags, options->n_flags, error);
 	if (r == 0)
 		r = plan_base(store, options, edit, arg, image, error);
 	if (r == 0)
 		r = plan_data(store, options, image, error);
-	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++) {
-		if (has_prefix(record->data.items[i].name,
-		               "manifest")) /* the first one written names the image */
+	/* The manifest that was written first names the image. */
+	for (size_t i = 0; isempty(record->digest) && i < record->data.len; i++)
+		if (has_prefix(record->data.items[i].name, "manifest"))
 			record->digest = record->data.items[i].digest;
-	}
 	return r == 0 ? resolve_top_layer(store, options->layer, image, error) : r;
 }
 

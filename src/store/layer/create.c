@@ -22,23 +22,6 @@ void new_layer_free(struct new_layer *layer)
 
 /* ---- plan ---- */
 
-static int plan_id(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
-{
-	char id[ID_HEX_LEN + 1];
-	const char *chosen = options->id;
-	int r = 0;
-	if (isempty(chosen)) {
-		r = id_generate(id, error);
-		chosen = id;
-	} else {
-		r = id_check_new("layer", chosen, error);
-	}
-	if (r < 0)
-		return r;
-	layer->record.id = arena_strdup(&layer->arena, chosen);
-	return layer->record.id ? 0 : error_oom(error);
-}
-
 /* Each kind of ids by itself: explicit maps, else the parent's, else the store's; with the host
  * flag none (docs/format/config.md, "ID mapping"). */
 static int plan_map(bool host, const cst_idmap *given, size_t n, const struct idranges *parent,
@@ -72,9 +55,8 @@ static int plan_maps(cst_store *store, const cst_layer_options *options, const c
 	r = store->driver->ops->supports_shifting(store->driver, &layer->maps, &shifting, error);
 	if (r < 0)
 		return r;
-	if (shifting) {
-		idmaps_free(&layer->maps); /* the driver maps at mount time: content is stored
-		                              unmapped */
+	if (shifting) { /* the driver maps ids when it mounts, so the content is stored unmapped */
+		idmaps_free(&layer->maps);
 		return 0;
 	}
 	layer->record.uid_map =
@@ -215,8 +197,9 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	if (!isempty(store->image_store) && !options->writable &&
 	    layer->record.file == LAYER_STABLE)
 		layer->record.file = LAYER_IMAGE_STORE;
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
-	                         : plan_id(options, layer, error);
+	int r = store->read_only
+	                ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	                : id_for_new("layer", options->id, &layer->arena, &layer->record.id, error);
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &layer->names, error);
 	layer->record.names = strings_of(&layer->names);
@@ -246,10 +229,9 @@ static int fill_data(cst_store *store, const cst_layer_options *options, struct 
 static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                 struct new_layer *layer, cst_error **error)
 {
+	const char *from = layer->template ? layer->template->id : layer->record.parent;
 	struct driver_stage_options stage = {
-	        .parent = layer->template         ? layer->template->id
-	                  : *layer->record.parent ? layer->record.parent
-	                                          : NULL,
+	        .parent = *from ? from : NULL,
 	        .parent_maps = &layer->parent_maps,
 	        .mount_label = *layer->record.mount_label ? layer->record.mount_label : NULL,
 	        .maps = layer->maps.uids.len || layer->maps.gids.len ? &layer->maps : NULL,

@@ -11,8 +11,7 @@
 
 struct new_layer {
 	struct arena arena;
-	cst_layer record;   /* what will be remembered; strings in the arena or borrowed from the
-	                       caller */
+	cst_layer record; /* its strings are in the arena or borrowed from the caller */
 	struct strv names;
 	struct idmaps maps; /* of the content; empty: unmapped */
 	struct idmaps parent_maps;

@@ -143,30 +143,3 @@ int cst_store_diff(cst_store *store, const char *from, const char *id,
 	                             : write_packed(&view, compression, sink, progress, &problem);
 	return layer_view_explain(store, &view, r, &problem, error);
 }
-
-/* ---- the list, as callers see it ---- */
-
-size_t cst_changes_size(const cst_changes *changes)
-{
-	return changes ? changes->len : 0;
-}
-
-const char *cst_changes_path(const cst_changes *changes, size_t index)
-{
-	return changes && index < changes->len ? changes->items[index].path : NULL;
-}
-
-int cst_changes_kind(const cst_changes *changes, size_t index)
-{
-	return changes && index < changes->len ? (int)changes->items[index].kind : CST_EINVAL;
-}
-
-void cst_changes_free(cst_changes *changes)
-{
-	if (!changes)
-		return;
-	for (size_t i = 0; i < changes->len; i++)
-		free(changes->items[i].path);
-	free(changes->items);
-	free(changes);
-}

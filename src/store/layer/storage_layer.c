@@ -74,9 +74,9 @@ static int create(cst_store *store, const cst_layer_options *options, char **ret
 	_cleanup_(storage_layer_free) struct storage_layer layer = {0};
 	char random[ID_HEX_LEN + 1];
 	bool chosen = !isempty(options->id);
-	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
-	        : chosen         ? id_check_new("layer", options->id, error)
-	                         : id_generate(random, error);
+	if (store->read_only)
+		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
+	int r = chosen ? id_check_new("layer", options->id, error) : id_generate(random, error);
 	if (r == 0 && !isempty(options->parent) && !path_is_component(options->parent))
 		r = error_set(error, CST_EINVAL, "\"%s\" is not the ID of a storage layer",
 		              options->parent);

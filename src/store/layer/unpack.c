@@ -10,14 +10,17 @@
  * the message is about both: the process and the input. */
 static int untar_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)
 {
-	const char *status = fault == UNPACK_INPUT_AT_ENTRY ? cause : "exit status 1";
-	const char *output = fault == UNPACK_INPUT_AT_ENTRY ? ""
-	                     : fault == UNPACK_INPUT_CUT    ? "unexpected EOF"
-	                                                    : cause;
-	return error_go_words(
-	        error, code, NULL, "unpacking failed (error: %s; output: %s)%s%s%s", status, output,
-	        fault == UNPACK_TARGET ? "" : "\nexhausting input failed (error: ",
-	        fault == UNPACK_TARGET ? "" : cause, fault == UNPACK_TARGET ? "" : ")");
+	const char *status = "exit status 1", *output = cause;
+	if (fault == UNPACK_INPUT_AT_ENTRY) {
+		status = cause;
+		output = "";
+	} else if (fault == UNPACK_INPUT_CUT) {
+		output = "unexpected EOF";
+	}
+	const char *words = fault == UNPACK_TARGET ? "unpacking failed (error: %s; output: %s)"
+	                                           : "unpacking failed (error: %s; output: %s)\n"
+	                                             "exhausting input failed (error: %s)";
+	return error_go_words(error, code, NULL, words, status, output, cause);
 }
 
 static int apply_words(enum unpack_fault fault, int code, const char *cause, cst_error **error)

@@ -60,12 +60,12 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	struct source source;
 	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
-		r = (layer = layer_find(store, id, &source))
-		            ? 0
-		            : error_about(error, CST_ELAYER_UNKNOWN, id);
+		layer = layer_find(store, id, &source);
+	if (r == 0 && !layer)
+		r = error_about(error, CST_ELAYER_UNKNOWN, id);
 	if (r == 0 && !isempty(from)) {
 		base = layer_find(store, from, NULL);
-		if (!base) /* nobody asks for its record there: the driver misses its directory */
+		if (!base) /* the Go tools do not look for its record: the driver misses its directory */
 			return store->driver->ops->missing(store->driver, from, false, error);
 	}
 	if (r < 0)

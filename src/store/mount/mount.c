@@ -16,8 +16,9 @@ struct target {
 	struct strings options;
 	const char *label;
 	bool is_volatile;
-	bool foreign; /* a layer of an additional store: only as part of an image, only read-only,
-	                 not counted */
+	/* A layer of an additional store: mounted only as part of an image, only for reading,
+	 * and not counted. */
+	bool foreign;
 };
 
 static void target_free(struct target *target)
@@ -110,8 +111,8 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 	int r = mounts_write(store, &mounts, error);
 	if (r < 0)
 		return r;
-	/* A layer of an additional store has no mount count; the kernel's mount table says whether it is
-	 * mounted. */
+	/* A layer of an additional store has no mount count; the kernel's mount table says
+	 * whether it is mounted. */
 	if (target->foreign)
 		return ops->get(store->driver, target->layer, &options, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, target->layer);

@@ -28,14 +28,13 @@ int cst_store_status(cst_store *store, cst_pairs **ret, cst_error **error)
 	for (size_t i = 0; i < store->driver_options.len; i++)
 		strbuf_addf(&options, "%s%s", i ? " " : "", store->driver_options.items[i]);
 	strbuf_addc(&options, ']');
-	int r = options.failed ? error_oom(error)
-	                       : add_pair(&pairs, "Root", store->graph_root, error);
-	if (r == 0)
-		r = add_pair(&pairs, "Run Root", store->run_root, error);
-	if (r == 0)
-		r = add_pair(&pairs, "Driver Name", store->driver->ops->name, error);
-	if (r == 0)
-		r = add_pair(&pairs, "Driver Options", strbuf_str(&options), error);
+	const char *const own[][2] = {{"Root", store->graph_root},
+	                              {"Run Root", store->run_root},
+	                              {"Driver Name", store->driver->ops->name},
+	                              {"Driver Options", strbuf_str(&options)}};
+	int r = options.failed ? error_oom(error) : 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own); i++)
+		r = add_pair(&pairs, own[i][0], own[i][1], error);
 	if (r == 0)
 		r = store->driver->ops->status(store->driver, &of_driver, error);
 	for (size_t i = 0; r == 0 && i + 1 < of_driver.len; i += 2)

@@ -126,54 +126,50 @@ static int load(struct usage_job *job, cst_error **error)
 
 /* ---- what is to be listed ---- */
 
-static void list_layer(struct usage_job *job, const char *id)
+/* Lists the item of a kind that has this ID; NULL: all items of the kind. */
+static void list_items(struct usage_job *job, enum cst_kind kind, const char *id)
 {
-	struct measured *m = layer_of(job, id);
-	if (m)
-		m->listed = m->wanted = true;
-}
-
-static void list_image(struct usage_job *job, size_t index)
-{
-	job->image_listed[index] = true;
-	all_of_image(job, cst_image_list_get(job->images, index), want, NULL);
-}
-
-static void list_container(struct usage_job *job, size_t index)
-{
-	job->container_listed[index] = true;
-	struct measured *own = layer_of(job, cst_container_list_get(job->containers, index)->layer);
-	if (own)
-		own->wanted = true;
+	for (size_t i = 0; kind == CST_KIND_LAYER && i < cst_layer_list_size(job->layers); i++) {
+		struct measured *m = &job->measured[i];
+		if (!id || streq(m->layer->id, id))
+			m->listed = m->wanted = true;
+	}
+	for (size_t i = 0; kind == CST_KIND_IMAGE && i < cst_image_list_size(job->images); i++) {
+		const cst_image *image = cst_image_list_get(job->images, i);
+		if (id && !streq(image->id, id))
+			continue;
+		job->image_listed[i] = true;
+		all_of_image(job, image, want, NULL);
+	}
+	for (size_t i = 0;
+	     kind == CST_KIND_CONTAINER && i < cst_container_list_size(job->containers); i++) {
+		const cst_container *container = cst_container_list_get(job->containers, i);
+		if (id && !streq(container->id, id))
+			continue;
+		job->container_listed[i] = true;
+		struct measured *own = layer_of(job, container->layer);
+		if (own)
+			own->wanted = true;
+	}
 }
 
 /* Chooses an item of the caller's: a container, an image or a layer, in the order of
  * cst_store_names(). */
 static int choose(struct usage_job *job, const char *item, cst_error **error)
 {
-	cst_container *container = NULL;
-	cst_image *image = NULL;
-	cst_layer *layer = NULL;
-	bool found = true;
-	/* The ID of a container's layer finds the container too; here it means the layer. */
-	if (cst_store_container(job->store, item, &container, NULL) == 0 &&
-	    !has_prefix(container->layer, item)) {
-		for (size_t i = 0; i < cst_container_list_size(job->containers); i++)
-			if (streq(cst_container_list_get(job->containers, i)->id, container->id))
-				list_container(job, i);
-	} else if (cst_store_image(job->store, item, &image, NULL) == 0) {
-		for (size_t i = 0; i < cst_image_list_size(job->images); i++)
-			if (streq(cst_image_list_get(job->images, i)->id, image->id))
-				list_image(job, i);
-	} else if (cst_store_layer(job->store, item, &layer, NULL) == 0) {
-		list_layer(job, layer->id);
-	} else {
-		found = false;
+	static const enum cst_kind order[] = {CST_KIND_CONTAINER, CST_KIND_IMAGE, CST_KIND_LAYER};
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		_cleanup_found_item_ struct found_item found = {0};
+		if (item_read(job->store, order[i], item, &found, NULL) < 0)
+			continue;
+		/* The ID of a container's layer finds the container too; here it means the layer. */
+		if (order[i] == CST_KIND_CONTAINER &&
+		    has_prefix(((const cst_container *)found.record)->layer, item))
+			continue;
+		list_items(job, order[i], record_id(found.record));
+		return 0;
 	}
-	cst_container_free(container);
-	cst_image_free(image);
-	cst_layer_free(layer);
-	return found ? 0 : error_about_go(error, CST_ENOT_AN_ID, item, "%s", item);
+	return error_about_go(error, CST_ENOT_AN_ID, item, "%s", item);
 }
 
 static int choose_all(struct usage_job *job, const char *const *items, size_t n, cst_error **error)
@@ -181,12 +177,8 @@ static int choose_all(struct usage_job *job, const char *const *items, size_t n,
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = choose(job, items[i], error);
-	for (size_t i = 0; n == 0 && i < cst_layer_list_size(job->layers); i++)
-		job->measured[i].listed = job->measured[i].wanted = true;
-	for (size_t i = 0; n == 0 && i < cst_image_list_size(job->images); i++)
-		list_image(job, i);
-	for (size_t i = 0; n == 0 && i < cst_container_list_size(job->containers); i++)
-		list_container(job, i);
+	for (size_t i = 0; n == 0 && i < KINDS; i++)
+		list_items(job, CST_KIND_LAYER + i, NULL);
 	return r;
 }
 
