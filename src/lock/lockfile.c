@@ -291,6 +291,15 @@ int lockfile_lock(struct lockfile *lock, enum lock_mode mode, cst_error **error)
 	return lockfile_lock_for(lock, mode, &lock->wait, error);
 }
 
+int lockfile_hold(struct lockfile *lock, enum lock_mode mode, struct lockfile **held,
+                  cst_error **error)
+{
+	int r = lockfile_lock(lock, mode, error);
+	if (r == 0)
+		*held = lock;
+	return r;
+}
+
 int lockfile_try(struct lockfile *lock, enum lock_mode mode, cst_error **error)
 {
 	return take(lock, mode, NULL, error);

@@ -36,6 +36,8 @@ void lockfile_set_wait(struct lockfile *lock, const struct lock_wait *wait);
  * CST_ECANCELED. Several threads may hold it for reading; one thread must not take the same lock
  * twice. */
 int lockfile_lock(struct lockfile *lock, enum lock_mode mode, cst_error **error);
+/* The same; then *held is the lock, so that a _cleanup_unlock_ variable gives it back. */
+int lockfile_hold(struct lockfile *lock, enum lock_mode mode, struct lockfile **held, cst_error **error);
 int lockfile_lock_for(struct lockfile *lock, enum lock_mode mode, const struct lock_wait *wait,
                       cst_error **error);
 /* Does not wait: CST_EBUSY, also where another thread of this process waits. */

@@ -190,11 +190,7 @@ static int create_container(cst_store *store, struct new_container *container,
                             struct new_layer *layer, cst_container **ret, cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE,
-	                                        .images = HOLD_READ,
-	                                        .containers = HOLD_WRITE},
-	                    error);
+	int r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_READ, HOLD_WRITE), error);
 	if (r == 0)
 		r = check_image(store, container, layer, error);
 	if (r == 0)
@@ -229,11 +225,7 @@ static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile
 	if (!maps->uids.len && !maps->gids.len)
 		return 0;
 	int r = additional_refresh(store, error);
-	if (r == 0)
-		r = lockfile_lock(store->userns_lock, LOCKFILE_WRITE, error);
-	if (r == 0)
-		*held = store->userns_lock;
-	return r;
+	return r == 0 ? lockfile_hold(store->userns_lock, LOCKFILE_WRITE, held, error) : r;
 }
 
 static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,

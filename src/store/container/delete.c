@@ -8,9 +8,7 @@ int container_delete(cst_store *store, const char *id, const cst_progress *progr
                      cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = deletion_begin(&change, store,
-	                       (struct hold_modes){.layers = HOLD_WRITE, .containers = HOLD_WRITE},
-	                       error);
+	int r = deletion_begin(&change, store, hold_three(HOLD_WRITE, HOLD_NOT, HOLD_WRITE), error);
 	if (r < 0)
 		return r;
 	const cst_container *container = container_table_find(store->sets.containers.table, id);

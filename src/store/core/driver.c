@@ -12,10 +12,9 @@ static int open_driver(cst_store *store, const struct driver_ops *ops,
 		store->driver = driver;
 		if (r < 0 || driver)
 			return r;
-		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
+		r = lockfile_hold(store->graph_lock, LOCKFILE_WRITE, &graph, error);
 		if (r < 0)
 			return r;
-		graph = store->graph_lock;
 	}
 	int r = ops->open(config, &driver, error);
 	store->driver = driver;
@@ -48,13 +47,10 @@ static int select_driver(cst_store *store, const cst_store_options *options, cst
 static int graph_token(cst_store *store, struct lock_token *ret, cst_error **error)
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
-	if (!lockfile_held(store->graph_lock, LOCKFILE_READ)) {
-		int r = lockfile_lock(store->graph_lock, LOCKFILE_READ, error);
-		if (r < 0)
-			return r;
-		graph = store->graph_lock;
-	}
-	return lockfile_read_token(store->graph_lock, ret, error);
+	int r = lockfile_held(store->graph_lock, LOCKFILE_READ)
+	                ? 0
+	                : lockfile_hold(store->graph_lock, LOCKFILE_READ, &graph, error);
+	return r == 0 ? lockfile_read_token(store->graph_lock, ret, error) : r;
 }
 
 /* The token is read first. If another process shuts the store down in between, the token says that

@@ -49,24 +49,23 @@ static int parse(cst_store *store, struct set *set, bool opened, bool *repair, c
 	return r == 0 && set->loaded ? set->loaded(store, error) : r;
 }
 
-/* On success the mutex is held, and with `keep` the lock too. */
-static int read_once(cst_store *store, struct set *set, bool keep, bool *repair, cst_error **error)
+/* The lock is held; without `keep` it is given back when the files are open. On success the
+ * mutex is held. */
+static int read_locked(cst_store *store, struct set *set, bool keep, bool *repair,
+                       cst_error **error)
 {
-	int r = set_lock(set, LOCKFILE_READ, error);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&set->mutex);
 	bool opened = false;
-	r = open_if_stale(set, &opened, error);
+	pthread_mutex_lock(&set->mutex);
+	int r = open_if_stale(set, &opened, error);
 	if (!keep)
 		set_unlock(set);
 	if (r == 0)
 		r = parse(store, set, opened, repair, error);
-	if (r < 0) {
+	set->was_read = r == 0;
+	if (r < 0)
 		pthread_mutex_unlock(&set->mutex);
-		if (keep)
-			set_unlock(set);
-	}
+	if (r < 0 && keep)
+		set_unlock(set);
 	return r;
 }
 
@@ -134,7 +133,9 @@ static int read_set(cst_store *store, struct set *set, bool keep, cst_error **er
 {
 	for (int repairs = 0;; repairs++) {
 		bool repair = false;
-		int r = read_once(store, set, keep, &repair, error);
+		int r = set_lock(set, LOCKFILE_READ, error);
+		if (r == 0)
+			r = read_locked(store, set, keep, &repair, error);
 		if (r < 0 || !repair || store->read_only || set->foreign || repairs == MAX_REPAIRS)
 			return r;
 		release_set(set, keep ? HOLD_READ_LOCKED : HOLD_READ);
@@ -160,23 +161,14 @@ static void release_additional(cst_store *store, enum cst_kind kind, size_t n)
  * lock. */
 static int read_foreign(cst_store *store, struct set *set, bool wait, cst_error **error)
 {
-	bool opened = false, repair = false;
+	bool repair = false;
 	int r = wait ? lockfile_lock(set->lock, LOCKFILE_READ, error)
 	             : lockfile_try(set->lock, LOCKFILE_READ, set->was_read ? NULL : error);
-	bool use_old = r == CST_EBUSY && set->was_read;
-	if (r < 0 && !use_old)
-		return r;
-	pthread_mutex_lock(&set->mutex);
-	if (use_old)
+	if (r == CST_EBUSY && set->was_read) {
+		pthread_mutex_lock(&set->mutex);
 		return 0;
-	r = open_if_stale(set, &opened, error);
-	lockfile_unlock(set->lock);
-	if (r == 0)
-		r = parse(store, set, opened, &repair, error);
-	set->was_read = r == 0;
-	if (r < 0)
-		pthread_mutex_unlock(&set->mutex);
-	return r;
+	}
+	return r == 0 ? read_locked(store, set, false, &repair, error) : r;
 }
 
 static int read_additional(cst_store *store, enum cst_kind kind, bool wait, cst_error **error)

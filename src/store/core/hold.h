@@ -30,6 +30,11 @@ struct hold_modes {
 	};
 };
 struct hold_modes hold_only(enum cst_kind kind, enum hold_mode mode);
+/* A mode for each kind, in the order of their locks. */
+static inline struct hold_modes hold_three(enum hold_mode layers, enum hold_mode images, enum hold_mode containers)
+{
+	return (struct hold_modes){.layers = layers, .images = images, .containers = containers};
+}
 
 struct hold {
 	cst_store *store; /* NULL: nothing is held */

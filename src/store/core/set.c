@@ -191,13 +191,10 @@ static int open_layers(cst_store *store, cst_error **error)
 int layers_load_mounts(cst_store *store, cst_error **error)
 {
 	if (store->read_only)
-		return 0; /* mount counts belong to who may write the run directory */
+		return 0; /* the mount counts are those of processes that may write the run directory */
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
-	int r = lockfile_lock(store->mounts_lock, LOCKFILE_READ, error);
-	if (r < 0)
-		return r;
-	mounts = store->mounts_lock;
-	return layer_table_load_mounts(store->sets.layers.table, mounts, error);
+	int r = lockfile_hold(store->mounts_lock, LOCKFILE_READ, &mounts, error);
+	return r == 0 ? layer_table_load_mounts(store->sets.layers.table, mounts, error) : r;
 }
 
 void layers_close(cst_store *store)

@@ -23,7 +23,7 @@ struct set {
 	char *run_dir; /* <r>/<drv>-layers, <r>/<drv>-containers; images: NULL */
 	int run_fd;    /* of run_dir, containers only; else -1 */
 	bool foreign;  /* of an additional store: never repaired, never written */
-	bool was_read; /* of an additional store: its records were read at least once */
+	bool was_read; /* the last reading succeeded: its records are there, if perhaps old */
 	/* NULL: nothing to do. Both are called with the set held: `loaded` after each load,
 	 * `repair` by a writer after a load that asked for it. */
 	int (*loaded)(cst_store *store, cst_error **error);

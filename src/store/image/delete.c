@@ -5,6 +5,9 @@
 #include "store/core/store.h"
 #include "store/image/image.h"
 
+DEFINE_CLEANUP(struct lockfile *, lockfile_free)
+DEFINE_CLEANUP(struct record_set *, record_set_free)
+
 int image_delete_record(cst_store *store, const char *id, const cst_progress *progress,
                         cst_error **error)
 {
@@ -92,8 +95,9 @@ static int drop_own_record(cst_store *store, const char *id, const struct source
                            cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(source->dir, "images.lock");
-	struct lockfile *lock = NULL;
-	struct record_set *table = NULL;
+	_cleanup_(lockfile_freep) struct lockfile *lock = NULL;
+	_cleanup_(record_set_freep) struct record_set *table = NULL;
+	_cleanup_unlock_ struct lockfile *held = NULL;
 	struct lock_token token;
 	bool repair;
 	int r = path ? lockfile_new(path, false, &lock, error) : error_oom(error);
@@ -101,21 +105,18 @@ static int drop_own_record(cst_store *store, const char *id, const struct source
 	if (r == 0)
 		r = image_table_new(source->dir, false, &table, error);
 	if (r == 0)
-		r = lockfile_lock(lock, LOCKFILE_WRITE, error);
-	if (r == 0) {
+		r = lockfile_hold(lock, LOCKFILE_WRITE, &held, error);
+	if (r == 0)
 		r = lockfile_read_token(lock, &token, error);
-		if (r == 0)
-			r = record_set_open(table, &token, error);
-		if (r == 0)
-			r = record_set_parse(table, &repair, error);
-		if (r == 0 && image_table_get(table, id) && !record_set_remove(table, id))
-			r = error_oom(error);
-		if (r == 0)
-			r = record_set_save(table, lock, error);
-		lockfile_unlock(lock);
-	}
-	record_set_free(table);
-	lockfile_free(lock);
+	if (r == 0)
+		r = record_set_open(table, &token, error);
+	if (r == 0)
+		r = record_set_parse(table, &repair, error);
+	if (r == 0 && image_table_get(table, id) && !record_set_remove(table, id))
+		r = error_oom(error);
+	if (r == 0)
+		r = record_set_save(table, lock, error);
+	lockfile_unlock(steal_ptr(&held));
 	if (r == 0)
 		r = fs_remove_tree(source->fd, id, NULL, error);
 	return r == 0 ? image_remove_userdata(store, store->run_root, id, error) : r;
@@ -144,10 +145,7 @@ int image_delete(cst_store *store, const char *id, bool commit, const cst_progre
 {
 	_cleanup_strv_ struct strv going = {0};
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = deletion_begin(&change, store,
-	                       (struct hold_modes){.layers = HOLD_WRITE,
-	                                           .images = HOLD_WRITE,
-	                                           .containers = HOLD_READ},
+	int r = deletion_begin(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_READ),
 	                       error);
 	if (r < 0)
 		return r;

@@ -32,10 +32,7 @@ static int remove_strays(struct change *change, cst_error **error)
 int cst_store_wipe(cst_store *store, const cst_progress *progress, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress, .owners_first = true};
-	int r = deletion_begin(&change, store,
-	                       (struct hold_modes){.layers = HOLD_WRITE,
-	                                           .images = HOLD_WRITE,
-	                                           .containers = HOLD_WRITE},
+	int r = deletion_begin(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_WRITE),
 	                       error);
 	if (r < 0)
 		return r;

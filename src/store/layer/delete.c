@@ -38,10 +38,7 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 int layer_delete(cst_store *store, const char *id, const cst_progress *progress, cst_error **error)
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
-	int r = deletion_begin(&change, store,
-	                       (struct hold_modes){.layers = HOLD_WRITE,
-	                                           .images = HOLD_WRITE,
-	                                           .containers = HOLD_READ},
+	int r = deletion_begin(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_READ),
 	                       error);
 	if (r < 0)
 		return r;
@@ -65,9 +62,7 @@ int layer_delete_unchecked(cst_store *store, const char *id, const cst_progress 
 {
 	_cleanup_change_ struct change change = {.trash.progress = progress};
 	const cst_layer *layer;
-	int r = deletion_begin(&change, store,
-	                       (struct hold_modes){.layers = HOLD_WRITE, .images = HOLD_WRITE},
-	                       error);
+	int r = deletion_begin(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_NOT), error);
 	if (r == 0)
 		r = layer_must(store, id, &layer, error);
 	if (r < 0)

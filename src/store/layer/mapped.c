@@ -103,8 +103,7 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 	 * list. The other way round, a layer that no image lists would stay for ever. */
 	_cleanup_change_ struct change change = {.owners_first = true};
 	struct choice choice;
-	int r = change_hold(&change, store,
-	                    (struct hold_modes){.layers = HOLD_WRITE, .images = HOLD_WRITE}, error);
+	int r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_NOT), error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)
@@ -132,9 +131,7 @@ static int look(cst_store *store, const char *image, const struct idmaps *maps, 
 {
 	_cleanup_hold_ struct hold held = {0};
 	struct choice choice;
-	int r = hold_sets(store,
-	                  (struct hold_modes){.layers = HOLD_READ_LOCKED, .images = HOLD_READ},
-	                  &held, error);
+	int r = hold_sets(store, hold_three(HOLD_READ_LOCKED, HOLD_READ, HOLD_NOT), &held, error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)

@@ -73,11 +73,8 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 /* Takes the lock of the mount points for writing, and reads the counts again. */
 static int mounts_write(cst_store *store, struct lockfile **held, cst_error **error)
 {
-	int r = lockfile_lock(store->mounts_lock, LOCKFILE_WRITE, error);
-	if (r < 0)
-		return r;
-	*held = store->mounts_lock;
-	return layer_table_load_mounts(store->sets.layers.table, *held, error);
+	int r = lockfile_hold(store->mounts_lock, LOCKFILE_WRITE, held, error);
+	return r == 0 ? layer_table_load_mounts(store->sets.layers.table, *held, error) : r;
 }
 
 static int save_count(cst_store *store, const char *layer, const char *path, int count,
@@ -155,11 +152,9 @@ static int mount_target(cst_store *store, const struct target *target, char **pa
 	if (r == 0)
 		r = additional_refresh(store, error);
 	if (r == 0)
-		r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
-	if (r < 0)
-		return r;
-	graph = store->graph_lock;
-	r = store_refresh_driver(store, error);
+		r = lockfile_hold(store->graph_lock, LOCKFILE_WRITE, &graph, error);
+	if (r == 0)
+		r = store_refresh_driver(store, error);
 	if (r == 0)
 		r = hold_write(store, CST_KIND_LAYER, &layers, error);
 	return r == 0 ? mount_layer(store, target, path, error) : r;

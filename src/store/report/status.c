@@ -59,12 +59,10 @@ static int list_mounted(cst_store *store, struct strv *ret, cst_error **error)
 static int end_driver(cst_store *store, cst_error **error)
 {
 	_cleanup_unlock_ struct lockfile *graph = NULL;
-	int r = lockfile_lock(store->graph_lock, LOCKFILE_WRITE, error);
-	if (r < 0)
-		return r;
-	graph = store->graph_lock;
 	struct lock_token token;
-	r = lockfile_touch(store->graph_lock, &token, error);
+	int r = lockfile_hold(store->graph_lock, LOCKFILE_WRITE, &graph, error);
+	if (r == 0)
+		r = lockfile_touch(store->graph_lock, &token, error);
 	return r == 0 ? store->driver->ops->cleanup(store->driver, error) : r;
 }
 
