@@ -18,6 +18,10 @@ static inline bool isempty(const char *s)
 {
 	return !s || !*s;
 }
+static inline const char *str_or(const char *s, const char *otherwise) /* never NULL */
+{
+	return isempty(s) ? strempty(otherwise) : s;
+}
 bool has_prefix(const char *s, const char *prefix);
 bool has_suffix(const char *s, const char *suffix);
 char *str_lower(char *s); /* ASCII letters, in place; returns s */

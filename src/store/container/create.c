@@ -12,8 +12,7 @@
 struct new_container {
 	struct arena arena;
 	struct strv names;
-	struct tempdir *stage;
-	struct new_data data;
+	struct staged_item staged;
 	struct idmaps maps;
 	cst_container record;
 	const char *parent; /* layer ID or NULL */
@@ -21,7 +20,7 @@ struct new_container {
 
 static void new_container_free(struct new_container *container)
 {
-	tempdir_free(container->stage);
+	tempdir_free(container->staged.stage);
 	strv_free(&container->names);
 	idmaps_free(&container->maps);
 	arena_clear(&container->arena);
@@ -44,12 +43,6 @@ static void put_flag(struct arena *arena, struct raw_members *flags, const char 
 		arena->failed = true;
 }
 
-static const char *label_of(const char *given, struct arena *arena, const struct raw_members *flags,
-                            const char *key)
-{
-	return isempty(given) ? strempty(flags_get_string(arena, flags, key)) : given;
-}
-
 /* MountLabel and ProcessLabel are always set (docs/format/store.md, "Container"). */
 static int plan_flags(const cst_container_options *options, bool is_volatile,
                       struct new_container *container, cst_error **error)
@@ -59,9 +52,10 @@ static int plan_flags(const cst_container_options *options, bool is_volatile,
 	int r = flags_set_all(arena, flags, options->flags, options->n_flags, error);
 	if (r < 0)
 		return r;
-	container->record.mount_label = label_of(options->mount_label, arena, flags, "MountLabel");
+	container->record.mount_label =
+	        str_or(options->mount_label, flags_get_string(arena, flags, "MountLabel"));
 	container->record.process_label =
-	        label_of(options->process_label, arena, flags, "ProcessLabel");
+	        str_or(options->process_label, flags_get_string(arena, flags, "ProcessLabel"));
 	if (isempty(container->record.mount_label) != isempty(container->record.process_label))
 		return error_set(error, CST_EINVAL,
 		                 "ProcessLabel and Mountlabel must either not be specified or both "
@@ -128,9 +122,10 @@ static int plan_container(cst_store *store, const cst_container_options *options
 	r = plan_flags(options, is_volatile, container, error);
 	if (r == 0)
 		r = new_data_stage(store, "container", options->data, options->n_data,
-		                   &container->stage, &container->arena, &container->data, error);
-	record->data =
-	        (struct data_items){.items = container->data.items, .len = container->data.len};
+		                   &container->staged.stage, &container->arena,
+		                   &container->staged.data, error);
+	record->data = (struct data_items){.items = container->staged.data.items,
+	                                   .len = container->staged.data.len};
 	return r;
 }
 
@@ -153,22 +148,6 @@ static int check_new_container(cst_store *store, const struct new_container *con
 			                      record->names.items[i], other->id);
 	}
 	return 0;
-}
-
-/* Puts the data items into place, then the record. First removes what a crashed Go process left
- * under the ID. */
-static int place_container(struct change *change, const struct intent *intent, void *arg,
-                           cst_error **error)
-{
-	const struct new_container *container = arg;
-	struct set *containers = &change->store->sets.containers;
-	int r = item_remove_files(change->store, intent->kind, intent->id, "", &change->trash,
-	                          error);
-	if (r == 0)
-		r = new_data_commit(&container->data, container->stage, containers->fd, intent->id,
-		                    error);
-	return r == 0 && !record_set_add(containers->table, &container->record) ? error_oom(error)
-	                                                                        : r;
 }
 
 /* Another process may have deleted the image, and made it again with another layer. */
@@ -200,9 +179,10 @@ static int create_container(cst_store *store, struct new_container *container,
 	if (r < 0)
 		return r;
 	const char *id = container->record.id;
+	container->staged.record = &container->record;
 	new_layer_add(&change, layer, CST_KIND_CONTAINER, id);
-	change_add(&change, &(struct intent){.kind = CST_KIND_CONTAINER, .id = id}, place_container,
-	           NULL, container);
+	change_add(&change, &(struct intent){.kind = CST_KIND_CONTAINER, .id = id},
+	           staged_item_place, NULL, &container->staged);
 	r = change_commit(&change, error);
 	return r < 0 ? r
 	             : container_give(container_table_get(store->sets.containers.table, id), ret,

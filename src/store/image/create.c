@@ -16,15 +16,14 @@ struct new_image {
 	struct strv taken;   /* with those of `base`, which may be somebody else's */
 	struct strv history; /* of `taken` */
 	struct image_base base;
-	struct tempdir *stage;
-	struct new_data data;
+	struct staged_item staged;
 	cst_image record;
 	bool has_id; /* chosen by the caller */
 };
 
 static void new_image_free(struct new_image *image)
 {
-	tempdir_free(image->stage);
+	tempdir_free(image->staged.stage);
 	strv_free(&image->names);
 	strv_free(&image->taken);
 	strv_free(&image->history);
@@ -95,16 +94,11 @@ static int plan_data(cst_store *store, const cst_image_options *options, struct 
 	}
 	for (size_t i = 0; i < options->n_data; i++)
 		items[n++] = options->data[i];
-	int r = new_data_stage(store, "image", items, n, &image->stage, &image->arena, &image->data,
-	                       error);
-	image->record.data =
-	        (struct data_items){.items = image->data.items, .len = image->data.len};
+	int r = new_data_stage(store, "image", items, n, &image->staged.stage, &image->arena,
+	                       &image->staged.data, error);
+	image->record.data = (struct data_items){.items = image->staged.data.items,
+	                                         .len = image->staged.data.len};
 	return r;
-}
-
-static const char *first_of(const char *given, const char *otherwise)
-{
-	return isempty(given) ? strempty(otherwise) : given;
 }
 
 static int plan_base(cst_store *store, const cst_image_options *options, record_edit edit,
@@ -115,8 +109,8 @@ static int plan_base(cst_store *store, const cst_image_options *options, record_
 	int r = image_base_read(store, options->id, &image->base, error);
 	if (r < 0 || !image->base.image)
 		return r;
-	image->record.digest = first_of(options->digest, image->base.image->digest);
-	image->record.metadata = first_of(options->metadata, image->base.image->metadata);
+	image->record.digest = str_or(options->digest, image->base.image->digest);
+	image->record.metadata = str_or(options->metadata, image->base.image->metadata);
 	if (!options->has_created)
 		image->record.created = image->base.image->created;
 	image->record.names_history = joined(&image->arena, &image->base.image->names_history,
@@ -186,20 +180,6 @@ static int check_new_image(cst_store *store, const struct new_image *image, cst_
 	return 0;
 }
 
-/* Puts the data items into place, then the record. First removes what a crashed Go process left
- * under the ID. */
-static int place_image(struct change *change, const struct intent *intent, void *arg,
-                       cst_error **error)
-{
-	const struct new_image *image = arg;
-	struct set *images = &change->store->sets.images;
-	int r = item_remove_files(change->store, intent->kind, intent->id, "", &change->trash,
-	                          error);
-	if (r == 0)
-		r = new_data_commit(&image->data, image->stage, images->fd, intent->id, error);
-	return r == 0 && !record_set_add(images->table, &image->record) ? error_oom(error) : r;
-}
-
 /* The layers stay locked, so that no other process deletes the top layer meanwhile. */
 static int hold_for(struct change *change, cst_store *store, const struct new_image *image,
                     cst_error **error)
@@ -207,12 +187,11 @@ static int hold_for(struct change *change, cst_store *store, const struct new_im
 	const cst_layer *layer;
 	int r = 0;
 	if (*image->record.layer) {
-		r = change_hold(change, store, (struct hold_modes){.layers = HOLD_READ_LOCKED},
-		                error);
+		r = change_hold(change, store, hold_only(CST_KIND_LAYER, HOLD_READ_LOCKED), error);
 		if (r == 0)
 			r = layer_must(store, image->record.layer, &layer, error);
 	}
-	return r == 0 ? change_hold(change, store, (struct hold_modes){.images = HOLD_WRITE}, error)
+	return r == 0 ? change_hold(change, store, hold_only(CST_KIND_IMAGE, HOLD_WRITE), error)
 	              : r;
 }
 
@@ -222,6 +201,7 @@ int image_create(cst_store *store, const cst_image_options *options, record_edit
 	_cleanup_(new_image_free) struct new_image image = {0};
 	_cleanup_change_ struct change change = {0};
 	int r = plan_image(store, options, edit, arg, &image, error);
+	image.staged.record = &image.record;
 	if (r == 0)
 		r = hold_for(&change, store, &image, error);
 	if (r == 0)
@@ -229,7 +209,7 @@ int image_create(cst_store *store, const cst_image_options *options, record_edit
 	if (r < 0)
 		return r;
 	change_add(&change, &(struct intent){.kind = CST_KIND_IMAGE, .id = image.record.id},
-	           place_image, NULL, &image);
+	           staged_item_place, NULL, &image.staged);
 	r = change_commit(&change, error);
 	return r < 0 ? r
 	             : image_give(image_table_get(store->sets.images.table, image.record.id), ret,

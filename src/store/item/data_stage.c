@@ -3,7 +3,7 @@
  * place. */
 #include "store/item/data_stage.h"
 #include "base/digest.h"
-#include "store/change/trash.h"
+#include "store/change/change.h"
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -114,4 +114,16 @@ int new_data_commit(const struct new_data *data, const struct tempdir *stage, in
 	if (sys_renameat(stage->fd, STAGED_DATA, dirfd, id) < 0)
 		return error_sys(error, errno, "rename %s/%s %s", stage->name, STAGED_DATA, id);
 	return fs_fsync_dir(dirfd, id, error);
+}
+
+int staged_item_place(struct change *change, const struct intent *intent, void *arg,
+                      cst_error **error)
+{
+	const struct staged_item *item = arg;
+	struct set *set = set_of(change->store, intent->kind);
+	int r = item_remove_files(change->store, intent->kind, intent->id, "", &change->trash,
+	                          error);
+	if (r == 0)
+		r = new_data_commit(&item->data, item->stage, set->fd, intent->id, error);
+	return r == 0 && !record_set_add(set->table, item->record) ? error_oom(error) : r;
 }

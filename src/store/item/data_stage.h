@@ -20,6 +20,18 @@ int new_data_stage(cst_store *store, const char *kind, const cst_data_item *item
                    cst_error **error);
 /* Does one of them come from a source? Then they can be staged only once. */
 bool data_items_stream(const cst_data_item *items, size_t n);
+/* A new image or container: its data items, and the directory where they are staged, and its record. */
+struct staged_item {
+	struct tempdir *stage;
+	struct new_data data;
+	const void *record;
+};
+/* A step of a change, for a struct staged_item: puts the data items into place, then the record. First removes what a
+ * crashed Go process left under the ID. */
+struct change;
+struct intent;
+int staged_item_place(struct change *change, const struct intent *intent, void *arg, cst_error **error);
+
 /* Makes the staged directory <dirfd>/<id>. The set is held for writing. */
 int new_data_commit(const struct new_data *data, const struct tempdir *stage, int dirfd,
                     const char *id, cst_error **error);

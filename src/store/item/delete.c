@@ -30,7 +30,7 @@ int cst_store_delete(cst_store *store, const char *id, const cst_delete_options 
 	const cst_progress *progress = options.progress;
 	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	if (options.dry_run && options.kind != CST_KIND_IMAGE)
-		return error_set(error, CST_EINVAL, "only images can be deleted for a trial");
+		return error_set(error, CST_EINVAL, "dry_run is for images only");
 	switch (options.kind) {
 	case 0: return delete_any(store, id, progress, error);
 	case CST_KIND_LAYER: return layer_delete(store, id, progress, error);

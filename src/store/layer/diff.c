@@ -93,14 +93,9 @@ static int write_tar(struct layer_view *view, const cst_sink *sink, const cst_pr
 	return r == 0 ? check_digest(view, &checked, error) : r;
 }
 
-struct packing {
-	struct compressor *compressor;
-};
-
 static int packing_write(void *userdata, const void *data, size_t size, cst_error **error)
 {
-	const struct packing *packing = userdata;
-	return compressor_write(packing->compressor, data, size, error);
+	return compressor_write(userdata, data, size, error);
 }
 
 /* bzip2 and xz can only be read. A layer that was imported so is given out plain, unless the caller
@@ -120,9 +115,8 @@ static int write_packed(struct layer_view *view, enum cst_compression compressio
 	int r = compressor_new(compression, sink, &compressor, error);
 	if (r < 0)
 		return r;
-	struct packing packing = {.compressor = compressor};
-	r = write_tar(view, &(cst_sink){.write = packing_write, .userdata = &packing}, progress,
-	              error);
+	const cst_sink packing = {.write = packing_write, .userdata = compressor};
+	r = write_tar(view, &packing, progress, error);
 	return r == 0 ? compressor_finish(compressor, error) : r;
 }
 

@@ -122,16 +122,13 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 	if (r < 0)
 		return r;
 	int count = mounted ? layer->mount_count + 1 : 1;
-	_cleanup_free_ char *path = NULL;
-	if (mounted) {
-		path = strdup(layer->mount_point);
-		if (!path)
-			return error_oom(error);
-	} else {
+	_cleanup_free_ char *path = mounted ? strdup(layer->mount_point) : NULL;
+	if (mounted && !path)
+		return error_oom(error);
+	if (!mounted)
 		r = ops->get(store->driver, layer->id, &options, &path, error);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	r = save_count(store, layer->id, path, count, mounts, error);
 	if (r < 0) {
 		if (!mounted)

@@ -96,6 +96,8 @@ static int add_directory(cst_store *store, directory_function directory_of, cons
 
 int cst_store_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
 {
+	static const directory_function directories[] = {cst_store_container_directory,
+	                                                 cst_store_container_run_directory};
 	_cleanup_(cst_container_freep) cst_container *container = NULL;
 	int64_t sum = 0;
 	int r = cst_store_container(store, id, &container, error);
@@ -103,11 +105,8 @@ int cst_store_container_size(cst_store *store, const char *id, int64_t *size, cs
 		r = cst_store_diff_size(store, NULL, container->layer, &sum, error);
 	if (r == CST_ELAYER_UNKNOWN)
 		r = error_prefix(error, r, "locating layer with ID \"%s\"", container->layer);
-	if (r == 0)
-		r = add_directory(store, cst_store_container_directory, container->id, &sum, error);
-	if (r == 0)
-		r = add_directory(store, cst_store_container_run_directory, container->id, &sum,
-		                  error);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(directories); i++)
+		r = add_directory(store, directories[i], container->id, &sum, error);
 	if (r < 0)
 		return r;
 	*size = sum + data_size(&container->data);
