@@ -3,7 +3,7 @@
 #include "check.h"
 #include <string.h>
 
-static const char *kind_name(int kind)
+const char *kind_name(int kind)
 {
 	return kind == CST_KIND_LAYER ? "layer" : kind == CST_KIND_IMAGE ? "image" : "container";
 }
@@ -217,18 +217,6 @@ static int told(const struct invocation *in, const cst_findings *findings)
 		code = print_text(findings);
 	}
 	return repairs ? repair(in, findings) : code;
-}
-
-/* The Go command ends so, and complains of what it then unmounts. */
-static void go_shut_down(const struct invocation *in)
-{
-	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_strings_ cst_strings *mounted = NULL;
-	if (cst_store_shutdown(in->store, true, &mounted, &error) < 0)
-		complain(in, "shutdown: %s", cst_error_go_message(error));
-	else if (cst_strings_size(mounted))
-		complain(in, "shutdown: a layer is mounted: %s",
-		         cst_strerror(CST_ELAYER_USED_BY_CONTAINER));
 }
 
 int run_check(struct invocation *in)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Findings of check, object by object, and as containers-storage prints them. */
+/* What check and gc share, and check as containers-storage prints it. */
 #ifndef CST_CLI_CHECK_H
 #define CST_CLI_CHECK_H
 
@@ -14,5 +14,9 @@ void go_print_findings(const struct invocation *in, const cst_findings *findings
 /* What containers-storage ends with when it only looked, and when it repaired. Exit codes. */
 int go_told(const struct invocation *in, const cst_findings *findings);
 int go_repaired(const struct invocation *in, const cst_findings *findings, const cst_repairs *repairs);
+/* check and gc end so there, and complain of what they then unmount. */
+void go_shut_down(const struct invocation *in);
+
+const char *kind_name(int kind); /* enum cst_kind */
 
 #endif

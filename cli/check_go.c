@@ -142,3 +142,14 @@ int go_repaired(const struct invocation *in, const cst_findings *findings,
 		         n[1], n[3], n[4]);
 	return 1;
 }
+
+void go_shut_down(const struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strings_ cst_strings *mounted = NULL;
+	if (cst_store_shutdown(in->store, true, &mounted, &error) < 0)
+		complain(in, "shutdown: %s", cst_error_go_message(error));
+	else if (cst_strings_size(mounted))
+		complain(in, "shutdown: a layer is mounted: %s",
+		         cst_strerror(CST_ELAYER_USED_BY_CONTAINER));
+}

@@ -136,6 +136,7 @@ enum command_flags {
 	COMMAND_READS = 64,     /* changes nothing */
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
 	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
+	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
@@ -454,6 +455,7 @@ int run_inspect(struct invocation *in);
 int run_locks(struct invocation *in);
 int run_tree(struct invocation *in);
 int run_check(struct invocation *in);
+int run_gc(struct invocation *in);
 int run_config(struct invocation *in);
 int run_container(struct invocation *in);
 int run_containers(struct invocation *in);

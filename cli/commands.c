@@ -92,6 +92,9 @@ static const struct option list_options[] = {
 };
 
 static const struct option json_only[] = {JSON};
+static const struct option dry_run_options[] = {
+        FLAG(OPT_TEST, "Tell what would be removed, and remove nothing", NULL, "--dry-run"),
+};
 static const struct option level_options[] = {
         FLAG(OPT_TREE, "Compare the files of layers, but not their content", NULL, "--tree"),
 };
@@ -351,7 +354,8 @@ const struct command commands[] = {
 	 WITH(exists_options), 1, ANY, GROUP_STORE, COMMAND_READS, run_exists,
 	 "ITEM...", "Check if layers, images or containers exist", KIND_ANY},
 	{{"gc"}, "", "Perform garbage collection",
-	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_unsupported},
+	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_DRY_RUN, run_gc,
+	 "", "Remove what no record knows", 0},
 	{{"image"}, ONE_IMAGE " [...]", "Examine an image",
 	 WITH(json_only), 1, ANY, GROUP_IMAGES, COMMAND_READS, run_image,
 	 "IMAGE...", "Show images", KIND_IMAGE},
@@ -482,6 +486,7 @@ size_t command_tables(const struct command *command, struct option_table tables[
 	} added[] = {
 	        {COMMAND_LISTS, {list_options, COUNT(list_options)}},
 	        {COMMAND_ADD_JSON, {json_only, COUNT(json_only)}},
+	        {COMMAND_DRY_RUN, {dry_run_options, COUNT(dry_run_options)}},
 	        {COMMAND_CHECKS, {level_options, COUNT(level_options)}},
 	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
 	};

@@ -102,6 +102,28 @@ CST_PUBLIC void cst_repairs_free(cst_repairs *repairs); /* NULL allowed */
 CST_PUBLIC int cst_store_repair(cst_store *store, const cst_findings *findings, const cst_repair_options *given,
 				cst_repairs **ret, cst_error **error);
 
+/* ---- garbage ---- */
+
+typedef struct cst_gc_options {
+	size_t size; /* sizeof(cst_gc_options) of the caller */
+	bool dry_run; /* remove nothing */
+	char unused[7];
+} cst_gc_options;
+#define CST_GC_OPTIONS_INIT {.size = sizeof(cst_gc_options)}
+
+/* What no record knows: content of layers, with tar-splits and data, and directories of images and containers. */
+typedef struct cst_garbage cst_garbage;
+CST_PUBLIC size_t cst_garbage_size(const cst_garbage *garbage);
+CST_PUBLIC int cst_garbage_kind(const cst_garbage *garbage, size_t index); /* enum cst_kind of what it was part of */
+CST_PUBLIC const char *cst_garbage_id(const cst_garbage *garbage, size_t index);
+CST_PUBLIC uint64_t cst_garbage_bytes(const cst_garbage *garbage, size_t index);
+CST_PUBLIC void cst_garbage_free(cst_garbage *garbage); /* NULL allowed */
+
+/* Removes it. What dead processes left half done, and their temporary directories, went when the store was opened. Stays: the
+ * layer of a container, and what is mounted, although no record knows it, too. *ret (may be NULL) is the caller's. L, I, C w
+ * one after the other; with dry_run shared. CST_ESTORE_READ_ONLY. */
+CST_PUBLIC int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **ret, cst_error **error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# check and check -r of both commands on the same damaged stores: the same findings, the same words, the same exit code, and
+# check, check -r and gc of both commands on the same damaged stores: the same findings, the same words, the same exit code, and
 # after a repair the same that is left. Needs containers-storage 1.64 or later. One copy of a store is damaged for each.
 . "$(dirname "$0")/lib.sh"
 export LC_ALL=C.UTF-8
@@ -27,25 +27,27 @@ make_store() {
 		go set-container-data -f "$WORK/upper.tar" box key && go create-layer -i "$(item 5)" && go shutdown
 }
 # In one directory for both, since messages have paths.
-try() { # COMMAND DAMAGE OPTION...
+try() { # COMMAND DAMAGE VERB OPTION...
 	G=$WORK/at/root R=$WORK/at/run own=$(layer_root "$base") top=$(layer_root "$upper") records=$G/$DRIVER-layers/layers.json
 	remove_tree "$WORK/at"
 	cp -a "$WORK/whole-$DRIVER" "$WORK/at"
 	[ "$DRIVER" = vfs ] && dir=$G/vfs/dir || dir=$G/$DRIVER
 	eval "$2"
 	[ ! -d "$own/etc" ] || touch -hd @1500000000 "$own/etc" "$own"
-	"$1" check "${@:3}" >"$WORK/out" 2>"$WORK/err"
+	"$1" "${@:3}" >"$WORK/out" 2>"$WORK/err"
 	echo "exit $?"
 	grep -v 'level=warning msg="Failed to read' "$WORK/err" # of the newer one without /proc/self/... of its own distribution
 	# The order of objects is random there; of an object's findings only that of differences is not told.
 	awk '/^[^ ]/ { object = $0 } { print object "|" $0 }' "$WORK/out" | sort
 	"$1" layers -q 2>/dev/null | sort && "$1" images -q 2>/dev/null | sort && "$1" containers -q 2>/dev/null | sort
-	find "$G" -name "$(item 9)*"
+	# With the content of a layer that no record knows our repair removes its tar-split and data, too.
+	[ "$3" = gc ] || rm -f "$G/$DRIVER"-layers/*.tar-split.gz
+	(cd "$G" && find . -maxdepth 3 -name "0000*" | sort)
 }
-compare() { # NAME DAMAGE OPTION...
+compare() { # NAME DAMAGE VERB OPTION...
 	try go "${@:2}" >"$WORK/theirs" 2>&1
 	try ours "${@:2}" >"$WORK/ours" 2>&1
-	same "$DRIVER: $1${3:+ (${*:3})}" "$WORK/theirs" "$WORK/ours"
+	same "$DRIVER: $1 (${*:3})" "$WORK/theirs" "$WORK/ours"
 }
 edit() { # FILE PYTHON: changes the list x
 	python3 -c 'import json, sys
@@ -97,6 +99,10 @@ damages() {
 		an image with mapped layers|edit "$G/$DRIVER-images/images.json" "x[0]['mapped-layers'] = ['$base', '$(item 8)']"
 		a directory that no record knows|mkdir -p "$(layer_root "$(item 9)")"
 		directories with other names|mkdir -p "$dir/other" "$dir/$(item 9)"
+		data of an image that no record knows|mkdir -p "$G/$DRIVER-images/$(item 9)/userdata" "$G/$DRIVER-images/other"
+		data of a container that no record knows|mkdir -p "$G/$DRIVER-containers/$(item 9)/userdata" "$G/$DRIVER-containers/other"
+		a tar-split that no record knows|cp "$G/$DRIVER-layers/$base.tar-split.gz" "$G/$DRIVER-layers/$(item 9).tar-split.gz"
+		data of a layer that no record knows|mkdir -p "$G/$DRIVER-layers/$(item 9)" "$G/$DRIVER-layers/other"
 		no layer at all|echo '[]' >"$records"
 	X
 }
@@ -104,10 +110,12 @@ for DRIVER in $(drivers); do
 	new_store "whole-$DRIVER" "$DRIVER"
 	make_store >"$WORK/made" 2>&1 && pass "$DRIVER: a store" || fail "$DRIVER: a store" "$(cat "$WORK/made")"
 	while IFS='|' read -r name damage; do
-		compare "$name" "$damage"
-		compare "$name" "$damage" -q -m 0
-		compare "$name" "$damage" -r
-		compare "$name" "$damage" -f -m 0
+		compare "$name" "$damage" check
+		compare "$name" "$damage" check -q -m 0
+		compare "$name" "$damage" check -r
+		compare "$name" "$damage" check -f -m 0
+		# The layer of a container that lost its record: theirs goes, ours stays.
+		[ "$name" = "no layer at all" ] || compare "$name" "$damage" gc
 	done < <(damages)
 done
 finish

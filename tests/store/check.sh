@@ -106,6 +106,24 @@ for DRIVER in $(drivers); do
 	fi
 done
 
+# ---- garbage ----
+
+for DRIVER in $(drivers); do
+	new_store garbage "$DRIVER"
+	build >/dev/null
+	mkdir -p "$(layer_root "$(item 9)")" "$G/$DRIVER-images/$(item 9)/userdata" "$G/$DRIVER-containers/$(item 9)" "$G/$DRIVER-layers/$(item 8)" "$G/$DRIVER-layers/other"
+	head -c 5000 /dev/zero >"$(layer_root "$(item 9)")/file"
+	: >"$G/$DRIVER-layers/$(item 9).tar-split.gz"
+	garbage="container:$(item 9):0 image:$(item 9):0 layer:$(item 8):0 layer:$(item 9):5000"
+	told() { python3 -c 'import json, sys; print(*sorted("%s:%s:%d" % (x["kind"], x["id"], x["bytes"]) for x in json.load(sys.stdin)))'; }
+	[ "$(cst gc --json --dry-run | told)" = "$garbage" ] && pass "$DRIVER: garbage is told" || fail "$DRIVER: garbage is told" "$(cst gc --json --dry-run)"
+	[ -d "$(layer_root "$(item 9)")" ] && pass "$DRIVER: and stays" || fail "$DRIVER: and stays"
+	[ "$(cst gc --json | told)" = "$garbage" ] && pass "$DRIVER: garbage goes" || fail "$DRIVER: garbage goes"
+	left=$(cd "$G" && find . -name "$(item 9)*" -o -name "$(item 8)*")
+	[ -z "$left" ] && [ -d "$G/$DRIVER-layers/other" ] && pass "$DRIVER: all of it" || fail "$DRIVER: all of it" "$left"
+	[ "$(cst gc --json)" = "[]" ] && silent "$DRIVER: nothing else goes" || fail "$DRIVER: nothing else goes"
+done
+
 # ---- damage ----
 
 break_() { # WHAT, in the store at hand; $own is where the base layer's files are
