@@ -3,7 +3,7 @@
  * Layer tars of plain directories, without any store: unpack one, pack a directory, compare two directories, and pack what
  * differs. Directories are given as descriptors, opened O_RDONLY | O_DIRECTORY, which stay the caller's; nothing outside
  * of them is ever read or written, whatever the archive says. No lock is taken: the directories must not change
- * meanwhile. Any call may fail with CST_ENOMEM and CST_ESYS; those are not repeated.
+ * meanwhile, but see `in_use` of cst_apply_options. Any call may fail with CST_ENOMEM and CST_ESYS; those are not repeated.
  */
 #ifndef CSTORAGE_ARCHIVE_H
 #define CSTORAGE_ARCHIVE_H
@@ -31,6 +31,11 @@ typedef struct cst_apply_options {
 	const cst_idmap *uid_map, *gid_map; /* the tar's ids are container ids; none: taken as they are */
 	size_t n_uid_map, n_gid_map;
 	const cst_progress *progress; /* what: "import" */
+	bool in_use;   /* other processes may change the directory meanwhile, for instance a container that runs in it: owner,
+			  mode and attributes reach nothing but what the call made. Everything is made in a private directory
+			  and moved to its name, one after the other: slower. A file that was there before and gets a
+			  further name from a hard link keeps its owner and mode */
+	char unused2[7];
 } cst_apply_options;
 #define CST_APPLY_OPTIONS_INIT { .size = sizeof(cst_apply_options) }
 

@@ -79,6 +79,7 @@ int cst_archive_apply(int dirfd, const cst_source *source, const cst_apply_optio
 	unpack.pool = pool;
 	unpack.userns = options.rootless;
 	unpack.ignore_chown_errors = options.ignore_chown_errors;
+	unpack.in_use = options.in_use;
 	unpack.sync = options.sync;
 	unpack.progress = options.progress;
 	r = unpack_layer(dirfd, source, &unpack, &unpacked, error);

@@ -314,6 +314,32 @@ static void test_apply(void **state)
 	assert_true(fs_exists(root, ".wh.old"));
 }
 
+/* What somebody else may have put there gets nothing of the archive's; without `in_use` it is part of the tree. */
+static void test_apply_in_use(void **state)
+{
+	_cleanup_test_dir_ struct test_dir dir = test_dir_make();
+	_cleanup_close_ int root = make_dir(&dir, "root");
+	_cleanup_strbuf_ struct strbuf tar = {0};
+	cst_apply_options options = CST_APPLY_OPTIONS_INIT;
+	struct stat st;
+	put(root, "theirs", "theirs");
+	TAR_ADD(&tar, .name = "made", .data = "made", .len = 4, .mode = 0755, MINE);
+	TAR_ADD(&tar, .name = "ours", .type = '1', .link = "theirs", .mode = 04755, MINE);
+	TAR_ADD(&tar, .name = "further", .type = '1', .link = "made", .mode = 04755, MINE);
+	tar_add_end(&tar);
+	options.in_use = true;
+	assert_int_equal(apply(root, &tar, &options, NULL, NULL), 0);
+	assert_int_equal(fstatat(root, "ours", &st, 0), 0);
+	assert_int_equal(st.st_nlink, 2);
+	assert_int_equal(st.st_mode & 06111, 0);
+	assert_int_equal(fstatat(root, "further", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 04755);
+	options.in_use = false;
+	assert_int_equal(apply(root, &tar, &options, NULL, NULL), 0);
+	assert_int_equal(fstatat(root, "ours", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 04755);
+}
+
 static void test_apply_overlay(void **state)
 {
 	_cleanup_test_dir_ struct test_dir dir = test_dir_make();
@@ -488,6 +514,7 @@ int main(void)
 	        cmocka_unit_test(test_id_index),
 	        cmocka_unit_test(test_id_index_threads),
 	        cmocka_unit_test(test_apply),
+	        cmocka_unit_test(test_apply_in_use),
 	        cmocka_unit_test(test_apply_overlay),
 	        cmocka_unit_test(test_apply_refuses),
 	        cmocka_unit_test(test_short_structs),
