@@ -117,10 +117,24 @@ static size_t quote_next(FILE *to, const char *at)
 	return length;
 }
 
+/* How many of the next characters are printable ASCII that nothing needs to quote. */
+static size_t plain_length(const char *text)
+{
+	size_t n = 0;
+	while (text[n] >= ' ' && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
+}
+
 /* Characters in `stays` are written as they are. */
 static void write_escaped(FILE *to, const char *text, const char *stays)
 {
 	for (const char *at = text; *at;) {
+		size_t plain = plain_length(at);
+		fwrite(at, 1, plain, to);
+		at += plain;
+		if (*at == '\0')
+			break;
 		if (strchr(stays, *at))
 			fputc(*at++, to);
 		else

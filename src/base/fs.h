@@ -19,6 +19,10 @@ int fs_open_beneath(int dirfd, const char *path, int flags);
  * (RESOLVE_IN_ROOT). */
 int fs_open_in_root(int dirfd, const char *path, int flags);
 
+/* Opens a directory "a/b" below dirfd ("": dirfd itself) by a path of any length, in which no symlink
+ * is followed. `flags`: O_PATH or O_RDONLY. */
+int fs_open_dir_below(int dirfd, const char *path, int flags);
+
 /* open(O_DIRECTORY|O_CLOEXEC) of a trusted path. Returns fd or -1 with the error set. */
 int fs_open_dir(const char *path, int *ret_fd, cst_error **error);
 

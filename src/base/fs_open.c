@@ -10,6 +10,7 @@
 
 /* linux/openat2.h */
 #define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS   0x04
 #define RESOLVE_BENEATH       0x08
 #define RESOLVE_IN_ROOT       0x10
 
@@ -23,7 +24,7 @@ struct walk {
 	int root;
 	/* Absolute links, and ".." above the root, stay at the root. Without it they fail. */
 	bool in_root;
-	unsigned symlinks;
+	unsigned symlinks, max_symlinks;
 };
 
 static int walk_top(const struct walk *w)
@@ -75,7 +76,7 @@ static bool walk_to_root(struct walk *w)
 /* Puts the target of a symlink in front of what is left of the path. */
 static bool walk_link(struct walk *w, const char *name, char **rest)
 {
-	if (++w->symlinks > MAX_SYMLINKS) {
+	if (++w->symlinks > w->max_symlinks) {
 		errno = ELOOP;
 		return false;
 	}
@@ -156,9 +157,13 @@ static int walk_open(struct walk *w, const char *path, int flags)
 	}
 }
 
-static int open_walking(int dirfd, const char *path, int flags, bool in_root)
+static int open_walking(int dirfd, const char *path, int flags, uint64_t resolve)
 {
-	struct walk w = {.root = dirfd, .in_root = in_root};
+	struct walk w = {
+	        .root = dirfd,
+	        .in_root = resolve & RESOLVE_IN_ROOT,
+	        .max_symlinks = resolve & RESOLVE_NO_SYMLINKS ? 0 : MAX_SYMLINKS,
+	};
 	int fd = walk_open(&w, path, flags);
 	int saved = errno;
 	walk_close(&w);
@@ -187,7 +192,7 @@ static int open_confined(int dirfd, const char *path, int flags, uint64_t resolv
 		if (errno == ENOSYS)
 			missing = true;
 	}
-	return open_walking(dirfd, path, flags, resolve == RESOLVE_IN_ROOT);
+	return open_walking(dirfd, path, flags, resolve);
 }
 
 int fs_open_beneath(int dirfd, const char *path, int flags)
@@ -200,6 +205,32 @@ int fs_open_beneath(int dirfd, const char *path, int flags)
 int fs_open_in_root(int dirfd, const char *path, int flags)
 {
 	return open_confined(dirfd, path, flags, RESOLVE_IN_ROOT);
+}
+
+/* As much of the path as one call takes, cut at a slash. */
+static size_t chunk_length(const char *path)
+{
+	size_t n = strnlen(path, PATH_MAX - 1);
+	const char *slash = path[n] ? memrchr(path, '/', n) : NULL;
+	return slash ? (size_t)(slash - path) : n;
+}
+
+int fs_open_dir_below(int dirfd, const char *path, int flags)
+{
+	_cleanup_close_ int fd = -1;
+	do {
+		char chunk[PATH_MAX];
+		size_t n = chunk_length(path);
+		memcpy(chunk, path, n);
+		chunk[n] = '\0';
+		path += n + strspn(path + n, "/");
+		int next = open_confined(fd < 0 ? dirfd : fd, n ? chunk : ".",
+		                         (*path ? O_PATH : flags) | O_DIRECTORY | O_NOFOLLOW,
+		                         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+		closep(&fd);
+		fd = next;
+	} while (fd >= 0 && *path);
+	return steal_fd(&fd);
 }
 
 int fs_open_dir(const char *path, int *ret_fd, cst_error **error)

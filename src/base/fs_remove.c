@@ -2,33 +2,24 @@
 /* Removing a tree that other users may have filled and may still change. This process works by
  * descriptors only, follows no symlink, enters no mount, and reaches any depth. Before it changes
  * something in order to remove it (a mode, the immutable flag), it holds the file by a descriptor,
- * so that no other file can take its place. The way down is a list of open directories. When more
- * than MAX_OPEN are open, the upper ones are closed. They are opened again through "..", which must
- * be the same device and inode. */
+ * so that no other file can take its place. */
 #include "base/fs.h"
+#include "base/fs_chain.h"
 #include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define MAX_OPEN 64
-
-struct level {
-	DIR *dir; /* NULL: closed to save descriptors */
-	dev_t dev;
-	ino_t ino;
-	char *name; /* in the directory above */
-};
-
 struct remover {
-	struct level *levels;
-	size_t len, capacity;
-	size_t open_from; /* levels[open_from..len) are open */
+	struct fs_chain chain; /* from the directory that is emptied to where the removal is */
+	struct strbuf path;    /* of the innermost, below the first */
 	const char *shown;
 	const struct fs_watch *watch; /* may be NULL */
+	bool changed; /* something was removed since the first one was read from its start */
 };
 
 static void note_removed(const struct fs_watch *watch)
@@ -37,20 +28,10 @@ static void note_removed(const struct fs_watch *watch)
 		watch->removed(watch->userdata);
 }
 
-static void level_close(struct level *level)
+static void remover_free(struct remover *r)
 {
-	if (level->dir)
-		closedir(level->dir);
-	level->dir = NULL;
-}
-
-static void remover_close(struct remover *r)
-{
-	while (r->len) {
-		level_close(&r->levels[--r->len]);
-		free(r->levels[r->len].name);
-	}
-	free(r->levels);
+	fs_chain_free(&r->chain);
+	strbuf_free(&r->path);
 }
 
 /* Opens the very file or directory that an O_PATH descriptor holds. */
@@ -167,129 +148,109 @@ static int open_forbidden(int dirfd, const char *name)
 }
 
 /* Opens a directory in order to empty it. What is mounted on it is detached first. */
-static int open_level(int dirfd, const char *name, struct level *ret)
+static int open_level(int dirfd, const char *name)
 {
-	_cleanup_close_ int fd = open_same_mount(dirfd, name);
+	int fd = open_same_mount(dirfd, name);
 	if (fd < 0 && errno == EXDEV && detach_mount(dirfd, name))
 		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES)
 		fd = open_forbidden(dirfd, name);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -1;
-	DIR *dir = fdopendir(fd);
-	if (!dir)
-		return -1;
-	(void)steal_fd(&fd);
-	*ret = (struct level){.dir = dir, .dev = st.st_dev, .ino = st.st_ino};
-	return 0;
+	return fd;
 }
 
-static int remover_push(struct remover *r, int dirfd, const char *name)
+/* -1: errno; ENOENT: another process removed it. */
+static int go_down(struct remover *r, const char *name)
 {
-	struct level *grown = grow_array(r->levels, &r->capacity, r->len + 1, sizeof(*grown));
-	if (!grown) {
-		errno = ENOMEM;
+	int fd = open_level(fs_chain_fd(&r->chain), name);
+	if (fd < 0)
 		return -1;
-	}
-	r->levels = grown;
-	_cleanup_free_ char *copy = strdup(name);
-	struct level level;
-	if (!copy || open_level(dirfd, name, &level) < 0)
-		return -1;
-	level.name = steal_ptr(&copy);
-	r->levels[r->len++] = level;
-	if (r->len - r->open_from > MAX_OPEN)
-		level_close(&r->levels[r->open_from++]);
-	return 0;
+	if (r->path.len > 0)
+		strbuf_addc(&r->path, '/');
+	strbuf_adds(&r->path, name);
+	if (!r->path.failed)
+		return fs_chain_push(&r->chain, fd, r->path.len);
+	close(fd);
+	errno = ENOMEM;
+	return -1;
 }
 
-/* Goes back to the directory above, and opens it again if it was closed. The one below is still
- * open. */
-static int reopen_parent(struct remover *r)
+/* Removes one name, or goes down if that is a directory that is not empty; then reading goes on at
+ * `next` when the way leads back. 1: removed; 0: went down; -1: errno. */
+static int remove_name(struct remover *r, const char *name, bool directory, off_t next)
 {
-	struct level *below = &r->levels[r->len - 1], *parent = &r->levels[r->len - 2];
-	if (parent->dir)
-		return 0;
-	_cleanup_close_ int fd =
-	        openat(dirfd(below->dir), "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	int fd = fs_chain_fd(&r->chain);
+	int left = try_unlink(fd, name, directory);
+	if (left == 0)
+		note_removed(r->watch);
+	if (left <= 0)
+		return left < 0 ? -1 : 1;
+	if (lseek(fd, next, SEEK_SET) < 0)
 		return -1;
-	if (st.st_dev != parent->dev || st.st_ino != parent->ino) {
-		/* Another process moved a directory meanwhile: do not go on somewhere else. */
-		errno = EXDEV;
-		return -1;
-	}
-	parent->dir = fdopendir(fd);
-	if (!parent->dir)
-		return -1;
-	(void)steal_fd(&fd);
-	r->open_from = r->len - 2;
-	return 0;
+	return go_down(r, name) == 0 ? 0 : errno == ENOENT ? 1 : -1;
 }
 
-/* Empties the directory on top, or goes down into one below that is not empty. 1: it is empty; 0:
- * went down; -1: errno. */
-static int empty_top(struct remover *r)
+/* Goes on emptying the innermost directory. 1: its end is reached; 0: went down; -1: errno. */
+static int empty_innermost(struct remover *r)
 {
-	struct level *top = &r->levels[r->len - 1];
-	int fd = dirfd(top->dir);
-	rewinddir(top->dir);
-	for (;;) {
-		errno = 0;
-		const struct dirent *entry = readdir(top->dir);
-		if (!entry)
-			return errno ? -1 : 1;
-		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-			continue;
-		int left = try_unlink(fd, entry->d_name, entry->d_type == DT_DIR);
-		if (left < 0)
-			return -1;
-		if (left == 0)
-			note_removed(r->watch);
-		if (left > 0 && remover_push(r, fd, entry->d_name) == 0)
-			return 0;
-		/* ENOENT: another process removed it. */
-		if (left > 0 && errno != ENOENT)
-			return -1;
+	alignas(struct dirent64) char entries[8192];
+	int fd = fs_chain_fd(&r->chain);
+	ssize_t n;
+	while ((n = getdents64(fd, (void *)entries, sizeof(entries))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
+			at += entry->d_reclen;
+			if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
+				continue;
+			r->changed = true;
+			int removed = remove_name(r, entry->d_name, entry->d_type == DT_DIR,
+			                          entry->d_off);
+			if (removed <= 0)
+				return removed;
+		}
 	}
+	return n < 0 ? -1 : 1;
 }
 
-/* Removes what is below levels[0]. */
+/* The innermost directory is empty, but for what other processes put in meanwhile: removes it too. */
+static int go_up(struct remover *r)
+{
+	if (fs_chain_pop(&r->chain, r->path.data) < 0)
+		return -1;
+	size_t len = r->chain.links[r->chain.len - 1].path_len;
+	_cleanup_free_ char *name = strdup(r->path.data + len + (len > 0));
+	r->path.len = len;
+	if (name)
+		return remove_name(r, name, true, lseek(fs_chain_fd(&r->chain), 0, SEEK_CUR));
+	errno = ENOMEM;
+	return -1;
+}
+
 static int empty_all(struct remover *r)
 {
-	while (r->len) {
-		int emptied = empty_top(r);
-		if (emptied < 0)
-			return -1;
-		if (!emptied)
-			continue;
-		if (r->len == 1)
+	for (;;) {
+		int end = empty_innermost(r);
+		if (end > 0 && r->chain.len > 1)
+			end = go_up(r);
+		else if (end > 0 && !r->changed)
 			return 0;
-		if (reopen_parent(r) < 0)
+		else if (end > 0) {
+			r->changed = false;
+			end = lseek(fs_chain_fd(&r->chain), 0, SEEK_SET) < 0 ? -1 : 0;
+		}
+		if (end < 0)
 			return -1;
-		struct level *done = &r->levels[--r->len];
-		level_close(done);
-		int left = try_unlink(dirfd(r->levels[r->len - 1].dir), done->name, true);
-		free(done->name);
-		if (left < 0)
-			return -1;
-		note_removed(r->watch);
 	}
-	return 0;
 }
 
 static int remove_below(int dirfd, const char *name, const char *shown,
                         const struct fs_watch *watch, cst_error **error)
 {
-	struct remover r = {.shown = shown, .watch = watch};
-	int result = remover_push(&r, dirfd, name);
-	if (result == 0)
-		result = empty_all(&r);
-	int saved = errno;
-	remover_close(&r);
-	return result < 0 ? error_sys(error, saved, "remove %s", shown) : 0;
+	_cleanup_(remover_free) struct remover r = {
+	        .chain.limit = FS_CHAIN_OPEN, .shown = shown, .watch = watch};
+	_cleanup_close_ int top = open_level(dirfd, name);
+	if (top < 0 || fs_chain_push(&r.chain, top, 0) < 0 || empty_all(&r) < 0)
+		return error_sys(error, errno, "remove %s", shown);
+	return 0;
 }
 
 int fs_empty_dir(int dirfd, const char *shown, cst_error **error)

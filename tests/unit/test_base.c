@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/fs_chain.h"
 #include "base/hashmap.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -278,6 +279,75 @@ static void test_remove_tree(void **state)
 	assert_int_equal(fs_remove_tree(t.fd, "keep", NULL, NULL), 0);
 }
 
+static void step_down(struct fs_chain *chain, char *path)
+{
+	size_t len = chain->links[chain->len - 1].path_len;
+	len += (size_t)sprintf(path + len, len ? "/s" : "s");
+	int fd = openat(fs_chain_fd(chain), "s", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fs_chain_push(chain, fd, len), 0);
+	assert_true(chain->n_open <= FS_CHAIN_OPEN + 1);
+}
+
+/* How many directories down it goes again for it. */
+static size_t step_up(struct fs_chain *chain, char *path)
+{
+	size_t wanted = chain->len - 2, nearest = chain->open[chain->n_open - 2];
+	assert_int_equal(fs_chain_pop(chain, path), 0);
+	return wanted - nearest;
+}
+
+/* All the way down and up again, on the way up with `branch` directories down and up at each. */
+static size_t go_down_and_up(int top, size_t depth, size_t branch)
+{
+	_cleanup_(fs_chain_free) struct fs_chain chain = {.limit = FS_CHAIN_OPEN};
+	char path[8192];
+	size_t work = 0;
+	assert_int_equal(fs_chain_push(&chain, top, 0), 0);
+	while (chain.len < depth)
+		step_down(&chain, path);
+	while (chain.len > 1) {
+		work += step_up(&chain, path);
+		size_t below = MIN(branch, depth - chain.len);
+		for (size_t i = 0; i < below; i++)
+			step_down(&chain, path);
+		for (size_t i = 0; i < below; i++)
+			work += step_up(&chain, path);
+	}
+	return work;
+}
+
+/* A directory deep below is opened again from one near to it, not from the top. */
+static void test_chain(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	const size_t depth = 2000;
+	_cleanup_close_ int fd = dup(t.fd);
+	for (size_t i = 0; i < depth; i++) {
+		assert_int_equal(mkdirat(fd, "s", 0755), 0);
+		int below = openat(fd, "s", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = below;
+	}
+	assert_true(go_down_and_up(t.fd, depth, 0) < 11 * depth); /* 11: log2 of it */
+	assert_true(go_down_and_up(t.fd, depth, 40) < 40 * 11 * depth);
+	struct fs_chain chain = {.limit = 2};
+	assert_int_equal(fs_chain_push(&chain, t.fd, 0), 0);
+	for (size_t i = 1; i < 9; i++) {
+		int child = openat(fs_chain_fd(&chain), "s", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(fs_chain_push(&chain, child, 2 * i - 1), 0);
+	}
+	/* Something else is there now. */
+	assert_int_equal(renameat(t.fd, "s/s/s", t.fd, "moved"), 0);
+	assert_int_equal(mkdirat(t.fd, "s/s/s", 0755), 0);
+	char path[] = "s/s/s/s/s/s/s/s";
+	int r = 0;
+	while (r == 0 && chain.len > 1)
+		r = fs_chain_pop(&chain, path);
+	assert_int_equal(r, -1);
+	assert_true(errno == ENOENT || errno == ESTALE);
+	fs_chain_free(&chain);
+}
+
 /* A bind mount inside the tree must be detached, never emptied. */
 static void test_remove_mounted(void **state)
 {
@@ -299,19 +369,13 @@ static void test_remove_mounted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_errors),
-	        cmocka_unit_test(test_error_words),
-	        cmocka_unit_test(test_error_texts),
-	        cmocka_unit_test(test_strings),
-	        cmocka_unit_test(test_arena),
-	        cmocka_unit_test(test_hashmap),
-	        cmocka_unit_test(test_paths),
-	        cmocka_unit_test(test_digests),
-	        cmocka_unit_test(test_ids),
-	        cmocka_unit_test(test_confined_open),
-	        cmocka_unit_test(test_replace),
-	        cmocka_unit_test(test_remove_tree),
-	        cmocka_unit_test(test_remove_mounted),
+	        cmocka_unit_test(test_errors),      cmocka_unit_test(test_error_words),
+	        cmocka_unit_test(test_error_texts), cmocka_unit_test(test_strings),
+	        cmocka_unit_test(test_arena),       cmocka_unit_test(test_hashmap),
+	        cmocka_unit_test(test_paths),       cmocka_unit_test(test_digests),
+	        cmocka_unit_test(test_ids),         cmocka_unit_test(test_confined_open),
+	        cmocka_unit_test(test_replace),     cmocka_unit_test(test_remove_tree),
+	        cmocka_unit_test(test_chain),       cmocka_unit_test(test_remove_mounted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

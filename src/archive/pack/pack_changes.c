@@ -32,8 +32,8 @@ static int open_parent(struct parent_cache *cache, const char *path, size_t n, i
 	_cleanup_free_ char *wanted = strndup(path, n);
 	if (!wanted)
 		return error_oom(error);
-	int fd = below ? tree_open_dir(cache->fd, wanted + have + 1, O_PATH)
-	               : tree_open_dir(cache->root, wanted, O_PATH);
+	int fd = below ? fs_open_dir_below(cache->fd, wanted + have + 1, O_PATH)
+	               : fs_open_dir_below(cache->root, wanted, O_PATH);
 	*ret = fd;
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP

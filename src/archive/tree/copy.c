@@ -172,7 +172,7 @@ static int copy_link(struct copy *copy, const struct tree_entry *entry, int to_d
 	_cleanup_free_ char *parent = strndup(first, base > first ? (size_t)(base - first) - 1 : 0);
 	if (!parent)
 		return error_oom(error);
-	_cleanup_close_ int dir = tree_open_dir(copy->to_fd, parent, O_PATH);
+	_cleanup_close_ int dir = fs_open_dir_below(copy->to_fd, parent, O_PATH);
 	if (dir < 0)
 		return error_sys(error, errno, "open %s", parent);
 	*linked = sys_linkat(dir, base, to_dir, entry->name, 0) == 0;

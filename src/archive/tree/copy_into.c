@@ -302,7 +302,7 @@ static int open_copy(const struct copying *copying, const char *path, ino_t made
 	_cleanup_free_ char *parent = strndup(path, base > path ? (size_t)(base - path) - 1 : 0);
 	if (!parent)
 		return error_oom(error);
-	_cleanup_close_ int dir = tree_open_dir(copying->to_fd, parent, O_PATH);
+	_cleanup_close_ int dir = fs_open_dir_below(copying->to_fd, parent, O_PATH);
 	if (dir < 0)
 		return error_sys(error, errno, "open %s", parent);
 	_cleanup_close_ int fd = openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);

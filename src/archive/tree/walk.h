@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Walks a directory tree, depth first, names bytewise, and other trees beside it. Symlinks are
- * never followed. Depth is bounded by memory only: no recursion, no long paths, and a bounded
- * number of descriptors; a directory whose descriptor was given up is opened again when the walk
- * comes back to it, and must be the same inode.
+ * never followed. Depth is bounded by memory only: no recursion, no long paths, and few descriptors
+ * (base/fs_chain.h).
  */
 #ifndef CST_ARCHIVE_TREE_WALK_H
 #define CST_ARCHIVE_TREE_WALK_H
@@ -50,9 +49,5 @@ int tree_walk_beside_fd(const struct tree_walk *walk, size_t index);
 void tree_walk_free(struct tree_walk *walk);
 DEFINE_CLEANUP(struct tree_walk *, tree_walk_free)
 #define _cleanup_tree_walk_ _cleanup_(tree_walk_freep)
-
-/* Opens a directory "a/b" below root ("" or ".": root itself), no symlink followed, paths of any
- * length. Returns a descriptor with `flags` (O_PATH or O_RDONLY), or -1 and errno. */
-int tree_open_dir(int root, const char *path, int flags);
 
 #endif

@@ -97,7 +97,8 @@ static int open_child(const struct overlay_below *below, size_t lower, const cha
 	const char *base = path_base(path);
 	_cleanup_free_ char *parent = strndup(path, base > path ? (size_t)(base - path - 1) : 0);
 	int root = open(below->roots.items[lower], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int dir = root < 0 || !parent ? -1 : tree_open_dir(root, parent, O_PATH);
+	_cleanup_close_ int dir =
+	        root < 0 || !parent ? -1 : fs_open_dir_below(root, parent, O_PATH);
 	closep(&root); /* early, since there may be few descriptors */
 	return dir < 0 ? -1 : openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
