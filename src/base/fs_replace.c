@@ -85,11 +85,25 @@ void fs_sweep_temporary(int dirfd, const char *name)
 
 /* ---- by the reserve ---- */
 
-#define RESERVE_UNIT 4096
+#define RESERVE_UNIT 16384
 
 static char *reserve_name(const char *name)
 {
 	return str_join(".reserve-", name);
+}
+
+static off_t room_of(const struct stat *st)
+{
+	return (off_t)st->st_blocks * 512;
+}
+
+/* What takes more room than the file that it replaces may not use the reserve: what the old file frees
+ * would not do for the next one. */
+static bool may_use_reserve(const struct replacement *new)
+{
+	struct stat st;
+	return fstatat(new->dirfd, new->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (off_t) new->n <= MAX(st.st_size, room_of(&st));
 }
 
 /* A reserve is never read, so a writer that dies while it fills one does no harm. */
@@ -106,18 +120,15 @@ static int replace_by_reserve(const struct replacement *new, cst_error **error)
 	return r < 0 ? r : fill_and_rename(new, &fd, reserve, error);
 }
 
-static off_t room_of(const struct stat *st)
-{
-	return (off_t)st->st_blocks * 512;
-}
-
-/* A quarter more than is needed, so that a growing file asks seldom. */
+/* More than is needed, if it can be had: a growing file asks seldom then, and where the Go tools made it
+ * grow it may still be enough. */
 bool fs_keep_room(int fd, size_t n)
 {
 	struct stat st;
 	size_t room = (n + n / 4 + RESERVE_UNIT - 1) / RESERVE_UNIT * RESERVE_UNIT;
 	return fstat(fd, &st) == 0 &&
-	       (room_of(&st) >= (off_t)n || sys_reserve(fd, (off_t)room) == 0);
+	       (room_of(&st) >= (off_t)n || sys_reserve(fd, (off_t)room) == 0 ||
+	        sys_reserve(fd, (off_t)n) == 0);
 }
 
 bool fs_keep_reserve(int dirfd, const char *name, size_t n)
@@ -147,7 +158,7 @@ int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mod
 	                                .flags = flags,
 	                                .shown = shown ? shown : name};
 	int r = replace_by_temporary(new, &problem);
-	if (r < 0 && flags & FS_RESERVED && error_is_full(problem))
+	if (r < 0 && flags & FS_RESERVED && error_is_full(problem) && may_use_reserve(&new))
 		r = replace_by_reserve(&new, NULL);
 	if (r < 0)
 		return error_propagate(error, steal_ptr(&problem));

@@ -71,7 +71,7 @@ static struct {
 	uint64_t kill_at, stop_at, fail_at, fail_from;
 	bool kill_group, stop_every, reads;
 	int number;
-	bool no_exchange;
+	bool no_exchange, full;
 	const char *only, *skip_sync;
 } faults;
 
@@ -159,6 +159,7 @@ static void read_environment(void)
 	faults.only = getenv("CST_FAULT_ONLY");
 	if (faults.only && !*faults.only)
 		faults.only = NULL;
+	faults.full = number_from("CST_FAULT_FULL") != 0;
 	faults.no_exchange = number_from("CST_FAULT_NO_EXCHANGE") != 0;
 	faults.skip_sync = getenv("CST_FAULT_SKIP_SYNC");
 	read_errno();
@@ -218,6 +219,18 @@ static bool always_works(enum sys_call call)
 	       (call == SYS_CALL_UNLINKAT || call == SYS_CALL_UMOUNT2);
 }
 
+static bool needs_room(enum sys_call call, int fd, const char *path)
+{
+	switch (call) {
+	case SYS_CALL_MKDIRAT:
+	case SYS_CALL_MKNODAT:
+	case SYS_CALL_SYMLINKAT:
+	case SYS_CALL_RESERVE: return true;
+	case SYS_CALL_OPENAT: return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+	default: return false;
+	}
+}
+
 int sys_fault(enum sys_call call, int fd, const char *path)
 {
 	int saved = errno;
@@ -242,6 +255,9 @@ int sys_fault(enum sys_call call, int fd, const char *path)
 	if (n == faults.fail_at ||
 	    (faults.fail_from && n >= faults.fail_from && !always_works(call)))
 		return faults.number;
+	if (faults.full && needs_room(call, fd, path))
+		return ENOSPC;
+	errno = saved;
 	return 0;
 }
 

@@ -20,6 +20,8 @@
  *   CST_FAULT_SKIP_SYNC=P   fsync, fdatasync, syncfs do nothing where "function path" matches the
  *                           pattern P, or one of several separated by commas (fnmatch(3), a
  *                           slash only where P has one)
+ *   CST_FAULT_FULL=1        the disk has no inode free: every call that makes something or asks for
+ *                           room fails with ENOSPC
  *   CST_FAULT_NO_EXCHANGE=1 names cannot be exchanged, as on some file systems: EINVAL
  *   CST_FAULT_READS=1       opens that only read (sys_openat2, sys_openat without O_CREAT and
  *                           O_TRUNC) count too

@@ -72,9 +72,9 @@ class Bench:
         return store
 
 
-def listing(binary, store, kind):
+def listing(binary, store, kind, environment=None):
     """(list of IDs, None) or (None, what went wrong)."""
-    result = rig.run(binary, store, [kind, '-j'])
+    result = rig.run(binary, store, [kind, '-j'], environment)
     if result.code != 0 or result.timed_out:
         return None, f'{kind}: exit code {result.code}{" (hangs)" if result.timed_out else ""}: {result.text()}'
     try:
@@ -86,16 +86,17 @@ def listing(binary, store, kind):
     return sorted(entry['id'] for entry in found or []), None
 
 
-def open_twice(binary, store, first):
-    """Opens the store as any next command does, starting with one kind or another, or with two at the same time."""
+def open_twice(binary, store, first, environment=None):
+    """Opens the store as any next command does, starting with one kind or another, or with two at the same time.
+    `environment`: what was true for the command that died still is."""
     wrong = []
     kinds = rig.JSON_FILES[first % 3:] + rig.JSON_FILES[:first % 3]
     seen = {}
     with concurrent.futures.ThreadPoolExecutor(1 + first % 2) as pool:
-        listed = list(pool.map(lambda kind: listing(binary, store, kind), kinds[:2]))
+        listed = list(pool.map(lambda kind: listing(binary, store, kind, environment), kinds[:2]))
     for kind, (found, error) in zip(kinds + kinds, listed + [(None, None)] * 4):
         if found is None and error is None:
-            found, error = listing(binary, store, kind)
+            found, error = listing(binary, store, kind, environment)
         if error:
             return [('unopenable', error)]
         if seen.setdefault(kind, found) != found:
@@ -142,7 +143,7 @@ def told_mounted(operation, result, state, after):
 
 def judge(bench, operation, store, result, before, after, number, with_check):
     """What is wrong with the store that the interrupted command left behind."""
-    wrong = open_twice(bench.binary, store, number)
+    wrong = open_twice(bench.binary, store, number, operation.environment)
     if wrong and wrong[0][0] == 'unopenable':
         return wrong, None
     wrong += rig.check_rules(store)

@@ -358,6 +358,20 @@ def name_operations():
     return changes
 
 
+def full_disk_operations():
+    """What empties a disk on which nothing can be made."""
+    mount = (['mount', 'c1'],)
+    full = {'environment': {'CST_FAULT_FULL': '1'}}
+    return [
+        Operation('delete-layer-full', ['delete-layer', 'data'], **full),
+        Operation('delete-image-full', ['delete-image', 'i2'], **full),
+        Operation('delete-container-full', ['delete-container', 'c1'], **full,
+                  first=(*mount, ['get-container-dir', 'c1'], ['get-container-run-dir', 'c1'])),
+        Operation('unmount-full', ['unmount', 'c1'], first=mount, **full),
+        Operation('wipe-full', ['wipe'], first=mount, whole=False, **full),
+    ]
+
+
 def store_operations():
     mount = (['mount', 'c1'],)
     return [
@@ -375,7 +389,7 @@ def store_operations():
 
 def operations(archives, mode):
     table = (layer_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
-             name_operations() + store_operations())
+             name_operations() + store_operations() + full_disk_operations())
     return [operation for operation in table if operation.only(mode)]
 
 
