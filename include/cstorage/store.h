@@ -80,7 +80,8 @@ CST_PUBLIC void cst_config_free(cst_config *config);
 CST_PUBLIC int cst_store_options_json(const cst_store_options *options, char **json, cst_error **error);
 
 /* Opens the store, making it if it does not exist, and finishes or undoes what a crashed process left half done. Errors:
- * CST_EINCOMPLETE_OPTIONS, CST_EINVAL (options, several drivers), CST_ENOTSUP (driver), CST_EPREREQ, CST_EBACKINGFS.
+ * CST_EINCOMPLETE_OPTIONS, CST_EINVAL (options, several drivers), CST_ENOTSUP (driver), CST_EPREREQ, CST_EBACKINGFS,
+ * CST_ESYS. If that is ENOSPC or EDQUOT, there is no room for the run directory of this boot; with read_only the store opens all the same.
  * Locks: G r; G w if the driver has something to set up; L w, I w and C w if there is something to recover. */
 CST_PUBLIC int cst_store_open(const cst_store_options *options, cst_store **store, cst_error **error);
 CST_PUBLIC void cst_store_close(cst_store *store); /* NULL allowed; layers stay mounted */

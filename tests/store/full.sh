@@ -3,12 +3,12 @@
 # A disk without a free block, or without a free inode, that somebody else filled: what is deleted goes, what is read can be read, and
 # the same again once the room that was won is filled up, too.
 . "$(dirname "$0")/../interop/lib.sh"
-cases=(delete-layer delete-image delete-container unmount wipe reboot reboot-elsewhere)
+cases=(delete delete-layer delete-image delete-container unmount wipe reboot reboot-elsewhere)
 [ $# = 0 ] || cases=("$@")
 lacking=$(lacks_root)
 [ -n "$lacking" ] || lacking=$(lacks_command tar)
 if [ -n "$lacking" ]; then
-	skip "a full disk" "$lacking" 56
+	skip "a full disk" "$lacking" 64
 	finish
 fi
 
@@ -74,13 +74,13 @@ layer_of() { ours container -j "$1" | grep -o '"layer":"[0-9a-f]*"' | cut -d'"' 
 operand() { # VERB NUMBER
 	case $1 in
 	delete-layer) long "a$2" ;;
-	delete-image) long "b$2" ;;
+	delete | delete-image) long "b$2" ;;
 	delete-container | unmount) long "c$2" ;;
 	esac
 }
 goes() { # VERB NUMBER: the items that are deleted
 	case $1 in
-	delete-layer) operand "$@" ;;
+	delete | delete-layer) operand "$@" ;;
 	delete-image) echo "$(operand "$@") $(long "d$2") $(long "e$2")" ;;
 	delete-container) echo "$(operand "$@") $(layer_of "$(operand "$@")")" ;;
 	esac
@@ -169,7 +169,7 @@ try() { # FILE-SYSTEM LACK DRIVER CASE
 for fs in tmpfs ext4; do
 	lacking=$(lacks_disk $fs)
 	if [ -n "$lacking" ]; then
-		skip "a full $fs" "$lacking" 28
+		skip "a full $fs" "$lacking" 32
 		continue
 	fi
 	for lack in blocks inodes; do
