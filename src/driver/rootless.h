@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Whether this process must do without what only root in the first user namespace can do. */
 #ifndef CST_DRIVER_ROOTLESS_H
 #define CST_DRIVER_ROOTLESS_H
 

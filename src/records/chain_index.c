@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Chains of records with the same digest or parent, in the order of the records. */
 #include "records/chain_index.h"
 
 struct chain {

@@ -11,8 +11,8 @@ struct chain_index {
 	unsigned which; /* of slot->next */
 };
 
-bool chain_index_add(struct chain_index *index, const char *key,
-                     struct slot *slot); /* "" is not indexed */
+/* The key "" is not indexed. */
+bool chain_index_add(struct chain_index *index, const char *key, struct slot *slot);
 void chain_index_remove(struct chain_index *index, const char *key, const struct slot *slot);
 struct slot *chain_index_first(const struct chain_index *index, const char *key);
 struct slot *chain_index_next(const struct chain_index *index, const struct slot *slot);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The flags of a record: JSON members that stay as another tool wrote them, unless they are set
+ * here. */
 #include "records/record.h"
 
 const struct raw_member *flags_find(const struct raw_members *flags, const char *key)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The table of layers: their files, and look-up by digest and by parent. */
 #include "records/layer_table_internal.h"
 
 /* ---- children and digests, built when first asked for ---- */

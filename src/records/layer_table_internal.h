@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the table of layers share. */
 #ifndef CST_RECORDS_LAYER_TABLE_INTERNAL_H
 #define CST_RECORDS_LAYER_TABLE_INTERNAL_H
 
@@ -20,8 +21,7 @@ struct mount_record {
 
 struct layer_table {
 	struct record_set set;         /* first: the kind's functions get this address */
-	unsigned file_of[LAYER_FILES]; /* number of the file in the set; the stable one if there is
-	                                  no such */
+	unsigned file_of[LAYER_FILES]; /* number of the file in the set; of the stable one if it is missing */
 	enum layer_file kind_of[LAYER_FILES];
 	struct chain_index chains[LAYER_CHAINS];
 	bool chained; /* the chains are built: at the first look-up */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* IDs in sorted order, to find the one that begins with given digits. */
 #include "records/prefix_index.h"
 
 static uint64_t head_of(const char *id)

@@ -10,8 +10,7 @@
 #include "base/mem.h"
 
 struct prefix_entry {
-	uint64_t head; /* the first eight bytes as a number, so that sorting seldom looks at the
-	                  text */
+	uint64_t head; /* the first eight bytes as a number, so that sorting seldom needs the text */
 	const char *id;
 	void *value;
 };

@@ -37,8 +37,7 @@ struct data_item {
 struct data_items { /* in order of big-data-names */
 	const struct data_item *items;
 	size_t len;
-	const char *const *names; /* the same names as a plain array, made by whoever reads or
-	                             copies the record */
+	const char *const *names; /* the same names as a plain array; reading and copying make it */
 };
 
 struct uint32s {
@@ -63,8 +62,8 @@ struct cst_layer {
 	int64_t diff_size;
 	int64_t compression;
 	struct uint32s uids, gids;
-	struct raw_members flags; /* values as JSON, numbers re-formed as Go does on save; sorted by
-	                             key when written */
+	/* The values are JSON, with numbers as Go writes them. They are written sorted by key. */
+	struct raw_members flags;
 	struct idranges uid_map, gid_map;
 	struct strings data_names;
 	struct raw_members unknown; /* members of newer versions, written after the known ones */
@@ -85,8 +84,8 @@ struct cst_image {
 	struct data_items data;
 	struct timestamp created;
 	struct raw_members flags, unknown;
-	struct strings digests; /* searchable: digest and those of items whose key starts with
-	                           "manifest" */
+	/* An image is found by these: its digest, and those of the items whose key begins with "manifest". */
+	struct strings digests;
 	bool read_only;
 };
 
@@ -99,12 +98,11 @@ struct cst_container {
 	struct data_items data;
 	struct timestamp created;
 	struct idranges uid_map, gid_map;
-	struct raw_members flags,
-	        unknown; /* MountLabel, ProcessLabel, Volatile, MountOpts and others */
-	/* not in the record */
-	const char *mount_label,
-	        *process_label; /* decoded from the flags by whoever reads or copies the record */
-	struct strings mount_options; /* the same */
+	struct raw_members flags; /* MountLabel, ProcessLabel, Volatile, MountOpts and others */
+	struct raw_members unknown;
+	/* These are not members of the record: reading and copying decode them from the flags. */
+	const char *mount_label, *process_label;
+	struct strings mount_options;
 	enum container_file file;
 };
 

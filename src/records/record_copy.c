@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Deep copies of records into an arena. */
 #include "records/record.h"
 
 static const char *copy_text(struct arena *arena, const char *text)

@@ -43,8 +43,8 @@ void read_time(struct record_reader *r, void *field);     /* struct timestamp */
 void read_strings(struct record_reader *r, void *field);  /* struct strings */
 void read_uint32s(struct record_reader *r, void *field);  /* struct uint32s */
 void read_idranges(struct record_reader *r, void *field); /* struct idranges */
-void read_flags(struct record_reader *r,
-                void *field); /* struct raw_members, values as Go re-forms them, sorted */
+/* struct raw_members: sorted, with the values as Go writes them. */
+void read_flags(struct record_reader *r, void *field);
 
 /* big-data-names, -sizes and -digests, which make one list when all are read. */
 struct data_fields {
@@ -76,8 +76,8 @@ void put_strings_optional(struct json_writer *w, const char *key, const struct s
 void put_uint32s_optional(struct json_writer *w, const char *key, const struct uint32s *numbers);
 void put_idranges_optional(struct json_writer *w, const char *key, const struct idranges *ranges);
 void put_flags_optional(struct json_writer *w, const struct raw_members *flags);
-void put_data_optional(struct json_writer *w,
-                       const struct data_items *items); /* all three members */
+/* All three members. */
+void put_data_optional(struct json_writer *w, const struct data_items *items);
 void put_unknown(struct json_writer *w, const struct raw_members *unknown);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the members of records, and keeps those that this version does not know. */
 #include "records/record_fields.h"
 
 void record_reader_free(struct record_reader *r)

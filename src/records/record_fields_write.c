@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the members of records as the Go tools do. */
 #include "records/record_fields.h"
 
 void put_text(struct json_writer *w, const char *key, const char *value)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One file of records: finds out whether it changed, reads it, and replaces it. */
 #include "records/record_file.h"
 #include "base/log.h"
 #include <dirent.h>

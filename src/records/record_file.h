@@ -39,7 +39,7 @@ int record_file_open(struct record_file *file, cst_error **error);
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error);
 /* The directory is made (0700) if it is missing. Under the write lock only. */
 int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error);
-/* Tries again to get it. Needs no lock: what a reserve holds is nobody's. */
+/* Tries again to get the reserve. It needs no lock, since no process uses what a reserve holds. */
 void record_file_retry_reserve(struct record_file *file);
 
 #endif

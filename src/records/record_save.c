@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From records to files. The token is written first: whoever sees the old one has the old records.
- */
+/* Writes records to files. The token is written first, so that a process which sees the old token
+ * has the old records. */
 #include "records/record_set.h"
 #include <assert.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The records of one kind in memory, and their indexes by ID and name. */
 #include "records/record_set.h"
 
 void *record_set_new(const struct record_kind *kind, size_t size, bool read_only)

@@ -39,8 +39,8 @@ void record_set_free(struct record_set *set); /* NULL allowed */
  * of a file differ. Lock r. */
 int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret,
                      cst_error **error);
-int record_set_open(struct record_set *set, const struct lock_token *token,
-                    cst_error **error); /* lock r */
+/* Lock r. */
+int record_set_open(struct record_set *set, const struct lock_token *token, cst_error **error);
 /* No lock. CST_ECORRUPT `loading "<path>": ...` for a file that is not understood: the table then
  * refuses saves. */
 int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
@@ -84,8 +84,7 @@ void record_set_retry_reserves(struct record_set *set);
 struct layer_paths {
 	const char *dir;       /* <g>/<drv>-layers: layers.json; tar-split and data of all layers */
 	const char *image_dir; /* <i>/<drv>-layers or NULL */
-	const char *volatile_dir; /* where volatile-layers.json is: dir, or the run directory of a
-	                             transient store */
+	const char *volatile_dir; /* of volatile-layers.json: dir, or the run directory of a transient store */
 	const char *run_dir; /* <r>/<drv>-layers: mountpoints.json; NULL for additional stores */
 	const char *mounts_home; /* of the driver: mount points are <mounts_home>/X/Y. NULL: anywhere */
 	bool read_only;
@@ -110,8 +109,8 @@ static inline const cst_layer *layer_table_find(const struct record_set *layers,
 	return record_set_find(layers, id);
 }
 
-const cst_layer *layer_table_first_child(const struct record_set *layers,
-                                         const char *id); /* NULL: none */
+/* NULL: there is none. */
+const cst_layer *layer_table_first_child(const struct record_set *layers, const char *id);
 const cst_layer *layer_table_next_child(const struct record_set *layers, const cst_layer *child);
 /* The first layer (previous NULL) with that digest, or the next one after `previous`; NULL: no
  * more. "" has none. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The change: holds, announces, does the steps, saves, settles what failed, and empties the trash
+ * after the locks. */
 #include "store/change/change.h"
 #include "base/log.h"
 #include "store/change/rules.h"

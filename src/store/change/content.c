@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Puts new content of a layer in place, finishes it after a crash, or undoes it, always by the
+ * identity of what is there. */
 #include "store/change/content.h"
 #include "records/record_fields.h"
 #include "store/change/trash.h"

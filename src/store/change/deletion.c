@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Deletes items in two halves of a step: the record first, then the files. */
 #include "store/change/deletion.h"
 #include "store/core/edit.h"
 #include "store/core/store.h"

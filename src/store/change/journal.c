@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The files of announcements: each is written whole, checked by a sum, and read as data of a
+ * stranger. */
 #include "store/change/journal.h"
 #include "base/checksum.h"
 #include "base/fs.h"

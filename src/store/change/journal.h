@@ -26,14 +26,12 @@ struct intent {
 	const char *data_key;     /* "": the item itself; else only this data item of it */
 	enum cst_kind owner_kind; /* 0: none */
 	const char *owner_id;
-	struct timestamp created; /* of a layer with an owner: another one made later under its ID
-	                             is not meant */
-	const char *content;      /* not "": the layer gets new content, which the driver knows by
-	                             this text (struct driver_identity), and `record` describes
-	                             it */
-	uint64_t tarsplit_inode;  /* with it: the new tar-split */
-	const char
-	        *record; /* a layer record as JSON, of which the digests, sizes and id sets count */
+	/* Of a layer with an owner: the announcement does not mean a layer that got its ID later. */
+	struct timestamp created;
+	/* Not "": the layer gets new content. The driver knows it by this text (struct driver_identity). */
+	const char *content;
+	uint64_t tarsplit_inode; /* of the new tar-split, with new content */
+	const char *record;      /* of the layer with new content, as JSON: digests, sizes and id sets are used */
 };
 struct intents {
 	struct intent *items;
@@ -51,8 +49,8 @@ struct journal {
 	const struct kind *kind; /* whose lock guards it */
 	char *dir, *path;
 	int fd;                   /* -1: not opened yet */
-	struct intents inherited; /* of a dead process, found when the lock was taken: announced on
-	                             until an opener settles it */
+	/* Of a dead process, found when the lock was taken. They stay announced until an opener settles them. */
+	struct intents inherited;
 };
 int journal_init(struct journal *journal, const char *graph_root, const struct kind *kind,
                  cst_error **error);

@@ -107,7 +107,7 @@ int journals_recover(cst_store *store, cst_error **error)
 
 /* ---- what a crashed Go process leaves ---- */
 
-/* Is it in nobody's way to delete this incomplete layer? */
+/* May this incomplete layer be deleted? Not if a complete layer is built on it. */
 static bool incomplete_is_free(const struct record_set *layers, const cst_layer *layer)
 {
 	const cst_layer *child = layer_table_first_child(layers, layer->id);

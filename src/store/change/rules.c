@@ -23,7 +23,7 @@
 
 /* ---- 1: layers whose owner is gone ---- */
 
-/* Is there anybody who needs this layer? */
+/* Does a layer, an image or a container need this layer? */
 static bool layer_is_used(const struct sets *sets, const char *id)
 {
 	if (layer_table_first_child(sets->layers.table, id) ||

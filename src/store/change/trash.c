@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Moves files and content out of sight under the locks, and deletes them after the locks. */
 #include "store/change/trash.h"
 #include "driver/naive.h"
 #include "store/core/store.h"
