@@ -8,7 +8,7 @@ lacking=$(lacks_root)
 [ -n "$lacking" ] || lacking=$(lacks_overlay)
 [ -n "$lacking" ] || lacking=$(lacks_command python3)
 if [ -n "$lacking" ]; then
-	skip "archives mean the same on all drivers" "$lacking" 200
+	skip "archives mean the same on all drivers" "$lacking" 140
 	finish
 fi
 mkdir -p "$WORK/in"
