@@ -89,12 +89,36 @@ static int open_path(struct target *t, const char *path, enum directory_missing 
 	return way_go(t, path, strlen(path), missing, &way) < 0 ? -1 : steal_fd(&way.fd);
 }
 
+static struct directory_slot *cached(struct target *t, const char *path, size_t n, uint64_t *hash)
+{
+	*hash = siphash24(path, n, t->own.hash_key);
+	struct directory_slot *slot = find_slot(&t->directories, path, n, *hash);
+	if (slot)
+		slot->used = ++t->directories.clock;
+	return slot;
+}
+
+/* A real directory in one that is open: a path of thousands of names is not gone from its start for
+ * each directory at its end. -1: it is none, or the way to it is not known. */
+static int open_below_cached(struct target *t, const char *path, size_t n)
+{
+	const char *slash = memrchr(path, '/', n);
+	uint64_t hash;
+	const struct directory_slot *parent =
+	        slash ? cached(t, path, (size_t)(slash - path), &hash) : NULL;
+	char name[NAME_MAX + 1];
+	if (!parent || (size_t)(path + n - slash) > sizeof(name))
+		return -1;
+	*(char *)mempcpy(name, slash + 1, (size_t)(path + n - slash) - 1) = '\0';
+	return openat(parent->directory.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int directory_get(struct target *t, const char *path, size_t n, enum directory_missing missing,
                   struct directory *ret)
 {
 	struct directory_cache *cache = &t->directories;
-	uint64_t hash = siphash24(path, n, t->own.hash_key);
-	struct directory_slot *slot = find_slot(cache, path, n, hash);
+	uint64_t hash;
+	struct directory_slot *slot = cached(t, path, n, &hash);
 
 	if (!slot) {
 		_cleanup_free_ char *copy = strndup(path, n);
@@ -103,14 +127,16 @@ int directory_get(struct target *t, const char *path, size_t n, enum directory_m
 			errno = ENOMEM;
 			return -1;
 		}
+		int fd = open_below_cached(t, path, n);
 		slot = oldest_slot(cache);
 		slot_clear(slot); /* first: there may be no descriptor for one more */
-		if (finish_open(&t->own, open_path(t, copy, missing), &directory) < 0)
+		if (finish_open(&t->own, fd < 0 ? open_path(t, copy, missing) : fd, &directory) < 0)
 			return -1;
-		*slot = (struct directory_slot){
-		        .path = steal_ptr(&copy), .hash = hash, .directory = directory};
+		*slot = (struct directory_slot){.path = steal_ptr(&copy),
+		                                .hash = hash,
+		                                .used = ++cache->clock,
+		                                .directory = directory};
 	}
-	slot->used = ++cache->clock;
 	*ret = slot->directory;
 	return 0;
 }

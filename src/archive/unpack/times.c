@@ -5,6 +5,7 @@
  * million long paths stays bounded.
  */
 #include "archive/unpack/times.h"
+#include "archive/unpack/directories.h"
 #include "archive/unpack/metadata.h"
 #include "base/fs.h"
 #include <errno.h>
@@ -41,6 +42,20 @@ static int spill(struct directory_times *times, cst_error **error)
 	return 0;
 }
 
+/* The times of a directory that comes several times in a row are those of the last one. */
+static void drop_same(struct directory_times *times, const struct record *record, const char *path)
+{
+	struct record last;
+	const char *at = times->records.data + times->last;
+
+	if (times->records.len == 0)
+		return;
+	memcpy(&last, at, sizeof(last));
+	if (last.device == record->device && last.inode == record->inode &&
+	    streq(at + sizeof(last), path))
+		times->records.len = times->last;
+}
+
 int directory_times_add(struct directory_times *times, const struct entry *e, int fd,
                         cst_error **error)
 {
@@ -55,6 +70,8 @@ int directory_times_add(struct directory_times *times, const struct entry *e, in
 	record.inode = (uint64_t)st.st_ino;
 	record.times[0] = h->has_atime ? metadata_clamp_time(h->atime) : (struct timespec){0};
 	record.times[1] = metadata_clamp_time(h->mtime);
+	drop_same(times, &record, e->path);
+	times->last = records->len;
 	strbuf_add(records, &record, sizeof(record));
 	strbuf_add(records, e->path, (size_t)record.path_len + 1);
 	if (records->failed)
@@ -63,29 +80,27 @@ int directory_times_add(struct directory_times *times, const struct entry *e, in
 }
 
 /* A directory that is gone, or replaced by something else, has no times to set. */
-static int apply_one(struct directory_times *times, const struct record *record, const char *path,
+static int apply_one(struct target *t, const struct record *record, const char *path,
                      cst_error **error)
 {
-	_cleanup_close_ int fd =
-	        *path ? fs_open_in_root(times->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-	              : openat(times->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct directory directory;
 	struct stat st;
 
-	if (fd < 0)
+	if (directory_get(t, path, record->path_len, DIRECTORY_MUST_EXIST, &directory) < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 		               ? 0
 		               : error_sys(error, errno, "chtimes /%s", path);
-	if (fstat(fd, &st) < 0)
+	if (fstat(directory.fd, &st) < 0)
 		return error_sys(error, errno, "stat /%s", path);
 	if ((uint64_t)st.st_dev != record->device || (uint64_t)st.st_ino != record->inode)
 		return 0;
-	if (sys_futimens(fd, record->times) < 0)
+	if (sys_futimens(directory.fd, record->times) < 0)
 		return error_sys(error, errno, "chtimes /%s", path);
 	return 0;
 }
 
 /* Applies the complete records of a buffer; *used tells how far. */
-static int apply_buffer(struct directory_times *times, const char *data, size_t n, size_t *used,
+static int apply_buffer(struct target *t, const char *data, size_t n, size_t *used,
                         cst_error **error)
 {
 	size_t at = 0;
@@ -97,14 +112,14 @@ static int apply_buffer(struct directory_times *times, const char *data, size_t 
 		size_t size = sizeof(record) + record.path_len + 1;
 		if (n - at < size)
 			break;
-		r = apply_one(times, &record, data + at + sizeof(record), error);
+		r = apply_one(t, &record, data + at + sizeof(record), error);
 		at += size;
 	}
 	*used = at;
 	return r;
 }
 
-static int apply_spilled(struct directory_times *times, cst_error **error)
+static int apply_spilled(struct directory_times *times, struct target *t, cst_error **error)
 {
 	const size_t size = 256 * 1024;
 	_cleanup_free_ char *buffer = malloc(size);
@@ -117,20 +132,20 @@ static int apply_spilled(struct directory_times *times, cst_error **error)
 		ssize_t n = fs_pread_full(times->spill_fd, buffer, size, offset);
 		if (n < 0)
 			return error_sys(error, errno, "read temporary file");
-		int r = apply_buffer(times, buffer, (size_t)n, &used, error);
+		int r = apply_buffer(t, buffer, (size_t)n, &used, error);
 		if (r < 0 || used == 0)
 			return r;
 		offset += (off_t)used;
 	}
 }
 
-int directory_times_apply(struct directory_times *times, cst_error **error)
+int directory_times_apply(struct directory_times *times, struct target *t, cst_error **error)
 {
 	size_t used;
-	int r = times->spill_fd >= 0 ? apply_spilled(times, error) : 0;
+	directory_cache_begin_entry(t);
+	int r = times->spill_fd >= 0 ? apply_spilled(times, t, error) : 0;
 
-	return r < 0 ? r
-	             : apply_buffer(times, times->records.data, times->records.len, &used, error);
+	return r < 0 ? r : apply_buffer(t, times->records.data, times->records.len, &used, error);
 }
 
 void directory_times_free(struct directory_times *times)

@@ -138,7 +138,7 @@ static int finish_tree(struct unpacker *u, cst_error **error)
 	if (r == 0 && !u->namespace.root_named)
 		r = metadata_override_root(&t->metadata, t->root_fd, error);
 	if (r == 0)
-		r = directory_times_apply(&u->times, error);
+		r = directory_times_apply(&u->times, &u->target, error);
 	return r < 0 ? r : sync_content(&t->sync, error);
 }
 
