@@ -187,6 +187,21 @@ static void test_pack_changes_and_size(void **state)
 	close_pair(p);
 }
 
+/* What a layer tar cannot tell is left out here, too. */
+static void test_whiteout_names(void **state)
+{
+	struct fixture *f = *state;
+	struct pair p = make_pair(f);
+	add_file(p.old, ".wh.deleted", "1");
+	add_file(p.now, ".wh.file", "1");
+	add_dir(p.now, ".wh.d"), add_file(p.now, ".wh.d/in", "1");
+	add_dir(p.now, "d"), add_file(p.now, "d/.wh..wh..opq", "1");
+	add_file(p.now, "d/x.wh.", "1");
+	expect_trees(p.old, p.now, "A /d\nA /d/x.wh.\n");
+	expect_overlay(p.now, &p.old, 1, "A /d\nA /d/x.wh.\n");
+	close_pair(p);
+}
+
 static void test_deep(void **state)
 {
 	struct fixture *f = *state;
@@ -218,6 +233,7 @@ int main(void)
 	        TEST(test_trees),
 	        TEST(test_trees_attributes),
 	        TEST(test_pack_changes_and_size),
+	        TEST(test_whiteout_names),
 	        TEST(test_deep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,10 @@ int changes_overlay(int diff_fd, const struct pack_options *options, struct cst_
 			break;
 		if (event != TREE_ENTRY)
 			continue;
+		if (packer_leaves_out(entry.name, entry.path)) {
+			tree_walk_skip(walk);
+			continue;
+		}
 		size_t depth = tree_walk_depth(walk);
 		if ((r = kind_of(options, walk, &entry, &kind, error)) < 0)
 			return r;

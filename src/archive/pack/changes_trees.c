@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What differs between two full trees (docs/format/archive.md, "Changes", naive). */
 #include "archive/pack/change_tracker.h"
+#include "archive/pack/packer.h"
 #include "archive/pack/stat_compare.h"
 #include "archive/tree/walk.h"
 #include "base/fs.h"
@@ -75,6 +76,10 @@ static int compare_entry(struct comparison *c, const struct tree_entry *entry, c
 	bool is_directory = S_ISDIR(entry->stat.st_mode);
 	if (kind == CHANGE_UNREPORTED && !is_directory)
 		return 0;
+	if (packer_leaves_out(entry->name, entry->path)) {
+		tree_walk_skip(c->walk);
+		return 0;
+	}
 	size_t depth = tree_walk_depth(c->walk);
 	r = change_tracker_add(&c->tracker, entry->path, depth, is_directory, kind, error);
 	if (r == 0 && kind != CHANGE_UNREPORTED)
@@ -106,6 +111,8 @@ static int find_deleted(struct comparison *c, int new_fd, const char *path, cst_
 		strbuf_adds(&full, name);
 		if (full.failed)
 			return error_oom(error);
+		if (packer_leaves_out(name, full.data))
+			continue;
 		size_t depth = tree_walk_depth(c->walk);
 		r = change_tracker_add(&c->tracker, full.data, depth, false, CST_DELETE, error);
 		if (r < 0)

@@ -214,19 +214,23 @@ static int set_linkname(struct packer *packer, int dirfd, const char *name, cons
 	return 0;
 }
 
-/* A name that begins with ".wh." means in a layer tar that another file was deleted. A file that has
- * such a name, and whatever is in a directory of such a name, cannot be told and is left out; whoever
- * may write in a container could else delete files of the layers below wherever it is applied. */
+bool packer_leaves_out(const char *name, const char *path)
+{
+	if (!has_prefix(name, WHITEOUT_PREFIX))
+		return false;
+	log_warning("leaving out \"%s\": in a layer tar a name that begins with "
+	            "\"" WHITEOUT_PREFIX "\" deletes another file; rename it to keep it",
+	            path);
+	return true;
+}
+
 static bool is_unsayable(const char *path)
 {
-	bool found = has_prefix(path, WHITEOUT_PREFIX);
-	for (const char *slash = strchr(path, '/'); slash && !found; slash = strchr(slash + 1, '/'))
-		found = has_prefix(slash + 1, WHITEOUT_PREFIX);
-	if (found && has_prefix(path_base(path), WHITEOUT_PREFIX))
-		log_warning("leaving out \"%s\": in a layer tar a name that begins with "
-		            "\"" WHITEOUT_PREFIX "\" deletes another file; rename it to keep it",
-		            path);
-	return found;
+	const char *base = path_base(path);
+	for (const char *at = path; at < base; at = strchr(at, '/') + 1)
+		if (has_prefix(at, WHITEOUT_PREFIX))
+			return true; /* told of already */
+	return packer_leaves_out(base, path);
 }
 
 int packer_add(struct packer *packer, int dirfd, const char *name, const char *path,

@@ -32,6 +32,12 @@ int packer_finish(struct packer *packer, cst_error **error); /* end marker; all 
 void packer_free(struct packer *packer);
 #define _cleanup_packer_ _cleanup_(packer_free)
 
+/* A name that begins with ".wh." means in a layer tar that another file was deleted. A file that has
+ * such a name, and whatever is in a directory of such a name, cannot be told and is left out with a
+ * warning; whoever may write in a container could else delete files of the layers below wherever it is
+ * applied. */
+bool packer_leaves_out(const char *name, const char *path);
+
 /* The kernel's whiteout: a character device 0:0. */
 bool stat_is_whiteout(const struct stat *st);
 
