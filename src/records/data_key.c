@@ -1,29 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of the files that hold data items (docs/format/store.md, "Big data file names"). */
+#include "base/base64.h"
 #include "base/fs.h"
 #include "records/record.h"
-
-static char *encode_base64(const char *key)
-{
-	static const char alphabet[] =
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	struct strbuf text = {0};
-	const unsigned char *p = (const unsigned char *)key;
-	size_t n = strlen(key);
-	strbuf_addc(&text, '=');
-	for (; n; p += 3, n -= MIN(n, (size_t)3)) {
-		uint32_t bits = (uint32_t)p[0] << 16;
-		bits |= n > 1 ? (uint32_t)p[1] << 8 : 0;
-		bits |= n > 2 ? p[2] : 0;
-		strbuf_addc(&text, alphabet[bits >> 18]);
-		strbuf_addc(&text, alphabet[bits >> 12 & 63]);
-		strbuf_addc(&text, n > 1 ? alphabet[bits >> 6 & 63] : '=');
-		strbuf_addc(&text, n > 2 ? alphabet[bits & 63] : '=');
-		if (n < 3)
-			break;
-	}
-	return strbuf_steal(&text);
-}
 
 /* Bytes of the first character, as Go decodes it: one for what is not UTF-8. */
 static size_t rune_length(const char *s)
@@ -52,7 +31,10 @@ char *data_file_name(const char *key)
 		p++;
 	if (!*p || !p[rune_length(p)])
 		return strdup(key);
-	return encode_base64(key);
+	struct strbuf name = {0};
+	strbuf_addc(&name, '=');
+	base64_encode(&name, key, strlen(key));
+	return strbuf_steal(&name);
 }
 
 int data_check_key(const char *kind, const char *key, cst_error **error)

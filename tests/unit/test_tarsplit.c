@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive/tarsplit/recipe.h"
 #include "archive/tarsplit/tarsplit.h"
+#include "base/base64.h"
 #include "base/checksum.h"
 #include "base/digest.h"
 #include "tree_fixture.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/tarsplit/recipe.h"
+#include "base/base64.h"
 #include "base/json.h"
 #include "codec/compress.h"
 #include <errno.h>
@@ -225,74 +226,6 @@ static int find_value(struct recipe *recipe, size_t *len, cst_error **error)
 	}
 	*len = scan.at;
 	return 0;
-}
-
-static int base64_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* 0..63, or 64 for what is not a digit. */
-static void base64_table(unsigned char table[256])
-{
-	for (unsigned i = 0; i < 256; i++) {
-		int value = base64_value((unsigned char)i);
-		table[i] = value < 0 ? 64 : (unsigned char)value;
-	}
-}
-
-/* The last group: two or three digits and padding. */
-static bool decode_tail(const unsigned char table[256], const unsigned char *in, unsigned char *out,
-                        size_t *out_len, size_t *bad)
-{
-	unsigned digits = in[2] == '=' ? 2 : 3;
-	for (unsigned i = 0; i < 4; i++) {
-		if (i < digits ? table[in[i]] == 64 : in[i] != '=') {
-			*bad = i;
-			return false;
-		}
-	}
-	uint32_t bits = (uint32_t)table[in[0]] << 18 | (uint32_t)table[in[1]] << 12 |
-	                (digits == 3 ? (uint32_t)table[in[2]] << 6 : 0);
-	out[(*out_len)++] = (unsigned char)(bits >> 16);
-	if (digits == 3)
-		out[(*out_len)++] = (unsigned char)(bits >> 8);
-	return true;
-}
-
-bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out_len, size_t *bad)
-{
-	unsigned char table[256];
-	base64_table(table);
-	const unsigned char *in = (const unsigned char *)text;
-	*out_len = 0;
-	for (size_t i = 0; i < len; i += 4) {
-		if (len - i < 4) {
-			*bad = i;
-			return false;
-		}
-		unsigned char a = table[in[i]], b = table[in[i + 1]], c = table[in[i + 2]],
-		              d = table[in[i + 3]];
-		if ((a | b | c | d) & 64) {
-			bool last = i + 4 == len && decode_tail(table, in + i, out, out_len, bad);
-			if (last)
-				return true;
-			for (*bad = i; table[in[*bad]] < 64;)
-				(*bad)++;
-			return false;
-		}
-		uint32_t bits = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | d;
-		out[(*out_len)++] = (unsigned char)(bits >> 16);
-		out[(*out_len)++] = (unsigned char)(bits >> 8);
-		out[(*out_len)++] = (unsigned char)bits;
-	}
-	return true;
 }
 
 /* Decodes a base64 string in its place. */

@@ -26,8 +26,4 @@ int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cs
 void recipe_free(struct recipe *recipe);
 DEFINE_CLEANUP(struct recipe *, recipe_free)
 
-/* Standard base64 with padding into `out` (room for len / 4 * 3). *bad is the index of what does
- * not belong there. */
-bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out_len, size_t *bad);
-
 #endif

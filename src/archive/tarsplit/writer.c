@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "archive/tarsplit/tarsplit.h"
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -68,49 +69,13 @@ static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **
 	return r;
 }
 
-static size_t encode_base64(const unsigned char *in, size_t n, char *out)
-{
-	static const char digits[] =
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *p = out;
-
-	for (; n >= 3; n -= 3, in += 3) {
-		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = digits[v >> 6 & 63];
-		*p++ = digits[v & 63];
-	}
-	if (n > 0) {
-		uint32_t v = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0);
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = n > 1 ? digits[v >> 6 & 63] : '=';
-		*p++ = '=';
-	}
-	return (size_t)(p - out);
-}
-
-static void add_base64(struct strbuf *out, const void *data, size_t n)
-{
-	const unsigned char *p = data;
-	char text[4096];
-
-	while (n > 0) {
-		size_t piece = MIN(n, sizeof(text) / 4 * 3);
-		strbuf_add(out, text, encode_base64(p, piece, text));
-		p += piece;
-		n -= piece;
-	}
-}
-
 /* ---- segments ---- */
 
 static int close_segment(struct tarsplit_writer *w, cst_error **error)
 {
 	if (w->segment_len == 0)
 		return 0;
-	add_base64(&w->lines, w->held, w->n_held);
+	base64_encode(&w->lines, w->held, w->n_held);
 	w->n_held = 0;
 	w->segment_len = 0;
 	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long)w->position++);
@@ -133,13 +98,13 @@ int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t 
 			n--;
 			w->segment_len++;
 			if (w->n_held == 3) {
-				add_base64(&w->lines, w->held, 3);
+				base64_encode(&w->lines, w->held, 3);
 				w->n_held = 0;
 			}
 			continue;
 		}
 		size_t piece = MIN(n - n % 3, (size_t)LINES_SIZE / 4 * 3);
-		add_base64(&w->lines, p, piece);
+		base64_encode(&w->lines, p, piece);
 		p += piece;
 		n -= piece;
 		w->segment_len += piece;
@@ -195,7 +160,7 @@ static void add_name(struct tarsplit_writer *w, const char *name, size_t n)
 		return;
 	if (!is_utf8(name, n)) {
 		strbuf_adds(&w->lines, ",\"name_raw\":\"");
-		add_base64(&w->lines, name, n);
+		base64_encode(&w->lines, name, n);
 		strbuf_addc(&w->lines, '"');
 		return;
 	}
@@ -219,7 +184,7 @@ int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_l
 		for (int i = 0; i < 8; i++)
 			sum[i] = (unsigned char)(crc >> (56 - 8 * i));
 		strbuf_addf(&w->lines, ",\"size\":%lld,\"payload\":\"", (long long)size);
-		add_base64(&w->lines, sum, sizeof(sum));
+		base64_encode(&w->lines, sum, sizeof(sum));
 		strbuf_addc(&w->lines, '"');
 	} else {
 		strbuf_adds(&w->lines, ",\"payload\":null");

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base64.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static size_t encode(const unsigned char *in, size_t n, char *out)
+{
+	char *p = out;
+
+	for (; n >= 3; n -= 3, in += 3) {
+		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+		*p++ = alphabet[v >> 18];
+		*p++ = alphabet[v >> 12 & 63];
+		*p++ = alphabet[v >> 6 & 63];
+		*p++ = alphabet[v & 63];
+	}
+	if (n > 0) {
+		uint32_t v = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0);
+		*p++ = alphabet[v >> 18];
+		*p++ = alphabet[v >> 12 & 63];
+		*p++ = n > 1 ? alphabet[v >> 6 & 63] : '=';
+		*p++ = '=';
+	}
+	return (size_t)(p - out);
+}
+
+void base64_encode(struct strbuf *out, const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	char text[4096];
+
+	while (n > 0) {
+		size_t piece = MIN(n, sizeof(text) / 4 * 3);
+		strbuf_add(out, text, encode(p, piece, text));
+		p += piece;
+		n -= piece;
+	}
+}
+
+/* 0..63, or 64 for what is not a digit. */
+static void base64_table(unsigned char table[256])
+{
+	memset(table, 64, 256);
+	for (unsigned char i = 0; i < 64; i++)
+		table[(unsigned char)alphabet[i]] = i;
+}
+
+/* The last group: two or three digits and padding. */
+static bool decode_tail(const unsigned char table[256], const unsigned char *in, unsigned char *out,
+                        size_t *out_len, size_t *bad)
+{
+	unsigned digits = in[2] == '=' ? 2 : 3;
+	for (unsigned i = 0; i < 4; i++) {
+		if (i < digits ? table[in[i]] == 64 : in[i] != '=') {
+			*bad = i;
+			return false;
+		}
+	}
+	uint32_t bits = (uint32_t)table[in[0]] << 18 | (uint32_t)table[in[1]] << 12 |
+	                (digits == 3 ? (uint32_t)table[in[2]] << 6 : 0);
+	out[(*out_len)++] = (unsigned char)(bits >> 16);
+	if (digits == 3)
+		out[(*out_len)++] = (unsigned char)(bits >> 8);
+	return true;
+}
+
+bool base64_decode(const char *text, size_t len, unsigned char *out, size_t *out_len, size_t *bad)
+{
+	unsigned char table[256];
+	base64_table(table);
+	const unsigned char *in = (const unsigned char *)text;
+	*out_len = 0;
+	for (size_t i = 0; i < len; i += 4) {
+		if (len - i < 4) {
+			*bad = i;
+			return false;
+		}
+		unsigned char a = table[in[i]], b = table[in[i + 1]], c = table[in[i + 2]],
+		              d = table[in[i + 3]];
+		if ((a | b | c | d) & 64) {
+			bool last = i + 4 == len && decode_tail(table, in + i, out, out_len, bad);
+			if (last)
+				return true;
+			for (*bad = i; table[in[*bad]] < 64;)
+				(*bad)++;
+			return false;
+		}
+		uint32_t bits = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | d;
+		out[(*out_len)++] = (unsigned char)(bits >> 16);
+		out[(*out_len)++] = (unsigned char)(bits >> 8);
+		out[(*out_len)++] = (unsigned char)bits;
+	}
+	return true;
+}
