@@ -14,14 +14,19 @@ static struct {
 	__typeof__(lzma_stream_decoder) *stream_decoder;
 	__typeof__(lzma_code) *code;
 	__typeof__(lzma_end) *end;
+	__typeof__(lzma_memusage) *memusage;
 } lzma;
 
 static const struct library_symbol symbols[] = {
         {"lzma_stream_decoder", &lzma.stream_decoder},
         {"lzma_code", &lzma.code},
         {"lzma_end", &lzma.end},
+        {"lzma_memusage", &lzma.memusage},
         {NULL, NULL},
 };
+
+/* The largest preset, -9, has a dictionary of 64 MiB; the rest is the library's tables. */
+#define MEMORY_MAX ((uint64_t)68 << 20)
 
 static struct library library = {
         .needed_for = "to read xz",
@@ -44,10 +49,7 @@ static int xz_create(void **ret, cst_error **error)
 	if (!stream)
 		return error_oom(error);
 	*stream = (lzma_stream)LZMA_STREAM_INIT;
-	/* The library reserves the dictionary when a block begins, and touches it as data arrives.
-	 * Its tables need a little more. */
-	if (lzma.stream_decoder(stream, ((uint64_t)1 << DECODE_WINDOW_LOG_MAX) + (4 << 20),
-	                        LZMA_CONCATENATED) != LZMA_OK) {
+	if (lzma.stream_decoder(stream, MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK) {
 		xz_destroy(stream);
 		return error_oom(error);
 	}
@@ -55,11 +57,20 @@ static int xz_create(void **ret, cst_error **error)
 	return 0;
 }
 
-static int xz_error(lzma_ret result, cst_error **error)
+static int too_large(const lzma_stream *stream, cst_error **error)
+{
+	error_set(error, CST_EARCHIVE,
+	          "xz: its dictionary needs %llu MiB of memory, and %llu MiB is the most it gets",
+	          (unsigned long long)(lzma.memusage(stream) >> 20),
+	          (unsigned long long)(MEMORY_MAX >> 20));
+	return error_go_words(error, CST_EARCHIVE, NULL, "window size exceeded");
+}
+
+static int xz_error(const lzma_stream *stream, lzma_ret result, cst_error **error)
 {
 	switch (result) {
 	case LZMA_MEM_ERROR: return error_oom(error);
-	case LZMA_MEMLIMIT_ERROR: return error_set(error, CST_EARCHIVE, "window size exceeded");
+	case LZMA_MEMLIMIT_ERROR: return too_large(stream, error);
 	case LZMA_BUF_ERROR: return decode_error_eof(error);
 	case LZMA_FORMAT_ERROR:
 		return error_set(error, CST_EARCHIVE, "xz: invalid header magic bytes");
@@ -86,7 +97,7 @@ static int xz_run(void *state, struct decode_step *step, cst_error **error)
 	step->done = r == LZMA_STREAM_END;
 	if (r == LZMA_OK || r == LZMA_STREAM_END)
 		return 0;
-	return xz_error(r, error);
+	return xz_error(stream, r, error);
 }
 
 const struct decoder decoder_xz = {xz_create, xz_run, xz_destroy};

@@ -45,7 +45,10 @@ static int zstd_error(const struct zstd_library *library, size_t result, cst_err
 	switch (library->getErrorCode(result)) {
 	case ZSTD_error_memory_allocation: return error_oom(error);
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return error_set(error, CST_EARCHIVE, "window size exceeded");
+		error_set(error, CST_EARCHIVE,
+		          "zstd: its window is larger than %u MiB, the most it gets",
+		          1U << (DECODE_WINDOW_LOG_MAX - 20));
+		return error_go_words(error, CST_EARCHIVE, NULL, "window size exceeded");
 	case ZSTD_error_dictionary_wrong:
 		return error_set(error, CST_EARCHIVE, "unknown dictionary");
 	case ZSTD_error_checksum_wrong: return error_set(error, CST_EARCHIVE, "CRC check failed");

@@ -279,6 +279,36 @@ static void test_xz_damage(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	assert_int_equal(decode(CST_XZ, data.data, data.len, 0, 0, &out, &error), CST_EARCHIVE);
 }
+
+static void test_xz_dictionary(void **state)
+{
+	static const struct {
+		uint32_t size;
+		const char *message; /* NULL: read */
+	} rows[] = {
+	        {64 << 20, NULL}, /* -9 */
+	        {96 << 20,
+	         "xz: its dictionary needs 96 MiB of memory, and 68 MiB is the most it gets"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t data[512];
+		size_t len = 0;
+		lzma_options_lzma options;
+		lzma_lzma_preset(&options, 0);
+		options.dict_size = rows[i].size;
+		lzma_filter filters[] = {{LZMA_FILTER_LZMA2, &options}, {LZMA_VLI_UNKNOWN, NULL}};
+		assert_int_equal(lzma_stream_buffer_encode(filters, LZMA_CHECK_CRC64, NULL,
+		                                           (const uint8_t *)"hello", 5, data, &len,
+		                                           sizeof(data)),
+		                 LZMA_OK);
+		_cleanup_strbuf_ struct strbuf out = {0};
+		_cleanup_error_ cst_error *error = NULL;
+		int r = decode(CST_XZ, data, len, 0, 0, &out, &error);
+		assert_int_equal(r, rows[i].message ? CST_EARCHIVE : 0);
+		if (rows[i].message)
+			assert_string_equal(cst_error_message(error), rows[i].message);
+	}
+}
 #endif
 
 static void test_plain(void **state)
@@ -303,6 +333,7 @@ int main(void)
 #endif
 #if HAVE_LZMA
 		cmocka_unit_test(test_xz_damage),
+		cmocka_unit_test(test_xz_dictionary),
 #endif
 		cmocka_unit_test(test_plain),
 	};
