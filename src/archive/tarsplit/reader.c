@@ -5,26 +5,18 @@
 #include "archive/tarsplit/tarsplit.h"
 #include "base/checksum.h"
 #include "base/fs.h"
+#include "base/hash_set.h"
 #include "base/hashmap.h"
 #include "base/sink_buffer.h"
 #include <errno.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-/* The names met, as 128 keyed bits each: a layer of a million names takes 32 MiB. */
-struct name_hash {
-	uint64_t a, b; /* 0, 0: free */
-};
-struct name_set {
-	struct name_hash *slots;
-	size_t len, capacity;
-	uint64_t keys[4];
-};
-
 struct reassembly {
 	struct recipe *recipe;
 	struct sink_buffer out;
-	struct name_set names;
+	struct hash_set names; /* met so far */
+	uint64_t hash_key[2];
 	char header_type; /* of the header block that ended the last segment */
 	tarsplit_open_file open_file;
 	void *userdata;
@@ -35,51 +27,19 @@ static void reassembly_free(struct reassembly *re)
 	if (re->recipe)
 		recipe_free(re->recipe);
 	sink_buffer_free(&re->out);
-	free(re->names.slots);
-}
-
-static struct name_hash *name_slot(struct name_hash *slots, size_t capacity, struct name_hash hash)
-{
-	size_t i = (size_t)hash.a & (capacity - 1);
-	while ((slots[i].a || slots[i].b) && (slots[i].a != hash.a || slots[i].b != hash.b))
-		i = (i + 1) & (capacity - 1);
-	return &slots[i];
-}
-
-static bool names_grow(struct name_set *set)
-{
-	if (set->len * 4 < set->capacity * 3)
-		return true;
-	size_t capacity = set->capacity ? set->capacity * 2 : 256;
-	struct name_hash *slots = new0(struct name_hash, capacity);
-	if (!slots)
-		return false;
-	for (size_t i = 0; i < set->capacity; i++)
-		if (set->slots[i].a || set->slots[i].b)
-			*name_slot(slots, capacity, set->slots[i]) = set->slots[i];
-	free(set->slots);
-	set->slots = slots;
-	set->capacity = capacity;
-	return true;
+	hash_set_free(&re->names);
 }
 
 /* A name may stand for a file once only: two entries of one path would have one content. */
-static int names_add(struct name_set *set, const char *name, cst_error **error)
+static int note_name(struct reassembly *re, const char *name, cst_error **error)
 {
 	_cleanup_free_ char *clean = path_clean(name);
-	if (!clean || !names_grow(set))
+	if (!clean)
 		return error_oom(error);
-	size_t n = strlen(clean);
-	struct name_hash hash = {siphash24(clean, n, set->keys),
-	                         siphash24(clean, n, set->keys + 2)};
-	if (!hash.a && !hash.b)
-		hash.a = 1;
-	struct name_hash *slot = name_slot(set->slots, set->capacity, hash);
-	if (slot->a || slot->b)
+	uint64_t hash = siphash24(clean, strlen(clean), re->hash_key);
+	if (hash_set_get(&re->names, hash, NULL))
 		return error_set(error, CST_ECORRUPT, "duplicates of file paths not supported");
-	*slot = hash;
-	set->len++;
-	return 0;
+	return hash_set_put(&re->names, hash, 0) ? 0 : error_oom(error);
 }
 
 /* A name in double quotes, safe to print. */
@@ -161,7 +121,7 @@ static int put_zeros(struct reassembly *re, uint64_t left, cst_error **error)
 
 static int put_file(struct reassembly *re, const struct recipe_entry *entry, cst_error **error)
 {
-	int r = names_add(&re->names, entry->name, error);
+	int r = note_name(re, entry->name, error);
 	uint64_t crc;
 	if (r < 0 || entry->size <= 0)
 		return r;
@@ -194,7 +154,7 @@ int tarsplit_reassemble(int tarsplit_fd, tarsplit_open_file open_file, void *use
 {
 	_cleanup_(reassembly_free) struct reassembly re = {.open_file = open_file,
 	                                                   .userdata = userdata};
-	if (getrandom(re.names.keys, sizeof(re.names.keys), 0) != (ssize_t)sizeof(re.names.keys))
+	if (getrandom(re.hash_key, sizeof(re.hash_key), 0) != (ssize_t)sizeof(re.hash_key))
 		return error_sys(error, errno, "getrandom");
 	int r = sink_buffer_init(&re.out, sink, error);
 	if (r == 0)

@@ -5,6 +5,7 @@
 
 #include "archive/unpack/names.h"
 #include "base/error.h"
+#include "base/hash_set.h"
 #include <sys/stat.h>
 
 struct own_names {

@@ -6,6 +6,7 @@
 #include "archive/unpack/entry.h"
 #include "archive/unpack/names.h"
 #include "archive/unpack/unpack.h"
+#include "base/hash_set.h"
 
 /* Larger bodies that no file will hold are not recorded but refused. */
 #define RAW_BODY_MAX ((uint64_t)64 << 20)

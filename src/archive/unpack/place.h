@@ -5,6 +5,7 @@
 
 #include "archive/unpack/own.h"
 #include "base/fs_private.h"
+#include "base/hash_set.h"
 
 struct making {
 	bool in_use;
