@@ -99,8 +99,7 @@ static int holder_start(struct holder *h, cst_error **error)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (errnum) {
 		h->pidfd = -1;
-		if (errnum == ENOSPC ||
-		    errnum == EUSERS) /* the limit is user.max_user_namespaces */
+		if (errnum == ENOSPC || errnum == EUSERS) /* user.max_user_namespaces */
 			errnum = EPERM;
 		return error_sys(error, errnum, "creating a user namespace");
 	}

@@ -494,8 +494,8 @@ int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **e
 	for (int i = 0; i < MAX_STACKED && mountinfo_is_mount_point(dirfd, name) == 1; i++) {
 		if (unmount_in(dirfd, name, path) == 0)
 			continue;
-		if (errno == EINVAL ||
-		    errno == ENOENT) /* another namespace has it, or it is gone by now */
+		/* Another namespace has the mount, or it is gone by now. */
+		if (errno == EINVAL || errno == ENOENT)
 			return 0;
 		return error_sys(error, errno, "unmounting %s", path);
 	}

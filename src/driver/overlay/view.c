@@ -30,12 +30,13 @@ struct stack {
 struct driver_view {
 	struct overlay *overlay;
 	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
-	bool was_upper; /* somebody wrote into the layer through a mount: decide() finds out if it is native all the same */
+	/* Somebody wrote into the layer through a mount: decide() finds out if it is native all the same. */
+	bool was_upper;
 	cst_error *no_trees; /* why the trees could not be opened, while the layer may be native */
 	int diff_fd;
-	struct stack below; /* what is below `diff` */
-	struct stack layer,
-	        from; /* the whole layer, and what it is compared with; empty if it is native */
+	struct stack below;      /* what is below `diff` */
+	struct stack layer;      /* the whole layer; empty if it is native */
+	struct stack from;       /* what it is compared with; empty if it is native */
 	struct naive_view trees; /* the mounts of both, once they are needed */
 };
 

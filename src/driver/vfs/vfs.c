@@ -7,8 +7,8 @@
 
 struct driver_view {
 	struct naive_view trees;
-	cst_error *
-	        no_old; /* why the layer to compare with cannot be opened; NULL: it is open, or there is none */
+	/* Why the layer to compare with cannot be opened. NULL: it is open, or there is none. */
+	cst_error *no_old;
 };
 
 /* ---- opening ---- */
@@ -42,8 +42,8 @@ static int apply_option(struct vfs *vfs, const char *option, const char *key, co
 		return strv_split(&vfs->image_stores, value, ',') ? 0 : error_oom(error);
 	if (streq(key, "ignore_chown_errors"))
 		return driver_parse_bool(value, &vfs->ignore_chown_errors, error);
-	if (streq(key,
-	          "sync")) { /* the Go driver refuses this key, which its own configuration hands it */
+	/* The Go driver refuses this key, though its own configuration hands it over. */
+	if (streq(key, "sync")) {
 		vfs->base.sync_content = !streq(value, "none");
 		return 0;
 	}
