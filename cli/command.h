@@ -53,6 +53,10 @@ enum option_id {
 	OPT_SUBGID_MAP,
 	OPT_HASH_METHOD,
 	OPT_TEST,
+	OPT_LAYERS,
+	OPT_IMAGES,
+	OPT_CONTAINERS,
+	OPT_OLDER_THAN,
 	OPT_CHOWN,
 	OPT_UNCOMPRESSED,
 	OPT_GZIP,
@@ -456,6 +460,7 @@ int run_locks(struct invocation *in);
 int run_tree(struct invocation *in);
 int run_check(struct invocation *in);
 int run_gc(struct invocation *in);
+int run_prune(struct invocation *in);
 int run_config(struct invocation *in);
 int run_container(struct invocation *in);
 int run_containers(struct invocation *in);

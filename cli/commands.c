@@ -92,6 +92,13 @@ static const struct option list_options[] = {
 };
 
 static const struct option json_only[] = {JSON};
+static const struct option prune_options[] = {
+        FLAG(OPT_LAYERS, "Delete layers that nothing is built on (the default)", NULL, "--layers"),
+        FLAG(OPT_IMAGES, "Delete images without containers, named ones too", NULL, "--images"),
+        FLAG(OPT_CONTAINERS, "Delete containers that are not mounted", NULL, "--containers"),
+        TEXT_OF(OPT_OLDER_THAN, "24h", "Only what was made longer ago", NULL, "--older-than"),
+        JSON,
+};
 static const struct option dry_run_options[] = {
         FLAG(OPT_TEST, "Tell what would be removed, and remove nothing", NULL, "--dry-run"),
 };
@@ -465,6 +472,9 @@ const struct command commands[] = {
 	{{"df"}, NULL, NULL,
 	 WITH(json_only), 0, ANY, GROUP_STORE, COMMAND_OURS | COMMAND_PROGRESS | COMMAND_READS, run_df,
 	 "[ITEM...]", "Show what takes how much room on the disk", KIND_ANY},
+	{{"prune"}, NULL, NULL,
+	 WITH(prune_options), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_PROGRESS | COMMAND_DRY_RUN, run_prune,
+	 "", "Delete what nobody uses", 0},
 	{{"inspect"}, NULL, NULL,
 	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_inspect,
 	 "ITEM...", "Show all there is to know of an item, as JSON", KIND_ANY},

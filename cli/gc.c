@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gc: removes what no record knows. */
+/* gc and prune: remove what no record knows, and what nobody uses. */
 #include "check.h"
 #include <inttypes.h>
 
@@ -44,4 +44,27 @@ int run_gc(struct invocation *in)
 	if (in->personality == GO_STYLE)
 		go_shut_down(in);
 	return code;
+}
+
+int run_prune(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	cst_prune_options options = CST_PRUNE_OPTIONS_INIT;
+	struct progress progress;
+	cst_garbage *garbage = NULL;
+	if (parse_duration(in, text_of(in, OPT_OLDER_THAN), &options.older_than))
+		return 1;
+	options.images = is_on(in, OPT_IMAGES);
+	options.containers = is_on(in, OPT_CONTAINERS);
+	options.layers = is_on(in, OPT_LAYERS) || (!options.images && !options.containers);
+	options.dry_run = is_on(in, OPT_TEST);
+	progress_start(in, &progress);
+	options.progress = progress.form == PROGRESS_NONE ? NULL : &progress.hook;
+	int result = cst_store_prune(in->store, &options, &garbage, &error);
+	progress_end(&progress);
+	if (result < 0)
+		return fail(in, error);
+	is_on(in, OPT_JSON) ? print_json(garbage) : print_text(in, garbage);
+	cst_garbage_free(garbage);
+	return 0;
 }

@@ -124,6 +124,26 @@ CST_PUBLIC void cst_garbage_free(cst_garbage *garbage); /* NULL allowed */
  * one after the other; with dry_run shared. CST_ESTORE_READ_ONLY. */
 CST_PUBLIC int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **ret, cst_error **error);
 
+/* ---- what nobody uses ---- */
+
+typedef struct cst_prune_options {
+	size_t size; /* sizeof(cst_prune_options) of the caller */
+	bool layers;     /* that nothing is built on, and that no image and no container has */
+	bool images;     /* that no container is made of, named or not; with the layers that only they have */
+	bool containers; /* that are not mounted. Other programs may know more of them */
+	bool dry_run;    /* delete nothing */
+	char unused[4];
+	int64_t older_than; /* nanoseconds since it was made. Default: 24 hours; a younger layer may be part of an image that is
+			       just being made */
+	const cst_progress *progress; /* of the deletion, as of cst_store_delete. May be NULL */
+} cst_prune_options;
+#define CST_PRUNE_OPTIONS_INIT                                                                                                 \
+	{.size = sizeof(cst_prune_options), .layers = true, .older_than = 24 * INT64_C(3600000000000)}
+
+/* Deletes what nobody uses, in one step: after a crash either all of it is deleted or nothing. Mounted layers stay. *ret (may be
+ * NULL) is the caller's: what was deleted, or would be. L, I, C w; with dry_run shared. CST_ESTORE_READ_ONLY, CST_ECANCELED. */
+CST_PUBLIC int cst_store_prune(cst_store *store, const cst_prune_options *given, cst_garbage **ret, cst_error **error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,40 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving back what no record knows (docs/format/config.md, "gc"). The lock of each kind is held for writing while its
+ * Giving back what no record knows (docs/format/config.md, "gc"). The lock of each kind is held while its
  * directories are compared with its records, so nothing that another process is making is taken for garbage: content
- * gets its place, and its record, under the same lock.
+ * gets its place, and its record, under the same lock. Nothing is measured under a lock.
  */
-#include "archive/pack/pack.h"
 #include "base/id.h"
 #include "store/change/change.h"
+#include "store/check/garbage.h"
 #include "store/core/store.h"
-#include <cstorage/check.h>
 #include <errno.h>
-
-struct piece {
-	enum cst_kind kind;
-	const char *id;
-	uint64_t bytes;
-};
-
-struct cst_garbage {
-	struct arena arena;
-	struct piece *items;
-	size_t len, capacity;
-};
-
-static int add_piece(struct cst_garbage *garbage, enum cst_kind kind, const char *id,
-                     uint64_t bytes, cst_error **error)
-{
-	struct piece *grown =
-	        grow_array(garbage->items, &garbage->capacity, garbage->len + 1, sizeof(*grown));
-	if (!grown)
-		return error_oom(error);
-	garbage->items = grown;
-	grown[garbage->len] = (struct piece){
-	        .kind = kind, .id = arena_strdup(&garbage->arena, id), .bytes = bytes};
-	return grown[garbage->len++].id ? 0 : error_oom(error);
-}
 
 /* ---- what is garbage ---- */
 
@@ -89,22 +63,23 @@ static int find_garbage(cst_store *store, enum cst_kind kind, struct strv *ids, 
 
 /* ---- what becomes of it ---- */
 
-static uint64_t size_below(int dirfd, const char *name)
+static int list_all(cst_store *store, struct cst_garbage *garbage, cst_error **error)
 {
-	int64_t bytes = 0, inodes = 0;
-	_cleanup_close_ int fd =
-	        openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd >= 0 && usage_tree(fd, &bytes, &inodes, NULL) == 0 ? (uint64_t)bytes : 0;
-}
-
-static uint64_t size_of(cst_store *store, enum cst_kind kind, const char *id)
-{
-	const struct set *set = set_of(store, kind);
-	struct driver_usage usage = {0};
-	uint64_t bytes = set->fd >= 0 ? size_below(set->fd, id) : 0;
-	if (set->kind->in_driver && store->driver->ops->usage(store->driver, id, &usage, NULL) == 0)
-		bytes += (uint64_t)usage.bytes;
-	return bytes;
+	static const enum cst_kind order[] = {CST_KIND_CONTAINER, CST_KIND_IMAGE, CST_KIND_LAYER};
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(order); i++) {
+		_cleanup_hold_ struct hold held = {0};
+		_cleanup_strv_ struct strv ids = {0};
+		struct hold_modes modes = hold_only(order[i], HOLD_READ_LOCKED);
+		if (order[i] == CST_KIND_LAYER)
+			modes.containers = HOLD_READ;
+		r = hold_sets(store, modes, &held, error);
+		if (r == 0)
+			r = find_garbage(store, order[i], &ids, error);
+		strv_foreach (id, &ids)
+			r = r == 0 ? garbage_add(garbage, order[i], id, error) : r;
+	}
+	return r;
 }
 
 static int remove_piece(struct change *change, const struct intent *intent, void *arg,
@@ -114,69 +89,42 @@ static int remove_piece(struct change *change, const struct intent *intent, void
 	return item_remove_files(change->store, piece->kind, piece->id, "", &change->trash, error);
 }
 
-static int collect(cst_store *store, enum cst_kind kind, bool dry_run, struct cst_garbage *garbage,
-                   cst_error **error)
+/* Of what was listed, that which is garbage still. Needs no announcement: half of it has no record either. */
+static int remove_kind(cst_store *store, enum cst_kind kind, const struct cst_garbage *garbage,
+                       cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
 	_cleanup_strv_ struct strv ids = {0};
-	struct hold_modes modes = hold_only(kind, dry_run ? HOLD_READ_LOCKED : HOLD_WRITE);
+	struct hold_modes modes = hold_only(kind, HOLD_WRITE);
 	if (kind == CST_KIND_LAYER)
 		modes.containers = HOLD_READ;
 	int r = change_hold(&change, store, modes, error);
 	if (r == 0)
 		r = find_garbage(store, kind, &ids, error);
-	size_t first = garbage->len;
-	strv_foreach (id, &ids)
-		r = r == 0 ? add_piece(garbage, kind, id, size_of(store, kind, id), error) : r;
-	for (size_t i = first; i < garbage->len && !dry_run; i++)
-		change_add(&change, NULL, NULL, remove_piece, &garbage->items[i]);
-	return r == 0 && !dry_run ? change_commit(&change, error) : r;
+	for (size_t i = 0; r == 0 && i < garbage->len; i++) {
+		struct piece *piece = &garbage->items[i];
+		if (piece->kind == kind && strv_contains(&ids, piece->id))
+			change_add(&change, NULL, NULL, remove_piece, piece);
+	}
+	return r == 0 ? change_commit(&change, error) : r;
 }
-
-DEFINE_CLEANUP(cst_garbage *, cst_garbage_free)
 
 int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **ret,
                  cst_error **error)
 {
-	static const enum cst_kind order[] = {CST_KIND_CONTAINER, CST_KIND_IMAGE, CST_KIND_LAYER};
 	cst_gc_options options = CST_GC_OPTIONS_INIT;
 	_cleanup_(cst_garbage_freep) struct cst_garbage *garbage = new0(struct cst_garbage, 1);
 	int r = garbage ? options_take(&options, sizeof(options), given, "cst_gc_options", error)
 	                : error_oom(error);
 	if (r == 0 && store->read_only && !options.dry_run)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(order); i++)
-		r = collect(store, order[i], options.dry_run, garbage, error);
+	if (r == 0)
+		r = list_all(store, garbage, error);
+	if (r == 0)
+		garbage_measure(garbage, store);
+	for (size_t i = 0; r == 0 && !options.dry_run && i < KINDS; i++)
+		r = remove_kind(store, CST_KIND_CONTAINER - i, garbage, error);
 	if (r == 0 && ret)
 		*ret = steal_ptr(&garbage);
 	return r;
-}
-
-size_t cst_garbage_size(const cst_garbage *garbage)
-{
-	return garbage ? garbage->len : 0;
-}
-
-int cst_garbage_kind(const cst_garbage *garbage, size_t index)
-{
-	return index < cst_garbage_size(garbage) ? (int)garbage->items[index].kind : CST_EINVAL;
-}
-
-const char *cst_garbage_id(const cst_garbage *garbage, size_t index)
-{
-	return index < cst_garbage_size(garbage) ? garbage->items[index].id : NULL;
-}
-
-uint64_t cst_garbage_bytes(const cst_garbage *garbage, size_t index)
-{
-	return index < cst_garbage_size(garbage) ? garbage->items[index].bytes : 0;
-}
-
-void cst_garbage_free(cst_garbage *garbage)
-{
-	if (!garbage)
-		return;
-	arena_clear(&garbage->arena);
-	free(garbage->items);
-	free(garbage);
 }

@@ -3,6 +3,7 @@
  * What the records say of one another, as they are after everything was looked at; which findings are part of which items;
  * what the driver has that no record knows.
  */
+#include "store/check/age.h"
 #include "store/check/check.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
@@ -101,14 +102,6 @@ static void reference_ancestors(struct check *check)
 	}
 }
 
-static bool is_old(const cst_layer *layer, int64_t age, const struct timespec *now)
-{
-	int64_t seconds = now->tv_sec - layer->created.sec;
-	return timestamp_equal(&layer->created, &TIMESTAMP_ZERO) || seconds > age / 1000000000 ||
-	       (seconds == age / 1000000000 &&
-	        now->tv_nsec - layer->created.nsec > age % 1000000000);
-}
-
 static void check_references(struct check *check)
 {
 	struct timespec now;
@@ -117,7 +110,8 @@ static void check_references(struct check *check)
 		struct checked *item = &check->now.items[i];
 		const cst_layer *layer = item->record;
 		if (item->about.kind != CST_KIND_LAYER || item->referenced ||
-		    item->about.read_only || !is_old(layer, check->options.unreferenced_age, &now))
+		    item->about.read_only ||
+		    !age_exceeds(&layer->created, &now, check->options.unreferenced_age))
 			continue;
 		findings_add(&item->found, CST_FINDING_UNREFERENCED, &item->about, NULL,
 		             strdup("no image and no container is built on it"),

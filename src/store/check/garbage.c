@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/check/garbage.h"
+#include "archive/pack/pack.h"
+#include "store/core/store.h"
+#include <fcntl.h>
+
+int garbage_add(struct cst_garbage *garbage, enum cst_kind kind, const char *id, cst_error **error)
+{
+	struct piece *grown =
+	        grow_array(garbage->items, &garbage->capacity, garbage->len + 1, sizeof(*grown));
+	if (!grown)
+		return error_oom(error);
+	garbage->items = grown;
+	grown[garbage->len] = (struct piece){.kind = kind, .id = arena_strdup(&garbage->arena, id)};
+	return grown[garbage->len++].id ? 0 : error_oom(error);
+}
+
+static uint64_t size_below(int dirfd, const char *name)
+{
+	int64_t bytes = 0, inodes = 0;
+	_cleanup_close_ int fd =
+	        openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && usage_tree(fd, &bytes, &inodes, NULL) == 0 ? (uint64_t)bytes : 0;
+}
+
+void garbage_measure(struct cst_garbage *garbage, cst_store *store)
+{
+	for (size_t i = 0; i < garbage->len; i++) {
+		struct piece *piece = &garbage->items[i];
+		const struct set *set = set_of(store, piece->kind);
+		struct driver_usage usage = {0};
+		piece->bytes = set->fd >= 0 ? size_below(set->fd, piece->id) : 0;
+		if (set->kind->in_driver &&
+		    store->driver->ops->usage(store->driver, piece->id, &usage, NULL) == 0)
+			piece->bytes += (uint64_t)usage.bytes;
+	}
+}
+
+size_t cst_garbage_size(const cst_garbage *garbage)
+{
+	return garbage ? garbage->len : 0;
+}
+
+int cst_garbage_kind(const cst_garbage *garbage, size_t index)
+{
+	return index < cst_garbage_size(garbage) ? (int)garbage->items[index].kind : CST_EINVAL;
+}
+
+const char *cst_garbage_id(const cst_garbage *garbage, size_t index)
+{
+	return index < cst_garbage_size(garbage) ? garbage->items[index].id : NULL;
+}
+
+uint64_t cst_garbage_bytes(const cst_garbage *garbage, size_t index)
+{
+	return index < cst_garbage_size(garbage) ? garbage->items[index].bytes : 0;
+}
+
+void cst_garbage_free(cst_garbage *garbage)
+{
+	if (!garbage)
+		return;
+	arena_clear(&garbage->arena);
+	free(garbage->items);
+	free(garbage);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is to be removed, or was. */
+#ifndef CST_STORE_CHECK_GARBAGE_H
+#define CST_STORE_CHECK_GARBAGE_H
+
+#include "base/mem.h"
+#include "store/core/set.h"
+#include <cstorage/check.h>
+
+struct piece {
+	enum cst_kind kind;
+	const char *id;
+	uint64_t bytes;
+};
+
+struct cst_garbage {
+	struct arena arena;
+	struct piece *items;
+	size_t len, capacity;
+};
+DEFINE_CLEANUP(cst_garbage *, cst_garbage_free)
+
+int garbage_add(struct cst_garbage *garbage, enum cst_kind kind, const char *id, cst_error **error);
+/* Sets the sizes; what has gone meanwhile has none. Slow: never under a lock. */
+void garbage_measure(struct cst_garbage *garbage, cst_store *store);
+
+#endif
