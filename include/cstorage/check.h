@@ -98,7 +98,7 @@ CST_PUBLIC void cst_repairs_free(cst_repairs *repairs); /* NULL allowed */
 
 /* Deletes what has findings: containers if asked for, then images with the layers that only they use, then layers, children
  * before parents, then what no record knows. Never what is in an additional store, and never a layer or an image that
- * something else uses: that is a failed step. *ret is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY. */
+ * something else uses: that is a failed step. *ret (may be NULL) is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY. */
 CST_PUBLIC int cst_store_repair(cst_store *store, const cst_findings *findings, const cst_repair_options *given,
 				cst_repairs **ret, cst_error **error);
 
@@ -140,7 +140,8 @@ typedef struct cst_prune_options {
 #define CST_PRUNE_OPTIONS_INIT                                                                                                 \
 	{.size = sizeof(cst_prune_options), .layers = true, .older_than = 24 * INT64_C(3600000000000)}
 
-/* Deletes what nobody uses, in one step: after a crash either all of it is deleted or nothing. Mounted layers stay. *ret (may be
+/* Deletes what nobody uses, in one change. After a crash some of it may be left, and each item is there whole, with what it is
+ * built on, or is gone. Mounted layers stay. *ret (may be
  * NULL) is the caller's: what was deleted, or would be. L, I, C w; with dry_run shared. CST_ESTORE_READ_ONLY, CST_ECANCELED. */
 CST_PUBLIC int cst_store_prune(cst_store *store, const cst_prune_options *given, cst_garbage **ret, cst_error **error);
 

@@ -199,6 +199,32 @@ static int read_all(cst_store *store, char **argv, cst_error **error)
 	return r;
 }
 
+/* What was made just now is old enough. */
+static int prune(cst_store *store, char **argv, cst_error **error)
+{
+	cst_prune_options options = CST_PRUNE_OPTIONS_INIT;
+
+	(void)argv;
+	options.images = true;
+	options.older_than = -INT64_C(3600000000000);
+	return cst_store_prune(store, &options, NULL, error);
+}
+
+static int repair(cst_store *store, char **argv, cst_error **error)
+{
+	cst_check_options options = CST_CHECK_OPTIONS_INIT;
+	cst_findings *findings = NULL;
+
+	(void)argv;
+	options.parts = CST_CHECK_DATA;
+	options.unreferenced_age = -INT64_C(3600000000000);
+	int r = cst_store_check(store, &options, &findings, error);
+	if (r == 0)
+		r = cst_store_repair(store, findings, NULL, NULL, error);
+	cst_findings_free(findings);
+	return r;
+}
+
 static int refused(const char *what, int r, cst_error **error)
 {
 	if (r == CST_ESTORE_READ_ONLY) {
@@ -239,6 +265,8 @@ static int refuse(cst_store *store, char **argv, cst_error **error)
 	REFUSED(cst_store_delete_container(store, container, error));
 	REFUSED(cst_store_delete(store, other, NULL, NULL, error));
 	REFUSED(cst_store_wipe(store, NULL, error));
+	REFUSED(cst_store_gc(store, NULL, NULL, error));
+	REFUSED(cst_store_prune(store, NULL, NULL, error));
 	REFUSED(cst_store_mount(store, container, NULL, &path, error));
 	REFUSED(cst_store_mount_image(store, image, NULL, &path, error));
 	REFUSED(cst_store_unmount(store, container, true, NULL, error));
@@ -279,6 +307,8 @@ static const struct verb {
         {"file", 5, write_file},
         {"read", 0, read_all},
         {"refuse", 4, refuse},
+        {"prune", 0, prune},
+        {"repair", 0, repair},
 };
 
 static const struct option known[] = {

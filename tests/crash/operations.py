@@ -181,16 +181,17 @@ class Operation:
     `bare`: makes a layer without a record. `loose`: the layer, image or container (as its state is called) whose content,
     or private directory, changes in place, and which may be left mounted: whole only when the command was repeated. `writes`: False: nothing is written, by however small a call.
     `environment`: of the command. `twice`: a second archive is applied, after which the content is not what the record's
-    digest says, whoever applied it: Go's `check` would say so."""
+    digest says, whoever applied it: Go's `check` would say so. `fails`: False: not for the fault loop: what it cannot read it
+    takes for damaged and deletes, or what it removed a half of is garbage before and after."""
 
     def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
                  only=everywhere, bare=(), loose='', writes=True, environment=None,
-                 twice=False):
+                 twice=False, fails=True):
         self.name, self.arguments, self.first = name, arguments, first
         self.prints, self.whole, self.code, self.since = prints, whole, code, since
         self.program, self.newest, self.only = program, newest, only
         self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
-        self.twice = twice
+        self.twice, self.fails = twice, fails
 
 
 def library(name, arguments, **properties):
@@ -373,12 +374,15 @@ def full_disk_operations():
 
 
 def store_operations():
-    mount = (['mount', 'c1'],)
+    mount, garbage = (['mount', 'c1'],), (['create-storage-layer', '-i', ID['new']],)
     return [
         Operation('delete-a-layer', ['delete', 'empty']),
         Operation('wipe', ['wipe'], whole=False),
         Operation('wipe-mounted', ['wipe'], first=mount, whole=False),
         Operation('gc', ['gc'], since=164),
+        Operation('gc-garbage', ['gc'], first=garbage, bare=(ID['new'],), since=164),
+        library('repair', ['repair'], first=garbage, bare=(ID['new'],), whole=False, fails=False),
+        library('prune', ['prune'], whole=False),
         Operation('shutdown', ['shutdown']),
         Operation('shutdown-mounted', ['shutdown', '-f'], first=mount, code=None, since=164),
         library('read-only', ['--read-only', 'read'], writes=False),

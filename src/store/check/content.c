@@ -11,6 +11,16 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+/* A failure that says nothing about the store, but of this process or this moment. */
+static bool is_ours(int code, const cst_error *problem)
+{
+	static const int lacking[] = {ENOMEM, EMFILE, ENFILE, EINTR, ENOSPC, EDQUOT};
+	bool ours = code == CST_ENOMEM || code == CST_ECANCELED;
+	for (size_t i = 0; i < ARRAY_SIZE(lacking) && code == CST_ESYS; i++)
+		ours = ours || cst_error_errno(problem) == lacking[i];
+	return ours;
+}
+
 /* ---- data items ---- */
 
 static int read_all(int fd)
@@ -64,8 +74,8 @@ static int check_data_item(struct checked *item, const char *key, int64_t size, 
 	int errnum = r == 0 && check_wants(item->check, CST_CHECK_CONTENT) ? -read_all(fd) : 0;
 	if (errnum)
 		r = error_sys(&problem, errnum, "read %s", key);
-	if (r == CST_ENOMEM)
-		return error_oom(error);
+	if (is_ours(r, problem))
+		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0)
 		data_unreadable(item, key, problem);
 	else
@@ -140,12 +150,6 @@ static void compare_sums(struct checked *layer, const char *digest, uint64_t byt
 	}
 }
 
-/* A failure that says nothing about the layer. */
-static bool is_ours(int code)
-{
-	return code == CST_ENOMEM || code == CST_ECANCELED;
-}
-
 /* What is shorter is no gzip stream: the Go command then does not begin to read. */
 #define GZIP_MIN 18
 
@@ -172,7 +176,7 @@ static int check_archive(struct checked *layer, struct layer_view *view, cst_err
 		return r;
 	struct hashing hashing = {.check = layer->check, .digester = digester};
 	r = layer_view_write_tar(view, &(cst_sink){.write = hash, .userdata = &hashing}, &problem);
-	if (is_ours(r))
+	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r == 0) {
 		r = digester_finish(digester, digest, error);
@@ -320,7 +324,7 @@ static int add_differences(struct checked *layer, struct expected *expected, int
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_strv_ struct strv differences = {0};
 	int r = expected_compare(expected, root_fd, &differences, &problem);
-	if (is_ours(r))
+	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0) {
 		unreadable(layer, CST_FINDING_TREE_UNREADABLE, "its files cannot be listed",
@@ -351,7 +355,7 @@ static int check_tree(struct checked *layer, struct layer_view *view, cst_error 
 		r = add_headers(view, expected, &problem);
 	if (r == 0 && known)
 		r = driver->ops->content_open(driver, layer->about.id, &root_fd, &problem);
-	if (is_ours(r))
+	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0)
 		unreadable(layer, CST_FINDING_TREE_UNREADABLE, "its files cannot be compared",
@@ -371,7 +375,7 @@ int check_layer_content(struct checked *layer, cst_error **error)
 	int r = *record->diff_digest ? digest_validate(record->diff_digest, &problem) : 0;
 	if (r == 0)
 		r = layer_view_open(check->store, NULL, layer->about.id, &view, &problem);
-	if (is_ours(r))
+	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0) {
 		unreadable(layer, CST_FINDING_CONTENT_UNREADABLE, "it cannot be opened", problem,
@@ -419,7 +423,7 @@ int check_layer_mount(struct checked *layer, cst_error **error)
 	options.n_options = 1;
 	options.label = record->mount_label;
 	int r = cst_store_mount(store, layer->about.id, &options, &path, &problem);
-	if (is_ours(r))
+	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0) {
 		unreadable(layer, CST_FINDING_NOT_MOUNTABLE, "it cannot be mounted", problem, "");

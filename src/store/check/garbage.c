@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/check/garbage.h"
 #include "archive/pack/pack.h"
+#include "base/id.h"
 #include "store/core/store.h"
 #include <fcntl.h>
 
@@ -34,6 +35,21 @@ void garbage_measure(struct cst_garbage *garbage, cst_store *store)
 		    store->driver->ops->usage(store->driver, piece->id, &usage, NULL) == 0)
 			piece->bytes += (uint64_t)usage.bytes;
 	}
+}
+
+static int remove_piece(struct change *change, const struct intent *intent, void *arg,
+                        cst_error **error)
+{
+	const struct piece *piece = arg;
+	return item_remove_files(change->store, piece->kind, piece->id, "", &change->trash, error);
+}
+
+/* It is announced, so that the next opener finishes it. What has not the name of an item cannot be; the half of it that is left
+ * then is garbage as before. */
+void garbage_add_removal(struct change *change, struct piece *piece)
+{
+	const struct intent intent = {.kind = piece->kind, .id = piece->id};
+	change_add(change, id_is_hex64(piece->id) ? &intent : NULL, NULL, remove_piece, piece);
 }
 
 size_t cst_garbage_size(const cst_garbage *garbage)

@@ -4,7 +4,7 @@
 #define CST_STORE_CHECK_GARBAGE_H
 
 #include "base/mem.h"
-#include "store/core/set.h"
+#include "store/change/change.h"
 #include <cstorage/check.h>
 
 struct piece {
@@ -23,5 +23,8 @@ DEFINE_CLEANUP(cst_garbage *, cst_garbage_free)
 int garbage_add(struct cst_garbage *garbage, enum cst_kind kind, const char *id, cst_error **error);
 /* Sets the sizes; what has gone meanwhile has none. Slow: never under a lock. */
 void garbage_measure(struct cst_garbage *garbage, cst_store *store);
+/* Adds the removal of what has no record to a change that holds its set for writing. The piece lives until the change is
+ * committed. */
+void garbage_add_removal(struct change *change, struct piece *piece);
 
 #endif

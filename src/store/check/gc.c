@@ -82,14 +82,7 @@ static int list_all(cst_store *store, struct cst_garbage *garbage, cst_error **e
 	return r;
 }
 
-static int remove_piece(struct change *change, const struct intent *intent, void *arg,
-                        cst_error **error)
-{
-	const struct piece *piece = arg;
-	return item_remove_files(change->store, piece->kind, piece->id, "", &change->trash, error);
-}
-
-/* Of what was listed, that which is garbage still. Needs no announcement: half of it has no record either. */
+/* Of what was listed, that which is garbage still. */
 static int remove_kind(cst_store *store, enum cst_kind kind, const struct cst_garbage *garbage,
                        cst_error **error)
 {
@@ -104,7 +97,7 @@ static int remove_kind(cst_store *store, enum cst_kind kind, const struct cst_ga
 	for (size_t i = 0; r == 0 && i < garbage->len; i++) {
 		struct piece *piece = &garbage->items[i];
 		if (piece->kind == kind && strv_contains(&ids, piece->id))
-			change_add(&change, NULL, NULL, remove_piece, piece);
+			garbage_add_removal(&change, piece);
 	}
 	return r == 0 ? change_commit(&change, error) : r;
 }

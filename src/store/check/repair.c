@@ -2,6 +2,7 @@
 /* Taking away what is damaged, from those who use it down to what is used. */
 #include "store/change/change.h"
 #include "store/check/findings.h"
+#include "store/check/garbage.h"
 #include "store/core/store.h"
 #include "store/layer/delete.h"
 
@@ -89,34 +90,26 @@ static int delete_image(struct repair *repair, const struct subject *about, cst_
 
 /* ---- layers ---- */
 
-static int remove_content(struct change *change, const struct intent *intent, void *arg,
-                          cst_error **error)
-{
-	return item_remove_files(change->store, CST_KIND_LAYER, arg, "", &change->trash, error);
-}
-
-/* What has no record needs no announcement: a half of it has none either. */
 static int remove_from_driver(cst_store *store, const char *id, cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
 	int r = change_hold(&change, store, hold_only(CST_KIND_LAYER, HOLD_WRITE), error);
 	if (r < 0 || record_set_get(store->sets.layers.table, id)) /* somebody made a layer of it */
 		return r;
-	change_add(&change, NULL, NULL, remove_content, (void *)id);
+	struct piece piece = {.kind = CST_KIND_LAYER, .id = id};
+	garbage_add_removal(&change, &piece);
 	return change_commit(&change, error);
 }
 
 static int delete_layer(struct repair *repair, size_t i, cst_error **error)
 {
-	_cleanup_error_ cst_error *problem = NULL, *unmounting = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
 	const struct cst_finding *finding = &repair->findings->items[i];
 	const struct subject *about = &finding->about;
 	if (finding->code == CST_FINDING_NO_RECORD)
 		return add_step(repair, about,
 		                remove_from_driver(repair->store, about->id, &problem),
 		                "deleting storage layer", problem, error);
-	(void)cst_store_unmount(repair->store, about->id, true, NULL,
-	                        &unmounting); /* the deletion tells of it */
 	int r = layer_delete(repair->store, about->id, NULL, &problem);
 	return r == CST_ENOT_A_LAYER || r == CST_ELAYER_UNKNOWN
 	               ? 0
@@ -217,7 +210,7 @@ int cst_store_repair(cst_store *store, const cst_findings *findings,
 	if (r == 0)
 		r = delete_layers(&repair, error);
 	strv_free(&repair.deleted);
-	if (r == 0)
+	if (r == 0 && ret)
 		*ret = steal_ptr(&steps);
 	return r;
 }
