@@ -26,8 +26,10 @@ void change_within(struct change *change, cst_store *store, const struct hold *h
 static void retry_reserves(cst_store *store, struct hold_modes modes)
 {
 	for (size_t i = 0; i < KINDS; i++) {
+		if (modes.of[i] != HOLD_WRITE)
+			continue;
 		struct set *set = &store->sets.of[i];
-		if (modes.of[i] != HOLD_WRITE || pthread_mutex_trylock(&set->mutex) != 0)
+		if (pthread_mutex_trylock(&set->mutex) != 0)
 			continue;
 		record_set_retry_reserves(set->table);
 		pthread_mutex_unlock(&set->mutex);
