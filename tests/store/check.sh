@@ -139,6 +139,12 @@ for DRIVER in $(drivers); do
 	found "$DRIVER: a mode" tree-changed:layer
 	break_ 'chown 9 "$own/etc/hello"'
 	found "$DRIVER: an owner" tree-changed:layer
+	break_ 'chmod 755 "$own/etc/suid"'
+	found "$DRIVER: a set-id bit" tree-changed:layer
+	break_ 'ln -sfn hard "$own/etc/link"; chown -h 3:4 "$own/etc/link"; touch -hd @1500000000 "$own/etc/link" "$own/etc"'
+	found "$DRIVER: a symlink's target" tree-changed:layer
+	break_ 'rm "$own/dev/null"; mknod -m 644 "$own/dev/null" c 1 5; chown 3:4 "$own/dev/null"; touch -d @1500000000 "$own/dev"; touch -d @1500000000 "$own/dev/null"'
+	found "$DRIVER: another device" tree-changed:layer
 	break_ 'touch "$own/etc/more"; touch -d @1500000000 "$own/etc"'
 	found "$DRIVER: a file too many" tree-changed:layer
 	break_ 'rm -r "$own/usr"'

@@ -4,7 +4,11 @@
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include "store/check/node.h"
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define WHITEOUT_PREFIX ".wh."
 #define OPAQUE_NAME     ".wh..wh..opq"
@@ -14,7 +18,7 @@
 #define COMPARED_TIME_MAX UINT32_MAX
 
 struct header {
-	const char *name, *linkname; /* cleaned */
+	const char *name, *linkname; /* cleaned; the latter of hard links only, else "" */
 	struct node_attributes attributes;
 	size_t number; /* in the archive */
 };
@@ -73,17 +77,22 @@ int expected_add(struct expected *expected, const struct tar_header *header, cst
 	struct header *new = &grown[expected->headers.len];
 	*new = (struct header){
 	        .name = clean_name(expected, header->name),
-	        .linkname = header->type == '1' ? clean_name(expected, header->linkname)
-	                                        : arena_strdup(&expected->arena, header->linkname),
+	        .linkname = header->type == '1' ? clean_name(expected, header->linkname) : "",
 	        .attributes = {.type = header->type,
 	                       .mode = header->mode,
 	                       .uid = header->uid,
 	                       .gid = header->gid,
 	                       .size = header->type == '0' ? header->size : 0,
-	                       .mtime = header->mtime.tv_sec},
+	                       .mtime = header->mtime.tv_sec,
+	                       .target = header->type == '2'
+	                                         ? arena_strdup(&expected->arena, header->linkname)
+	                                         : "",
+	                       .device = header->type == '3' || header->type == '4'
+	                                         ? makedev(header->devmajor, header->devminor)
+	                                         : 0},
 	        .number = expected->headers.len,
 	};
-	if (!new->name || !new->linkname)
+	if (!new->name || !new->linkname || !new->attributes.target)
 		return error_oom(error);
 	expected->headers.len++;
 	return 0;
@@ -132,9 +141,9 @@ static const char *resolve(struct expected *expected, const char *path)
 			continue;
 		}
 		_cleanup_free_ char *dir =
-		        strndup(strbuf_str(&at), node->linkname[0] == '/' ? 0 : dir_len);
+		        strndup(strbuf_str(&at), node->attributes.target[0] == '/' ? 0 : dir_len);
 		_cleanup_free_ char *joined =
-		        dir ? str_printf("/%s/%s/%s", dir, node->linkname, next) : NULL;
+		        dir ? str_printf("/%s/%s/%s", dir, node->attributes.target, next) : NULL;
 		char *clean = joined ? path_clean(joined) : NULL;
 		free(rest);
 		rest = clean; /* from the top again; ".." of the root is the root */
@@ -224,7 +233,6 @@ static int create(struct expected *expected, const char *path, const struct head
 	node->any_time = !expected->options.as_upstream &&
 	                 (attributes.mtime < 0 || attributes.mtime > COMPARED_TIME_MAX);
 	node->layer = expected->layer;
-	node->linkname = header->linkname;
 	node->attributes.size = attributes.type == '0' ? attributes.size : 0;
 	return 0;
 }
@@ -253,7 +261,7 @@ static int whiteout(struct expected *expected, const char *path, const struct he
 	if (node)
 		remove_node(expected, node);
 	struct header device = *header;
-	device.attributes = (struct node_attributes){.type = NODE_WHITEOUT};
+	device.attributes = (struct node_attributes){.type = NODE_WHITEOUT, .target = ""};
 	return expected->options.own_content ? create(expected, target, &device, error) : 0;
 }
 
@@ -304,17 +312,42 @@ static struct node_attributes attributes_of(const struct stat *st)
 	        .gid = st->st_gid,
 	        .size = format == S_IFREG ? (uint64_t)st->st_size : 0,
 	        .mtime = st->st_mtim.tv_sec,
+	        .target = "",
+	        .device = format == S_IFCHR || format == S_IFBLK ? st->st_rdev : 0,
 	};
 	return a;
 }
 
 /* Appends "NAME:a￫b" if the two are not the same. */
-#define ADD_DIFFERENCE(text, ignored, name, format, a, b)                             \
-	do {                                                                          \
-		if (!(ignored) && (a) != (b))                                         \
-			strbuf_addf(text, "%s" name ":" format "\xef\xbf\xab" format, \
-			            (text)->len ? "," : "", a, b);                    \
+#define ARROW "\xef\xbf\xab"
+#define ADD_DIFFERENCE(text, ignored, name, format, a, b)                    \
+	do {                                                                 \
+		if (!(ignored) && (a) != (b))                                \
+			strbuf_addf(text, "%s" name ":" format ARROW format, \
+			            (text)->len ? "," : "", a, b);           \
 	} while (0)
+
+/* The Go command looks at neither. */
+static int add_more_differences(const struct tree_entry *entry,
+                                const struct node_attributes *wanted,
+                                const struct node_attributes *real, struct strbuf *text,
+                                cst_error **error)
+{
+	char target[PATH_MAX];
+	ssize_t n = real->type == '2'
+	                    ? readlinkat(entry->dirfd, entry->name, target, sizeof(target) - 1)
+	                    : 0;
+	if (n < 0)
+		return errno == ENOENT ? 0 : error_sys(error, errno, "readlink %s", entry->path);
+	target[n] = '\0';
+	if (wanted->type == '2' && real->type == '2' && !streq(wanted->target, target))
+		strbuf_addf(text, "%starget:%s" ARROW "%s", text->len ? "," : "", wanted->target,
+		            target);
+	if (wanted->type == real->type)
+		ADD_DIFFERENCE(text, false, "device", "0x%" PRIx64, (uint64_t)wanted->device,
+		               (uint64_t)real->device);
+	return 0;
+}
 
 /* What is different about a file that should be as `node` and is as `st`; "" nothing. */
 static int compare_attributes(const struct expected *expected, const struct node *node,
@@ -322,6 +355,7 @@ static int compare_attributes(const struct expected *expected, const struct node
 {
 	const struct expected_options *options = &expected->options;
 	const struct node_attributes *wanted = &node->attributes;
+	mode_t compared = options->as_upstream ? 0777 : 07777;
 	strbuf_reset(text);
 	if (node->unknown || (wanted->type == NODE_WHITEOUT && real.type == NODE_WHITEOUT))
 		return 0;
@@ -334,7 +368,7 @@ static int compare_attributes(const struct expected *expected, const struct node
 	ADD_DIFFERENCE(text, false, "size", "%" PRIu64, wanted->size, real.size);
 	/* The mode of a symlink is 777, whatever the archive says. */
 	if (!options->ignore_modes && (wanted->type != '2' || options->as_upstream) &&
-	    (wanted->mode & 0777) != (real.mode & 0777))
+	    (wanted->mode & compared) != (real.mode & compared))
 		ADD_DIFFERENCE(text, false, "mode", "%04o", wanted->mode, real.mode);
 	ADD_DIFFERENCE(text, node->any_time, "mtime", "0x%" PRIx64, wanted->mtime, real.mtime);
 	return text->failed ? error_oom(error) : 0;
@@ -361,6 +395,9 @@ static int compare_entry(struct expected *expected, const struct tree_entry *ent
 		                str_printf("+/%s%s", entry->path, directory ? "/" : ""), error);
 	node->seen = true;
 	int r = compare_attributes(expected, node, real, &text, error);
+	if (r == 0 && !expected->options.as_upstream && !node->unknown &&
+	    real.type != NODE_WHITEOUT)
+		r = add_more_differences(entry, &node->attributes, &real, &text, error);
 	if (r < 0 || !text.len)
 		return r;
 	r = add_text(differences, str_printf("/%s(%s)", entry->path, text.data), error);

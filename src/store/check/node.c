@@ -4,7 +4,7 @@
 
 void nodes_init(struct nodes *nodes)
 {
-	*nodes = (struct nodes){.root = {.path = "", .linkname = "", .attributes.type = '5'}};
+	*nodes = (struct nodes){.root = {.path = "", .attributes = {.type = '5', .target = ""}}};
 	nodes->last = &nodes->first;
 }
 
@@ -30,8 +30,7 @@ struct node *nodes_add(struct nodes *nodes, struct node *parent, const char *bas
 	if (n)
 		path[n++] = '/';
 	memcpy(path + n, base, n_base + 1);
-	*node = (struct node){
-	        .path = path, .linkname = "", .parent = parent, .next = parent->first_child};
+	*node = (struct node){.path = path, .parent = parent, .next = parent->first_child};
 	if (!hashmap_put(&nodes->by_path, path, node))
 		return NULL;
 	if (node->next)

@@ -15,10 +15,12 @@ struct node_attributes {
 	uint32_t uid, gid;
 	uint64_t size;
 	int64_t mtime; /* seconds */
+	const char *target; /* of a symlink; else "" */
+	dev_t device;       /* of a device */
 };
 
 struct node {
-	const char *path, *linkname;
+	const char *path;
 	struct node_attributes attributes;
 	bool unknown;       /* only implied: the attributes are not known */
 	bool any_time;      /* the time is not known */
