@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps the directories on the way down a tree open, or opens them again (fs_chain.h). */
 #include "base/fs_chain.h"
 #include "base/fs.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The list of changes that drivers fill: one path and one kind each. */
 #include "archive/pack/change_tracker.h"
 
 bool changes_add(struct cst_changes *changes, const char *path, enum cst_change_kind kind)

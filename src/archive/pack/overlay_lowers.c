@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Looks up what the layers below have at the place of an entry (overlay_lowers.h). */
 #include "archive/pack/overlay_lowers.h"
 #include "archive/pack/packer.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes one file after the other into a layer tar (packer.h). */
 #include "archive/pack/packer.h"
 #include "archive/tree/xattrs.h"
 #include "base/fs.h"

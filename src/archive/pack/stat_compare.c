@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Compares two files as the Go tools do (stat_compare.h). */
 #include "archive/pack/stat_compare.h"
 #include "archive/tree/xattrs.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Decodes numbers, texts, PAX records and sparse maps of a header (fields.h). */
 #include "archive/tar/fields.h"
 #include <errno.h>
 

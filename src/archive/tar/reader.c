@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The push parser of layer tars (tar.h). */
 #include "archive/tar/reader_internal.h"
 
 static int failed_or_oom(struct tar_reader *r, cst_error **error)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the lines of a tar-split file (recipe.h). */
 #include "archive/tarsplit/recipe.h"
 #include "base/base64.h"
 #include "base/json.h"

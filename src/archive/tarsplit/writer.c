@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the lines of a tar-split file, as the Go tools write them (tarsplit.h). */
 #include "archive/tarsplit/tarsplit.h"
 #include "base/base64.h"
 #include "base/json.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Copies a directory tree faithfully (copy.h). */
 #include "archive/tree/copy.h"
 #include "archive/pack/packer.h"
 #include "archive/tree/copy_data.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Copies the content of one file by the cheapest way that works (copy_data.h). */
 #include "archive/tree/copy_data.h"
 #include "base/mem.h"
 #include "base/sys.h"

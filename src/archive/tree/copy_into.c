@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Copies into a directory that is in use (copy_into.h). */
 #include "archive/tree/copy_into.h"
 #include "archive/pack/packer.h"
 #include "archive/tree/copy_data.h"

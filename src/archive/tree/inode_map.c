@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A hash table of inodes (inode_map.h). */
 #include "archive/tree/inode_map.h"
 
 struct inode_slot {

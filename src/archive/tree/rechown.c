@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Gives a tree to the ids of another id map (rechown.h). */
 #include "archive/tree/rechown.h"
 #include "archive/tree/inode_map.h"
 #include "archive/tree/walk.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Walks a directory tree (walk.h). */
 #include "archive/tree/walk.h"
 #include "base/fs.h"
 #include "base/fs_chain.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the extended attributes of one file (xattrs.h). */
 #include "archive/tree/xattrs.h"
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Turns tar events into what is to be done for each entry (parse.h). */
 #include "archive/unpack/parse.h"
 #include "base/hashmap.h"
 #include "base/id.h"

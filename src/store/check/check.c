@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The order of one look through a store (check.h). */
 #include "store/check/check.h"
 #include "base/types.h"
 #include "store/core/driver.h"

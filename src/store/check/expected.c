@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Puts together the tree that layers should make, and compares it with a real one (expected.h). */
 #include "store/check/expected.h"
 #include "archive/tree/walk.h"
 #include "base/fs.h"

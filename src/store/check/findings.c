@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The list of findings, with what each code means and what mends it (check.h of the API). */
 #include "store/check/findings.h"
 #include "base/str.h"
 #include "store/core/kind.h"

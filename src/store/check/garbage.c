@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The list of what is to be removed, its sizes, and the removal (garbage.h). */
 #include "store/check/garbage.h"
 #include "archive/pack/pack.h"
 #include "base/id.h"

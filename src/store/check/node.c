@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A tree of files in memory (node.h). */
 #include "store/check/node.h"
 #include "base/str.h"
 
