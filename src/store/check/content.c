@@ -6,6 +6,7 @@
 #include "base/types.h"
 #include "store/check/check.h"
 #include "store/check/expected.h"
+#include "store/core/lookup.h"
 #include "store/layer/view.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -279,12 +280,12 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
                         cst_error **error)
 {
 	cst_store *store = layer->check->store;
-	const cst_layer *record = layer->record;
 	bool shifting = false, masked = has_option(store, "force_mask=");
-	*maps = (struct idmaps){
-	        .uids = {.ranges = (cst_idmap *)record->uid_map.items, .len = record->uid_map.len},
-	        .gids = {.ranges = (cst_idmap *)record->gid_map.items, .len = record->gid_map.len}};
-	int r = store->driver->ops->supports_shifting(store->driver, maps, &shifting, error);
+	int r = 0;
+	*maps = layer_maps(layer->record);
+	bool mapped = !idmaps_equal(maps, NULL);
+	if (mapped) /* only then, because finding out may take room on the disk */
+		r = store->driver->ops->supports_shifting(store->driver, maps, &shifting, error);
 	bool mounts = check_wants(layer->check, CST_CHECK_MOUNTS);
 	const struct expected_options options = {
 	        .as_upstream = mounts,
@@ -292,7 +293,7 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
 	        .ignore_owners = masked || has_option(store, "ignore_chown_errors=true"),
 	        .ignore_modes = masked,
 	        .ignore_types = masked,
-	        .maps = !shifting && (maps->uids.len || maps->gids.len) ? maps : NULL,
+	        .maps = mapped && !shifting ? maps : NULL,
 	};
 	return r == 0 ? expected_new(&options, ret, error) : r;
 }

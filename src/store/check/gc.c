@@ -61,24 +61,27 @@ static int find_garbage(cst_store *store, enum cst_kind kind, struct strv *ids, 
 	return r == 0 ? list_directories(set, ids, error) : r;
 }
 
-/* ---- what becomes of it ---- */
-
-static int list_all(cst_store *store, struct cst_garbage *garbage, cst_error **error)
+/* Whether a layer is in use, its containers tell. */
+static struct hold_modes modes_for(enum cst_kind kind, enum hold_mode mode)
 {
-	static const enum cst_kind order[] = {CST_KIND_CONTAINER, CST_KIND_IMAGE, CST_KIND_LAYER};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(order); i++) {
-		_cleanup_hold_ struct hold held = {0};
-		_cleanup_strv_ struct strv ids = {0};
-		struct hold_modes modes = hold_only(order[i], HOLD_READ_LOCKED);
-		if (order[i] == CST_KIND_LAYER)
-			modes.containers = HOLD_READ;
-		r = hold_sets(store, modes, &held, error);
-		if (r == 0)
-			r = find_garbage(store, order[i], &ids, error);
-		strv_foreach (id, &ids)
-			r = r == 0 ? garbage_add(garbage, order[i], id, error) : r;
-	}
+	struct hold_modes modes = hold_only(kind, mode);
+	if (kind == CST_KIND_LAYER)
+		modes.containers = HOLD_READ;
+	return modes;
+}
+
+/* ---- what becomes of it: containers first, then images, then layers ---- */
+
+static int list_kind(cst_store *store, enum cst_kind kind, struct cst_garbage *garbage,
+                     cst_error **error)
+{
+	_cleanup_hold_ struct hold held = {0};
+	_cleanup_strv_ struct strv ids = {0};
+	int r = hold_sets(store, modes_for(kind, HOLD_READ_LOCKED), &held, error);
+	if (r == 0)
+		r = find_garbage(store, kind, &ids, error);
+	strv_foreach (id, &ids)
+		r = r == 0 ? garbage_add(garbage, kind, id, error) : r;
 	return r;
 }
 
@@ -88,10 +91,7 @@ static int remove_kind(cst_store *store, enum cst_kind kind, const struct cst_ga
 {
 	_cleanup_change_ struct change change = {0};
 	_cleanup_strv_ struct strv ids = {0};
-	struct hold_modes modes = hold_only(kind, HOLD_WRITE);
-	if (kind == CST_KIND_LAYER)
-		modes.containers = HOLD_READ;
-	int r = change_hold(&change, store, modes, error);
+	int r = change_hold(&change, store, modes_for(kind, HOLD_WRITE), error);
 	if (r == 0)
 		r = find_garbage(store, kind, &ids, error);
 	for (size_t i = 0; r == 0 && i < garbage->len; i++) {
@@ -111,8 +111,8 @@ int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **re
 	                : error_oom(error);
 	if (r == 0 && store->read_only && !options.dry_run)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
-	if (r == 0)
-		r = list_all(store, garbage, error);
+	for (size_t i = 0; r == 0 && i < KINDS; i++)
+		r = list_kind(store, CST_KIND_CONTAINER - i, garbage, error);
 	if (r == 0)
 		garbage_measure(garbage, store);
 	for (size_t i = 0; r == 0 && !options.dry_run && i < KINDS; i++)

@@ -164,8 +164,8 @@ static void choose_layers(struct choice *choice)
 /* All sets are held. */
 static int choose_all(struct choice *choice, cst_error **error)
 {
-	int r = layers_load_mounts(choice->store,
-	                           error); /* nobody mounts while the layers are held */
+	/* Nobody mounts while the layers are held. */
+	int r = layers_load_mounts(choice->store, error);
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &choice->now);

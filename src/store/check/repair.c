@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Taking away what is damaged, from those who use it down to what is used. */
+#include "base/hashmap.h"
 #include "store/change/change.h"
 #include "store/check/findings.h"
 #include "store/check/garbage.h"
@@ -122,20 +123,27 @@ struct damaged_layer {
 	bool no_record;
 };
 
-static size_t depth_of(const cst_layer_list *layers, const char *id)
+/* A record that is its own ancestor ends the walk. */
+static size_t depth_of(const struct hashmap *by_id, const char *id)
 {
-	size_t depth = 0, n = cst_layer_list_size(layers);
-	for (size_t i = 0; i < n && depth < n; i++) {
-		const cst_layer *layer = cst_layer_list_get(layers, i);
-		if (!streq(cst_layer_id(layer), id))
-			continue;
-		id = cst_layer_parent(layer);
-		if (!*id)
-			break;
+	size_t depth = 0;
+	const cst_layer *layer = hashmap_get(by_id, id);
+	while (layer && *cst_layer_parent(layer) && depth < by_id->len) {
+		layer = hashmap_get(by_id, cst_layer_parent(layer));
 		depth++;
-		i = (size_t)-1; /* its parent may stand further to the front */
 	}
 	return depth;
+}
+
+static int index_layers(const cst_layer_list *layers, struct hashmap *by_id, cst_error **error)
+{
+	for (size_t i = 0; i < cst_layer_list_size(layers); i++) {
+		const cst_layer *layer = cst_layer_list_get(layers, i);
+		if (!hashmap_contains(by_id, cst_layer_id(layer)) &&
+		    !hashmap_put(by_id, cst_layer_id(layer), (void *)layer))
+			return error_oom(error);
+	}
+	return 0;
 }
 
 /* Children before parents; what no record knows last, in the order of the driver. */
@@ -151,11 +159,14 @@ static int compare_layers(const void *left, const void *right)
 
 static int delete_layers(struct repair *repair, cst_error **error)
 {
+	_cleanup_hashmap_ struct hashmap by_id = {0};
 	cst_layer_list *layers = NULL;
 	const struct cst_findings *findings = repair->findings;
 	struct damaged_layer *damaged = new0(struct damaged_layer, findings->len + 1);
 	size_t n = 0;
 	int r = damaged ? cst_store_layers(repair->store, &layers, error) : error_oom(error);
+	if (r == 0)
+		r = index_layers(layers, &by_id, error);
 	for (size_t i = 0; r == 0 && i < findings->len; i++) {
 		const struct cst_finding *finding = &findings->items[i];
 		bool wanted = finding->about.kind == CST_KIND_LAYER && !finding->about.read_only &&
@@ -164,7 +175,7 @@ static int delete_layers(struct repair *repair, cst_error **error)
 		if (wanted)
 			damaged[n++] = (struct damaged_layer){
 			        .finding = i,
-			        .depth = depth_of(layers, finding->about.id),
+			        .depth = depth_of(&by_id, finding->about.id),
 			        .no_record = finding->code == CST_FINDING_NO_RECORD};
 	}
 	if (n)

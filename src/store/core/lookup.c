@@ -113,6 +113,15 @@ int item_read_any(cst_store *store, const char *id, int unknown, struct found_it
 	return error_about_any(error, unknown, id);
 }
 
+struct idmaps layer_maps(const cst_layer *layer)
+{
+	if (!layer)
+		return (struct idmaps){0};
+	return (struct idmaps){
+	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
+	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
+}
+
 void found_item_free(struct found_item *item)
 {
 	arena_clear(&item->arena);

@@ -29,6 +29,9 @@ int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold 
 /* Is it the image's top layer, or a mapped copy of that? */
 bool image_has_top_layer(const cst_image *image, const char *layer);
 
+/* The id maps of a layer (NULL: none). The ranges stay the record's: not to be freed. */
+struct idmaps layer_maps(const cst_layer *layer);
+
 /* A copy of the item in an arena. The set is held for reading meanwhile, and free afterwards.
  * CST_E*_UNKNOWN. */
 struct found_item {

@@ -9,6 +9,7 @@
  * so far stays. */
 #include "store/change/change.h"
 #include "store/change/content.h"
+#include "store/core/lookup.h"
 #include "store/core/store.h"
 #include "store/layer/create.h"
 #include <errno.h>
@@ -70,10 +71,7 @@ static int copy_record(cst_store *store, const char *id, struct applied *applied
 		return r;
 	if (!layer_copy(&applied->arena, layer, &applied->record))
 		return error_oom(error);
-	applied->maps.uids = (struct idmap){.ranges = (cst_idmap *)applied->record.uid_map.items,
-	                                    .len = applied->record.uid_map.len};
-	applied->maps.gids = (struct idmap){.ranges = (cst_idmap *)applied->record.gid_map.items,
-	                                    .len = applied->record.gid_map.len};
+	applied->maps = layer_maps(&applied->record);
 	return 0;
 }
 

@@ -38,20 +38,6 @@ static void stat_tarsplit(int dir_fd, const char *id, struct stat *ret)
 		*ret = (struct stat){0};
 }
 
-static struct idmaps maps_of(const cst_layer *layer)
-{
-	if (!layer)
-		return (struct idmaps){0};
-	return (struct idmaps){
-	        .uids = {.ranges = (cst_idmap *)layer->uid_map.items, .len = layer->uid_map.len},
-	        .gids = {.ranges = (cst_idmap *)layer->gid_map.items, .len = layer->gid_map.len}};
-}
-
-static bool has_maps(const struct idmaps *maps)
-{
-	return maps->uids.len || maps->gids.len;
-}
-
 int layer_view_open(cst_store *store, const char *from, const char *id, struct layer_view *view,
                     cst_error **error)
 {
@@ -81,9 +67,9 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	if (!view->id || !view->diff_digest)
 		return error_oom(error);
 	const cst_layer *below = against ? layer_get(store, against, NULL) : NULL;
-	struct idmaps maps = maps_of(layer), from_maps = maps_of(below);
+	struct idmaps maps = layer_maps(layer), from_maps = layer_maps(below);
 	struct driver_view_maps view_maps = {.maps = &maps, .from_maps = &from_maps};
-	bool unmapped = !has_maps(&maps) && !has_maps(&from_maps);
+	bool unmapped = idmaps_equal(&maps, NULL) && idmaps_equal(&from_maps, NULL);
 	if (!unmapped) /* only now, because finding out may take room on the disk */
 		r = store->driver->ops->supports_shifting(store->driver, &maps, &unmapped, error);
 	if (r == 0)
