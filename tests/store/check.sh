@@ -48,15 +48,21 @@ def archive(name, entries):
             for key, value in more.items(): setattr(info, key, value)
             tar.addfile(info, io.BytesIO(body) if body is not None else None)
 f, d = "file", "dir"
+cap = "\x01\0\0\x02\0\x20" + "\0" * 14 # cap_net_raw=ep
 archive("base", [("./", d, {}), ("etc/", d, {}), ("etc/hello", f, {}), ("etc/suid", f, {"mode": 0o4755}), ("etc/link", "link", {"to": "hello"}),
     ("etc/hard", "hard", {"to": "etc/hello"}), ("dev/", d, {}), ("dev/null", "char", {}), ("dev/pipe", "fifo", {}), ("tmp/", d, {"mode": 0o1777, "uid": 5}),
     ("usr/", d, {}), ("usr/bin/", d, {}), ("usr/bin/sh", f, {"pax_headers": {"SCHILY.xattr.user.a": "b"}}), ("bin", "link", {"to": "usr/bin"}),
     ("old/", d, {}), ("old/a", f, {}), ("old/b/", d, {}), ("old/b/c", f, {}), ("swap", f, {}), ("turn/", d, {}), ("turn/x", f, {}),
-    ("n" * 150, f, {}), ("umlaut-\u00e4", f, {}), ("empty", f, {"data": ""}), ("past", f, {"mtime": -5}), ("far", f, {"mtime": 9000000000}), ("fine", f, {"mtime": 1500000000.25})])
+    ("ping", f, {"pax_headers": {"SCHILY.xattr.security.capability": cap}}), ("ping2", "hard", {"to": "ping", "pax_headers": {"SCHILY.xattr.security.capability": cap}}),
+    ("marked/", d, {"pax_headers": {"SCHILY.xattr.user.dir": "1", "SCHILY.xattr.trusted.overlay.opaque": "y", "SCHILY.xattr.user.overlay.x": "y", "SCHILY.xattr.trusted.more": "t"}}),
+    ("bracket", "link", {"to": "a(b)c"}), ("n" * 150, f, {}), ("umlaut-\u00e4", f, {}), ("empty", f, {"data": ""}), ("past", f, {"mtime": -5}), ("far", f, {"mtime": 9000000000}), ("fine", f, {"mtime": 1500000000.25})])
 archive("upper", [("tmp/new", f, {}), ("etc/.wh.suid", f, {"data": ""}), ("old/.wh..wh..opq", f, {"data": ""}), ("old/d", f, {}), ("swap/", d, {}), ("swap/in", f, {}),
-    ("turn", f, {}), ("bin/tool", f, {}), ("implied/deep/file", f, {})])
+    ("turn", f, {}), ("bin/tool", f, {}), ("marked/in", f, {}), ("implied/deep/file", f, {})])
 archive("odd", [("/abs", f, {}), ("./dot/./file", f, {}), ("twice", f, {"data": "one"}), ("dir/", d, {"mode": 0o700}), ("dir/", d, {"mode": 0o711}), ("dir/in", f, {}),
-    ("l1", "link", {"to": "dir"}), ("l1/through", f, {}), ("l2", "link", {"to": "/dir"}), ("l2/rooted", f, {}), ("l3", "link", {"to": "../../dir"}), ("l3/up", f, {}), (".wh..wh.plnk", f, {"data": ""})])
+    ("l1", "link", {"to": "dir"}), ("l1/through", f, {}), ("l2", "link", {"to": "/dir"}), ("l2/rooted", f, {}), ("l3", "link", {"to": "../../dir"}), ("l3/up", f, {}), (".wh..wh.plnk", f, {"data": ""}),
+    ("one", f, {"pax_headers": {"SCHILY.xattr.user.a": "1"}}), ("two", "hard", {"to": "one", "mode": 0o600, "uid": 7, "mtime": 1500000009, "pax_headers": {"SCHILY.xattr.user.b": "2"}}),
+    ("three", "hard", {"to": "one", "mode": 0o640}), ("soft", "hard", {"to": "l1", "uid": 9}), ("none", f, {"pax_headers": {"SCHILY.xattr.user.a": ""}}),
+    ("seen/late", f, {}), ("seen/", d, {"pax_headers": {"SCHILY.xattr.user.a": "1"}}), ("seen/", d, {})])
 archive("deeper", [("dir/", d, {"mode": 0o750}), ("dir/.wh.in", f, {"data": ""}), ("l1", f, {}), ("late/", d, {"mtime": 5}), ("late/x", f, {}), ("late/", d, {"mtime": 7})])
 P
 build() { # the store that the cases begin with
@@ -145,6 +151,18 @@ for DRIVER in $(drivers); do
 	found "$DRIVER: a symlink's target" tree-changed:layer
 	break_ 'rm "$own/dev/null"; mknod -m 644 "$own/dev/null" c 1 5; chown 3:4 "$own/dev/null"; touch -d @1500000000 "$own/dev"; touch -d @1500000000 "$own/dev/null"'
 	found "$DRIVER: another device" tree-changed:layer
+	break_ 'setfattr -x user.a "$own/usr/bin/sh"'
+	found "$DRIVER: an extended attribute that is gone" tree-changed:layer
+	break_ 'setfattr -n user.dir -v 2 "$own/marked"'
+	found "$DRIVER: another extended attribute" tree-changed:layer
+	break_ 'setfattr -n user.b -v 2 "$own/etc/hello"'
+	found "$DRIVER: an extended attribute too many" tree-changed:layer
+	break_ 'setfattr -n security.capability -v 0x0100000200200400000000000000000000000000 "$own/ping"'
+	found "$DRIVER: other capabilities" tree-changed:layer
+	break_ 'setfattr -x security.capability "$own/ping2"'
+	found "$DRIVER: no capabilities" tree-changed:layer
+	break_ 'setfattr -n security.capability -v 0x010000030020000000000000000000000000000005000000 "$own/ping"; setfattr -n user.overlay.y -v z "$own/etc"; setfattr -n trusted.z -v z "$own/etc"'
+	found "$DRIVER: the same of a user namespace, and what is not compared"
 	break_ 'touch "$own/etc/more"; touch -d @1500000000 "$own/etc"'
 	found "$DRIVER: a file too many" tree-changed:layer
 	break_ 'rm -r "$own/usr"'

@@ -299,11 +299,11 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
 }
 
 /* A difference as a sentence. The caller's; NULL: out of memory. */
-static char *in_words(const char *text)
+static char *in_words(const struct difference *difference)
 {
 	static const char arrow[] = "\xef\xbf\xab";
-	const char *from = strrchr(text, '(');
-	if (*text == '+' || *text == '-' || !from)
+	const char *text = difference->text, *from = text + difference->path_end;
+	if (*text == '+' || *text == '-')
 		return str_printf("%s is %s", text + 1,
 		                  *text == '-' ? "missing" : "not in its archive");
 	_cleanup_strbuf_ struct strbuf words = {0};
@@ -323,7 +323,7 @@ static int add_differences(struct checked *layer, struct expected *expected, int
                            const char *go_failed, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	_cleanup_strv_ struct strv differences = {0};
+	_cleanup_differences_ struct differences differences = {0};
 	int r = expected_compare(expected, root_fd, &differences, &problem);
 	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
@@ -332,9 +332,10 @@ static int add_differences(struct checked *layer, struct expected *expected, int
 		           problem, go_failed);
 		return 0;
 	}
-	strv_foreach (text, &differences)
+	for (size_t i = 0; i < differences.len; i++)
 		findings_add(&layer->found, CST_FINDING_TREE_CHANGED, &layer->about, NULL,
-		             in_words(text), str_printf("%s, layer content modified", text));
+		             in_words(&differences.items[i]),
+		             str_printf("%s, layer content modified", differences.items[i].text));
 	return 0;
 }
 

@@ -3,13 +3,8 @@
 #include "store/check/expected.h"
 #include "archive/tree/walk.h"
 #include "base/fs.h"
-#include "base/hashmap.h"
-#include "store/check/node.h"
-#include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
+#include "store/check/compare.h"
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #define WHITEOUT_PREFIX ".wh."
 #define OPAQUE_NAME     ".wh..wh..opq"
@@ -66,6 +61,25 @@ static const char *clean_name(struct expected *expected, const char *name)
 	return arena_strdup(&expected->arena, streq(at, ".") ? "" : at);
 }
 
+/* Those that are compared. False: out of memory. */
+static bool copy_xattrs(struct arena *arena, const struct tar_header *header,
+                        struct node_attributes *ret)
+{
+	struct tar_xattr *items =
+	        header->n_xattrs ? arena_alloc(arena, header->n_xattrs * sizeof(*items)) : NULL;
+	for (size_t i = 0; items && i < header->n_xattrs; i++) {
+		const struct tar_xattr *from = &header->xattrs[i];
+		if (!xattr_is_compared(from->name))
+			continue;
+		items[ret->n_xattrs++] =
+		        (struct tar_xattr){.name = arena_strdup(arena, from->name),
+		                           .value = arena_strndup(arena, from->value, from->len),
+		                           .len = from->len};
+	}
+	ret->xattrs = items;
+	return !arena->failed;
+}
+
 int expected_add(struct expected *expected, const struct tar_header *header, cst_error **error)
 {
 	if (header->type == 'g' || header->type == 'V')
@@ -93,7 +107,8 @@ int expected_add(struct expected *expected, const struct tar_header *header, cst
 	                                         : 0},
 	        .number = expected->headers.len,
 	};
-	if (!new->name || !new->linkname || !new->attributes.target)
+	if (!new->name || !new->linkname || !new->attributes.target ||
+	    !copy_xattrs(&expected->arena, header, &new->attributes))
 		return error_oom(error);
 	expected->headers.len++;
 	return 0;
@@ -137,14 +152,14 @@ static const char *resolve(struct expected *expected, const char *path)
 		strbuf_add(&at, name, (size_t)(end - name));
 		const struct node *node =
 		        *next ? nodes_get(&expected->nodes, strbuf_str(&at)) : NULL;
-		if (!node || node->attributes.type != '2' || followed++ == MAX_SYMLINKS) {
+		if (!node || node->attributes->type != '2' || followed++ == MAX_SYMLINKS) {
 			name = next;
 			continue;
 		}
 		_cleanup_free_ char *dir =
-		        strndup(strbuf_str(&at), node->attributes.target[0] == '/' ? 0 : dir_len);
+		        strndup(strbuf_str(&at), node->attributes->target[0] == '/' ? 0 : dir_len);
 		_cleanup_free_ char *joined =
-		        dir ? str_printf("/%s/%s/%s", dir, node->attributes.target, next) : NULL;
+		        dir ? str_printf("/%s/%s/%s", dir, node->attributes->target, next) : NULL;
 		char *clean = joined ? path_clean(joined) : NULL;
 		free(rest);
 		rest = clean; /* from the top again; ".." of the root is the root */
@@ -158,7 +173,7 @@ static const char *resolve(struct expected *expected, const char *path)
 static void touch(const struct expected *expected, struct node *directory)
 {
 	if (directory->layer != expected->layer && !expected->options.as_upstream)
-		directory->any_time = true;
+		directory->attributes->any_time = true;
 }
 
 static void remove_node(struct expected *expected, struct node *node)
@@ -177,19 +192,19 @@ static struct node *directory_of(struct expected *expected, const char *path,
 		struct node *next = prefix ? nodes_get(&expected->nodes, prefix) : NULL;
 		if (!prefix)
 			return NULL;
-		if (next && next->attributes.type != '5') {
+		if (next && next->attributes->type != '5') {
 			remove_node(expected, next);
 			next = NULL;
 		}
 		if (!next) {
 			touch(expected, at);
-			next = nodes_add(&expected->nodes, at, path_base(prefix));
+			next = nodes_add(&expected->nodes, at, path_base(prefix), NULL);
 			if (!next)
 				return NULL;
-			next->attributes = *implied;
-			next->attributes.type = '5';
-			next->attributes.size = 0;
-			next->unknown = !expected->options.as_upstream;
+			*next->attributes = *implied;
+			next->attributes->type = '5';
+			next->attributes->size = 0;
+			next->attributes->unknown = !expected->options.as_upstream;
 			next->layer = expected->layer;
 		}
 		at = next;
@@ -197,45 +212,101 @@ static struct node *directory_of(struct expected *expected, const char *path,
 	return at;
 }
 
-/* A hard link is what it points to. */
-static void follow_link(struct expected *expected, const struct header *header,
-                        struct node_attributes *attributes, bool *unknown)
+/* What a hard link points to; *ret is NULL if that is not known, or a directory. */
+static int link_target(struct expected *expected, const struct header *header,
+                       const struct node **ret, cst_error **error)
 {
 	const char *target = expected->options.as_upstream ? header->linkname
 	                                                   : resolve(expected, header->linkname);
 	const struct node *node = target ? nodes_get(&expected->nodes, target) : NULL;
-	if (node && node->attributes.type != '5')
-		*attributes = node->attributes;
-	*unknown = node ? node->unknown : !expected->options.as_upstream;
+	*ret = node && node->attributes->type != '5' ? node : NULL;
+	return target ? 0 : error_oom(error);
+}
+
+/* The file may have had some before: a directory of an earlier entry, another name of the inode. */
+static bool add_xattrs(struct expected *expected, struct node_attributes *to,
+                       const struct node_attributes *from)
+{
+	size_t n = to->n_xattrs;
+	struct tar_xattr *all =
+	        arena_alloc(&expected->arena, (n + from->n_xattrs) * sizeof(*all) + 1);
+	if (!all)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		all[i] = to->xattrs[i];
+	for (size_t i = 0; i < from->n_xattrs; i++) {
+		size_t at = 0;
+		while (at < n && !streq(all[at].name, from->xattrs[i].name))
+			at++;
+		all[at] = from->xattrs[i];
+		n += at == n;
+	}
+	to->xattrs = all;
+	to->n_xattrs = n;
+	return true;
+}
+
+/* As an entry of the archive says; `to` is what the node had before, all zero of a new one. */
+static bool set_attributes(struct expected *expected, struct node_attributes *to,
+                           const struct node_attributes *given)
+{
+	struct node_attributes had = *to;
+	*to = *given;
+	to->xattrs = had.xattrs;
+	to->n_xattrs = had.n_xattrs;
+	to->more_xattrs = had.more_xattrs || had.unknown; /* of the same directory below */
+	to->size = given->type == '0' ? given->size : 0;
+	to->any_time = !expected->options.as_upstream &&
+	               (given->mtime < 0 || given->mtime > COMPARED_TIME_MAX);
+	return add_xattrs(expected, to, given);
+}
+
+/* The header of a hard link has owner, mode and times, too, which the inode gets; a symlink gets the owner only. */
+static bool set_link_attributes(struct expected *expected, struct node_attributes *to,
+                                const struct node_attributes *given)
+{
+	struct node_attributes new = *to;
+	new.uid = given->uid;
+	new.gid = given->gid;
+	if (to->type != '2') {
+		new.mode = given->mode;
+		new.mtime = given->mtime;
+	}
+	new.xattrs = given->xattrs;
+	new.n_xattrs = given->n_xattrs;
+	return set_attributes(expected, to, &new);
 }
 
 static int create(struct expected *expected, const char *path, const struct header *header,
                   cst_error **error)
 {
-	struct node_attributes attributes = header->attributes;
-	bool unknown = false;
-	if (attributes.type == '1')
-		follow_link(expected, header, &attributes, &unknown);
+	bool as_upstream = expected->options.as_upstream, is_link = header->attributes.type == '1';
+	struct node_attributes given = header->attributes;
 	if (!*path)
 		return 0; /* nobody looks at the attributes of the root */
-	struct node *directory = directory_of(expected, path, &attributes);
+	const struct node *target = NULL;
+	int r = is_link ? link_target(expected, header, &target, error) : 0;
+	if (r < 0)
+		return r;
+	if (target && as_upstream)
+		given = *target->attributes;
+	given.unknown = is_link && !target && !as_upstream;
+	struct node_attributes *shared = target && !as_upstream ? target->attributes : NULL;
+	struct node *directory = directory_of(expected, path, &given);
 	struct node *node = nodes_get(&expected->nodes, path);
 	if (!directory)
 		return error_oom(error);
 	touch(expected, directory);
-	if (node && (node->attributes.type != '5' || attributes.type != '5')) {
+	if (node && (node->attributes->type != '5' || given.type != '5')) {
 		nodes_remove(&expected->nodes, node, true, 0);
 		node = NULL;
 	}
-	if (!node && !(node = nodes_add(&expected->nodes, directory, path_base(path))))
+	if (!node && !(node = nodes_add(&expected->nodes, directory, path_base(path), shared)))
 		return error_oom(error);
-	node->attributes = attributes;
-	node->unknown = unknown;
-	node->any_time = !expected->options.as_upstream &&
-	                 (attributes.mtime < 0 || attributes.mtime > COMPARED_TIME_MAX);
 	node->layer = expected->layer;
-	node->attributes.size = attributes.type == '0' ? attributes.size : 0;
-	return 0;
+	bool done = shared ? set_link_attributes(expected, shared, &given)
+	                   : set_attributes(expected, node->attributes, &given);
+	return done ? 0 : error_oom(error);
 }
 
 static int whiteout(struct expected *expected, const char *path, const struct header *header,
@@ -297,125 +368,68 @@ int expected_end_layer(struct expected *expected, cst_error **error)
 
 /* ---- the real tree ---- */
 
-static struct node_attributes attributes_of(const struct stat *st)
+static int add_difference(struct differences *to, char *text, size_t path_end, cst_error **error)
 {
-	mode_t format = st->st_mode & S_IFMT;
-	struct node_attributes a = {
-	        .type = format == S_IFREG   ? '0'
-	                : format == S_IFLNK ? '2'
-	                : format == S_IFCHR ? '3'
-	                : format == S_IFBLK ? '4'
-	                : format == S_IFDIR ? '5'
-	                : format == S_IFIFO ? '6'
-	                                    : 's',
-	        .mode = st->st_mode & 07777,
-	        .uid = st->st_uid,
-	        .gid = st->st_gid,
-	        .size = format == S_IFREG ? (uint64_t)st->st_size : 0,
-	        .mtime = st->st_mtim.tv_sec,
-	        .target = "",
-	        .device = format == S_IFCHR || format == S_IFBLK ? st->st_rdev : 0,
-	};
-	return a;
-}
-
-/* Appends "NAME:a￫b" if the two are not the same. */
-#define ARROW "\xef\xbf\xab"
-#define ADD_DIFFERENCE(text, ignored, name, format, a, b)                    \
-	do {                                                                 \
-		if (!(ignored) && (a) != (b))                                \
-			strbuf_addf(text, "%s" name ":" format ARROW format, \
-			            (text)->len ? "," : "", a, b);           \
-	} while (0)
-
-/* The Go command looks at neither. */
-static int add_more_differences(const struct tree_entry *entry,
-                                const struct node_attributes *wanted,
-                                const struct node_attributes *real, struct strbuf *text,
-                                cst_error **error)
-{
-	char target[PATH_MAX];
-	ssize_t n = real->type == '2'
-	                    ? readlinkat(entry->dirfd, entry->name, target, sizeof(target) - 1)
-	                    : 0;
-	if (n < 0)
-		return errno == ENOENT ? 0 : error_sys(error, errno, "readlink %s", entry->path);
-	target[n] = '\0';
-	if (wanted->type == '2' && real->type == '2' && !streq(wanted->target, target))
-		strbuf_addf(text, "%starget:%s" ARROW "%s", text->len ? "," : "", wanted->target,
-		            target);
-	if (wanted->type == real->type)
-		ADD_DIFFERENCE(text, false, "device", "0x%" PRIx64, (uint64_t)wanted->device,
-		               (uint64_t)real->device);
+	struct difference *grown =
+	        text ? grow_array(to->items, &to->capacity, to->len + 1, sizeof(*grown)) : NULL;
+	if (!grown) {
+		free(text);
+		return error_oom(error);
+	}
+	to->items = grown;
+	grown[to->len++] = (struct difference){.text = text, .path_end = path_end};
 	return 0;
 }
 
-/* What is different about a file that should be as `node` and is as `st`; "" nothing. */
-static int compare_attributes(const struct expected *expected, const struct node *node,
-                              struct node_attributes real, struct strbuf *text, cst_error **error)
-{
-	const struct expected_options *options = &expected->options;
-	const struct node_attributes *wanted = &node->attributes;
-	mode_t compared = options->as_upstream ? 0777 : 07777;
-	strbuf_reset(text);
-	if (node->unknown || (wanted->type == NODE_WHITEOUT && real.type == NODE_WHITEOUT))
-		return 0;
-	if (options->maps && (!idmap_to_container(&options->maps->uids, real.uid, &real.uid) ||
-	                      !idmap_to_container(&options->maps->gids, real.gid, &real.gid)))
-		strbuf_addf(text, "owner %u:%u is not in the layer's id maps", real.uid, real.gid);
-	ADD_DIFFERENCE(text, options->ignore_types, "filetype", "%d", wanted->type, real.type);
-	ADD_DIFFERENCE(text, options->ignore_owners, "uid", "%u", wanted->uid, real.uid);
-	ADD_DIFFERENCE(text, options->ignore_owners, "gid", "%u", wanted->gid, real.gid);
-	ADD_DIFFERENCE(text, false, "size", "%" PRIu64, wanted->size, real.size);
-	/* The mode of a symlink is 777, whatever the archive says. */
-	if (!options->ignore_modes && (wanted->type != '2' || options->as_upstream) &&
-	    (wanted->mode & compared) != (real.mode & compared))
-		ADD_DIFFERENCE(text, false, "mode", "%04o", wanted->mode, real.mode);
-	ADD_DIFFERENCE(text, node->any_time, "mtime", "0x%" PRIx64, wanted->mtime, real.mtime);
-	return text->failed ? error_oom(error) : 0;
-}
-
-static int add_text(struct strv *differences, char *text, cst_error **error)
-{
-	return strv_take(differences, text) ? 0 : error_oom(error);
-}
-
 static int compare_entry(struct expected *expected, const struct tree_entry *entry,
-                         struct strv *differences, cst_error **error)
+                         struct differences *differences, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
 	struct node *node = nodes_get(&expected->nodes, entry->path);
-	struct node_attributes real = attributes_of(&entry->stat);
-	bool directory = real.type == '5';
-	if (real.type == 's' && expected->options.as_upstream)
+	bool directory = S_ISDIR(entry->stat.st_mode);
+	size_t path_end = strlen(entry->path) + 1;
+	if (S_ISSOCK(entry->stat.st_mode) && expected->options.as_upstream)
 		return error_set(error, CST_EARCHIVE, "archive/tar: sockets not supported");
-	if (expected->options.own_content && real.type == '3' && entry->stat.st_rdev == 0)
-		real.type = NODE_WHITEOUT;
-	if (!node || (node->attributes.type == '5') != directory)
-		return add_text(differences,
-		                str_printf("+/%s%s", entry->path, directory ? "/" : ""), error);
+	if (!node || (node->attributes->type == '5') != directory)
+		return add_difference(differences,
+		                      str_printf("+/%s%s", entry->path, directory ? "/" : ""),
+		                      path_end + 1 + directory, error);
 	node->seen = true;
-	int r = compare_attributes(expected, node, real, &text, error);
-	if (r == 0 && !expected->options.as_upstream && !node->unknown &&
-	    real.type != NODE_WHITEOUT)
-		r = add_more_differences(entry, &node->attributes, &real, &text, error);
+	int r = compare_attributes(&expected->options, node->attributes, entry, &text, error);
 	if (r < 0 || !text.len)
 		return r;
-	r = add_text(differences, str_printf("/%s(%s)", entry->path, text.data), error);
+	r = add_difference(differences, str_printf("/%s(%s)", entry->path, text.data), path_end,
+	                   error);
 	if (r == 0 && !directory && expected->options.as_upstream)
-		r = add_text(differences, str_printf("+/%s(%s)", entry->path, text.data), error);
+		r = add_difference(differences, str_printf("+/%s(%s)", entry->path, text.data),
+		                   path_end + 1, error);
 	return r;
 }
 
 /* By path; of one path, what is missing first. */
 static int compare_texts(const void *left, const void *right)
 {
-	const char *a = *(char *const *)left, *b = *(char *const *)right;
+	const char *a = ((const struct difference *)left)->text,
+	           *b = ((const struct difference *)right)->text;
 	int r = strcmp(a + 1, b + 1);
 	return r ? r : (*b == '-') - (*a == '-');
 }
 
-int expected_compare(struct expected *expected, int root_fd, struct strv *differences,
+static int add_missing(struct expected *expected, struct differences *differences,
+                       cst_error **error)
+{
+	int r = 0;
+	for (const struct node *node = expected->nodes.first; r == 0 && node; node = node->newer) {
+		bool directory = node->attributes->type == '5';
+		if (!node->gone && !node->seen)
+			r = add_difference(differences,
+			                   str_printf("-/%s%s", node->path, directory ? "/" : ""),
+			                   strlen(node->path) + 2 + directory, error);
+	}
+	return r;
+}
+
+int expected_compare(struct expected *expected, int root_fd, struct differences *ret,
                      cst_error **error)
 {
 	_cleanup_tree_walk_ struct tree_walk *walk = NULL;
@@ -425,16 +439,18 @@ int expected_compare(struct expected *expected, int root_fd, struct strv *differ
 	while (r == 0 && (r = tree_walk_next(walk, &event, &entry, error)) == 0 &&
 	       event != TREE_END) {
 		if (event == TREE_ENTRY)
-			r = compare_entry(expected, &entry, differences, error);
+			r = compare_entry(expected, &entry, ret, error);
 	}
-	for (const struct node *node = expected->nodes.first; r == 0 && node; node = node->newer) {
-		if (!node->gone && !node->seen)
-			r = add_text(differences,
-			             str_printf("-/%s%s", node->path,
-			                        node->attributes.type == '5' ? "/" : ""),
-			             error);
-	}
-	if (r == 0 && differences->len)
-		qsort(differences->items, differences->len, sizeof(char *), compare_texts);
+	if (r == 0)
+		r = add_missing(expected, ret, error);
+	if (r == 0 && ret->len)
+		qsort(ret->items, ret->len, sizeof(*ret->items), compare_texts);
 	return r;
+}
+
+void differences_free(struct differences *differences)
+{
+	for (size_t i = 0; i < differences->len; i++)
+		free(differences->items[i].text);
+	free(differences->items);
 }

@@ -26,8 +26,18 @@ DEFINE_CLEANUP(struct expected *, expected_free)
 int expected_add(struct expected *expected, const struct tar_header *header, cst_error **error);
 int expected_end_layer(struct expected *expected, cst_error **error);
 
-/* Adds one text for each difference of the tree at root_fd, in the form of docs/format/config.md, "Content comparison",
- * sorted. Once for each tree that was put together. */
-int expected_compare(struct expected *expected, int root_fd, struct strv *differences, cst_error **error);
+struct difference {
+	char *text;      /* in the form of docs/format/config.md, "Content comparison" */
+	size_t path_end; /* where sign and path end in it */
+};
+struct differences {
+	struct difference *items;
+	size_t len, capacity;
+};
+void differences_free(struct differences *differences);
+#define _cleanup_differences_ _cleanup_(differences_free)
+
+/* Adds the differences of the tree at root_fd, sorted. Once for each tree that was put together. */
+int expected_compare(struct expected *expected, int root_fd, struct differences *ret, cst_error **error);
 
 #endif

@@ -5,7 +5,9 @@
 
 void nodes_init(struct nodes *nodes)
 {
-	*nodes = (struct nodes){.root = {.path = "", .attributes = {.type = '5', .target = ""}}};
+	*nodes = (struct nodes){.root = {.path = ""},
+	                        .root_attributes = {.type = '5', .target = ""}};
+	nodes->root.attributes = &nodes->root_attributes;
 	nodes->last = &nodes->first;
 }
 
@@ -20,18 +22,24 @@ struct node *nodes_get(struct nodes *nodes, const char *path)
 	return *path ? hashmap_get(&nodes->by_path, path) : &nodes->root;
 }
 
-struct node *nodes_add(struct nodes *nodes, struct node *parent, const char *base)
+struct node *nodes_add(struct nodes *nodes, struct node *parent, const char *base,
+                       struct node_attributes *attributes)
 {
 	struct node *node = arena_alloc(&nodes->arena, sizeof(*node));
 	size_t n = strlen(parent->path), n_base = strlen(base);
 	char *path = arena_alloc(&nodes->arena, n + n_base + 2);
-	if (!node || !path)
+	if (!attributes)
+		attributes = arena_alloc(&nodes->arena, sizeof(*attributes));
+	if (!node || !path || !attributes)
 		return NULL;
 	memcpy(path, parent->path, n);
 	if (n)
 		path[n++] = '/';
 	memcpy(path + n, base, n_base + 1);
-	*node = (struct node){.path = path, .parent = parent, .next = parent->first_child};
+	*node = (struct node){.path = path,
+	                      .attributes = attributes,
+	                      .parent = parent,
+	                      .next = parent->first_child};
 	if (!hashmap_put(&nodes->by_path, path, node))
 		return NULL;
 	if (node->next)
