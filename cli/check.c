@@ -161,32 +161,48 @@ static unsigned parts_of(const struct invocation *in)
 	return CST_CHECK_DATA | CST_CHECK_TREES | (is_on(in, OPT_TREE) ? 0 : CST_CHECK_CONTENT);
 }
 
+static const char *action_name(int action)
+{
+	static const char *const names[] = {[CST_REPAIR_MENDED] = "mended",
+	                                    [CST_REPAIR_DELETED] = "deleted",
+	                                    [CST_REPAIR_FAILED] = "failed",
+	                                    [CST_REPAIR_LEFT] = "left"};
+	return names[action];
+}
+
 static void print_json_repair(const cst_repairs *repairs, size_t i)
 {
+	int action = cst_repairs_action(repairs, i);
+	bool done = action == CST_REPAIR_MENDED || action == CST_REPAIR_DELETED;
 	printf("%s{\"kind\":\"%s\",\"id\":", i ? "," : "", kind_name(cst_repairs_kind(repairs, i)));
 	json_print_string(cst_repairs_id(repairs, i));
-	printf(",\"done\":%s,\"message\":", cst_repairs_result(repairs, i) == 0 ? "true" : "false");
+	printf(",\"action\":\"%s\",\"done\":%s,\"message\":", action_name(action),
+	       done ? "true" : "false");
 	json_print_string(cst_repairs_message(repairs, i));
 	putchar('}');
 }
 
 static int repaired(const struct invocation *in, const cst_repairs *repairs)
 {
+	size_t n[CST_REPAIR_LEFT + 1] = {0};
 	bool json = is_on(in, OPT_JSON);
-	int code = 0;
 	fputs(json ? "[" : "", stdout);
 	for (size_t i = 0; i < cst_repairs_size(repairs); i++) {
-		bool done = cst_repairs_result(repairs, i) == 0;
-		code = done ? code : 1;
+		int action = cst_repairs_action(repairs, i);
+		n[action]++;
 		if (json)
 			print_json_repair(repairs, i);
-		else if (done)
-			print_field("", cst_repairs_message(repairs, i));
-		else
+		else if (action == CST_REPAIR_FAILED)
 			complain(in, "%s", cst_repairs_message(repairs, i));
+		else
+			print_field("", cst_repairs_message(repairs, i));
 	}
 	fputs(json ? "]\n" : "", stdout);
-	return code;
+	if (!json && cst_repairs_size(repairs))
+		printf("%zu mended, %zu deleted, %zu failed, %zu left as they are\n",
+		       n[CST_REPAIR_MENDED], n[CST_REPAIR_DELETED], n[CST_REPAIR_FAILED],
+		       n[CST_REPAIR_LEFT]);
+	return n[CST_REPAIR_FAILED] + n[CST_REPAIR_LEFT] > 0;
 }
 
 static int repair(const struct invocation *in, const cst_findings *findings)
@@ -195,6 +211,7 @@ static int repair(const struct invocation *in, const cst_findings *findings)
 	cst_repair_options options = CST_REPAIR_OPTIONS_INIT;
 	cst_repairs *repairs = NULL;
 	options.remove_containers = is_on(in, OPT_FORCE);
+	options.delete_only = in->personality == GO_STYLE;
 	if (cst_store_repair(in->store, findings, &options, &repairs, &error) < 0)
 		return fail(in, error);
 	int code = in->personality == GO_STYLE ? go_repaired(in, findings, repairs)

@@ -108,7 +108,7 @@ static const struct option level_options[] = {
 static const struct option check_options[] = {
         TEXT_OF(OPT_MAX, "24h", "Age at which a layer that nobody uses is told of",
                 "Maximum allowed age for unreferenced layers", "--max", "-m"),
-        FLAG(OPT_REPAIR, "Delete damaged images and layers", "Remove damaged images and layers",
+        FLAG(OPT_REPAIR, "Mend what is damaged, or delete it", "Remove damaged images and layers",
              "--repair", "-r"),
         FLAG(OPT_FORCE, "With --repair: delete damaged containers, too",
              "Remove damaged containers", "--force", "-f"),

@@ -82,23 +82,34 @@ CST_PUBLIC int cst_store_check(cst_store *store, const cst_check_options *given,
 typedef struct cst_repair_options {
 	size_t size; /* sizeof(cst_repair_options) of the caller */
 	bool remove_containers; /* those with findings are deleted, too */
-	char unused[7];
+	bool delete_only; /* mends nothing: all that has findings is deleted, as the Go tools do */
+	char unused[6];
 } cst_repair_options;
 #define CST_REPAIR_OPTIONS_INIT {.size = sizeof(cst_repair_options)}
 
-/* What was done about the findings. */
+enum cst_repair_action {
+	CST_REPAIR_MENDED = 1,  /* it is as it should be; looked at afterwards */
+	CST_REPAIR_DELETED = 2,
+	CST_REPAIR_FAILED = 3,  /* mending or deleting it: the result says why */
+	CST_REPAIR_LEFT = 4,    /* it has findings, and nothing was done: the message says why */
+};
+
+/* What was done about the findings, in order. */
 typedef struct cst_repairs cst_repairs;
 CST_PUBLIC size_t cst_repairs_size(const cst_repairs *repairs);
+CST_PUBLIC int cst_repairs_action(const cst_repairs *repairs, size_t index); /* enum cst_repair_action */
 CST_PUBLIC int cst_repairs_kind(const cst_repairs *repairs, size_t index); /* enum cst_kind of the object */
 CST_PUBLIC const char *cst_repairs_id(const cst_repairs *repairs, size_t index);
-CST_PUBLIC int cst_repairs_result(const cst_repairs *repairs, size_t index); /* 0: done; CST_E...: it failed */
-CST_PUBLIC const char *cst_repairs_message(const cst_repairs *repairs, size_t index);
-CST_PUBLIC const char *cst_repairs_go_message(const cst_repairs *repairs, size_t index);
+CST_PUBLIC int cst_repairs_result(const cst_repairs *repairs, size_t index); /* CST_E... if it failed; else 0 */
+CST_PUBLIC const char *cst_repairs_message(const cst_repairs *repairs, size_t index); /* names the object */
+CST_PUBLIC const char *cst_repairs_go_message(const cst_repairs *repairs, size_t index); /* of a deletion that failed; else "" */
 CST_PUBLIC void cst_repairs_free(cst_repairs *repairs); /* NULL allowed */
 
-/* Deletes what has findings: containers if asked for, then images with the layers that only they use, then layers, children
+/* Mends what can be mended, each layer after its parent, and looks again at what had findings. Then deletes what still has
+ * some: containers if asked for, then images with the layers that only they use, then layers, children
  * before parents, then what no record knows. Never what is in an additional store, and never a layer or an image that
- * something else uses: that is a failed step. *ret (may be NULL) is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY. */
+ * something else uses: that is a failed step. *ret (may be NULL) is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY; while it
+ * looks again, what cst_store_check() fails with. */
 CST_PUBLIC int cst_store_repair(cst_store *store, const cst_findings *findings, const cst_repair_options *given,
 				cst_repairs **ret, cst_error **error);
 

@@ -91,12 +91,25 @@ int check_progress(struct check *check, size_t bytes, cst_error **error)
 
 /* ---- what is looked at ---- */
 
+/* Marks the items that are looked at. */
+static void choose(struct check *check)
+{
+	for (size_t i = 0; i < check->before.n_items; i++)
+		check->before.items[i].wanted = !check->only;
+	for (size_t i = 0; check->only && i < check->only->len; i++) {
+		const struct subject *about = &check->only->items[i].about;
+		struct checked *item = inventory_get(&check->before, about->kind, about->id);
+		if (item)
+			item->wanted = true;
+	}
+}
+
 static void count_bytes(struct check *check)
 {
 	for (size_t i = 0; i < check->before.n_items; i++) {
 		const struct checked *item = &check->before.items[i];
 		const cst_layer *layer = item->record;
-		if (item->about.kind == CST_KIND_LAYER && *layer->diff_digest)
+		if (item->wanted && item->about.kind == CST_KIND_LAYER && *layer->diff_digest)
 			check->bytes_total += (uint64_t)MAX(layer->diff_size, (int64_t)0);
 	}
 }
@@ -104,9 +117,9 @@ static void count_bytes(struct check *check)
 static void look(struct task *task)
 {
 	struct checked *item = (struct checked *)((char *)task - offsetof(struct checked, task));
-	item->result =
-	        check_wants(item->check, CST_CHECK_DATA) ? check_data(item, &item->error) : 0;
-	if (item->result == 0 && item->about.kind == CST_KIND_LAYER)
+	if (item->wanted && check_wants(item->check, CST_CHECK_DATA))
+		item->result = check_data(item, &item->error);
+	if (item->wanted && item->result == 0 && item->about.kind == CST_KIND_LAYER)
 		item->result = check_layer_content(item, &item->error);
 	atomic_fetch_sub(&item->check->n_left, 1);
 }
@@ -136,7 +149,8 @@ static int look_at_all(struct check *check, cst_error **error)
 	for (size_t i = 0;
 	     r == 0 && check_wants(check, CST_CHECK_MOUNTS) && i < check->before.n_items; i++) {
 		const struct subject *about = &check->before.items[i].about;
-		if (about->kind == CST_KIND_LAYER && !about->read_only)
+		if (check->before.items[i].wanted && about->kind == CST_KIND_LAYER &&
+		    !about->read_only)
 			r = check_layer_mount(&check->before.items[i], error);
 	}
 	return r;
@@ -196,6 +210,7 @@ static int run(struct check *check, cst_error **error)
 	int r = inventory_read(check, &check->before, error);
 	if (r < 0)
 		return r;
+	choose(check);
 	count_bytes(check);
 	r = look_at_all(check, error);
 	if (r == 0)
@@ -203,11 +218,13 @@ static int run(struct check *check, cst_error **error)
 	return r == 0 ? check_records(check, error) : r;
 }
 
-int cst_store_check(cst_store *store, const cst_check_options *given, cst_findings **ret,
-                    cst_error **error)
+static int check_some(cst_store *store, const cst_check_options *given,
+                      const struct cst_findings *only, cst_findings **ret, cst_error **error)
 {
-	_cleanup_(check_done) struct check check = {
-	        .store = store, .caller = pthread_self(), .options = CST_CHECK_OPTIONS_INIT};
+	_cleanup_(check_done) struct check check = {.store = store,
+	                                            .only = only,
+	                                            .caller = pthread_self(),
+	                                            .options = CST_CHECK_OPTIONS_INIT};
 	int r = options_take(&check.options, sizeof(check.options), given, "cst_check_options",
 	                     error);
 	if (r == 0 && store->read_only && check_wants(&check, CST_CHECK_MOUNTS))
@@ -216,7 +233,24 @@ int cst_store_check(cst_store *store, const cst_check_options *given, cst_findin
 		r = (check.findings = new0(struct cst_findings, 1)) ? 0 : error_oom(error);
 	if (r == 0)
 		r = run(&check, error);
-	if (r == 0)
-		*ret = steal_ptr(&check.findings);
-	return r;
+	if (r < 0)
+		return r;
+	check.findings->options = check.options;
+	check.findings->options.progress = NULL;
+	*ret = steal_ptr(&check.findings);
+	return 0;
+}
+
+int cst_store_check(cst_store *store, const cst_check_options *given, cst_findings **ret,
+                    cst_error **error)
+{
+	return check_some(store, given, NULL, ret, error);
+}
+
+int check_again(cst_store *store, const struct cst_findings *findings, const cst_progress *progress,
+                cst_findings **ret, cst_error **error)
+{
+	cst_check_options options = findings->options;
+	options.progress = progress;
+	return check_some(store, &options, findings, ret, error);
 }

@@ -28,6 +28,7 @@ struct checked {
 	struct cst_findings found;
 	bool whole;         /* layers: the content is what the record says */
 	bool referenced;    /* layers: something is built on it */
+	bool wanted;        /* it is looked at, rather than only what the records say of it */
 	int result;         /* of looking: what cannot be a finding, such as no memory */
 	cst_error *error;
 };
@@ -48,6 +49,7 @@ struct check {
 	cst_store *store;
 	cst_check_options options;
 	struct inventory before, now; /* that is looked at; that is told of */
+	const struct cst_findings *only; /* NULL: all is looked at; else what has these findings */
 	pthread_t caller;        /* may tell the progress */
 	_Atomic uint64_t bytes_done;
 	_Atomic bool canceled;
@@ -71,5 +73,9 @@ int check_layer_mount(struct checked *layer, cst_error **error);
 
 /* records.c: what items say of one another, by check->now. */
 int check_records(struct check *check, cst_error **error);
+
+/* cst_store_check() once more, after something was done about `findings`: of all that had none only the records count. */
+int check_again(cst_store *store, const struct cst_findings *findings, const cst_progress *progress, cst_findings **ret,
+		cst_error **error);
 
 #endif

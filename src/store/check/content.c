@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/types.h"
 #include "store/check/check.h"
+#include "store/check/data_digest.h"
 #include "store/check/expected.h"
 #include "store/core/lookup.h"
 #include "store/layer/view.h"
@@ -112,13 +113,6 @@ static int hash(void *userdata, const void *data, size_t n, cst_error **error)
 	return check_progress(hashing->check, n, error);
 }
 
-static enum digest_algorithm algorithm_of(const char *digest)
-{
-	return has_prefix(digest, "sha512:")   ? DIGEST_SHA512
-	       : has_prefix(digest, "sha384:") ? DIGEST_SHA384
-	                                       : DIGEST_SHA256;
-}
-
 static void unreadable(struct checked *layer, enum cst_finding_code code, const char *what,
                        const cst_error *problem, const char *go_prefix)
 {
@@ -172,7 +166,7 @@ static int check_archive(struct checked *layer, struct layer_view *view, cst_err
 	_cleanup_error_ cst_error *problem = NULL;
 	const cst_layer *record = layer->record;
 	char digest[DIGEST_TEXT_MAX];
-	int r = digester_new(algorithm_of(record->diff_digest), &digester, error);
+	int r = digester_new(digest_algorithm_of(record->diff_digest), &digester, error);
 	if (r < 0)
 		return r;
 	struct hashing hashing = {.check = layer->check, .digester = digester};

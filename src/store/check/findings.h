@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include <cstorage/check.h>
 
 /* Whom a finding is about. The ID is borrowed. */
@@ -20,12 +21,29 @@ struct cst_finding {
 	const char *message, *go_message;
 };
 
+static inline bool subject_equal(const struct subject *a, const struct subject *b)
+{
+	return a->kind == b->kind && streq(a->id, b->id);
+}
+
+/* Rather than that of something the object is built on. */
+static inline bool finding_is_own(const struct cst_finding *finding)
+{
+	return subject_equal(&finding->about, &finding->origin);
+}
+
 struct cst_findings {
 	struct arena arena; /* of all texts */
+	cst_check_options options; /* that were looked with, without a progress */
 	struct cst_finding *items;
 	size_t len, capacity;
 	bool failed; /* out of memory */
 };
+/* The findings of an object stand together. */
+static inline bool findings_first_of_object(const struct cst_findings *findings, size_t i)
+{
+	return i == 0 || !subject_equal(&findings->items[i].about, &findings->items[i - 1].about);
+}
 void findings_done(struct cst_findings *findings);
 
 /* Takes both texts; NULL is out of memory, which sticks. `detail` is what our message says behind the object, `go_detail`

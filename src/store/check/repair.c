@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking away what is damaged, from those who use it down to what is used. */
-#include "base/hashmap.h"
+/* Repairing: first what can be mended (mend.h); then what still has findings is taken away, from those who use it down to what is
+ * used. */
+#include "base/types.h"
 #include "store/change/change.h"
-#include "store/check/findings.h"
+#include "store/check/check.h"
+#include "store/check/depth.h"
 #include "store/check/garbage.h"
-#include "store/core/store.h"
+#include "store/check/mend.h"
 #include "store/layer/delete.h"
-
-struct step {
-	enum cst_kind kind;
-	int result;
-	const char *id, *message, *go_message;
-};
-
-struct cst_repairs {
-	struct arena arena;
-	struct step *items;
-	size_t len, capacity;
-};
 
 struct repair {
 	cst_store *store;
-	const cst_findings *findings;
+	cst_repair_options options;
+	const struct cst_findings *findings;
+	struct cst_findings *again; /* after something was mended */
 	struct cst_repairs *steps;
 	struct strv deleted; /* layers that went with images */
 };
@@ -32,9 +24,6 @@ struct repair {
 static int add_step(struct repair *repair, const struct subject *about, int result,
                     const char *go_verb, const cst_error *problem, cst_error **error)
 {
-	struct cst_repairs *steps = repair->steps;
-	struct step *grown =
-	        grow_array(steps->items, &steps->capacity, steps->len + 1, sizeof(*grown));
 	const char *name = kind_of(about->kind)->name;
 	_cleanup_free_ char *message = result < 0
 	                                       ? str_printf("%s %s cannot be deleted: %s", name,
@@ -43,23 +32,26 @@ static int add_step(struct repair *repair, const struct subject *about, int resu
 	_cleanup_free_ char *go_message = result < 0 ? str_printf("%s %s: %s", go_verb, about->id,
 	                                                          cst_error_go_message(problem))
 	                                             : strdup("");
-	if (!grown || !message || !go_message)
-		return error_oom(error);
-	steps->items = grown;
-	grown[steps->len++] = (struct step){.kind = about->kind,
-	                                    .result = result,
-	                                    .id = arena_strdup(&steps->arena, about->id),
-	                                    .message = arena_strdup(&steps->arena, message),
-	                                    .go_message = arena_strdup(&steps->arena, go_message)};
-	return steps->arena.failed ? error_oom(error) : 0;
+	const struct step step = {.kind = about->kind,
+	                          .id = about->id,
+	                          .action = result < 0 ? CST_REPAIR_FAILED : CST_REPAIR_DELETED,
+	                          .result = result,
+	                          .message = message,
+	                          .go_message = go_message};
+	return message && go_message ? repairs_add(repair->steps, &step, error) : error_oom(error);
 }
 
-/* The findings of one object stand together. */
-static bool is_first_of(const struct repair *repair, size_t i)
+/* Tells of what is damaged and stays. */
+static int add_left(struct repair *repair, const struct subject *about, const char *why,
+                    cst_error **error)
 {
-	const struct cst_finding *items = repair->findings->items;
-	return i == 0 || items[i].about.kind != items[i - 1].about.kind ||
-	       !streq(items[i].about.id, items[i - 1].about.id);
+	_cleanup_free_ char *message = str_printf("%s %s is left as it is: %s",
+	                                          kind_of(about->kind)->name, about->id, why);
+	const struct step step = {.kind = about->kind,
+	                          .id = about->id,
+	                          .action = CST_REPAIR_LEFT,
+	                          .message = message};
+	return message ? repairs_add(repair->steps, &step, error) : error_oom(error);
 }
 
 /* ---- containers and images ---- */
@@ -123,29 +115,6 @@ struct damaged_layer {
 	bool no_record;
 };
 
-/* A record that is its own ancestor ends the walk. */
-static size_t depth_of(const struct hashmap *by_id, const char *id)
-{
-	size_t depth = 0;
-	const cst_layer *layer = hashmap_get(by_id, id);
-	while (layer && *cst_layer_parent(layer) && depth < by_id->len) {
-		layer = hashmap_get(by_id, cst_layer_parent(layer));
-		depth++;
-	}
-	return depth;
-}
-
-static int index_layers(const cst_layer_list *layers, struct hashmap *by_id, cst_error **error)
-{
-	for (size_t i = 0; i < cst_layer_list_size(layers); i++) {
-		const cst_layer *layer = cst_layer_list_get(layers, i);
-		if (!hashmap_contains(by_id, cst_layer_id(layer)) &&
-		    !hashmap_put(by_id, cst_layer_id(layer), (void *)layer))
-			return error_oom(error);
-	}
-	return 0;
-}
-
 /* Children before parents; what no record knows last, in the order of the driver. */
 static int compare_layers(const void *left, const void *right)
 {
@@ -157,33 +126,40 @@ static int compare_layers(const void *left, const void *right)
 	return a->finding < b->finding ? -1 : a->finding > b->finding;
 }
 
-static int delete_layers(struct repair *repair, cst_error **error)
+static int delete_damaged(struct repair *repair, const struct depths *depths, cst_error **error)
 {
-	_cleanup_hashmap_ struct hashmap by_id = {0};
-	cst_layer_list *layers = NULL;
 	const struct cst_findings *findings = repair->findings;
-	struct damaged_layer *damaged = new0(struct damaged_layer, findings->len + 1);
+	_cleanup_free_ struct damaged_layer *damaged =
+	        new0(struct damaged_layer, findings->len + 1);
 	size_t n = 0;
-	int r = damaged ? cst_store_layers(repair->store, &layers, error) : error_oom(error);
-	if (r == 0)
-		r = index_layers(layers, &by_id, error);
+	int r = damaged ? 0 : error_oom(error);
 	for (size_t i = 0; r == 0 && i < findings->len; i++) {
 		const struct cst_finding *finding = &findings->items[i];
-		bool wanted = finding->about.kind == CST_KIND_LAYER && !finding->about.read_only &&
-		              (is_first_of(repair, i) || repair->store->as_upstream) &&
-		              !strv_contains(&repair->deleted, finding->about.id);
+		const struct subject *about = &finding->about;
+		bool wanted =
+		        about->kind == CST_KIND_LAYER && !about->read_only &&
+		        (findings_first_of_object(findings, i) || repair->store->as_upstream) &&
+		        !strv_contains(&repair->deleted, about->id);
 		if (wanted)
-			damaged[n++] = (struct damaged_layer){
-			        .finding = i,
-			        .depth = depth_of(&by_id, finding->about.id),
-			        .no_record = finding->code == CST_FINDING_NO_RECORD};
+			damaged[n++] = (struct damaged_layer){.finding = i,
+			                                      .depth = depth_of(depths, about->id),
+			                                      .no_record = finding->code ==
+			                                                   CST_FINDING_NO_RECORD};
 	}
 	if (n)
 		qsort(damaged, n, sizeof(*damaged), compare_layers);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = delete_layer(repair, damaged[i].finding, error);
-	cst_layer_list_free(layers);
-	free(damaged);
+	return r;
+}
+
+static int delete_layers(struct repair *repair, cst_error **error)
+{
+	struct depths depths = {0};
+	int r = depths_read(repair->store, &depths, error);
+	if (r == 0)
+		r = delete_damaged(repair, &depths, error);
+	depths_done(&depths);
 	return r;
 }
 
@@ -196,10 +172,58 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < repair->findings->len; i++) {
 		const struct subject *about = &repair->findings->items[i].about;
-		if (about->kind == kind && !about->read_only && is_first_of(repair, i))
+		if (about->kind == kind && !about->read_only &&
+		    findings_first_of_object(repair->findings, i))
 			r = step(repair, about, error);
 	}
 	return r;
+}
+
+/* After it repair->findings are those that are left. */
+static int mend(struct repair *repair, cst_error **error)
+{
+	struct mending mending = {.store = repair->store,
+	                          .options = &repair->options,
+	                          .findings = repair->findings,
+	                          .steps = repair->steps};
+	int r = mend_all(&mending, error);
+	if (r < 0 || !mending.mended)
+		return r;
+	r = check_again(repair->store, repair->findings, NULL, &repair->again, error);
+	if (r < 0)
+		return r;
+	repair->findings = repair->again;
+	return mend_judge(&mending, repair->again, error);
+}
+
+static int leave_container(struct repair *repair, const struct subject *about, cst_error **error)
+{
+	return add_left(repair, about, "deleting containers was not asked for", error);
+}
+
+static int tell_read_only(struct repair *repair, cst_error **error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < repair->findings->len; i++) {
+		const struct subject *about = &repair->findings->items[i].about;
+		if (about->read_only && findings_first_of_object(repair->findings, i))
+			r = add_left(repair, about, "it is in an additional store", error);
+	}
+	return r;
+}
+
+static int run(struct repair *repair, cst_error **error)
+{
+	int r = repair->options.delete_only ? 0 : mend(repair, error);
+	if (r == 0 && (repair->options.remove_containers || !repair->options.delete_only))
+		r = for_each(repair, CST_KIND_CONTAINER,
+		             repair->options.remove_containers ? delete_container : leave_container,
+		             error);
+	if (r == 0)
+		r = for_each(repair, CST_KIND_IMAGE, delete_image, error);
+	if (r == 0)
+		r = delete_layers(repair, error);
+	return r == 0 && !repair->options.delete_only ? tell_read_only(repair, error) : r;
 }
 
 DEFINE_CLEANUP(cst_repairs *, cst_repairs_free)
@@ -207,60 +231,21 @@ DEFINE_CLEANUP(cst_repairs *, cst_repairs_free)
 int cst_store_repair(cst_store *store, const cst_findings *findings,
                      const cst_repair_options *given, cst_repairs **ret, cst_error **error)
 {
-	cst_repair_options options = CST_REPAIR_OPTIONS_INIT;
 	_cleanup_(cst_repairs_freep) struct cst_repairs *steps = new0(struct cst_repairs, 1);
-	struct repair repair = {.store = store, .findings = findings, .steps = steps};
-	int r = steps ? options_take(&options, sizeof(options), given, "cst_repair_options", error)
+	struct repair repair = {.store = store,
+	                        .options = CST_REPAIR_OPTIONS_INIT,
+	                        .findings = findings,
+	                        .steps = steps};
+	int r = steps ? options_take(&repair.options, sizeof(repair.options), given,
+	                             "cst_repair_options", error)
 	              : error_oom(error);
 	if (r == 0 && store->read_only)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
-	if (r == 0 && options.remove_containers)
-		r = for_each(&repair, CST_KIND_CONTAINER, delete_container, error);
 	if (r == 0)
-		r = for_each(&repair, CST_KIND_IMAGE, delete_image, error);
-	if (r == 0)
-		r = delete_layers(&repair, error);
+		r = run(&repair, error);
 	strv_free(&repair.deleted);
+	cst_findings_free(repair.again);
 	if (r == 0 && ret)
 		*ret = steal_ptr(&steps);
 	return r;
-}
-
-size_t cst_repairs_size(const cst_repairs *repairs)
-{
-	return repairs ? repairs->len : 0;
-}
-
-int cst_repairs_kind(const cst_repairs *repairs, size_t index)
-{
-	return index < cst_repairs_size(repairs) ? (int)repairs->items[index].kind : CST_EINVAL;
-}
-
-const char *cst_repairs_id(const cst_repairs *repairs, size_t index)
-{
-	return index < cst_repairs_size(repairs) ? repairs->items[index].id : NULL;
-}
-
-int cst_repairs_result(const cst_repairs *repairs, size_t index)
-{
-	return index < cst_repairs_size(repairs) ? repairs->items[index].result : CST_EINVAL;
-}
-
-const char *cst_repairs_message(const cst_repairs *repairs, size_t index)
-{
-	return index < cst_repairs_size(repairs) ? repairs->items[index].message : NULL;
-}
-
-const char *cst_repairs_go_message(const cst_repairs *repairs, size_t index)
-{
-	return index < cst_repairs_size(repairs) ? repairs->items[index].go_message : NULL;
-}
-
-void cst_repairs_free(cst_repairs *repairs)
-{
-	if (!repairs)
-		return;
-	arena_clear(&repairs->arena);
-	free(repairs->items);
-	free(repairs);
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mending what check found, before anything is deleted.
+ *
+ * A mender is a row of the table in mend.c: the code of a finding, and a function that tries to put right what such a
+ * finding is about. A function may stand behind several codes, and a code may have several functions; they are tried in the
+ * order of the table until one of them mends. Of one object a function is called once, however many findings it has.
+ * Layers come first, each after its parent, then images, then containers.
+ *
+ * What a mender may count on, and what it has to keep to:
+ *
+ *   - No lock is held. It takes what it needs, the layers by a change (change/change.h) where others can see what it does.
+ *   - The finding is old news. The mender looks again, under its locks, whether the object is still as the finding says.
+ *   - If it dies or fails at any moment, the store is no worse than before: what is new is made beside, and takes its place by
+ *     rename.
+ *   - It need not know whether it was right. After all menders were called, whatever they mended is looked at again. What then
+ *     still has the same finding was not mended, and is told and deleted like anything else.
+ */
+#ifndef CST_STORE_CHECK_MEND_H
+#define CST_STORE_CHECK_MEND_H
+
+#include "store/check/repairs.h"
+#include "store/core/store.h"
+
+struct mending {
+	cst_store *store;
+	const cst_repair_options *options;
+	const struct cst_findings *findings; /* all */
+	struct cst_repairs *steps;
+	bool mended; /* anything */
+};
+
+enum mend_result {
+	MEND_NOT = 0,  /* this mender cannot help here */
+	MEND_DONE = 1, /* *done says what was done, as what follows "layer ID: "; the caller frees it */
+};
+
+struct mender {
+	enum cst_finding_code code;
+	/* `finding` is the first one of this code that the object has. An enum mend_result; or CST_E..., if it was tried and failed:
+	 * the error then says why. CST_ENOMEM and CST_ECANCELED end the repair. */
+	int (*mend)(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+};
+
+/* Lets the menders try everything that has findings of its own, and is not in an additional store. */
+int mend_all(struct mending *mending, cst_error **error);
+
+/* After that, with what was found when all was looked at again: tells of what seemed mended that it is not. */
+int mend_judge(struct mending *mending, const struct cst_findings *again, cst_error **error);
+
+#endif

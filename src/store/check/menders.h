@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The menders of mend.c's table, each in a file of its own. */
+#ifndef CST_STORE_CHECK_MENDERS_H
+#define CST_STORE_CHECK_MENDERS_H
+
+#include "store/check/mend.h"
+
+/* mend_data.c: the size and digest of a data item are recorded wrongly, while its file is right. */
+int mend_data_record(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
+#endif

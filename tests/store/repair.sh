@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# cstorage check --repair: what can be mended is afterwards, byte for byte, what it was before it was damaged, and neither our
+# check nor that of containers-storage finds anything; what cannot be mended is deleted, or left and told.
+. "$(dirname "$0")/../interop/lib.sh"
+lacking=$(lacks_root)
+[ -n "$lacking" ] || lacking=$(lacks_command python3)
+if [ -n "$lacking" ]; then
+	skip "repair" "$lacking" 40
+	finish
+fi
+item() { printf '%064d' "$1"; }
+base=$(item 1) upper=$(item 2) top=$(item 3) image=$(item 4) container=$(item 5)
+cst() { timeout -k 5 120 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" "$@"; }
+go_checks=
+[ -z "$GO" ] || [ "$(printf '%s\n' 1.64 "$(go_version)" | sort -V | head -n 1)" != 1.64 ] || go_checks=1
+
+# ---- a whole store ----
+
+for name in base upper top; do
+	mkdir -p "$WORK/tree/$name/etc"
+	echo "$name" >"$WORK/tree/$name/etc/$name"
+	touch -hd @1500000000 "$WORK/tree/$name/etc/$name" "$WORK/tree/$name/etc"
+	tar -C "$WORK/tree/$name" -cf "$WORK/$name.tar" etc
+done
+echo '{"schemaVersion":2}' >"$WORK/manifest"
+echo '{"config":{}}' >"$WORK/config"
+digest_of() { echo "sha256:$(sha256sum "$1" | cut -d' ' -f1)"; }
+build() {
+	cst import-layer -i "$base" -f "$WORK/base.tar" && cst import-layer -i "$upper" -f "$WORK/upper.tar" "$base" &&
+		cst import-layer -i "$top" -f "$WORK/top.tar" "$upper" && cst create-image -i "$image" -n im "$top" &&
+		cst set-image-data -f "$WORK/manifest" im manifest && cst set-image-data -f "$WORK/config" im "$(digest_of "$WORK/config")" &&
+		cst set-image-data -f "$WORK/base.tar" im other &&
+		cst create-container -i "$container" -n box im && cst set-container-data -f "$WORK/config" box key && cst unmount box
+}
+# Copies of it are tried, in one place, since records have paths.
+whole_store() {
+	new_store "whole-$DRIVER" "$DRIVER"
+	build && remove_tree "$WORK/at" && G=$WORK/at/root R=$WORK/at/run
+}
+fresh() { # a copy; $own, $layers: where the base layer's own files, and the records of layers are
+	unmount_below "$WORK/whole-$DRIVER"
+	remove_tree "$WORK/at"
+	cp -a "$WORK/whole-$DRIVER" "$WORK/at"
+	G=$WORK/at/root R=$WORK/at/run
+	own=$(layer_root "$base") layers=$G/$DRIVER-layers images=$G/$DRIVER-images containers=$G/$DRIVER-containers
+}
+# All that matters of a store: names, types, modes, owners, sizes, targets, content.
+state() {
+	(
+		cd "$WORK/at" || exit
+		find . ! -name '*.lock' ! -name '.reserve-*' ! -path './run/*' ! -path '*/tempdirs' ! -path '*/tmp' ! -name '*.damaged-*' \
+			! -path './root/cstorage*' -printf '%y %m %U %G %p %l\n' | sort
+		find . -type f ! -name '*.lock' ! -name '.reserve-*' ! -name '*.damaged-*' ! -path './root/cstorage*' ! -path "./run/$DRIVER/*" -print0 | sort -z | xargs -0r sha256sum
+	)
+}
+
+# ---- what is said ----
+
+codes() { # of what check finds now
+	cst check --json "$@" 2>&1 | python3 -c 'import json, sys
+print(*sorted({x["code"] + ":" + x["kind"] for x in json.load(sys.stdin)}))' 2>&1
+}
+repair() { # OPTION...: prints what was done
+	cst check --repair --json "$@" 2>"$WORK/err" | tail -n 1 | python3 -c 'import json, sys
+print(*sorted({x["action"] + ":" + x["kind"] for x in json.load(sys.stdin)}))' 2>&1
+}
+silent() { # NAME
+	local said
+	said=$(cst check --json 2>&1)
+	[ "$said" = "[]" ] || { fail "$1" "still found: $(cut -c1-600 <<<"$said")"; return 1; }
+	[ -z "$go_checks" ] || said=$(go check 2>&1) || { fail "$1" "containers-storage: $said"; return 1; }
+}
+edit() { # FILE PYTHON: changes the list x, and writes it as the store does
+	python3 -c 'import json, sys
+x = json.load(open(sys.argv[1]))
+exec(sys.argv[2])
+open(sys.argv[1], "w").write(json.dumps(x, separators=(",", ":")))' "$@"
+}
+# DAMAGE is found (CODES), and mended so that everything is as before.
+mended() { # NAME DAMAGE CODES
+	local said
+	fresh
+	state >"$WORK/before"
+	eval "$2"
+	said=$(codes)
+	[ "$said" = "$3" ] || { fail "$DRIVER: $1" "found: $said"; return; }
+	said=$(repair)
+	[ "${said#mended:}" != "$said" ] && [ "${said#* }" = "$said" ] || { fail "$DRIVER: $1" "done: $said $(cat "$WORK/err")"; return; }
+	state >"$WORK/after"
+	cmp -s "$WORK/before" "$WORK/after" || { fail "$DRIVER: $1" "$(diff "$WORK/before" "$WORK/after" | head -n 10 | cut -c1-300)"; return; }
+	silent "$DRIVER: $1" && pass "$DRIVER: $1"
+}
+# DAMAGE is found, and this is done about it.
+done_() { # NAME DAMAGE CODES DONE OPTION...
+	local said
+	fresh
+	eval "$2"
+	said=$(codes)
+	[ "$said" = "$3" ] || { fail "$DRIVER: $1" "found: $said"; return; }
+	said=$(repair "${@:5}")
+	[ "$said" = "$4" ] && pass "$DRIVER: $1" || fail "$DRIVER: $1" "done: $said $(cat "$WORK/err")"
+}
+
+data_items() {
+	local named='big-data-digests' sizes='big-data-sizes' config
+	config=$(digest_of "$WORK/config")
+	mended "a size that is recorded wrongly" 'edit "$images/images.json" "x[0][\"big-data-sizes\"][\"other\"] = 7"' data-size:image
+	mended "a container's" 'edit "$containers/containers.json" "x[0][\"big-data-sizes\"][\"key\"] = 7"' data-size:container
+	done_ "an item that is longer than it was" 'echo >>"$images/$image/other"' data-size:image "failed:image left:container"
+}
+
+for DRIVER in $(drivers); do
+	case_ "$DRIVER: a store" whole_store >/dev/null || continue
+	fresh
+	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
+	data_items
+done
+finish
