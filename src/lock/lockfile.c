@@ -32,8 +32,19 @@ struct lockfile {
 	bool waited_for; /* that thread found it held by another process */
 };
 
-/* Opens a lock file that exists. Only a regular file can be one. O_NONBLOCK: a FIFO or a device is
- * refused, not waited for. */
+/* Only a regular file can be a lock file. */
+static int refuse_other_type(const struct lockfile *lock, const struct stat *st, cst_error **error)
+{
+	return S_ISREG(st->st_mode)
+	               ? 0
+	               : error_set(
+	                         error, CST_ECORRUPT,
+	                         "%s is not a regular file, so it cannot be a lock file: remove it",
+	                         lock->path);
+}
+
+/* Opens a lock file that exists. Its type is looked at when it is locked. O_NONBLOCK: nobody waits
+ * for a FIFO or a device. */
 static int open_existing(const struct lockfile *lock, int *ret_fd, cst_error **error)
 {
 	int mode = lock->read_only ? O_RDONLY : O_RDWR;
@@ -44,11 +55,9 @@ static int open_existing(const struct lockfile *lock, int *ret_fd, cst_error **e
 		*ret_fd = -1;
 		return 0;
 	}
-	bool there = fd >= 0 ? fstat(fd, &st) == 0 : lstat(lock->path, &st) == 0;
-	if (there && !S_ISREG(st.st_mode))
-		return error_set(error, CST_ECORRUPT,
-		                 "%s is not a regular file, so it cannot be a lock file: remove it",
-		                 lock->path);
+	int r = fd < 0 && lstat(lock->path, &st) == 0 ? refuse_other_type(lock, &st, error) : 0;
+	if (r < 0)
+		return r;
 	/* These are the Go tools' words, which scripts look for. */
 	if (fd < 0)
 		return error_sys(error, errnum, "open %s: open %s", lock->path, lock->path);
@@ -142,11 +151,14 @@ const char *lockfile_path(const struct lockfile *lock)
 
 /* Does the path still name the file that was locked? Another process may have removed or replaced it
  * meanwhile. */
-static bool still_there(const struct lockfile *lock, int fd)
+static int look_again(const struct lockfile *lock, int fd, bool *still_there, cst_error **error)
 {
 	struct stat held, now;
-	return fstat(fd, &held) == 0 && lstat(lock->path, &now) == 0 && held.st_dev == now.st_dev &&
-	       held.st_ino == now.st_ino;
+	if (fstat(fd, &held) < 0)
+		return error_sys(error, errno, "stat %s", lock->path);
+	*still_there = lstat(lock->path, &now) == 0 && held.st_dev == now.st_dev &&
+	               held.st_ino == now.st_ino;
+	return refuse_other_type(lock, &held, error);
 }
 
 static void give_back(int fd)
@@ -203,11 +215,15 @@ static int acquire(struct lockfile *lock, short type, struct waiting *w, int *re
 		}
 		if (r < 0)
 			return r;
-		if (still_there(lock, fd)) {
+		bool still_there = false;
+		r = look_again(lock, fd, &still_there, error);
+		if (r == 0 && still_there) {
 			*ret_fd = steal_fd(&fd);
 			return 0;
 		}
 		give_back(fd);
+		if (r < 0)
+			return r;
 	}
 }
 
