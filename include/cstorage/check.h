@@ -130,9 +130,10 @@ CST_PUBLIC const char *cst_garbage_id(const cst_garbage *garbage, size_t index);
 CST_PUBLIC uint64_t cst_garbage_bytes(const cst_garbage *garbage, size_t index);
 CST_PUBLIC void cst_garbage_free(cst_garbage *garbage); /* NULL allowed */
 
-/* Removes it. What dead processes left half done, and their temporary directories, went when the store was opened. Stays: the
- * layer of a container, and what is mounted, although no record knows it, too. *ret (may be NULL) is the caller's. L, I, C w
- * one after the other; with dry_run shared. CST_ESTORE_READ_ONLY. */
+/* Removes it. What dead processes left half done, and their temporary directories, went when the store was opened. Stays,
+ * although no record of this store knows it: the layer of a container, what is mounted, and what the volatile records of the same
+ * run root name that only a transient store reads, or only one that is not transient. *ret (may be NULL) is the caller's.
+ * L, I, C w one after the other; with dry_run shared. CST_ESTORE_READ_ONLY. */
 CST_PUBLIC int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **ret, cst_error **error);
 
 /* ---- what nobody uses ---- */

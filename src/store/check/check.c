@@ -48,6 +48,16 @@ static int add_item(struct check *check, struct inventory *inventory, enum cst_k
 	return 0;
 }
 
+static void mark_copies(struct inventory *inventory, const cst_image *image)
+{
+	for (size_t i = 0; i < image->mapped_layers.len; i++) {
+		struct checked *layer =
+		        inventory_get(inventory, CST_KIND_LAYER, image->mapped_layers.items[i]);
+		if (layer)
+			layer->is_copy = true;
+	}
+}
+
 static int inventory_read(struct check *check, struct inventory *ret, cst_error **error)
 {
 	int r = cst_store_snapshot(check->store, &ret->layers, &ret->images, &ret->containers,
@@ -67,6 +77,7 @@ static int inventory_read(struct check *check, struct inventory *ret, cst_error 
 	for (size_t i = 0; r == 0 && i < n_images; i++) {
 		const cst_image *image = cst_image_list_get(ret->images, i);
 		r = add_item(check, ret, CST_KIND_IMAGE, image, image->read_only, error);
+		mark_copies(ret, image);
 	}
 	for (size_t i = 0; r == 0 && i < n_containers; i++)
 		r = add_item(check, ret, CST_KIND_CONTAINER,

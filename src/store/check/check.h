@@ -29,6 +29,7 @@ struct checked {
 	bool whole;         /* layers: the content is what the record says */
 	bool referenced;    /* layers: something is built on it */
 	bool wanted;        /* it is looked at, rather than only what the records say of it */
+	bool is_copy;       /* layers: a copy of another one for other id maps */
 	int result;         /* of looking: what cannot be a finding, such as no memory */
 	cst_error *error;
 };

@@ -333,6 +333,13 @@ static int add_differences(struct checked *layer, struct expected *expected, int
 	return 0;
 }
 
+/* A copy for other id maps need not have files of its own: some drivers put it on top of the layer that it is a copy of. */
+static bool has_own_files(const struct checked *layer)
+{
+	return !layer->is_copy ||
+	       layer->check->store->driver->ops->capabilities & DRIVER_WHOLE_TREES;
+}
+
 /* The layer's own files, where the driver has them. */
 static int check_tree(struct checked *layer, struct layer_view *view, cst_error **error)
 {
@@ -380,7 +387,8 @@ int check_layer_content(struct checked *layer, cst_error **error)
 	}
 	if (!*record->diff_digest)
 		return 0;
-	if (check_wants(check, CST_CHECK_TREES) && !mounts && view.tarsplit_fd >= 0) {
+	if (check_wants(check, CST_CHECK_TREES) && !mounts && view.tarsplit_fd >= 0 &&
+	    has_own_files(layer)) {
 		r = check_tree(layer, &view, error);
 		if (r == 0 && lseek(view.tarsplit_fd, 0, SEEK_SET) < 0)
 			r = error_sys(error, errno, "lseek");

@@ -4,7 +4,28 @@
 #include "archive/pack/pack.h"
 #include "base/id.h"
 #include "store/core/store.h"
+#include <errno.h>
 #include <fcntl.h>
+
+#define RECORDS_MAX (1U << 30)
+
+int unseen_records(cst_store *store, enum cst_kind kind, char **ret, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	const char *files = kind_of(kind)->files;
+	_cleanup_free_ char *dir =
+	        set_path(store->transient ? store->graph_root : store->run_root, store, files);
+	_cleanup_free_ char *path = dir ? str_printf("%s/volatile-%s.json", dir, files) : NULL;
+	size_t len = 0;
+	if (!path)
+		return error_oom(error);
+	int r = fs_read_file(AT_FDCWD, path, RECORDS_MAX, ret, &len, &problem);
+	if (r < 0 && (cst_error_errno(problem) == ENOENT || cst_error_errno(problem) == ENOTDIR)) {
+		*ret = strdup("");
+		return *ret ? 0 : error_oom(error);
+	}
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+}
 
 int garbage_add(struct cst_garbage *garbage, enum cst_kind kind, const char *id, cst_error **error)
 {

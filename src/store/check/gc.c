@@ -12,8 +12,9 @@
 
 /* ---- what is garbage ---- */
 
-/* Directories of items are named by a full ID; whatever else is there belongs to somebody else. */
-static int list_directories(const struct set *set, struct strv *ids, cst_error **error)
+/* Directories of items are named by a full ID; whatever else is there belongs to somebody else. `unseen`: records. */
+static int list_directories(const struct set *set, const char *unseen, struct strv *ids,
+                            cst_error **error)
 {
 	static const char tarsplit[] = ".tar-split.gz";
 	_cleanup_strv_ struct strv names = {0};
@@ -26,26 +27,25 @@ static int list_directories(const struct set *set, struct strv *ids, cst_error *
 		    streq(name + 64, tarsplit))
 			name[64] = '\0';
 		if (r == 0 && id_is_hex64(name) && !record_set_get(set->table, name) &&
-		    !strv_contains(ids, name))
+		    !strstr(unseen, name) && !strv_contains(ids, name))
 			r = strv_add(ids, name) ? 0 : error_oom(error);
 	}
 	return r;
 }
 
-/* Somebody may use it although this process sees no record: that of a transient store is in another run root. What a
- * container wrote must not go. */
+/* Somebody may use it although this process sees no record: that of another run root. What a container wrote must not go. */
 static int is_in_use(cst_store *store, const char *id, bool *ret, cst_error **error)
 {
 	*ret = container_table_by_layer(store->sets.containers.table, id) != NULL;
 	return *ret ? 0 : driver_is_mounted(store->driver, id, NULL, ret, error);
 }
 
-static int list_content(cst_store *store, struct strv *ids, cst_error **error)
+static int list_content(cst_store *store, const char *unseen, struct strv *ids, cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
 	int r = store->driver->ops->list(store->driver, &names, error);
 	strv_foreach (name, &names) {
-		bool used = record_set_get(store->sets.layers.table, name) != NULL;
+		bool used = record_set_get(store->sets.layers.table, name) || strstr(unseen, name);
 		if (r == 0 && !used)
 			r = is_in_use(store, name, &used, error);
 		if (r == 0 && !used)
@@ -57,8 +57,11 @@ static int list_content(cst_store *store, struct strv *ids, cst_error **error)
 static int find_garbage(cst_store *store, enum cst_kind kind, struct strv *ids, cst_error **error)
 {
 	const struct set *set = set_of(store, kind);
-	int r = set->kind->in_driver ? list_content(store, ids, error) : 0;
-	return r == 0 ? list_directories(set, ids, error) : r;
+	_cleanup_free_ char *unseen = NULL;
+	int r = unseen_records(store, kind, &unseen, error);
+	if (r == 0 && set->kind->in_driver)
+		r = list_content(store, unseen, ids, error);
+	return r == 0 ? list_directories(set, unseen, ids, error) : r;
 }
 
 /* Whether a layer is in use, its containers tell. */

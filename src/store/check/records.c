@@ -5,6 +5,7 @@
  */
 #include "store/check/age.h"
 #include "store/check/check.h"
+#include "store/check/garbage.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include <time.h>
@@ -137,14 +138,18 @@ static int check_driver(struct check *check, cst_error **error)
 	_cleanup_hold_ struct hold layers = {0};
 	_cleanup_strv_ struct strv ids = {0};
 	cst_store *store = check->store;
+	_cleanup_free_ char *unseen = NULL;
 	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
+	if (r == 0 &&
+	    !store->as_upstream) /* unreadable: others will tell, whose records they are */
+		(void)unseen_records(store, CST_KIND_LAYER, &unseen, NULL);
 	if (r == 0)
 		r = store->driver->ops->list(store->driver, &ids, error);
 	if (r < 0)
 		return r;
 	strv_foreach (id, &ids) {
 		if (record_set_get(store->sets.layers.table, id) ||
-		    is_layer_of_container(check, id))
+		    is_layer_of_container(check, id) || strstr(strempty(unseen), id))
 			continue;
 		struct subject about = layer_subject(id);
 		findings_add(check->findings, CST_FINDING_NO_RECORD, &about, NULL,
