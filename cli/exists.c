@@ -44,11 +44,25 @@ static int print_json(const struct invocation *in)
 	return code;
 }
 
+/* "No" would be a wrong answer where nobody could look. The Go command gives it. */
+static int can_look(const struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	char *id = NULL;
+	int r = in->n_operands && in->personality != GO_STYLE
+	                ? cst_store_lookup(in->store, in->operands[0], &id, &error)
+	                : 0;
+	cst_free(id);
+	return r < 0 && r != CST_ELAYER_UNKNOWN ? fail(in, error) : 0;
+}
+
 int run_exists(struct invocation *in)
 {
+	int code = can_look(in);
+	if (code)
+		return code;
 	if (is_on(in, OPT_JSON))
 		return print_json(in);
-	int code = 0;
 	for (size_t i = 0; i < in->n_operands; i++) {
 		if (is_repeated_operand(in, i))
 			continue;
