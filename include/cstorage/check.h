@@ -48,6 +48,9 @@ enum cst_finding_code {
 	CST_FINDING_NO_RECORD = 12,          /* layer: the driver has it, and no record knows it */
 	CST_FINDING_LAYER_MISSING = 13,      /* image, container: one of its layers is in no store */
 	CST_FINDING_IMAGE_MISSING = 14,      /* container: its image is in no store */
+	CST_FINDING_LINK = 15,      /* layer: overlay's short name for it, in `link` and `l`, is missing or another layer's */
+	CST_FINDING_LOWER = 16,     /* layer: overlay's lists of what it is built on are missing, or wrong */
+	CST_FINDING_DIRECTORY = 17, /* layer: a directory that overlay needs is missing */
 };
 
 /* One thing that is wrong. */

@@ -105,6 +105,31 @@ struct driver_quota {
 	uint64_t bytes, inodes; /* 0: no limit */
 };
 
+/* What inspect() finds. */
+enum driver_part {
+	DRIVER_LINK,        /* the short name by which other layers know this one */
+	DRIVER_PARENTS,     /* the list of what it is built on */
+	DRIVER_DIRECTORIES, /* those that a mount needs */
+};
+struct driver_flaw {
+	enum driver_part part;
+	bool mended;
+	char *text; /* "its link l/ABC is missing" */
+};
+struct driver_flaws {
+	struct driver_flaw *items;
+	size_t len, capacity;
+};
+/* Takes the text; NULL is out of memory. */
+int driver_flaws_add(struct driver_flaws *flaws, enum driver_part part, bool mended, char *text, cst_error **error);
+void driver_flaws_free(struct driver_flaws *flaws);
+
+struct driver_inspection {
+	const struct strv *ancestors; /* by the records, the parent first; NULL: one of them has no record */
+	const struct idmaps *maps;    /* of the layer; NULL: none */
+	bool mend;
+};
+
 struct driver_ops {
 	const char *name;
 	unsigned capabilities; /* enum driver_capability */
@@ -190,6 +215,11 @@ struct driver_ops {
 	int (*status)(struct driver *d, struct strv *pairs, cst_error **error); /* key, value, ... */
 	/* A layer's directories: key, value, ... The one with its own content is called UpperDir or Directory. CST_ELAYER_UNKNOWN. */
 	int (*paths)(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
+	/* L r; to mend L w. Looks at what the driver keeps of a layer besides its content, and if asked for puts right what something
+	 * else tells: the parents' and children's own files, and the records. Parents are mended before their children. A layer that
+	 * is not there, or not in this store, has no flaws. NULL: the driver keeps nothing else. The caller frees *ret. */
+	int (*inspect)(struct driver *d, const char *id, const struct driver_inspection *options, struct driver_flaws *ret,
+		       cst_error **error);
 	/* Opens the directory with the layer's own content, to read. The layer may be in an additional store. */
 	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of the additional stores, in their order */

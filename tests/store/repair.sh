@@ -43,7 +43,7 @@ fresh() { # a copy; $own, $layers: where the base layer's own files, and the rec
 	remove_tree "$WORK/at"
 	cp -a "$WORK/whole-$DRIVER" "$WORK/at"
 	G=$WORK/at/root R=$WORK/at/run
-	own=$(layer_root "$base") layers=$G/$DRIVER-layers images=$G/$DRIVER-images containers=$G/$DRIVER-containers
+	own=$(layer_root "$base") layers=$G/$DRIVER-layers images=$G/$DRIVER-images containers=$G/$DRIVER-containers home=$G/$DRIVER
 }
 # All that matters of a store: names, types, modes, owners, sizes, targets, content.
 state() {
@@ -110,10 +110,36 @@ data_items() {
 	done_ "an item that is longer than it was" 'echo >>"$images/$image/other"' data-size:image "failed:image left:container"
 }
 
+# What overlay keeps of a layer besides its files. $home: that of the driver.
+overlay_files() {
+	mended "a link that is gone" 'rm "$home/l/$(cat $home/$base/link)"' link:layer
+	mended "a link that leads to another layer" 'ln -sfn "../$top/diff" "$home/l/$(cat $home/$base/link)"' "link:layer lower:layer"
+	mended "a link that leads nowhere" 'ln -sfn "../nowhere/diff" "$home/l/$(cat $home/$upper/link)"' "link:layer lower:layer"
+	mended "a file in the place of a link" 'l=$(cat $home/$upper/link); rm "$home/l/$l"; : >"$home/l/$l"' link:layer
+	mended "all links" 'rm "$home"/l/*' link:layer
+	mended "a file \"link\" that is gone" 'rm "$home/$base/link"' link:layer
+	mended "an empty file \"link\"" ': >"$home/$upper/link"' link:layer
+	mended "a file \"link\" that is another layer's" 'cp "$home/$top/link" "$home/$base/link"' link:layer
+	mended "a symlink in the place of \"link\"" 'ln -sfn /etc/passwd "$home/$base/link"' link:layer
+	mended "link and \"link\" together, which the children remember" 'rm "$home/l/$(cat $home/$base/link)" "$home/$base/link"' "link:layer lower:layer"
+	mended "a \"lower\" that is gone" 'rm "$home/$top/lower"' lower:layer
+	mended "an empty \"lower\"" ': >"$home/$top/lower"' lower:layer
+	mended "a \"lower\" of another layer" 'cp "$home/$upper/lower" "$home/$top/lower"' lower:layer
+	mended "a \"lower\" of nonsense" 'echo l/NOSUCH >"$home/$top/lower"' lower:layer
+	mended "an empty \"lower-layers\"" ': >"$home/$top/lower-layers"' lower:layer
+	mended "a \"lower-layers\" that names itself" 'echo -n "$top" >"$home/$top/lower-layers"' lower:layer
+	mended "\"lower\" and \"lower-layers\"" 'rm "$home/$top/lower" "$home/$top/lower-layers" "$home/$upper/lower" "$home/$upper/lower-layers"' lower:layer
+	mended "\"work\" that is gone" 'rm -r "$home/$top/work"' directory:layer
+	mended "\"empty\" that is gone" 'rmdir "$home/$base/empty"' directory:layer
+	mended "files in the place of directories" 'for d in work merged; do rm -r "$home/$top/$d"; : >"$home/$top/$d"; done' directory:layer
+	mended "all of it" 'rm -r "$home"/l/* "$home/$upper"/{link,lower,lower-layers,work}' "directory:layer link:layer lower:layer"
+}
+
 for DRIVER in $(drivers); do
 	case_ "$DRIVER: a store" whole_store >/dev/null || continue
 	fresh
 	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
 	data_items
+	[ "$DRIVER" != overlay ] || overlay_files
 done
 finish

@@ -101,6 +101,7 @@ static int collect_options(struct getting *g, cst_error **error)
 static int collect_lowers(struct getting *g, cst_error **error)
 {
 	_cleanup_strv_ struct strv parents = {0};
+	g->dirs.mends = true;
 	int r = overlay_parents(g->o, &g->dirs, g->home, g->id, &parents, error);
 	if (r < 0)
 		return r;

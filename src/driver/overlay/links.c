@@ -204,6 +204,18 @@ int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, siz
 	return 0;
 }
 
+int overlay_drop_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *link, cst_error **error)
+{
+	_cleanup_close_ int fd = open_links(dirs->fds[home]);
+
+	if (fd < 0 && errno != ENOENT)
+		return error_sys(error, errno, "open %s/l", o->homes[home].path);
+	if (fd >= 0 && sys_unlinkat(fd, link, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s/l/%s", o->homes[home].path, link);
+	return 0;
+}
+
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       cst_error **error)
 {

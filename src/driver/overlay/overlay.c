@@ -364,7 +364,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_discard = driver_stage_discard, .remove = overlay_remove,                          \
 	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
 	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
-	.paths = overlay_paths, .content_open = overlay_content_open,                             \
+	.paths = overlay_paths, .inspect = overlay_inspect, .content_open = overlay_content_open, \
 	.image_stores = image_stores, .missing = missing,                                         \
 	.supports_shifting = overlay_supports_shifting, .usage = naive_usage, .get = overlay_get, \
 	.put = overlay_put, .mount_open = overlay_mount_open, .view_open = overlay_view_open,     \

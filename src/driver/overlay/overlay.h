@@ -22,6 +22,8 @@
  *   commit.c         making one visible, and its new content
  *   get.c            mounting one
  *   paths.c          telling where one is
+ *   inspect.c        looking at a layer's small files and directories, and making them again; inspect_link.c,
+ *                    inspect_parents.c, inspect_directories.c: one of them; inspect_parts.c: what these share
  *   overlay.c        opening, status, the driver's table
  *
  * A file uses only files above it in this list.
@@ -121,6 +123,7 @@ bool overlay_home_ready(const struct overlay *o);
 struct overlay_dirs {
 	int *fds;
 	size_t n;
+	bool mends; /* the operation changes the store anyway: it makes lost links again as it meets them */
 };
 int overlay_dirs_open(const struct overlay *o, struct overlay_dirs *ret, cst_error **error);
 void overlay_dirs_close(struct overlay_dirs *dirs);
@@ -163,15 +166,24 @@ int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, 
 /* Removes l/<link> if it points to layer `id`. */
 int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *link, const char *id, cst_error **error);
+/* Removes l/<link>, wherever it leads. */
+int overlay_drop_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *link, cst_error **error);
 int overlay_make_links_dir(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                            cst_error **error);
 bool overlay_has_links_dir(const struct overlay *o, size_t home);
 
 /* ---- parents.c ---- */
 
-/* The IDs of all ancestors, the parent first. Makes lost links again. CST_ECORRUPT: the two lists disagree. */
+/* The IDs of all ancestors, the parent first. CST_ECORRUPT: the two lists disagree. */
 int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                     const char *id, struct strv *ret, cst_error **error);
+/* The same from the text of a `lower`. */
+int overlay_resolve_lower(const struct overlay *o, const struct overlay_dirs *dirs,
+                          const char *lower, struct strv *ret, cst_error **error);
+/* Adds the short name of a layer, as a child's `lower` has it. */
+int overlay_add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                        struct strbuf *links, cst_error **error);
 /* What the two lists say in a child of `parent`. Caller frees both. */
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
                         const char *parent, char **lower, char **lower_layers, cst_error **error);
@@ -298,6 +310,8 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
                          const struct driver_unpack_policy *policy, struct unpack_result *ret,
                          cst_error **error);
+int overlay_inspect(struct driver *d, const char *id, const struct driver_inspection *options,
+                    struct driver_flaws *ret, cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,

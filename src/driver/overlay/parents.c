@@ -2,16 +2,16 @@
 /*
  * A layer's ancestors. Two files in its directory list them (docs/format/drivers.md, "lower, lower-layers"). `lower` has their
  * short names in l/; every release reads it. `lower-layers` has their IDs; releases from 1.64 on write it, and prefer it. A link
- * in l/ that got lost is made again when it is needed.
+ * in l/ that got lost is made again by an operation that changes the store; one that only reads finds the layer without it.
  */
 #include "base/fs.h"
 #include "base/log.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 
-static bool may_write(const struct overlay *o, size_t home)
+static bool may_write(const struct overlay *o, const struct overlay_dirs *dirs, size_t home)
 {
-	return o->homes[home].writable && !o->read_only;
+	return dirs->mends && o->homes[home].writable && !o->read_only;
 }
 
 static int rewrite_link_file(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -36,13 +36,13 @@ static int layer_link(const struct overlay *o, const struct overlay_dirs *dirs, 
 		return r;
 	if (!*link) {
 		r = overlay_link_of(o, dirs, home, id, link, error);
-		if (r == 0 && may_write(o, home))
+		if (r == 0 && may_write(o, dirs, home))
 			r = rewrite_link_file(o, dirs, home, id, link, error);
 		if (r < 0)
 			return r;
 	}
 	target = overlay_follow_link(dirs->fds[home], link);
-	if (!target && errno == ENOENT && may_write(o, home)) {
+	if (!target && errno == ENOENT && may_write(o, dirs, home)) {
 		r = overlay_make_link(o, dirs, home, link, id, error);
 		if (r < 0)
 			return r;
@@ -78,11 +78,11 @@ static int repair_link(const struct overlay *o, const struct overlay_dirs *dirs,
 			*ret = strdup(id);
 			if (!*ret)
 				return error_oom(error);
+			if (!may_write(o, dirs, home))
+				return 0;
 			log_warning("making the lost link %s/l/%s again", o->homes[home].path,
 			            link);
-			return may_write(o, home)
-			               ? overlay_make_link(o, dirs, home, link, id, error)
-			               : 0;
+			return overlay_make_link(o, dirs, home, link, id, error);
 		}
 		if (r < 0)
 			return r;
@@ -105,7 +105,7 @@ static int resolve_link(const struct overlay *o, const struct overlay_dirs *dirs
 	if (!id && expected) {
 		id = strdup(expected);
 		r = overlay_find(o, dirs, expected, &home, error);
-		if (r == 0 && id && home >= 0 && may_write(o, (size_t)home))
+		if (r == 0 && id && home >= 0 && may_write(o, dirs, (size_t)home))
 			r = overlay_make_link(o, dirs, (size_t)home, link, expected, error);
 		if (r < 0)
 			return r;
@@ -133,41 +133,62 @@ static int split_list(char *text, struct strv *ret, cst_error **error)
 	return 0;
 }
 
-/* Reads `lower` as IDs. `expected`: those of lower-layers, which must be the same; NULL: there is no such file. */
-static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      const char *id, const struct strv *expected, struct strv *ret,
-                      cst_error **error)
+/* The IDs of the layers that the links lead to. `expected` as below. */
+static int resolve_links(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const char *shown, const struct strv *links, const struct strv *expected,
+                         struct strv *ret, cst_error **error)
 {
-	_cleanup_free_ char *text = NULL;
-	_cleanup_strv_ struct strv links = {0};
-	int r = overlay_read_layer_file(o, dirs, home, id, "lower", &text, error);
-	if (r == 0 && text)
-		r = split_list(text, &links, error);
-	if (r < 0 || !text)
-		return r;
-	if (expected && links.len != expected->len)
-		return error_set(error, CST_ECORRUPT,
-		                 "%s/%s: lower has %zu layers, lower-layers %zu",
-		                 o->homes[home].path, id, links.len, expected->len);
-	for (size_t i = 0; i < links.len; i++) {
-		const char *link = links.items[i], *want = expected ? expected->items[i] : NULL;
+	for (size_t i = 0; i < links->len; i++) {
+		const char *link = links->items[i], *want = expected ? expected->items[i] : NULL;
 		char *parent = NULL;
 
 		if (!has_prefix(link, OVERLAY_LINK_DIR "/") || !path_is_component(link + 2))
 			return error_set(error, CST_ECORRUPT,
-			                 "%s/%s/lower: \"%s\" is not the name of a link",
-			                 o->homes[home].path, id, link);
-		r = resolve_link(o, dirs, link + 2, want, &parent, error);
+			                 "%s/lower: \"%s\" is not the name of a link", shown, link);
+		int r = resolve_link(o, dirs, link + 2, want, &parent, error);
 		if (r < 0)
 			return r;
 		if (!strv_take(ret, parent))
 			return error_oom(error);
 		if (want && !streq(want, parent))
-			return error_set(
-			        error, CST_ECORRUPT,
-			        "%s/%s: lower (%s, layer %s) and lower-layers (%s) disagree",
-			        o->homes[home].path, id, link, parent, want);
+			return error_set(error, CST_ECORRUPT,
+			                 "%s: lower (%s, layer %s) and lower-layers (%s) disagree",
+			                 shown, link, parent, want);
 	}
+	return 0;
+}
+
+/* Reads `lower` as IDs. `expected`: those of lower-layers, which must be the same; NULL: there is no such file. */
+static int read_lower(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                      const char *id, const struct strv *expected, struct strv *ret,
+                      cst_error **error)
+{
+	_cleanup_free_ char *text = NULL, *shown = path_join(o->homes[home].path, id);
+	_cleanup_strv_ struct strv links = {0};
+	int r = shown ? overlay_read_layer_file(o, dirs, home, id, "lower", &text, error)
+	              : error_oom(error);
+	if (r == 0 && text)
+		r = split_list(text, &links, error);
+	if (r < 0 || !text)
+		return r;
+	if (expected && links.len != expected->len)
+		return error_set(error, CST_ECORRUPT, "%s: lower has %zu layers, lower-layers %zu",
+		                 shown, links.len, expected->len);
+	return resolve_links(o, dirs, shown, &links, expected, ret, error);
+}
+
+int overlay_resolve_lower(const struct overlay *o, const struct overlay_dirs *dirs,
+                          const char *lower, struct strv *ret, cst_error **error)
+{
+	_cleanup_strv_ struct strv links = {0}, ids = {0};
+	_cleanup_free_ char *text = strdup(lower);
+	int r = text ? split_list(text, &links, error) : error_oom(error);
+	if (r == 0)
+		r = resolve_links(o, dirs, "", &links, NULL, &ids, error);
+	if (r < 0)
+		return r;
+	*ret = ids;
+	ids = (struct strv){0};
 	return 0;
 }
 
@@ -197,8 +218,8 @@ int overlay_parents(const struct overlay *o, const struct overlay_dirs *dirs, si
 	return 0;
 }
 
-static int add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
-                       struct strbuf *links, cst_error **error)
+int overlay_add_link_of(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
+                        struct strbuf *links, cst_error **error)
 {
 	char link[OVERLAY_LINK_LEN + 1];
 	ssize_t home;
@@ -232,7 +253,7 @@ static int add_parent_links(const struct overlay *o, const struct overlay_dirs *
 		return 0;
 	}
 	for (size_t i = 0; r == 0 && i < parents->len; i++)
-		r = add_link_of(o, dirs, parents->items[i], links, error);
+		r = overlay_add_link_of(o, dirs, parents->items[i], links, error);
 	return r;
 }
 
@@ -262,7 +283,7 @@ int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs
 	size_t home;
 	int r = overlay_layer_open(o, dirs, parent, &home, &fd, error);
 	if (r == 0)
-		r = add_link_of(o, dirs, parent, &links, error);
+		r = overlay_add_link_of(o, dirs, parent, &links, error);
 	strbuf_adds(&ids, parent);
 	if (r == 0)
 		r = add_parent_ids(o, dirs, home, parent, &parents, &ids, error);

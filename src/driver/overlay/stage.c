@@ -24,11 +24,6 @@ DEFINE_CLEANUP(struct driver_staged *, overlay_stage_free)
 
 /* ---- filling ---- */
 
-struct root_attributes {
-	uid_t uid, gid;
-	mode_t mode;
-};
-
 /* The messages are those of docs/format/drivers.md, "Options". */
 static int check_storage_options(const struct driver_stage_options *options, cst_error **error)
 {
@@ -62,11 +57,9 @@ static bool reowns(const struct driver_stage_options *options)
 	return !isempty(options->parent) && !idmaps_equal(options->maps, options->parent_maps);
 }
 
-/* `diff` has the owner and the mode of the parent's. Without a parent its mode is 0555. Without a parent, or if the parent's
- * content gets other owners, it belongs to the root user of the maps. */
-static int root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
-                           const struct driver_stage_options *options, struct root_attributes *ret,
-                           cst_error **error)
+int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
+                            const struct driver_stage_options *options, struct root_attributes *ret,
+                            cst_error **error)
 {
 	struct root_attributes attributes = {.mode = 0555};
 	uint32_t uid = 0, gid = 0;
@@ -96,8 +89,8 @@ static int root_attributes(const struct overlay *o, const struct overlay_dirs *d
 	return 0;
 }
 
-static int make_dir(int parent_fd, const char *name, const struct root_attributes *owner,
-                    mode_t mode, int *ret_fd, const char *shown, cst_error **error)
+int overlay_make_dir(int parent_fd, const char *name, const struct root_attributes *owner,
+                     mode_t mode, int *ret_fd, const char *shown, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 
@@ -137,28 +130,30 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
                 const struct driver_stage_options *options, cst_error **error)
 {
 	struct root_attributes root = {0}, owner = {0};
-	int r = root_attributes(s->overlay, dirs, options, &root, error);
+	int r = overlay_root_attributes(s->overlay, dirs, options, &root, error);
 	if (r == 0 && options->maps)
 		r = idmaps_root(options->maps, &owner.uid, &owner.gid, error);
 	if (r == 0)
 		r = overlay_new_link(s->link, error);
 	if (r == 0)
-		r = make_dir(s->temp->fd, STAGED_DIR, &owner, 0700, &s->dir_fd, s->path, error);
+		r = overlay_make_dir(s->temp->fd, STAGED_DIR, &owner, 0700, &s->dir_fd, s->path,
+		                     error);
 	if (r == 0)
-		r = make_dir(s->dir_fd, "diff", &root, root.mode, &s->diff_fd, s->path, error);
+		r = overlay_make_dir(s->dir_fd, "diff", &root, root.mode, &s->diff_fd, s->path,
+		                     error);
 	if (r == 0)
 		r = write_text(s, "link", s->link, 0644, error);
 	if (r == 0)
-		r = make_dir(s->dir_fd, "work", &root, 0700, NULL, s->path, error);
+		r = overlay_make_dir(s->dir_fd, "work", &root, 0700, NULL, s->path, error);
 	if (r == 0)
-		r = make_dir(s->dir_fd, "merged", &root, 0700, NULL, s->path, error);
+		r = overlay_make_dir(s->dir_fd, "merged", &root, 0700, NULL, s->path, error);
 	if (r < 0)
 		return r;
 	s->has_parent = !isempty(options->parent);
 	if (s->has_parent)
 		r = write_lists(s, dirs, options->parent, error);
 	else
-		r = make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
+		r = overlay_make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);
 	if (r == 0 && reowns(options))
 		r = overlay_reown_parent(s->overlay, dirs, options, s->dir_fd, s->path, error);
 	return r;
@@ -172,13 +167,19 @@ static bool has_old_users(const struct overlay *o)
 	return path && fs_exists(AT_FDCWD, path);
 }
 
+int overlay_new_temp(const struct overlay *o, size_t home, struct tempdir **ret, cst_error **error)
+{
+	enum tempdir_layout layout = has_old_users(o) ? TEMPDIR_PAIR : TEMPDIR_STAGING;
+	_cleanup_free_ char *root = path_join(o->homes[home].path, overlay_area_of(layout));
+
+	return root ? tempdir_new(root, layout, ret, error) : error_oom(error);
+}
+
 /* Makes an empty staging directory in one of the homes. */
 static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, const char *lower_id,
                     struct driver_staged **ret, cst_error **error)
 {
-	enum tempdir_layout layout = has_old_users(o) ? TEMPDIR_PAIR : TEMPDIR_STAGING;
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
-	_cleanup_free_ char *root = NULL;
 
 	s = new0(struct driver_staged, 1);
 	if (!s)
@@ -187,11 +188,10 @@ static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, c
 	if (!idmaps_copy(&s->maps, maps) ||
 	    (!isempty(lower_id) && !(s->lower_id = strdup(lower_id))))
 		return error_oom(error);
-	root = path_join(o->homes[home].path, overlay_area_of(layout));
-	int r = root ? tempdir_new(root, layout, &s->temp, error) : error_oom(error);
+	int r = overlay_new_temp(o, home, &s->temp, error);
 	if (r < 0)
 		return r;
-	s->path = path_join3(root, s->temp->name, STAGED_DIR);
+	s->path = path_join3(s->temp->shown, s->temp->name, STAGED_DIR);
 	if (!s->path)
 		return error_oom(error);
 	*ret = steal_ptr(&s);
@@ -211,6 +211,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 		              "with a mount_program");
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
+	dirs.mends = true;
 	if (r == 0)
 		r = stage_in(o, options->writable ? 0 : o->read_only_home, options->maps,
 		             options->parent, &s, error);
@@ -245,9 +246,10 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 	if (r == 0)
 		r = stage_in(o, home, maps, id, &s, error);
 	if (r == 0)
-		r = make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path, error);
+		r = overlay_make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path,
+		                     error);
 	if (r == 0)
-		r = make_dir(s->dir_fd, "diff", &root, 0700, &s->diff_fd, s->path, error);
+		r = overlay_make_dir(s->dir_fd, "diff", &root, 0700, &s->diff_fd, s->path, error);
 	if (r == 0)
 		r = copy_tree(diff_fd, s->diff_fd, &(struct copy_options){.sync = d->sync_content},
 		              error);

@@ -15,6 +15,21 @@
 #define STAGING_LOCK "staging.lock"
 #define GENERATION   "diff1" /* of the parent's content under other owners: see reown.c */
 
+struct root_attributes {
+	uid_t uid, gid;
+	mode_t mode;
+};
+/* Of a new layer's `diff`: owner and mode of the parent's. Without a parent its mode is 0555. Without a parent, or if the parent's
+ * content gets other owners, it belongs to the root user of the maps. */
+int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
+                            const struct driver_stage_options *options, struct root_attributes *ret,
+                            cst_error **error);
+/* `ret_fd` may be NULL. */
+int overlay_make_dir(int parent_fd, const char *name, const struct root_attributes *owner,
+                     mode_t mode, int *ret_fd, const char *shown, cst_error **error);
+/* A temporary directory in one of the homes. */
+int overlay_new_temp(const struct overlay *o, size_t home, struct tempdir **ret, cst_error **error);
+
 struct driver_staged {
 	struct overlay *overlay;
 	size_t home;

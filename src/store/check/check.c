@@ -125,13 +125,22 @@ static void count_bytes(struct check *check)
 	}
 }
 
+static int look_at(struct checked *item, cst_error **error)
+{
+	const struct check *check = item->check;
+	bool readable = true;
+	int r = check_wants(check, CST_CHECK_DATA) ? check_data(item, error) : 0;
+	if (r < 0 || item->about.kind != CST_KIND_LAYER)
+		return r;
+	if (!item->about.read_only && !check_wants(check, CST_CHECK_MOUNTS))
+		r = check_driver_files(item, &readable, error);
+	return r == 0 && readable ? check_layer_content(item, error) : r;
+}
+
 static void look(struct task *task)
 {
 	struct checked *item = (struct checked *)((char *)task - offsetof(struct checked, task));
-	if (item->wanted && check_wants(item->check, CST_CHECK_DATA))
-		item->result = check_data(item, &item->error);
-	if (item->wanted && item->result == 0 && item->about.kind == CST_KIND_LAYER)
-		item->result = check_layer_content(item, &item->error);
+	item->result = item->wanted ? look_at(item, &item->error) : 0;
 	atomic_fetch_sub(&item->check->n_left, 1);
 }
 

@@ -69,6 +69,9 @@ int check_progress(struct check *check, size_t bytes, cst_error **error);
 /* content.c: data items of any kind; content of a layer. */
 int check_data(struct checked *item, cst_error **error);
 int check_layer_content(struct checked *layer, cst_error **error);
+/* driver_files.c: the driver's other files of a layer. *readable: they say what the layer is built on, so that its content can be
+ * read. */
+int check_driver_files(struct checked *layer, bool *readable, cst_error **error);
 /* Mounts the layer and compares. The layers below were looked at before. */
 int check_layer_mount(struct checked *layer, cst_error **error);
 

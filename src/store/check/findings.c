@@ -47,6 +47,13 @@ static const struct words {
         [CST_FINDING_IMAGE_MISSING] = {"image-missing",
                                        "the container runs, but nobody knows of what image",
                                        "pull the image again, or delete the container"},
+        [CST_FINDING_LINK] = {"link", "what is built on the layer may not be mountable",
+                              "a repair makes the link again"},
+        [CST_FINDING_LOWER] = {"lower",
+                               "the layer is mounted without what it is built on, or not at all",
+                               "a repair writes the lists again"},
+        [CST_FINDING_DIRECTORY] = {"directory", "the layer cannot be mounted",
+                                   "a repair makes the directory again"},
 };
 
 static struct cst_finding *append(struct cst_findings *findings)

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 
 static const struct mender menders[] = {
-        {CST_FINDING_DATA_SIZE, mend_data_record},
+        {MEND_STORE, CST_FINDING_LINK, mend_driver_files},
+        {MEND_STORE, CST_FINDING_LOWER, mend_driver_files},
+        {MEND_STORE, CST_FINDING_DIRECTORY, mend_driver_files},
+        {MEND_CONTENT, CST_FINDING_DATA_SIZE, mend_data_record},
 };
 
 /* ---- one object ---- */
@@ -77,7 +80,8 @@ static int mend_object(struct mending *mending, size_t first, cst_error **error)
 		const struct cst_finding *finding =
 		        own_finding(mending->findings, first, mender->code);
 		bool mended = false;
-		if (!finding || was_tried(i, tried) || (mended_codes & UINT64_C(1) << mender->code))
+		if (!finding || mender->stage != mending->stage || was_tried(i, tried) ||
+		    (mended_codes & UINT64_C(1) << mender->code))
 			continue;
 		r = try_mender(mending, mender, finding, &mended, error);
 		tried |= UINT64_C(1) << i;
@@ -126,9 +130,11 @@ static int mend_objects(struct mending *mending, const struct depths *depths, cs
 	return r;
 }
 
-int mend_all(struct mending *mending, cst_error **error)
+int mend_all(struct mending *mending, enum mend_stage stage, cst_error **error)
 {
 	struct depths depths = {0};
+	mending->stage = stage;
+	mending->mended = false;
 	int r = depths_read(mending->store, &depths, error);
 	if (r == 0)
 		r = mend_objects(mending, &depths, error);

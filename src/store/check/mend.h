@@ -5,7 +5,9 @@
  * A mender is a row of the table in mend.c: the code of a finding, and a function that tries to put right what such a
  * finding is about. A function may stand behind several codes, and a code may have several functions; they are tried in the
  * order of the table until one of them mends. Of one object a function is called once, however many findings it has.
- * Layers come first, each after its parent, then images, then containers.
+ * Layers come first, each after its parent, then images, then containers. What belongs to a later stage is tried when all that
+ * the stage before mended was looked at again: a layer that seemed damaged, because nobody could tell what it is built on, may be
+ * whole.
  *
  * What a mender may count on, and what it has to keep to:
  *
@@ -13,8 +15,8 @@
  *   - The finding is old news. The mender looks again, under its locks, whether the object is still as the finding says.
  *   - If it dies or fails at any moment, the store is no worse than before: what is new is made beside, and takes its place by
  *     rename.
- *   - It need not know whether it was right. After all menders were called, whatever they mended is looked at again. What then
- *     still has the same finding was not mended, and is told and deleted like anything else.
+ *   - It need not know whether it was right. After each stage whatever it mended is looked at again. What then still has the same
+ *     finding was not mended, and is told and deleted like anything else.
  */
 #ifndef CST_STORE_CHECK_MEND_H
 #define CST_STORE_CHECK_MEND_H
@@ -22,12 +24,19 @@
 #include "store/check/repairs.h"
 #include "store/core/store.h"
 
+enum mend_stage {
+	MEND_STORE,   /* what says which objects there are, and what they are built on */
+	MEND_CONTENT, /* what an object holds */
+	MEND_STAGES,
+};
+
 struct mending {
 	cst_store *store;
 	const cst_repair_options *options;
-	const struct cst_findings *findings; /* all */
+	enum mend_stage stage;
+	const struct cst_findings *findings; /* all, as they were found before this stage */
 	struct cst_repairs *steps;
-	bool mended; /* anything */
+	bool mended; /* anything, in this stage */
 };
 
 enum mend_result {
@@ -36,14 +45,15 @@ enum mend_result {
 };
 
 struct mender {
+	enum mend_stage stage;
 	enum cst_finding_code code;
 	/* `finding` is the first one of this code that the object has. An enum mend_result; or CST_E..., if it was tried and failed:
 	 * the error then says why. CST_ENOMEM and CST_ECANCELED end the repair. */
 	int (*mend)(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 };
 
-/* Lets the menders try everything that has findings of its own, and is not in an additional store. */
-int mend_all(struct mending *mending, cst_error **error);
+/* Lets the menders of one stage try everything that has findings of its own, and is not in an additional store. */
+int mend_all(struct mending *mending, enum mend_stage stage, cst_error **error);
 
 /* After that, with what was found when all was looked at again: tells of what seemed mended that it is not. */
 int mend_judge(struct mending *mending, const struct cst_findings *again, cst_error **error);

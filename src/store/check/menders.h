@@ -8,4 +8,7 @@
 /* mend_data.c: the size and digest of a data item are recorded wrongly, while its file is right. */
 int mend_data_record(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
+/* driver_files.c: what the driver keeps of a layer besides its content. */
+int mend_driver_files(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
 #endif

@@ -182,18 +182,23 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 /* After it repair->findings are those that are left. */
 static int mend(struct repair *repair, cst_error **error)
 {
-	struct mending mending = {.store = repair->store,
-	                          .options = &repair->options,
-	                          .findings = repair->findings,
-	                          .steps = repair->steps};
-	int r = mend_all(&mending, error);
-	if (r < 0 || !mending.mended)
-		return r;
-	r = check_again(repair->store, repair->findings, NULL, &repair->again, error);
-	if (r < 0)
-		return r;
-	repair->findings = repair->again;
-	return mend_judge(&mending, repair->again, error);
+	struct mending mending = {
+	        .store = repair->store, .options = &repair->options, .steps = repair->steps};
+	int r = 0;
+	for (enum mend_stage stage = 0; r == 0 && stage < MEND_STAGES; stage++) {
+		struct cst_findings *again = NULL;
+		mending.findings = repair->findings;
+		r = mend_all(&mending, stage, error);
+		if (r < 0 || !mending.mended)
+			continue;
+		r = check_again(repair->store, repair->findings, NULL, &again, error);
+		if (r < 0)
+			return r;
+		cst_findings_free(repair->again);
+		repair->findings = repair->again = again;
+		r = mend_judge(&mending, again, error);
+	}
+	return r;
 }
 
 static int leave_container(struct repair *repair, const struct subject *about, cst_error **error)
