@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is different about the table of containers: each is found by its layer, too. */
 #include "records/chain_index.h"
+#include "records/record_base.h"
 
 struct container_table {
 	struct record_set set; /* first: the kind's functions get this address */
@@ -50,7 +51,9 @@ const cst_container *container_table_by_layer(const struct record_set *container
                                               const char *layer_id)
 {
 	const struct container_table *t = (const struct container_table *)containers;
-	const struct slot *slot = chain_index_first(&t->by_layer, layer_id);
+	struct slot *slot;
+	if (!record_base_find(containers, KEY_LAYER, layer_id, NULL, &slot))
+		slot = chain_index_first(&t->by_layer, layer_id);
 	return slot ? slot->record : NULL;
 }
 
@@ -73,6 +76,12 @@ static int container_loaded(struct record_set *set, bool *repair, cst_error **er
 	return 0;
 }
 
+static bool container_keys(const void *record, const struct key_visitor *visitor)
+{
+	const char *layer = ((const cst_container *)record)->layer;
+	return !*layer || visitor->visit(visitor->userdata, KEY_LAYER, layer);
+}
+
 static const struct record_kind container_kind = {
         .what = "container",
         .size = sizeof(cst_container),
@@ -85,6 +94,7 @@ static const struct record_kind container_kind = {
         .file_of = container_file_of,
         .find = container_find,
         .loaded = container_loaded,
+        .keys = container_keys,
         .index = container_index,
         .unindex = container_unindex,
         .clear = container_clear,

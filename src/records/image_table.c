@@ -25,6 +25,23 @@ static bool settle_image(struct record_set *set, struct arena *arena, void *reco
 	return image_index_digests(arena, image, NULL);
 }
 
+static bool visit_all(const struct strings *texts, enum record_key key,
+                      const struct key_visitor *visitor)
+{
+	bool goes_on = true;
+	for (size_t i = 0; goes_on && i < texts->len; i++)
+		goes_on = visitor->visit(visitor->userdata, key, texts->items[i]);
+	return goes_on;
+}
+
+static bool image_keys(const void *record, const struct key_visitor *visitor)
+{
+	const cst_image *image = record;
+	return (!*image->layer || visitor->visit(visitor->userdata, KEY_LAYER, image->layer)) &&
+	       visit_all(&image->mapped_layers, KEY_MAPPED, visitor) &&
+	       visit_all(&image->digests, KEY_DIGEST, visitor);
+}
+
 static const struct record_kind image_kind = {
         .what = "image",
         .size = sizeof(cst_image),
@@ -35,6 +52,7 @@ static const struct record_kind image_kind = {
         .copy = copy_image,
         .write = write_image,
         .settle = settle_image,
+        .keys = image_keys,
 };
 
 int image_table_new(const char *dir, bool read_only, struct record_set **ret, cst_error **error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of layers: their files, and look-up by digest and by parent. */
 #include "records/layer_table_internal.h"
+#include "records/record_base.h"
 
 /* ---- children and digests, built when first asked for ---- */
 
@@ -140,6 +141,21 @@ static void layer_freed(struct record_set *set)
 	arena_clear(&t->foreign_memory);
 }
 
+static bool layer_keys(const void *record, const struct key_visitor *visitor)
+{
+	for (unsigned i = 0; i < LAYER_CHAINS; i++) {
+		const char *text = chain_key(record, i);
+		if (*text && !visitor->visit(visitor->userdata, KEY_PARENT + i, text))
+			return false;
+	}
+	return true;
+}
+
+static bool is_incomplete(const void *record)
+{
+	return ((const cst_layer *)record)->incomplete;
+}
+
 static const struct record_kind layer_kind = {
         .what = "layer",
         .size = sizeof(cst_layer),
@@ -152,6 +168,8 @@ static const struct record_kind layer_kind = {
         .settle = settle_layer,
         .file_of = layer_file_of,
         .loaded = layer_loaded,
+        .keys = layer_keys,
+        .wants_repair = is_incomplete,
         .index = layer_index,
         .unindex = layer_unindex,
         .removed = layer_removed,
@@ -217,12 +235,15 @@ static const cst_layer *chained(const struct record_set *layers, unsigned which,
 	const struct layer_table *t = (const struct layer_table *)layers;
 	if (isempty(key))
 		return NULL;
+	struct slot *slot, *before = previous ? record_set_slot(layers, previous->id) : NULL;
+	if (previous && !before)
+		return NULL;
+	if (record_base_find(layers, KEY_PARENT + which, key, before, &slot))
+		return slot ? slot->record : NULL;
 	if (need_chains(t)) {
-		const struct chain_index *chain = &t->chains[which];
-		const struct slot *before = previous ? record_set_slot(layers, previous->id) : NULL;
-		const struct slot *slot = !previous ? chain_index_first(chain, key)
-		                          : before  ? chain_index_next(chain, before)
-		                                    : NULL;
+		before = previous ? record_set_slot(layers, previous->id) : NULL;
+		slot = before ? chain_index_next(&t->chains[which], before)
+		              : chain_index_first(&t->chains[which], key);
 		return slot ? slot->record : NULL;
 	}
 	bool passed = !previous;

@@ -31,7 +31,8 @@ static bool forget_all(struct layer_table *t)
 {
 	struct mount_state none = {.path = ""};
 	for (size_t i = 0; t->mounted && i < record_set_size(&t->set); i++) {
-		if (!set_state(t, layer_table_at(&t->set, i), none))
+		const cst_layer *layer = record_set_peek(&t->set, i);
+		if (layer && !set_state(t, layer, none))
 			return false;
 	}
 	return true;
@@ -135,6 +136,7 @@ int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, 
 	r = record_file_open(&t->mounts, error);
 	if (r == 0)
 		r = record_file_read(&t->mounts, &text, &len, error);
+	record_file_close(&t->mounts);
 	if (r == 0)
 		r = load_text(t, text, len, error);
 	if (r < 0)
@@ -178,8 +180,8 @@ static void write_entries(const struct layer_table *t, struct strbuf *text)
 		write_entry(&w, t->foreign_mounts[i].id, t->foreign_mounts[i].path,
 		            t->foreign_mounts[i].count);
 	for (size_t i = 0; i < record_set_size(&t->set); i++) {
-		const cst_layer *layer = layer_table_at(&t->set, i);
-		if (layer->mount_count)
+		const cst_layer *layer = record_set_peek(&t->set, i);
+		if (layer && layer->mount_count)
 			write_entry(&w, layer->id, layer->mount_point, layer->mount_count);
 	}
 	json_array_close(&w);

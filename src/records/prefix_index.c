@@ -2,7 +2,7 @@
 /* IDs in sorted order, to find the one that begins with given digits. */
 #include "records/prefix_index.h"
 
-static uint64_t head_of(const char *id)
+uint64_t prefix_head(const char *id)
 {
 	unsigned char bytes[8] = {0};
 	for (size_t i = 0; i < 8 && id[i]; i++)
@@ -30,7 +30,7 @@ void prefix_index_sort(struct prefix_index *index)
 /* The first entry that is not below `id`. */
 static size_t lower_bound(const struct prefix_index *index, const char *id)
 {
-	struct prefix_entry wanted = {.head = head_of(id), .id = id};
+	struct prefix_entry wanted = {.head = prefix_head(id), .id = id};
 	size_t low = 0, high = index->len;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -53,7 +53,7 @@ bool prefix_index_add(struct prefix_index *index, const char *id, void *value)
 	index->items = grown;
 	size_t at = index->sorted ? lower_bound(index, id) : index->len;
 	memmove(&grown[at + 1], &grown[at], (index->len - at) * sizeof(*grown));
-	grown[at] = (struct prefix_entry){.head = head_of(id), .id = id, .value = value};
+	grown[at] = (struct prefix_entry){.head = prefix_head(id), .id = id, .value = value};
 	index->len++;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Edits of a set in memory. Each costs a few look-ups, whatever the size of the set; only the save
  * writes all. */
-#include "records/record_set.h"
+#include "records/record_base.h"
 
 static void mark(struct record_set *set, unsigned file, enum dirt dirt)
 {
@@ -63,6 +63,8 @@ static bool take_names(struct record_set *set, struct slot *slot);
 
 static bool index_slot(struct record_set *set, struct slot *slot)
 {
+	if (set->base)
+		return true; /* only the mount state is another one */
 	return take_names(set, slot) && (!set->kind->index || set->kind->index(set, slot));
 }
 
@@ -129,6 +131,8 @@ static size_t end_of_file(const struct record_set *set, unsigned file)
 bool record_set_add(struct record_set *set, const void *record)
 {
 	struct arena memory = {0};
+	if (!record_base_leave(set))
+		return false;
 	unsigned file = set->kind->file_of ? set->kind->file_of(set, record) : 0;
 	const char *id = *(const char *const *)record;
 	if (file >= set->n_files || record_set_slot(set, id))
@@ -151,6 +155,8 @@ bool record_set_add(struct record_set *set, const void *record)
 bool record_set_put(struct record_set *set, const void *record, bool dirty)
 {
 	struct arena memory = {0};
+	if (dirty && !record_base_leave(set))
+		return false;
 	struct slot *slot = record_set_slot(set, *(const char *const *)record);
 	if (!slot || !reserve_retired(set, 1))
 		return false;
@@ -169,6 +175,8 @@ bool record_set_replace(struct record_set *set, const void *record)
 
 bool record_set_remove(struct record_set *set, const char *id)
 {
+	if (!record_base_leave(set))
+		return false;
 	struct slot *slot = record_set_slot(set, id);
 	if (!slot)
 		return true;
@@ -185,13 +193,4 @@ bool record_set_remove(struct record_set *set, const char *id)
 	retire(set, &slot->memory);
 	free(slot);
 	return true;
-}
-
-bool record_set_dirty(const struct record_set *set)
-{
-	for (unsigned f = 0; f < set->n_files; f++) {
-		if (set->dirty[f])
-			return true;
-	}
-	return false;
 }

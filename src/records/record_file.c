@@ -31,6 +31,12 @@ void record_file_free(struct record_file *file)
 	*file = (struct record_file){.fd = -1};
 }
 
+void record_file_close(struct record_file *file)
+{
+	if (file->fd >= 0)
+		close(steal_fd(&file->fd));
+}
+
 static struct file_identity identity_of(const struct stat *st)
 {
 	return (struct file_identity){.exists = true,
@@ -91,7 +97,7 @@ int record_file_open(struct record_file *file, cst_error **error)
 	int r = open_regular(file->path, &st, &fd, error);
 	if (r < 0)
 		return r;
-	closep(&file->fd);
+	record_file_close(file);
 	file->fd = fd;
 	file->identity = fd >= 0 ? identity_of(&st) : (struct file_identity){0};
 	file->swept = false;
@@ -100,9 +106,10 @@ int record_file_open(struct record_file *file, cst_error **error)
 
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error)
 {
-	_cleanup_close_ int fd = steal_fd(&file->fd);
-	if (fd >= 0)
-		return fs_read_fd(fd, file->path, LARGEST_FILE, ret, ret_len, error);
+	if (file->fd >= 0 && lseek(file->fd, 0, SEEK_SET) < 0)
+		return error_sys(error, errno, "read %s", file->path);
+	if (file->fd >= 0)
+		return fs_read_fd(file->fd, file->path, LARGEST_FILE, ret, ret_len, error);
 	char *nothing = strdup("");
 	if (!nothing)
 		return error_oom(error);

@@ -22,7 +22,7 @@ struct record_file {
 	const char *name; /* static: "layers.json" */
 	char *path;       /* dir/name, for messages */
 	bool is_volatile; /* may be lost in a power cut, so it is written without a barrier */
-	int fd;           /* from open until read; -1: not open or no such file */
+	int fd;           /* from open until close; -1: not open or no such file */
 	struct file_identity identity; /* of what was opened or written last */
 	bool swept;                    /* stale temporary files were removed since the last open */
 	bool lacks_reserve;            /* there was no room for it after the last write */
@@ -35,8 +35,9 @@ void record_file_free(struct record_file *file);
 /* Is the file at the path another one than was opened or written last? */
 int record_file_changed(const struct record_file *file, bool *ret, cst_error **error);
 int record_file_open(struct record_file *file, cst_error **error);
-/* Content of the opened file, and closes it. A missing file is empty. Caller frees *ret. */
+/* Content of the opened file, from its beginning. A missing file is empty. Caller frees *ret. */
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error);
+void record_file_close(struct record_file *file);
 /* The directory is made (0700) if it is missing. Under the write lock only. */
 int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error);
 /* Tries again to get the reserve. It needs no lock, since no process uses what a reserve holds. */

@@ -5,7 +5,8 @@
  * at its place, and the others are served.
  */
 #include "base/log.h"
-#include "records/record_set.h"
+#include "records/record_base.h"
+#include "records/record_index.h"
 
 int record_set_stale(const struct record_set *set, const struct lock_token *token, bool *ret,
                      cst_error **error)
@@ -31,6 +32,7 @@ int record_set_open(struct record_set *set, const struct lock_token *token, cst_
 	}
 	set->token = *token;
 	set->stale = false;
+	record_base_open(set);
 	return 0;
 }
 
@@ -81,6 +83,8 @@ static bool read_record(struct record_set *set, unsigned f, struct record_reader
 	slot->record = record;
 	slot->raw = start;
 	slot->raw_len = (size_t)(json->pos - start);
+	slot->at = (uint32_t)(start - json->start); /* no file is larger */
+	slot->length = (uint32_t)slot->raw_len;
 	bool ok = r->bad ? keep_raw(set, slot, slot->raw, slot->raw_len, r->bad)
 	                 : take_record(set, slot);
 	set->loaded_memory.failed |= !ok;
@@ -214,14 +218,13 @@ static void texts_free(struct texts *texts)
 		free(texts->text[f]);
 }
 
-static int load_files(struct record_set *set, cst_error **error)
+static int load_files(struct record_set *set, struct texts *texts, cst_error **error)
 {
-	_cleanup_(texts_free) struct texts texts = {0};
 	for (unsigned f = 0; f < set->n_files; f++) {
 		size_t len;
-		int r = record_file_read(&set->files[f], &texts.text[f], &len, error);
+		int r = record_file_read(&set->files[f], &texts->text[f], &len, error);
 		if (r == 0)
-			r = load_file(set, f, texts.text[f], len, error);
+			r = load_file(set, f, texts->text[f], len, error);
 		if (r < 0)
 			return r;
 	}
@@ -232,10 +235,46 @@ static int load_files(struct record_set *set, cst_error **error)
 	return 0;
 }
 
-int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
+/* *index: for a set that is worth one; else NULL. */
+static int load_all(struct record_set *set, bool *repair, struct index_file **index,
+                    cst_error **error)
 {
-	record_set_clear(set);
-	int r = load_files(set, error);
+	_cleanup_(texts_free) struct texts texts = {0};
+	int r = load_files(set, &texts, error);
+	if (r < 0)
+		return r;
+	bool wanted = record_set_dirty(set);
+	if (set->kind->loaded)
+		r = set->kind->loaded(set, &wanted, error);
+	if (r < 0)
+		return r;
+	*repair = wanted;
+	*index = !wanted && record_base_wanted(set) ? record_index_build(set, texts.text) : NULL;
+	return 0;
+}
+
+static void write_index(const struct record_set *set, struct index_file *index)
+{
+	const struct index_source source = record_index_source(set);
+	if (set->writes_index)
+		index_write(index, set->index_dir, set->index_name, &source);
+}
+
+int record_load_again(struct record_set *set, cst_error **error)
+{
+	bool repair;
+	struct index_file *index = NULL;
+	int r = load_all(set, &repair, &index, error);
+	if (index)
+		write_index(set, index);
+	index_free(index);
+	return r;
+}
+
+static int parse_all(struct record_set *set, bool *repair, cst_error **error)
+{
+	struct index_file *index = NULL;
+	int r = load_all(set, repair, &index, error);
 	if (r < 0) {
 		bool damaged = set->damaged;
 		record_set_clear(set);
@@ -243,12 +282,24 @@ int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
 		return r;
 	}
 	set->loaded = true;
-	bool wanted = record_set_dirty(set);
-	if (set->kind->loaded)
-		r = set->kind->loaded(set, &wanted, error);
-	if (r < 0)
-		record_set_clear(set);
-	else
-		*repair = wanted;
+	if (!index)
+		return 0;
+	write_index(set, index);
+	record_set_clear(set);
+	set->loaded = record_base_start(set, index);
+	return set->loaded ? 0 : error_oom(error);
+}
+
+int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
+{
+	record_set_clear(set);
+	if (set->opened_index && record_base_start(set, steal_ptr(&set->opened_index))) {
+		set->loaded = true;
+		*repair = false;
+		return 0;
+	}
+	int r = parse_all(set, repair, error);
+	for (unsigned f = 0; f < set->n_files && !set->base; f++)
+		record_file_close(&set->files[f]);
 	return r;
 }

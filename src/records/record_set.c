@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The records of one kind in memory, and their indexes by ID and name. */
-#include "records/record_set.h"
+#include "base/checksum.h"
+#include "records/record_base.h"
+
+/* To parse so many bytes takes a millisecond or two. */
+#define WORTH_AN_INDEX 262144
 
 void *record_set_new(const struct record_kind *kind, size_t size, bool read_only)
 {
@@ -9,6 +13,7 @@ void *record_set_new(const struct record_kind *kind, size_t size, bool read_only
 		return NULL;
 	set->kind = kind;
 	set->read_only = read_only;
+	set->worth_an_index = WORTH_AN_INDEX;
 	pthread_mutex_init(&set->lazy, NULL);
 	return set;
 }
@@ -24,7 +29,7 @@ int record_set_add_file(struct record_set *set, const char *dir, const char *nam
 	return 0;
 }
 
-static void slot_free(struct slot *slot)
+void record_slot_free(struct slot *slot)
 {
 	arena_clear(&slot->memory);
 	free(slot);
@@ -43,7 +48,7 @@ void record_set_clear(struct record_set *set)
 		set->kind->clear(set);
 	for (unsigned f = 0; f < RECORD_FILES; f++) {
 		for (size_t i = 0; i < set->content[f].len; i++)
-			slot_free(set->content[f].items[i]);
+			record_slot_free(set->content[f].items[i]);
 		set->content[f].len = 0;
 		set->dirty[f] = CLEAN;
 	}
@@ -52,10 +57,27 @@ void record_set_clear(struct record_set *set)
 	hashmap_free(&set->by_name);
 	prefix_index_clear(&set->prefixes);
 	record_set_release(set);
+	record_base_free(set);
 	arena_clear(&set->loaded_memory);
 	arena_clear(&set->raw_memory);
+	cst_error_free(steal_ptr(&set->problem));
 	set->edited = set->removed = 0;
 	set->loaded = set->damaged = set->broken = false;
+}
+
+/* Its name follows from the paths of the files: two stores may share a run directory. */
+void record_set_use_index(struct record_set *set, const char *dir, bool writes)
+{
+	uint64_t sum = 0;
+	for (unsigned f = 0; f < set->n_files; f++)
+		sum = sum64(sum, set->files[f].path, strlen(set->files[f].path));
+	set->index_dir = strdup(dir);
+	set->index_name = str_printf("%ss-%016llx.index", set->kind->what, (unsigned long long)sum);
+	set->writes_index = writes;
+	if (set->index_dir && set->index_name)
+		return;
+	free(steal_ptr(&set->index_dir));
+	free(steal_ptr(&set->index_name));
 }
 
 void record_set_free(struct record_set *set)
@@ -67,6 +89,9 @@ void record_set_free(struct record_set *set)
 		free(set->content[f].items);
 	for (unsigned f = 0; f < set->n_files; f++)
 		record_file_free(&set->files[f]);
+	index_free(set->opened_index);
+	free(set->index_dir);
+	free(set->index_name);
 	free(set->visible.items);
 	free(set->retired);
 	prefix_index_free(&set->prefixes);
@@ -80,12 +105,7 @@ void record_set_free(struct record_set *set)
 
 size_t record_set_size(const struct record_set *set)
 {
-	return set->visible.len;
-}
-
-void *record_set_at(const struct record_set *set, size_t i)
-{
-	return i < set->visible.len ? set->visible.items[i]->record : NULL;
+	return set->base ? index_entries(set->base->index) : set->visible.len;
 }
 
 static void *record_of(const struct slot *slot)
@@ -93,9 +113,30 @@ static void *record_of(const struct slot *slot)
 	return slot ? slot->record : NULL;
 }
 
+static void *record_at(const struct record_set *set, size_t i, bool peek)
+{
+	struct slot *slot;
+	if (!record_base_at(set, i, peek, &slot))
+		slot = i < set->visible.len ? set->visible.items[i] : NULL;
+	return record_of(slot);
+}
+
+void *record_set_at(const struct record_set *set, size_t i)
+{
+	return record_at(set, i, false);
+}
+
+void *record_set_peek(const struct record_set *set, size_t i)
+{
+	return record_at(set, i, true);
+}
+
 struct slot *record_set_slot(const struct record_set *set, const char *id)
 {
-	return hashmap_get(&set->by_id, id);
+	struct slot *slot;
+	if (!record_base_find(set, KEY_ID, id, NULL, &slot))
+		slot = hashmap_get(&set->by_id, id);
+	return slot;
 }
 
 void *record_set_get(const struct record_set *set, const char *id)
@@ -105,11 +146,17 @@ void *record_set_get(const struct record_set *set, const char *id)
 
 void *record_set_by_name(const struct record_set *set, const char *name)
 {
-	return record_of(hashmap_get(&set->by_name, name));
+	struct slot *slot;
+	if (!record_base_find(set, KEY_NAME, name, NULL, &slot))
+		slot = hashmap_get(&set->by_name, name);
+	return record_of(slot);
 }
 
 static void *by_prefix(const struct record_set *set, const char *prefix)
 {
+	struct slot *slot;
+	if (record_base_find_prefix(set, prefix, &slot))
+		return record_of(slot);
 	struct record_set *writable = (struct record_set *)set; /* to sort what it holds, once */
 	pthread_mutex_lock(&writable->lazy);
 	prefix_index_sort(&writable->prefixes);
@@ -128,15 +175,27 @@ void *record_set_find(const struct record_set *set, const char *id)
 	return record ? record : by_prefix(set, id);
 }
 
+bool record_set_dirty(const struct record_set *set)
+{
+	for (unsigned f = 0; f < set->n_files; f++) {
+		if (set->dirty[f])
+			return true;
+	}
+	return false;
+}
+
+int record_set_problem(const struct record_set *set, cst_error **error)
+{
+	if (!set->problem)
+		return 0;
+	return error_set(error, cst_error_code(set->problem), "%s",
+	                 cst_error_message(set->problem));
+}
+
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record)
 {
 	void *copy = arena_alloc(arena, set->kind->size);
 	return copy && set->kind->copy(arena, record, copy) ? copy : NULL;
-}
-
-struct strings *record_names(const struct record_set *set, void *record)
-{
-	return (struct strings *)((char *)record + set->kind->names);
 }
 
 /* ---- slots ---- */

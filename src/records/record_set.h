@@ -12,22 +12,44 @@
 #define CST_RECORDS_RECORD_SET_H
 
 #include "base/hashmap.h"
+#include "records/index_file.h"
 #include "records/prefix_index.h"
 #include "records/record_fields.h"
 #include "records/record_file.h"
 #include "records/table.h"
 #include <pthread.h>
 
-#define RECORD_FILES 3
-#define SLOT_CHAINS  4
+#define SLOT_CHAINS 4
 
-/* The place of a record, for as long as it is in the set. */
+/* What a record is found by, apart from the beginning of its ID. */
+enum record_key {
+	KEY_ID,
+	KEY_NAME,
+	KEY_PARENT, /* of a layer */
+	KEY_COMPRESSED_DIGEST,
+	KEY_DIFF_DIGEST,
+	KEY_TOC_DIGEST,
+	KEY_LAYER,  /* of a container; of an image its top layer */
+	KEY_MAPPED, /* a mapped copy of an image's top layer */
+	KEY_DIGEST, /* of an image */
+};
+/* Called for each of the keys of a record, until it returns false. */
+struct key_visitor {
+	bool (*visit)(void *userdata, enum record_key key, const char *text);
+	void *userdata;
+};
+
+/* The place of a record, for as long as it is in the set. With a base only those that were looked up have
+ * one. */
 struct slot {
 	void *record; /* NULL: one that cannot be served, kept as raw JSON */
 	const char *raw;
 	size_t raw_len;
 	struct arena memory; /* empty: the record lies in the arena of the load */
 	unsigned file;
+	uint32_t at, length;            /* while loading: of its JSON in the file */
+	uint32_t number;                /* in the index; UINT32_MAX: it is not there */
+	bool edited;                    /* since the index was made; a new one, too */
 	bool lost_name;                 /* while loading */
 	size_t walk;                    /* while loading: the walk up the parents that met it */
 	struct slot *next[SLOT_CHAINS]; /* for chain_index */
@@ -61,7 +83,11 @@ struct record_kind {
 	/* A load found all records. *repair is set if one of them is a writer's to mend. NULL: nothing
 	 * to do. */
 	int (*loaded)(struct record_set *set, bool *repair, cst_error **error);
-	/* Keeps the table's own indexes; NULL: there are none. index: false when out of memory. */
+	/* The keys but ID and names. "" is none. False: a visit returned false. */
+	bool (*keys)(const void *record, const struct key_visitor *visitor);
+	/* May no index have this record, because a load looks for such ones? NULL: never. */
+	bool (*wants_repair)(const void *record);
+	/* Keeps the table's own indexes, where the set has no base; NULL: there are none. index: false when out of memory. */
 	bool (*index)(struct record_set *set, struct slot *slot);
 	void (*unindex)(struct record_set *set, struct slot *slot);
 	void (*removed)(struct record_set *set, const void *record); /* NULL: nothing to do */
@@ -83,8 +109,18 @@ struct record_set {
 	bool loaded;  /* memory holds what the files held */
 	bool stale;   /* must be loaded again whatever the token says */
 	bool damaged; /* the last load failed on the content of a file */
-	bool broken;  /* an edit ran out of memory half-way */
+	bool broken;  /* an edit ran out of memory half-way, or records cannot be read any more */
+	cst_error *problem; /* why they cannot */
 
+	/* record_base.h */
+	struct record_base *base;        /* NULL: all records are in memory */
+	struct record_base *former_base; /* its records are still looked at */
+	struct index_file *opened_index; /* from open until parse */
+	char *index_dir, *index_name;    /* NULL: the set has no index */
+	bool writes_index;
+	size_t worth_an_index; /* bytes of records from which on the set has one */
+
+	/* With a base they are made at the first edit, and hold numbers for slots: slot_or_number(). */
 	struct slots content[RECORD_FILES]; /* of each file, raw ones too, in order */
 	struct slots visible;               /* all that can be served, in order of files */
 	struct hashmap by_id, by_name;
@@ -108,9 +144,16 @@ bool record_set_put(struct record_set *set, const void *record, bool dirty); /* 
 /* Parts shared by the files of this folder only. */
 void record_set_clear(struct record_set *set); /* forgets all records */
 struct slot *record_slot_new(const char *id, unsigned file);
+void record_slot_free(struct slot *slot);
+/* Parses what the set has open, which it has as a base now; what was handed out stays. */
+int record_load_again(struct record_set *set, cst_error **error);
 bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);
 bool record_index_names(struct record_set *set, struct slot *slot);
+/* Visits ID, names and the keys of the kind. */
+bool record_visit_keys(const struct record_set *set, const void *record,
+                       const struct key_visitor *visitor);
+uint32_t record_key_hash(const uint64_t secret[2], enum record_key key, const char *text);
 void record_set_release(struct record_set *set); /* frees what was retired */
 
 #endif

@@ -45,9 +45,18 @@ int record_set_open(struct record_set *set, const struct lock_token *token, cst_
  * refuses saves. */
 int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
 
+/* With an index in this directory (docs/format/index.md) a large set is not parsed: it reads the records
+ * that are looked at, and saves what changed. It must be said before the first load. `writes`: the index is
+ * made where it is missing. Without memory for it there is none. */
+void record_set_use_index(struct record_set *set, const char *dir, bool writes);
+/* 0, or why the last look-up may not have found what there is: CST_ESYS, CST_ECORRUPT. */
+int record_set_problem(const struct record_set *set, cst_error **error);
+
 /* All in the order of the files: stable, image store, volatile. at: NULL out of range. */
 size_t record_set_size(const struct record_set *set);
 void *record_set_at(const struct record_set *set, size_t i);
+/* NULL, too, if this record was never looked at, and so has no mount state: for walks over those that have. */
+void *record_set_peek(const struct record_set *set, size_t i);
 void *record_set_get(const struct record_set *set, const char *id); /* exact ID */
 void *record_set_by_name(const struct record_set *set, const char *name);
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */

@@ -41,6 +41,8 @@ static int open_one(cst_store *store, const char *root, struct additional_store 
 	int r = open_part(store, root, images, error);
 	if (r == 0)
 		r = image_table_new(images->dir, true, &images->table, error);
+	if (r == 0)
+		set_use_index(store, images);
 	if (r < 0 || ret->own)
 		return r;
 	r = open_part(store, root, layers, error);
@@ -48,7 +50,10 @@ static int open_one(cst_store *store, const char *root, struct additional_store 
 		return r;
 	const struct layer_paths paths = {
 	        .dir = layers->dir, .volatile_dir = layers->dir, .read_only = true};
-	return layer_table_new(&paths, &layers->table, error);
+	r = layer_table_new(&paths, &layers->table, error);
+	if (r == 0)
+		set_use_index(store, layers);
+	return r;
 }
 
 static bool same_directory(const char *a, const char *b)

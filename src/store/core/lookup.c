@@ -56,10 +56,21 @@ const cst_image *image_find(cst_store *store, const char *id, struct source *sou
 	return item_find(store, CST_KIND_IMAGE, id, source);
 }
 
+/* If the records could not be read, that is the reason. */
+static int not_found(cst_store *store, enum cst_kind kind, const char *id, cst_error **error)
+{
+	int r = record_set_problem(set_of(store, kind)->table, error);
+	for (size_t i = 0; r == 0 && i < store->n_additional; i++) {
+		const struct set *set = sets_get(&store->additional[i].sets, kind);
+		r = set->table ? record_set_problem(set->table, error) : 0;
+	}
+	return r < 0 ? r : kind_unknown(kind, id, error);
+}
+
 int layer_must(cst_store *store, const char *id, const cst_layer **ret, cst_error **error)
 {
 	*ret = layer_find(store, id, NULL);
-	return *ret ? 0 : kind_unknown(CST_KIND_LAYER, id, error);
+	return *ret ? 0 : not_found(store, CST_KIND_LAYER, id, error);
 }
 
 int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold *hold,
@@ -69,7 +80,7 @@ int item_hold(cst_store *store, enum cst_kind kind, const char *id, struct hold 
 	if (r < 0)
 		return r;
 	hold->item = item_find(store, kind, id, NULL);
-	return hold->item ? 0 : kind_unknown(kind, id, error);
+	return hold->item ? 0 : not_found(store, kind, id, error);
 }
 
 bool image_has_top_layer(const cst_image *image, const char *layer)
@@ -91,7 +102,7 @@ int item_read(cst_store *store, enum cst_kind kind, const char *id, struct found
 		return r;
 	const void *record = item_find(store, kind, id, &item.source);
 	if (!record)
-		return kind_unknown(kind, id, error);
+		return not_found(store, kind, id, error);
 	item.record = record_set_copy(set_of(store, kind)->table, &item.arena, record);
 	if (!item.record) {
 		arena_clear(&item.arena);

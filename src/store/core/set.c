@@ -56,6 +56,13 @@ char *set_path(const char *root, const cst_store *store, const char *files)
 	return str_join(root, "/", store->driver->ops->name, "-", files);
 }
 
+void set_use_index(const cst_store *store, struct set *set)
+{
+	_cleanup_free_ char *dir = path_join(store->run_root, "cstorage");
+	if (dir)
+		record_set_use_index(set->table, dir, !store->read_only);
+}
+
 int set_save(struct set *set, cst_error **error)
 {
 	struct lock_token token;
@@ -105,7 +112,11 @@ static int open_images(cst_store *store, cst_error **error)
 	int r = open_directory(store, root, images->kind->files, &images->dir, &images->fd, error);
 	if (r == 0)
 		r = open_lock(store, images->dir, "images.lock", &images->lock, error);
-	return r == 0 ? image_table_new(images->dir, false, &images->table, error) : r;
+	if (r == 0)
+		r = image_table_new(images->dir, false, &images->table, error);
+	if (r == 0)
+		set_use_index(store, images);
+	return r;
 }
 
 static int open_containers(cst_store *store, cst_error **error)
@@ -122,8 +133,11 @@ static int open_containers(cst_store *store, cst_error **error)
 	const char *home = store->transient ? containers->run_dir : containers->dir;
 	if (r == 0)
 		r = open_lock(store, home, "containers.lock", &containers->lock, error);
-	return r == 0 ? container_table_new(containers->dir, home, false, &containers->table, error)
-	              : r;
+	if (r == 0)
+		r = container_table_new(containers->dir, home, false, &containers->table, error);
+	if (r == 0)
+		set_use_index(store, containers);
+	return r;
 }
 
 int sets_open(cst_store *store, cst_error **error)
@@ -162,7 +176,10 @@ static int open_layer_table(cst_store *store, cst_error **error)
 	        .run_dir = layers->run_dir,
 	        .mounts_home = store->driver->home,
 	};
-	return layer_table_new(&paths, &layers->table, error);
+	int r = layer_table_new(&paths, &layers->table, error);
+	if (r == 0)
+		set_use_index(store, layers);
+	return r;
 }
 
 static int open_layers(cst_store *store, cst_error **error)

@@ -57,6 +57,9 @@ void layers_close(cst_store *store);
 /* The `loaded` of the layers: reads the mount counts again. */
 int layers_load_mounts(cst_store *store, cst_error **error);
 
+/* Lets the set have an index in the run directory. */
+void set_use_index(const cst_store *store, struct set *set);
+
 /* Writes the records of a set that is held for writing, if any was edited. */
 int set_save(struct set *set, cst_error **error);
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the index of a set that was parsed. Only a set that has nothing to be repaired, and serves each of
+ * its records, gets one; so a load that uses the index has nothing to look for. */
+#include "records/record_index.h"
+#include "base/checksum.h"
+#include "base/id.h"
+
+struct index_source record_index_source(const struct record_set *set)
+{
+	struct index_source source = {
+	        .what = set->kind->what, .token = set->token, .n_files = set->n_files};
+	for (unsigned f = 0; f < set->n_files; f++)
+		source.files[f] = set->files[f].identity;
+	return source;
+}
+
+static bool fits_an_index(const struct record_set *set)
+{
+	size_t n = 0;
+	for (unsigned f = 0; f < set->n_files; f++)
+		n += set->content[f].len;
+	if (set->visible.len != n || n >= UINT32_MAX)
+		return false;
+	for (size_t i = 0; i < n && set->kind->wants_repair; i++) {
+		if (set->kind->wants_repair(set->visible.items[i]->record))
+			return false;
+	}
+	return true;
+}
+
+/* ---- entries ---- */
+
+/* Does a save write these bytes? */
+static bool is_as_written(const struct record_set *set, const struct slot *slot, const char *text,
+                          struct strbuf *printed)
+{
+	struct json_writer w;
+	strbuf_reset(printed);
+	json_writer_init(&w, printed, JSON_STORE);
+	set->kind->write(&w, slot->record);
+	return !printed->failed && printed->len == slot->length &&
+	       memcmp(printed->data, text, slot->length) == 0;
+}
+
+static bool add_entries(struct record_set *set, char *const *texts, struct index_parts *parts)
+{
+	_cleanup_strbuf_ struct strbuf printed = {0};
+	parts->entries = new0(struct index_entry, set->visible.len + 1);
+	for (size_t i = 0; parts->entries && i < set->visible.len; i++) {
+		struct slot *slot = set->visible.items[i];
+		const char *text = texts[slot->file] + slot->at;
+		slot->number = (uint32_t)i;
+		parts->entries[i] = (struct index_entry){
+		        .at = slot->at,
+		        .length = slot->length,
+		        .sum = (uint32_t)sum64(0, text, slot->length),
+		        .file = (uint16_t)slot->file,
+		        .as_written = is_as_written(set, slot, text, &printed),
+		};
+		parts->n_entries++;
+	}
+	return parts->entries && !printed.failed;
+}
+
+/* ---- keys ---- */
+
+struct keys {
+	struct index_key *items;
+	size_t len, capacity;
+	const uint64_t *secret;
+	uint32_t number;
+};
+
+static bool add_key(void *userdata, enum record_key key, const char *text)
+{
+	struct keys *keys = userdata;
+	struct index_key *grown =
+	        grow_array(keys->items, &keys->capacity, keys->len + 1, sizeof(*grown));
+	if (!grown)
+		return false;
+	keys->items = grown;
+	grown[keys->len++] = (struct index_key){.hash = record_key_hash(keys->secret, key, text),
+	                                        .number = keys->number};
+	return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct index_key *left = a, *right = b;
+	if (left->hash != right->hash)
+		return left->hash < right->hash ? -1 : 1;
+	return (left->number > right->number) - (left->number < right->number);
+}
+
+static bool add_keys(const struct record_set *set, struct index_parts *parts)
+{
+	struct keys keys = {.secret = parts->secret};
+	const struct key_visitor visitor = {.visit = add_key, .userdata = &keys};
+	bool ok = true;
+	for (size_t i = 0; ok && i < set->visible.len; i++) {
+		keys.number = (uint32_t)i;
+		ok = record_visit_keys(set, set->visible.items[i]->record, &visitor);
+	}
+	if (keys.len)
+		qsort(keys.items, keys.len, sizeof(*keys.items), compare_keys);
+	parts->keys = keys.items;
+	parts->n_keys = keys.len;
+	return ok;
+}
+
+/* ---- places ---- */
+
+static bool add_places(struct record_set *set, struct index_parts *parts)
+{
+	struct prefix_index *prefixes = &set->prefixes;
+	parts->places = new0(struct index_place, prefixes->len + 1);
+	if (!parts->places)
+		return false;
+	prefix_index_sort(prefixes);
+	for (size_t i = 0; i < prefixes->len; i++) {
+		const struct slot *slot = prefixes->items[i].value;
+		parts->places[i] = (struct index_place){.head = prefixes->items[i].head,
+		                                        .number = slot->number};
+	}
+	parts->n_places = prefixes->len;
+	return true;
+}
+
+struct index_file *record_index_build(struct record_set *set, char *const *texts)
+{
+	struct index_parts parts = {0};
+	struct index_file *index = NULL;
+	if (fits_an_index(set) && random_bytes(parts.secret, sizeof(parts.secret), NULL) == 0 &&
+	    add_entries(set, texts, &parts) && add_keys(set, &parts) && add_places(set, &parts))
+		index = index_new(&parts);
+	index_parts_free(&parts);
+	return index;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes into the index of a set. */
+#ifndef CST_RECORDS_RECORD_INDEX_H
+#define CST_RECORDS_RECORD_INDEX_H
+
+#include "records/record_set.h"
+
+/* What is on disk, as far as this process knows. */
+struct index_source record_index_source(const struct record_set *set);
+/* The index of a set that was just parsed from these texts. NULL: it has something that an index cannot
+ * have, or there is no memory. */
+struct index_file *record_index_build(struct record_set *set, char *const *texts);
+
+#endif
