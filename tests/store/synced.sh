@@ -61,7 +61,7 @@ for line in open(sys.argv[1], errors="replace"):
         if call == "unlinkat" and "AT_REMOVEDIR" in text and names:
             changed.pop("/".join(names[0]), None)
 for directory, line in sorted(changed.items()):
-    if not re.search(r"/\.tmp-", directory):
+    if not re.search(r"/\.cstorage-tmp-", directory):
         print(directory, "is not synced after", line.strip())
 P
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/fs_chain.h"
+#include "base/fs_private.h"
 #include "base/hashmap.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -256,6 +257,31 @@ static void test_replace(void **state)
 	assert_int_equal(names.len, 2); /* no temporary file is left */
 }
 
+/* Another process died with such a directory, or lives; or it is somebody's own. */
+static void test_private_dir(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	_cleanup_fs_private_ struct fs_private live = FS_PRIVATE_INIT, dead = FS_PRIVATE_INIT,
+	                                       next = FS_PRIVATE_INIT;
+	assert_int_equal(fs_private_make(&live, t.fd, "t", NULL), 0);
+	assert_int_equal(fs_private_make(&dead, t.fd, "t", NULL), 0);
+	assert_int_equal(mkdirat(dead.fd, "new", 0), 0);
+	write_at(live.fd, "new", "x");
+	assert_int_equal(mkdirat(t.fd, ".cstorage-tmp-0", 0755), 0);
+	closep(&dead.fd);
+	closep(&dead.dirfd);
+	assert_int_equal(fs_private_make(&next, t.fd, "t", NULL), 0);
+	assert_true(fs_exists(t.fd, live.name));
+	assert_true(fs_exists(live.fd, "new"));
+	assert_false(fs_exists(t.fd, dead.name));
+	assert_true(fs_exists(t.fd, ".cstorage-tmp-0"));
+	assert_int_equal(fs_private_remove(&next, NULL), 0);
+	assert_int_equal(fs_private_remove(&live, NULL), 0);
+	_cleanup_strv_ struct strv names = {0};
+	assert_int_equal(fs_list_dir(t.fd, ".", &names, NULL, NULL), 0);
+	assert_int_equal(names.len, 1);
+}
+
 static void test_remove_tree(void **state)
 {
 	_cleanup_test_dir_ struct test_dir t = test_dir_make();
@@ -369,13 +395,21 @@ static void test_remove_mounted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_errors),      cmocka_unit_test(test_error_words),
-	        cmocka_unit_test(test_error_texts), cmocka_unit_test(test_strings),
-	        cmocka_unit_test(test_arena),       cmocka_unit_test(test_hashmap),
-	        cmocka_unit_test(test_paths),       cmocka_unit_test(test_digests),
-	        cmocka_unit_test(test_ids),         cmocka_unit_test(test_confined_open),
-	        cmocka_unit_test(test_replace),     cmocka_unit_test(test_remove_tree),
-	        cmocka_unit_test(test_chain),       cmocka_unit_test(test_remove_mounted),
+	        cmocka_unit_test(test_errors),
+	        cmocka_unit_test(test_error_words),
+	        cmocka_unit_test(test_error_texts),
+	        cmocka_unit_test(test_strings),
+	        cmocka_unit_test(test_arena),
+	        cmocka_unit_test(test_hashmap),
+	        cmocka_unit_test(test_paths),
+	        cmocka_unit_test(test_digests),
+	        cmocka_unit_test(test_ids),
+	        cmocka_unit_test(test_confined_open),
+	        cmocka_unit_test(test_replace),
+	        cmocka_unit_test(test_remove_tree),
+	        cmocka_unit_test(test_private_dir),
+	        cmocka_unit_test(test_chain),
+	        cmocka_unit_test(test_remove_mounted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

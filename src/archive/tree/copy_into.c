@@ -29,7 +29,7 @@ static void copying_free(struct copying *copying)
 {
 	if (copying->walk)
 		tree_walk_free(copying->walk);
-	fs_private_remove(&copying->private);
+	fs_private_discard(&copying->private);
 	inode_map_free(&copying->links);
 }
 
@@ -222,7 +222,9 @@ static int make_at(struct copying *copying, const struct spot *spot, make_new ma
 			return r;
 		if (problem != EXDEV || where == spot->dirfd)
 			return error_sys(error, problem, "rename %s", spot->shown);
-		fs_private_remove(&copying->private);
+		r = fs_private_remove(&copying->private, error);
+		if (r < 0)
+			return r;
 		where = spot->dirfd;
 		copying->below = true;
 	}
@@ -441,9 +443,10 @@ static int leave_directory(struct copying *copying, int from_fd, int to_dir, con
 	uint32_t uid = st.st_uid, gid = st.st_gid;
 	if (to_container(copying->options, &uid, &gid, NULL) < 0)
 		return 0;
-	if (copying->below) /* its removal would change the times */
-		fs_private_remove(&copying->private);
-	int r = xattrs_read(from_fd, ".", xattr_is_exported, &xattrs, shown, error);
+	/* Its removal would change the times. */
+	int r = copying->below ? fs_private_remove(&copying->private, error) : 0;
+	if (r == 0)
+		r = xattrs_read(from_fd, ".", xattr_is_exported, &xattrs, shown, error);
 	return r == 0 ? set_attributes(copying, to_dir, &st, &xattrs, shown, error) : r;
 }
 
@@ -500,7 +503,9 @@ int copy_into(int from_fd, int to_fd, const struct copy_into_options *options, c
 	if (copying.from.st_dev == copying.to.st_dev && copying.from.st_ino == copying.to.st_ino)
 		return 0; /* everything is there already */
 	int r = tree_walk_new(roots, 2, false, &copying.walk, error);
-	return r == 0 ? copy_all(&copying, error) : r;
+	if (r == 0)
+		r = copy_all(&copying, error);
+	return r == 0 ? fs_private_remove(&copying.private, error) : r;
 }
 
 /* ---- one file ---- */
@@ -555,5 +560,7 @@ int copy_file_into(int from_fd, int to_fd, const char *name, bool keep_directory
 	copying.entries = 1;
 	if (r == 0)
 		r = make_at(&copying, &spot, make_file, error);
+	if (r == 0)
+		r = fs_private_remove(&copying.private, error);
 	return r == 0 ? report_progress(&copying, error) : r;
 }

@@ -31,14 +31,14 @@ int making_begin(struct making *making, cst_error **error)
 	return own_add(making->own, &root, making->private.name, 0, error);
 }
 
-void making_end(struct making *making)
+int making_end(struct making *making, cst_error **error)
 {
-	fs_private_remove(&making->private);
+	return fs_private_remove(&making->private, error);
 }
 
 void making_free(struct making *making)
 {
-	making_end(making);
+	fs_private_discard(&making->private);
 	hash_set_free(&making->made);
 }
 

@@ -15,7 +15,7 @@ struct making {
 	struct hash_set made;      /* in_use: the files that were made, place_note_made() */
 };
 int making_begin(struct making *making, cst_error **error);
-void making_end(struct making *making); /* nothing is made any more */
+int making_end(struct making *making, cst_error **error); /* nothing is made any more */
 void making_free(struct making *making);
 
 /* A directory and a name in it. */

@@ -130,9 +130,9 @@ static int finish_tree(struct unpacker *u, cst_error **error)
 	if (atomic_load(&t->metadata.xattrs_ignored))
 		log_warning(
 		        "ignored xattrs in archive: underlying filesystem doesn't support them");
-	making_end(&t->making);
-	int r = u->recording.recorder.writer ? tarsplit_finish(u->recording.recorder.writer, error)
-	                                     : 0;
+	int r = making_end(&t->making, error);
+	if (r == 0 && u->recording.recorder.writer)
+		r = tarsplit_finish(u->recording.recorder.writer, error);
 	if (r == 0)
 		r = saved_bodies_rewrite(&u->saved, error);
 	if (r == 0 && !u->namespace.root_named)

@@ -210,8 +210,11 @@ int vfs_stage_commit(struct driver_staged *staged, const char *id, bool durable,
 int vfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
 {
 	const struct vfs_home *home = staged->home;
+	/* EINVAL and ENOSYS: this file system cannot do it. There is no place for the old content that
+	 * the Go tools would not empty if this process died between two renames. */
 	if (sys_renameat2(staged->area->fd, CONTENT, home->dir_fd, id, RENAME_EXCHANGE) < 0)
-		return error_sys(error, errno, "exchange %s/%s/%s and %s/%s", home->tempdirs,
-		                 staged->area->name, CONTENT, home->dir_path, id);
+		return error_sys(error, errno == EINVAL || errno == ENOSYS ? EOPNOTSUPP : errno,
+		                 "exchange %s/%s/%s and %s/%s", home->tempdirs, staged->area->name,
+		                 CONTENT, home->dir_path, id);
 	return durable ? fs_fsync_dir(home->dir_fd, home->dir_path, error) : 0;
 }

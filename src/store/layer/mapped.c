@@ -147,7 +147,13 @@ int mapped_layer_for(cst_store *store, const char *image, const struct idmaps *m
 {
 	_cleanup_(cst_layer_freep) cst_layer *template = NULL;
 	_cleanup_new_layer_ struct new_layer layer = {0};
-	int r = look(store, image, maps, arena, ret, &template, error);
+	/* The driver may have to try it out with a mount, and nobody shall wait for that. It remembers. */
+	bool shifting, mapped = maps->uids.len || maps->gids.len;
+	int r = mapped ? store->driver->ops->supports_shifting(store->driver, maps, &shifting,
+	                                                       error)
+	               : 0;
+	if (r == 0)
+		r = look(store, image, maps, arena, ret, &template, error);
 	if (r < 0 || !template)
 		return r;
 	r = stage_copy(store, template, maps, &layer, error);
