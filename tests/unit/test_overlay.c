@@ -261,6 +261,27 @@ static void chain(struct fixture *f, unsigned from, unsigned to)
 	}
 }
 
+/* What an older kernel can do is found out by the interface that it has. */
+static void test_probe_interfaces(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	_cleanup_error_ cst_error *error = NULL;
+
+	fixture_open(&f);
+	bool native_diff = overlay_of(f.driver)->native_diff;
+	for (unsigned i = 0; i <= OVERLAY_MOUNT_CLASSIC; i++) {
+		_cleanup_free_ char *run = path_join(f.run, "overlay");
+		assert_int_equal(fs_remove_tree(AT_FDCWD, run, run, NULL), 0);
+		assert_int_equal(fs_mkdir_p(run, 0700, NULL), 0);
+		overlay_of(f.driver)->interface = (enum overlay_mount_interface)i;
+		check(overlay_probe(overlay_of(f.driver), &error), error);
+		assert_true(run_file(&f, "overlay-true"));
+		assert_int_equal(overlay_of(f.driver)->native_diff, native_diff);
+		assert_true(overlay_supports_volatile(overlay_of(f.driver)));
+		assert_int_equal(entries(in_home(&f, "staging")), 0);
+	}
+}
+
 /* Rows 6 and 7: 501 layers mount, whichever interface there is; 502 do not. */
 static void test_depth(void **state)
 {
@@ -372,10 +393,15 @@ static void test_special_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_open),          cmocka_unit_test(test_open_beside_probe),
-	        cmocka_unit_test(test_layout),        cmocka_unit_test(test_mount_and_changes),
-	        cmocka_unit_test(test_mount_options), cmocka_unit_test(test_volatile),
-	        cmocka_unit_test(test_depth),         cmocka_unit_test(test_idmapped),
+	        cmocka_unit_test(test_open),
+	        cmocka_unit_test(test_open_beside_probe),
+	        cmocka_unit_test(test_layout),
+	        cmocka_unit_test(test_mount_and_changes),
+	        cmocka_unit_test(test_mount_options),
+	        cmocka_unit_test(test_volatile),
+	        cmocka_unit_test(test_probe_interfaces),
+	        cmocka_unit_test(test_depth),
+	        cmocka_unit_test(test_idmapped),
 	        cmocka_unit_test(test_special_paths),
 	};
 

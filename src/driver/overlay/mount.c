@@ -218,7 +218,8 @@ static bool is_unknown_parameter(int errnum, const char *kernel)
 	        strstr(kernel, "Bad value for 'lowerdir+'"));
 }
 
-/* Makes a detached mount. 1: this kernel lacks the interface. */
+/* Makes a detached mount. 1: this kernel lacks the interface. 2: it lacks them all; before Linux 6.5 overlay takes descriptors
+ * of no kind, and any string, of which it says as late as at the mount that it does not know it. */
 static int mount_by_context(const struct overlay *o, const struct overlay_mount *m,
                             const char *target, enum overlay_mount_interface interface, int *ret_fd,
                             cst_error **error)
@@ -239,6 +240,8 @@ static int mount_by_context(const struct overlay *o, const struct overlay_mount 
 		if (set_directory(fs_fd, "lowerdir+", lower, interface) == 0)
 			continue;
 		errnum = errno;
+		if (i == 0 && errnum == EOPNOTSUPP)
+			return 2;
 		read_kernel_words(fs_fd, kernel, sizeof(kernel));
 		if (i == 0 && is_unknown_parameter(errnum, kernel))
 			return 1;
@@ -349,7 +352,7 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 	_cleanup_free_ char *data = describe(o, m);
 	size_t limit = (size_t)sysconf(_SC_PAGESIZE);
 	struct mount_call call = {.target = target, .flags = m->options->flags};
-	bool plain = !m->mapped && !m->fds;
+	bool plain = !m->mapped && !m->fds && (m->upper_fd < 0 || m->upper[0] == '/');
 	int r, errnum = 0;
 
 	if (!data)
@@ -393,7 +396,7 @@ static int mount_detached(const struct overlay *o, const struct overlay_mount *m
 
 	for (unsigned i = o->interface; r == 1 && i < OVERLAY_MOUNT_CLASSIC; i++)
 		r = mount_by_context(o, m, target, (enum overlay_mount_interface)i, ret_fd, error);
-	return r;
+	return r > 0 ? 1 : r;
 }
 
 int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,

@@ -239,7 +239,7 @@ struct overlay_mount {
 	const struct overlay_dirs *dirs; /* where their paths start: the homes, or id-mapped clones of them */
 	const int *fds;           /* descriptors of the lowers, which are opened here if it is NULL */
 	int upper_fd, work_fd;    /* -1: the mount is read-only */
-	const char *upper, *work; /* their names in messages */
+	const char *upper, *work; /* their names in messages, or their paths */
 	const struct overlay_mount_options *options;
 	const char *label; /* SELinux context, NULL or "": none */
 	bool mapped;       /* `dirs` are detached clones, to which no path leads */
