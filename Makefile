@@ -55,6 +55,10 @@ test-crash: ready-test
 test-powercut: ready-test
 	@BUILD=$(BUILD) CRASH=powercut tests/run crash
 
+# POINTS, FS: see tests/vm/run. It fetches a kernel, and installs none.
+test-vm: ready-vm
+	@$(if $(POINTS),POINTS=$(POINTS)) $(if $(FS),FS=$(FS)) LIMIT=14400 $(tests_run) vm
+
 # TREES: more Debians (see test-bare), with container tools installed in them that are driven here after those of this one.
 test-peers: ready-peers
 	@result=0; for tree in here $(TREES); do \
@@ -91,4 +95,4 @@ clean:
 help:
 	@sed 's/^  //' scripts/make-help
 
-.PHONY: all demo test lint test-asan test-crash test-powercut test-peers test-bare test-platforms fuzz bench install dist clean help
+.PHONY: all demo test lint test-asan test-crash test-powercut test-vm test-peers test-bare test-platforms fuzz bench install dist clean help

@@ -71,7 +71,7 @@ static struct {
 	uint64_t kill_at, stop_at, fail_at, fail_from;
 	bool kill_group, stop_every, reads;
 	int number;
-	bool no_exchange, full;
+	bool no_exchange, full, no_flush;
 	const char *only, *skip_sync;
 } faults;
 
@@ -147,6 +147,15 @@ static void read_errno(void)
 	refuse("CST_FAULT_ERRNO", value);
 }
 
+static bool read_flush(void)
+{
+	const char *value = getenv("CST_FAULT_FLUSH");
+
+	if (value && *value && strcmp(value, "none") != 0)
+		refuse("CST_FAULT_FLUSH", value);
+	return value && *value;
+}
+
 static void read_environment(void)
 {
 	faults.kill_at = number_from("CST_FAULT_KILL_AT");
@@ -162,6 +171,7 @@ static void read_environment(void)
 	faults.full = number_from("CST_FAULT_FULL") != 0;
 	faults.no_exchange = number_from("CST_FAULT_NO_EXCHANGE") != 0;
 	faults.skip_sync = getenv("CST_FAULT_SKIP_SYNC");
+	faults.no_flush = read_flush();
 	read_errno();
 	open_count();
 	open_log();
@@ -201,6 +211,12 @@ bool sys_fault_skips(enum sys_call call, int fd)
 {
 	char text[2 * PATH_MAX + 32], patterns[1024], *pattern, *rest = patterns;
 
+	if (faults.no_flush && call != SYS_CALL_SYNC_FILE_RANGE) {
+		sync_file_range(fd, 0, 0,
+		                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+		                        SYNC_FILE_RANGE_WAIT_AFTER);
+		return true;
+	}
 	if (!faults.skip_sync)
 		return false;
 	if (snprintf(patterns, sizeof(patterns), "%s", faults.skip_sync) >= (int)sizeof(patterns))

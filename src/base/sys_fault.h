@@ -20,6 +20,8 @@
  *   CST_FAULT_SKIP_SYNC=P   fsync, fdatasync, syncfs do nothing where "function path" matches the
  *                           pattern P, or one of several separated by commas (fnmatch(3), a
  *                           slash only where P has one)
+ *   CST_FAULT_FLUSH=none    fsync, fdatasync and syncfs write a file's data to the disk, but nothing
+ *                           else (no sizes, no names), and the disk is not told to flush
  *   CST_FAULT_FULL=1        the disk has no inode free: every call that makes something or asks for
  *                           room fails with ENOSPC
  *   CST_FAULT_NO_EXCHANGE=1 names cannot be exchanged, as on some file systems: EINVAL
