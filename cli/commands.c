@@ -100,7 +100,7 @@ static const struct option prune_options[] = {
         JSON,
 };
 static const struct option dry_run_options[] = {
-        FLAG(OPT_TEST, "Tell what would be removed, and remove nothing", NULL, "--dry-run"),
+        FLAG(OPT_TEST, "Tell what would happen, and change nothing", NULL, "--dry-run"),
 };
 static const struct option level_options[] = {
         FLAG(OPT_TREE, "Compare the files of layers, but not their content", NULL, "--tree"),
@@ -164,7 +164,7 @@ static const struct option create_container_options[] = {
 };
 static const struct option dedup_options[] = {
         JSON,
-        TEXT_OF(OPT_HASH_METHOD, "crc", NULL,
+        TEXT_OF(OPT_HASH_METHOD, "crc", "How equal files are found: crc, size or sha256",
                 "Specify the hash function to use to detect identical files", "--hash-method"),
 };
 static const struct option delete_image_options[] = {
@@ -326,7 +326,8 @@ const struct command commands[] = {
 	 WITH(create_container_options), 1, 1, GROUP_CONTAINERS, COMMAND_MAKES_STORE, run_create_container,
 	 "IMAGE", "Create a container from an image", KIND_IMAGE},
 	{{"dedup"}, "", "Dedup all images",
-	 WITH(dedup_options), 0, 0, GROUP_STORE, COMMAND_NO_STORE | COMMAND_REFUSED, run_dedup},
+	 WITH(dedup_options), 0, 0, GROUP_STORE, COMMAND_PROGRESS | COMMAND_DRY_RUN, run_dedup,
+	 "", "Let equal files share their room on the disk", 0},
 	{{"delete"}, ANY_KIND, "Delete a layer or image or container, with no safety checks",
 	 WITH(json_only), 1, ANY, GROUP_STORE, COMMAND_PROGRESS, run_delete,
 	 "ITEM...", "Delete anything, without safety checks", KIND_ANY},

@@ -176,6 +176,31 @@ int sys_ficlone(int to, int from)
 	return RETRIED(SYS_CALL_FICLONE, to, NULL, ioctl(to, FICLONE, from));
 }
 
+static int dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_t *same)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} ask = {.range = {.src_offset = offset, .src_length = length, .dest_count = 1}};
+	struct file_dedupe_range_info *info = ask.range.info;
+
+	*info = (struct file_dedupe_range_info){.dest_fd = to, .dest_offset = offset};
+	if (ioctl(from, FIDEDUPERANGE, &ask.range) < 0)
+		return -1;
+	if (info->status < 0) {
+		errno = -info->status;
+		return -1;
+	}
+	*same = info->status == FILE_DEDUPE_RANGE_SAME ? info->bytes_deduped : 0;
+	return 0;
+}
+
+int sys_dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_t *same)
+{
+	return RETRIED(SYS_CALL_DEDUPE_RANGE, to, NULL,
+	               dedupe_range(from, to, offset, length, same));
+}
+
 int sys_ftruncate(int fd, off_t size)
 {
 	return RETRIED(SYS_CALL_FTRUNCATE, fd, NULL, ftruncate(fd, size));

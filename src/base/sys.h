@@ -33,6 +33,9 @@ int sys_write_all(int fd, const void *data, size_t n);               /* 0 or -1 
 int sys_pwrite_all(int fd, const void *data, size_t n, off_t offset); /* 0 or -1 */
 ssize_t sys_copy_file_range(int in, off_t *inoff, int out, off_t *outoff, size_t n);
 int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
+/* ioctl(FIDEDUPERANGE): the kernel compares this range of both files, and if they are equal `to` shares the blocks of
+ * `from` there. Content and times stay. *same: how many bytes they share now, from the offset on; 0: they differ. */
+int sys_dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_t *same);
 int sys_ftruncate(int fd, off_t size);
 int sys_reserve(int fd, off_t size); /* fallocate(): room for so many bytes, the size of the file stays as it is */
 int sys_close_checked(int fd); /* EINTR counts as success */

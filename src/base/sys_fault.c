@@ -34,6 +34,7 @@ static const char *const call_names[SYS_CALL_MAX] = {
         [SYS_CALL_PWRITE] = "sys_pwrite",
         [SYS_CALL_COPY_FILE_RANGE] = "sys_copy_file_range",
         [SYS_CALL_FICLONE] = "sys_ficlone",
+        [SYS_CALL_DEDUPE_RANGE] = "sys_dedupe_range",
         [SYS_CALL_FTRUNCATE] = "sys_ftruncate",
         [SYS_CALL_RESERVE] = "sys_reserve",
         [SYS_CALL_CLOSE_CHECKED] = "sys_close_checked",

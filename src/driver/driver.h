@@ -33,7 +33,7 @@ enum driver_capability {
 	DRIVER_REOWNS_PARENT = 1 << 0, /* stage() can give the parent's content to other ids */
 	DRIVER_WHOLE_TREES = 1 << 1,   /* a layer's content is its whole root file system, not only what it changes */
 	DRIVER_QUOTA = 1 << 2,         /* it has set_quota() */
-	DRIVER_DEDUP = 1 << 3,         /* it has dedup() */
+	DRIVER_DEDUP = 1 << 3,         /* it has shareable() */
 };
 
 struct driver_config {
@@ -234,8 +234,10 @@ struct driver_ops {
 	int (*usage)(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
 	/* L w. Limits what a container's layer may hold, from now on. NULL without DRIVER_QUOTA; then the store refuses a size. */
 	int (*set_quota)(struct driver *d, const char *id, const struct driver_quota *quota, cst_error **error);
-	/* Lets equal files of these layers share their blocks; *saved is in bytes. NULL without DRIVER_DEDUP. */
-	int (*dedup)(struct driver *d, const struct strv *ids, const cst_progress *progress, uint64_t *saved, cst_error **error);
+	/* Tells where the files of a layer are that may share blocks with equal files of other layers: the directory *path, the
+	 * caller's, below the directory *root, the driver's. *path is NULL if this store, without the additional ones, has no such
+	 * layer. NULL without DRIVER_DEDUP. */
+	int (*shareable)(struct driver *d, const char *id, const char **root, char **path, cst_error **error);
 
 	/* ---- mounting: G w, L w, M w ---- */
 	int (*get)(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);

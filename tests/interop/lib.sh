@@ -15,6 +15,17 @@ export HOME=$WORK
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$WORK/conf/root" "$WORK/conf/run" >"$WORK/storage.conf"
 export CONTAINERS_STORAGE_CONF=$WORK/storage.conf
 
+disk() { # FILE-SYSTEM MKFS-OPTION...: a fresh one of 700 MB, mounted at $D
+	local kind=$1
+	shift
+	D=$WORK/disk
+	mkdir -p "$D"
+	umount -l "$D" 2>/dev/null
+	rm -f "$WORK/disk.img"
+	truncate -s 700M "$WORK/disk.img"
+	"mkfs.$kind" -q "$@" "$WORK/disk.img" >/dev/null 2>&1 && mount -o loop "$WORK/disk.img" "$D" 2>/dev/null
+}
+
 drivers() { # those this machine can run
 	[ -n "$(lacks_overlay)" ] || echo overlay
 	echo vfs

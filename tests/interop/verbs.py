@@ -161,7 +161,7 @@ def copy_to_absolute(bench, line):
 
 
 DELIBERATE = [
-    Meant(r"(^|cs )(check|gc|dedup|applydiff-using-staging-dir)\b|^-.* (check|gc|dedup)\b", NOT_YET, free="exit stdout stderr store",
+    Meant(r"(^|cs )(check|gc|applydiff-using-staging-dir)\b|^-.* (check|gc)\b", NOT_YET, free="exit stdout stderr store",
           ours=("stderr", ": not supported by this version")),
     Meant(r">&-", "fixed-closed-stdout: a closed stream is an error", free="exit stderr", ours=("stderr", "bad file descriptor")),
     Meant(r"<&-", "fixed-closed-stdin: a closed stream is an error", free="exit stdout stderr store",

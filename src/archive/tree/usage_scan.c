@@ -2,19 +2,13 @@
 /* Sums the disk blocks of a tree, and tells those that it may share with other trees: files with
  * names elsewhere, and reflinks. */
 #include "archive/tree/usage_scan.h"
+#include "archive/tree/extents.h"
 #include "archive/tree/walk.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
-#include <linux/magic.h>
-#include <sys/ioctl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define BLOCK_SIZE_OF_STAT 512
-#define BCACHEFS_MAGIC     0xca451a4e
-#define EXTENTS_AT_ONCE    64
 
 void usage_pieces_free(struct usage_pieces *pieces)
 {
@@ -106,13 +100,32 @@ static uint64_t drop_own_inodes(struct usage_pieces *pieces, size_t from)
 
 /* ---- reflinks ---- */
 
-/* Only these file systems share blocks and report it. On others no file is opened. */
-static bool may_share_blocks(int fd)
+struct file_blocks {
+	dev_t device;
+	struct usage_pieces *pieces;
+	uint32_t flags; /* of extents to be added; 0: any */
+	uint64_t bytes;
+	bool failed; /* out of memory */
+};
+
+static bool add_extent(const struct fiemap_extent *extent, void *userdata)
 {
-	struct statfs fs;
-	return fstatfs(fd, &fs) == 0 &&
-	       (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
-	        (unsigned long)fs.f_type == BCACHEFS_MAGIC);
+	struct file_blocks *blocks = userdata;
+	const struct usage_piece piece = {.device = blocks->device,
+	                                  .start = extent->fe_physical,
+	                                  .length = extent->fe_length};
+	if ((extent->fe_flags & blocks->flags) != blocks->flags)
+		return true;
+	blocks->failed = !add_piece(blocks->pieces, &piece);
+	blocks->bytes += piece.length;
+	return !blocks->failed;
+}
+
+bool usage_pieces_of_file(struct usage_pieces *pieces, int fd, dev_t device)
+{
+	struct file_blocks blocks = {.device = device, .pieces = pieces};
+	extents_each(fd, add_extent, &blocks);
+	return !blocks.failed;
 }
 
 /* Adds the blocks that are shared, as pieces; *bytes says how many. If the kernel cannot say, they
@@ -120,34 +133,14 @@ static bool may_share_blocks(int fd)
 static int add_shared_blocks(const struct tree_entry *entry, struct usage_pieces *pieces,
                              uint64_t *bytes, cst_error **error)
 {
-	union {
-		struct fiemap map;
-		char room[sizeof(struct fiemap) + EXTENTS_AT_ONCE * sizeof(struct fiemap_extent)];
-	} ask;
+	struct file_blocks shared = {
+	        .device = entry->stat.st_dev, .pieces = pieces, .flags = FIEMAP_EXTENT_SHARED};
 	_cleanup_close_ int fd = openat(entry->dirfd, entry->name,
 	                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	for (uint64_t offset = 0; fd >= 0;) {
-		ask.map = (struct fiemap){.fm_start = offset,
-		                          .fm_length = FIEMAP_MAX_OFFSET - offset,
-		                          .fm_extent_count = EXTENTS_AT_ONCE};
-		if (ioctl(fd, FS_IOC_FIEMAP, &ask.map) < 0 || ask.map.fm_mapped_extents == 0)
-			return 0;
-		for (uint32_t i = 0; i < ask.map.fm_mapped_extents; i++) {
-			const struct fiemap_extent *extent = &ask.map.fm_extents[i];
-			const struct usage_piece piece = {.device = entry->stat.st_dev,
-			                                  .start = extent->fe_physical,
-			                                  .length = extent->fe_length};
-			offset = extent->fe_logical + extent->fe_length;
-			if (extent->fe_flags & FIEMAP_EXTENT_SHARED) {
-				if (!add_piece(pieces, &piece))
-					return error_oom(error);
-				*bytes += piece.length;
-			}
-			if (extent->fe_flags & FIEMAP_EXTENT_LAST)
-				return 0;
-		}
-	}
-	return 0;
+	if (fd >= 0)
+		extents_each(fd, add_extent, &shared);
+	*bytes = shared.bytes;
+	return shared.failed ? error_oom(error) : 0;
 }
 
 /* ---- a tree ---- */
@@ -178,7 +171,7 @@ int usage_scan(int fd, struct usage_pieces *pieces, struct usage_scanned *ret, c
 	_cleanup_tree_walk_ struct tree_walk *walk = NULL;
 	struct usage_scanned sum = {.entries = 1};
 	size_t before = pieces->len;
-	bool reflinks = may_share_blocks(fd);
+	bool reflinks = extents_may_be_shared(fd);
 	struct stat root;
 	if (fstat(fd, &root) < 0)
 		return error_sys(error, errno, "fstat");

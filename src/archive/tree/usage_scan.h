@@ -23,6 +23,8 @@ struct usage_pieces {
 void usage_pieces_free(struct usage_pieces *pieces);
 #define _cleanup_pieces_ _cleanup_(usage_pieces_free)
 bool usage_pieces_append(struct usage_pieces *to, const struct usage_pieces *from, size_t first);
+/* Adds the blocks of one file. Where the file system does not tell of them, none. False: out of memory. */
+bool usage_pieces_of_file(struct usage_pieces *pieces, int fd, dev_t device);
 /* Sorts and merges the pieces from index `from` on, so that each is there once. Returns their
  * bytes. */
 uint64_t usage_pieces_merge(struct usage_pieces *pieces, size_t from);

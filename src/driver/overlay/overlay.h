@@ -314,6 +314,8 @@ int overlay_inspect(struct driver *d, const char *id, const struct driver_inspec
                     struct driver_flaws *ret, cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int overlay_shareable(struct driver *d, const char *id, const char **root, char **path,
+                      cst_error **error);
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
                              cst_error **error);
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,

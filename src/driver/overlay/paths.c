@@ -26,6 +26,22 @@ static int add_lowers(const struct overlay *o, const struct overlay_lowers *lowe
 	return 0;
 }
 
+int overlay_shareable(struct driver *d, const char *id, const char **root, char **path,
+                      cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	const struct overlay *o = overlay_of(d);
+	ssize_t home = -1;
+	int r = overlay_dirs_open(o, &dirs, error);
+	if (r == 0)
+		r = overlay_find(o, &dirs, id, &home, error);
+	if (r < 0 || home < 0 || (size_t)home > o->read_only_home)
+		return r;
+	*path = path_join(id, "diff");
+	*root = o->homes[home].path;
+	return *path ? 0 : error_oom(error);
+}
+
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};

@@ -175,6 +175,17 @@ static int vfs_paths(struct driver *d, const char *id, struct strv *pairs, cst_e
 	return strv_add(pairs, "Directory") && strv_add(pairs, path) ? 0 : error_oom(error);
 }
 
+static int vfs_shareable(struct driver *d, const char *id, const char **root, char **path,
+                         cst_error **error)
+{
+	const struct vfs_home *home = vfs_home_of(vfs_of(d), id);
+	if (!path_is_component(id) || !fs_exists(home->dir_fd, id))
+		return 0;
+	*path = strdup(id);
+	*root = home->dir_path;
+	return *path ? 0 : error_oom(error);
+}
+
 static int vfs_missing(struct driver *d, const char *name, bool as_parent, cst_error **error)
 {
 	return error_sys(error, ENOENT, "%s %s/dir/%s", as_parent ? "Stat" : "stat", d->home, name);
@@ -316,7 +327,7 @@ static int vfs_view_open_content(struct driver_view *view, const char *name, int
 
 const struct driver_ops vfs_driver = {
         .name = "vfs",
-        .capabilities = DRIVER_REOWNS_PARENT | DRIVER_WHOLE_TREES,
+        .capabilities = DRIVER_REOWNS_PARENT | DRIVER_WHOLE_TREES | DRIVER_DEDUP,
         .open = vfs_open,
         .open_ready = vfs_open_ready,
         .close = vfs_close,
@@ -340,6 +351,7 @@ const struct driver_ops vfs_driver = {
         .content_identity = vfs_content_identity,
         .content_open = vfs_content_open,
         .paths = vfs_paths,
+        .shareable = vfs_shareable,
         .remove = vfs_remove,
         .trash_count = naive_trash_count,
         .trash_empty = naive_trash_empty,
