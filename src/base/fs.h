@@ -64,6 +64,15 @@ bool fs_exists(int dirfd, const char *path); /* lstat; false on any error */
 enum { FS_DURABLE = 1, FS_LOCKED = 2, FS_RESERVED = 4 };
 int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
                     unsigned flags, const char *shown, cst_error **error);
+/* The same with content that a function writes, which may be called twice. */
+struct fs_content {
+	const void *data;
+	int (*write)(int fd, void *userdata, cst_error **error); /* NULL: `data` is written */
+	void *userdata;
+	size_t size;
+};
+int fs_replace_file_by(int dirfd, const char *name, const struct fs_content *content, mode_t mode,
+                       unsigned flags, const char *shown, cst_error **error);
 
 /* Did a killed FS_LOCKED writer leave its temporary file? If so, the caller takes the lock and
  * calls fs_sweep_temporary(). */

@@ -8,20 +8,30 @@
 struct replacement {
 	int dirfd;
 	const char *name;
-	const void *data;
-	size_t n;
+	const struct fs_content *content;
 	mode_t mode;
 	unsigned flags;
 	const char *shown;
 };
 
+static int write_content(const struct replacement *new, int fd, cst_error **error)
+{
+	const struct fs_content *content = new->content;
+	if (content->write)
+		return content->write(fd, content->userdata, error);
+	if (sys_write_all(fd, content->data, content->size) < 0)
+		return error_sys(error, errno, "write %s", new->shown);
+	return 0;
+}
+
 /* Writes content and mode, and syncs if durable: then the file is complete, and is renamed. */
 static int fill_and_rename(const struct replacement *new, int *fd, const char *from,
                            cst_error **error)
 {
-	if (sys_write_all(*fd, new->data, new->n) < 0)
-		return error_sys(error, errno, "write %s", new->shown);
-	if (new->flags & FS_RESERVED &&sys_ftruncate(*fd, (off_t) new->n) < 0)
+	int r = write_content(new, *fd, error);
+	if (r < 0)
+		return r;
+	if (new->flags & FS_RESERVED &&sys_ftruncate(*fd, (off_t) new->content->size) < 0)
 		return error_sys(error, errno, "truncate %s", new->shown);
 	if (sys_fchmod(*fd, new->mode) < 0)
 		return error_sys(error, errno, "chmod %s", new->shown);
@@ -103,7 +113,7 @@ static bool may_use_reserve(const struct replacement *new)
 {
 	struct stat st;
 	return fstatat(new->dirfd, new->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (off_t) new->n <= MAX(st.st_size, room_of(&st));
+	       (off_t) new->content->size <= MAX(st.st_size, room_of(&st));
 }
 
 /* A reserve is never read, so a writer that dies while it fills one does no harm. */
@@ -146,14 +156,13 @@ bool fs_keep_reserve(int dirfd, const char *name, size_t n)
 
 /* ---- either way ---- */
 
-int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
-                    unsigned flags, const char *shown, cst_error **error)
+int fs_replace_file_by(int dirfd, const char *name, const struct fs_content *content, mode_t mode,
+                       unsigned flags, const char *shown, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	const struct replacement new = {.dirfd = dirfd,
 	                                .name = name,
-	                                .data = data,
-	                                .n = n,
+	                                .content = content,
 	                                .mode = mode,
 	                                .flags = flags,
 	                                .shown = shown ? shown : name};
@@ -163,4 +172,11 @@ int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mod
 	if (r < 0)
 		return error_propagate(error, steal_ptr(&problem));
 	return flags & FS_DURABLE ? fs_fsync_dir(dirfd, new.shown, error) : 0;
+}
+
+int fs_replace_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
+                    unsigned flags, const char *shown, cst_error **error)
+{
+	const struct fs_content content = {.data = data, .size = n};
+	return fs_replace_file_by(dirfd, name, &content, mode, flags, shown, error);
 }

@@ -226,6 +226,25 @@ const struct index_place *index_place_at(struct index_file *index, size_t number
 	return item_at(index, at, sizeof(struct index_place));
 }
 
+bool index_read_all(struct index_file *index, struct index_parts *ret)
+{
+	const struct header *h = &index->header;
+	for (size_t block = 0; block < index->n_blocks; block++) {
+		if (!index->read[block] && !read_block(index, block))
+			return false;
+	}
+	*ret = (struct index_parts){
+	        .entries = (struct index_entry *)index->body,
+	        .keys = (struct index_key *)(index->body + keys_at(h)),
+	        .places = (struct index_place *)(index->body + places_at(h)),
+	        .n_entries = h->n_entries,
+	        .n_keys = h->n_keys,
+	        .n_places = h->n_places,
+	        .secret = {h->secret[0], h->secret[1]},
+	};
+	return true;
+}
+
 /* ---- writing ---- */
 
 static void copy_part(struct index_file *index, size_t at, const void *items, size_t n)

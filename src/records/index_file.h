@@ -70,4 +70,7 @@ const uint64_t *index_secret(const struct index_file *index);
 const struct index_entry *index_entry_at(struct index_file *index, size_t number);
 const struct index_key *index_key_at(struct index_file *index, size_t number);
 const struct index_place *index_place_at(struct index_file *index, size_t number);
+/* Reads and checks all of it, so that nothing fails afterwards. The parts stay the index's. */
+bool index_read_all(struct index_file *index, struct index_parts *ret);
+
 #endif

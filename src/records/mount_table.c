@@ -204,7 +204,9 @@ int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, 
 		return error_oom(error);
 	int r = lockfile_touch(mounts, &t->mounts_token, error);
 	if (r == 0)
-		r = record_file_write(&t->mounts, text.data, text.len, error);
+		r = record_file_write(&t->mounts,
+		                      &(struct fs_content){.data = text.data, .size = text.len},
+		                      error);
 	if (r < 0) {
 		t->mounts_loaded = false;
 		return r;

@@ -42,9 +42,14 @@ static size_t lower_bound(const struct prefix_index *index, const char *id)
 	return low;
 }
 
+bool prefix_is_searched(const char *id)
+{
+	return *id && !strchr(id, ' ');
+}
+
 bool prefix_index_add(struct prefix_index *index, const char *id, void *value)
 {
-	if (!*id || strchr(id, ' '))
+	if (!prefix_is_searched(id))
 		return true;
 	struct prefix_entry *grown =
 	        grow_array(index->items, &index->capacity, index->len + 1, sizeof(*grown));

@@ -28,6 +28,7 @@ void prefix_index_remove(struct prefix_index *index, const char *id);
 void prefix_index_clear(struct prefix_index *index); /* empty, memory kept */
 void prefix_index_sort(struct prefix_index *index);
 uint64_t prefix_head(const char *id);
+bool prefix_is_searched(const char *id); /* neither empty nor with a blank */
 /* NULL: none or several. The index must be sorted. */
 void *prefix_index_find(const struct prefix_index *index, const char *prefix);
 /* How many begin with it, counted up to `most`; 0 for "". The index must be sorted. */

@@ -8,9 +8,6 @@
 /* Who reads one record after the other gets so many bytes at once. */
 #define WINDOW 131072
 
-static struct slot gone = {.edited = true};
-#define SLOT_GONE (&gone)
-
 /* ---- start and end ---- */
 
 static size_t bytes_of_records(const struct record_set *set)
@@ -40,7 +37,7 @@ static void base_free(struct record_base *base)
 	if (!base)
 		return;
 	for (size_t i = 0; base->slots && i < index_entries(base->index); i++) {
-		if (base->slots[i] && base->slots[i] != SLOT_GONE)
+		if (base->slots[i])
 			record_slot_free(base->slots[i]);
 	}
 	for (size_t i = 0; i < base->edited.len; i++) {
@@ -54,6 +51,18 @@ static void base_free(struct record_base *base)
 	free(base);
 }
 
+static void *blank_record(struct record_set *set)
+{
+	struct json_reader json;
+	struct record_reader r = {.json = &json, .arena = &set->loaded_memory};
+	void *record = arena_alloc(&set->loaded_memory, set->kind->size);
+	json_reader_init(&json, "{}", 2, &set->loaded_memory);
+	if (record)
+		set->kind->read(&r, record);
+	record_reader_free(&r);
+	return record;
+}
+
 bool record_base_start(struct record_set *set, struct index_file *index)
 {
 	struct record_base *base = new0(struct record_base, 1);
@@ -63,7 +72,8 @@ bool record_base_start(struct record_set *set, struct index_file *index)
 	}
 	base->index = index;
 	base->slots = new0(struct slot *, index_entries(index) + 1);
-	if (!base->slots) {
+	set->blank = blank_record(set);
+	if (!base->slots || !set->blank) {
 		base_free(base);
 		return false;
 	}
@@ -286,8 +296,18 @@ static bool find_prefix(struct record_set *set, const char *prefix, struct slot 
 			return false;
 		if (!has_prefix(slot->id, prefix))
 			break;
+		if (!slot->record)
+			continue;
 		*ret = slot;
 		n++;
+	}
+	for (size_t i = 0; i < set->base->edited.len; i++) {
+		struct slot *slot = set->base->edited.items[i];
+		if (slot->number == UINT32_MAX && prefix_is_searched(slot->id) &&
+		    has_prefix(slot->id, prefix)) {
+			*ret = slot;
+			n++;
+		}
 	}
 	if (n > 1)
 		*ret = NULL;
@@ -327,53 +347,218 @@ bool record_base_leave(struct record_set *set)
 	return ok;
 }
 
+/* ---- look-ups ---- */
+
+/* With the list of all made, a number stands in the place of a slot that has not been read. */
+static struct slot *number_as_item(uint32_t number)
+{
+	return (struct slot *)((uintptr_t)number << 1 | 1);
+}
+
+static bool is_number(const struct slot *item)
+{
+	return (uintptr_t)item & 1;
+}
+
+static uint32_t number_of(const struct slot *item)
+{
+	return is_number(item) ? (uint32_t)((uintptr_t)item >> 1) : item->number;
+}
+
+struct base_item record_base_item(const struct record_set *set, size_t i)
+{
+	const struct record_base *base = set->base;
+	struct slot *item = set->visible.items[i];
+	uint32_t number = number_of(item);
+	if (is_number(item))
+		item = base->slots[number];
+	return (struct base_item){.number = number,
+	                          .file = item ? item->file : base->parts.entries[number].file,
+	                          .edited = item && item->edited,
+	                          .slot = item};
+}
+
+/* The index is damaged, or a record cannot be read. Where records were edited there is no way back. */
 static void fall_back(struct record_set *set)
 {
-	log_debug("the index %s/%s is damaged: all records are read", set->index_dir,
-	          set->index_name);
-	(void)record_base_leave(set);
+	if (!set->base->prepared) {
+		log_debug("the index %s/%s is damaged: all records are read", set->index_dir,
+		          set->index_name);
+		(void)record_base_leave(set);
+		return;
+	}
+	if (!set->problem)
+		(void)error_set(&set->problem, CST_ECORRUPT,
+		                "loading \"%s\": what it held cannot be read any more",
+		                set->files[0].path);
+	set->broken = true;
 }
 
 bool record_base_find(const struct record_set *set, enum record_key key, const char *text,
                       const struct slot *after, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set; /* for what it reads */
+	*ret = NULL;
 	if (!set->base)
 		return false;
 	pthread_mutex_lock(&writable->lazy);
-	bool found = set->base && find(writable, key, text, after, ret);
-	if (set->base && !found)
+	if (set->base && !find(writable, key, text, after, ret))
 		fall_back(writable);
+	bool has_base = set->base;
 	pthread_mutex_unlock(&writable->lazy);
-	return found;
+	return has_base;
 }
 
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set;
+	*ret = NULL;
 	if (!set->base)
 		return false;
 	pthread_mutex_lock(&writable->lazy);
-	bool found = set->base && find_prefix(writable, prefix, ret);
-	if (set->base && !found)
+	if (set->base && !find_prefix(writable, prefix, ret))
 		fall_back(writable);
+	bool has_base = set->base;
 	pthread_mutex_unlock(&writable->lazy);
-	return found;
+	return has_base;
+}
+
+/* False: it cannot be read. */
+static bool slot_at(struct record_set *set, size_t i, bool peek, struct slot **ret)
+{
+	struct record_base *base = set->base;
+	struct base_item item = {.number = (uint32_t)i};
+	if (i >= record_set_size(set))
+		return true;
+	if (base->prepared)
+		item = record_base_item(set, i);
+	else
+		item.slot = base->slots[i];
+	*ret = item.slot || peek ? item.slot : slot_of(set, item.number);
+	return peek || *ret;
 }
 
 bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set;
+	*ret = NULL;
 	if (!set->base)
 		return false;
 	pthread_mutex_lock(&writable->lazy);
-	*ret = NULL;
-	bool there = set->base && i < index_entries(set->base->index);
-	if (there)
-		*ret = peek ? set->base->slots[i] : slot_of(writable, (uint32_t)i);
-	bool found = set->base && (!there || peek || *ret);
-	if (set->base && !found)
+	if (set->base && !slot_at(writable, i, peek, ret))
 		fall_back(writable);
+	bool has_base = set->base;
 	pthread_mutex_unlock(&writable->lazy);
-	return found;
+	return has_base;
+}
+
+/* ---- edits ---- */
+
+bool record_base_prepare(struct record_set *set)
+{
+	struct record_base *base = set->base;
+	if (!base || base->prepared)
+		return true;
+	if (!index_read_all(base->index, &base->parts))
+		return record_base_leave(set);
+	size_t n = base->parts.n_entries;
+	struct slot **items =
+	        grow_array(set->visible.items, &set->visible.capacity, n + 1, sizeof(*items));
+	if (!items)
+		return false;
+	set->visible.items = items;
+	for (size_t i = 0; i < n; i++)
+		items[i] = number_as_item((uint32_t)i);
+	set->visible.len = n;
+	base->prepared = true;
+	return true;
+}
+
+bool record_base_edited(struct record_set *set, struct slot *slot)
+{
+	struct slots *edited = &set->base->edited;
+	if (!slot->edited && !record_slots_insert(edited, edited->len, slot))
+		return false;
+	slot->edited = true;
+	return true;
+}
+
+void record_base_removed(struct record_set *set, struct slot *slot)
+{
+	struct record_base *base = set->base;
+	size_t i = 0;
+	while (number_of(set->visible.items[i]) != slot->number ||
+	       (slot->number == UINT32_MAX && set->visible.items[i] != slot))
+		i++;
+	record_slots_remove_at(&set->visible, i);
+	record_slots_remove(&base->edited, slot);
+	slot->edited = true;
+	slot->record = NULL;
+	if (slot->number == UINT32_MAX)
+		record_slot_free(slot);
+}
+
+const char *record_base_text(struct record_set *set, uint32_t number)
+{
+	return entry_text(set, number, &set->base->parts.entries[number]);
+}
+
+bool record_base_place(struct record_set *set, const char *id, size_t *ret)
+{
+	return first_place(set, id, ret);
+}
+
+/* ---- after a save ---- */
+
+struct opened {
+	int fds[RECORD_FILES];
+};
+
+static void opened_close(struct opened *opened)
+{
+	for (size_t f = 0; f < RECORD_FILES; f++)
+		closep(&opened->fds[f]);
+}
+
+bool record_base_change(struct record_set *set, struct index_file *index)
+{
+	struct record_base *base = set->base;
+	_cleanup_(opened_close) struct opened opened = {.fds = {-1, -1, -1}};
+	size_t n = index_entries(index);
+	struct slot **slots = new0(struct slot *, n + 1);
+	bool ok = slots;
+	for (unsigned f = 0; ok && f < set->n_files; f++)
+		ok = record_file_open_same(&set->files[f], &opened.fds[f]);
+	if (!ok) {
+		free(slots);
+		index_free(index);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		slots[i] = record_base_item(set, i).slot;
+		if (slots[i]) {
+			slots[i]->edited = false;
+		}
+	}
+	/* only now, since the items go by the old numbers */
+	for (size_t i = 0; i < n; i++) {
+		if (slots[i])
+			slots[i]->number = (uint32_t)i;
+	}
+	for (unsigned f = 0; f < set->n_files; f++) {
+		int old = set->files[f].fd;
+		set->files[f].fd = opened.fds[f];
+		opened.fds[f] = old;
+	}
+	for (size_t i = 0; i < index_entries(base->index); i++) {
+		if (base->slots[i] && !base->slots[i]->record)
+			record_slot_free(base->slots[i]);
+	}
+	index_free(base->index);
+	free(base->slots);
+	base->index = index;
+	base->slots = slots;
+	base->edited.len = base->window_len = set->visible.len = 0;
+	base->prepared = false;
+	return true;
 }

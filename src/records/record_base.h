@@ -15,8 +15,11 @@
 
 struct record_base {
 	struct index_file *index;
-	struct slot **slots; /* by number. NULL: not read yet; SLOT_GONE: removed */
-	struct slots edited;
+	struct slot **slots; /* by number. NULL: not read yet; one without a record: removed, but the IDs are still ordered by it */
+	struct slots edited; /* or added */
+	struct index_parts parts; /* once it is prepared */
+	bool prepared; /* for edits: the list of all in the set holds slots, and numbers for those that were not read */
+	bool outdated; /* the files are not those of the index any more, only of the edited set */
 	/* What was read of a file last. Who goes on from there gets more than the one record. */
 	char *window;
 	size_t window_capacity, window_len;
@@ -42,5 +45,31 @@ bool record_base_find(const struct record_set *set, enum record_key key, const c
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret);
 /* By position in the list of all. `peek`: NULL unless it was looked at before. */
 bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret);
+
+/* ---- edits ---- */
+
+/* Before an edit and a save: all of the index is read, and the list of all is made. If the index is damaged, the set
+ * has no base afterwards. False: out of memory. */
+bool record_base_prepare(struct record_set *set);
+/* The slot has another record now than the index says, or is new. False: out of memory. */
+bool record_base_edited(struct record_set *set, struct slot *slot);
+/* The record is removed, and so is the slot where nothing goes by it any more. */
+void record_base_removed(struct record_set *set, struct slot *slot);
+
+/* What stands at this position of the list of all. The set is prepared. */
+struct base_item {
+	uint32_t number; /* in the index; UINT32_MAX: it is not there */
+	unsigned file;
+	bool edited;
+	struct slot *slot; /* NULL: it was not read */
+};
+struct base_item record_base_item(const struct record_set *set, size_t i);
+/* The JSON of a record as it is in its file, until the next call. NULL: it cannot be read. */
+const char *record_base_text(struct record_set *set, uint32_t number);
+/* Where an ID belongs among the places. False: a record cannot be read. */
+bool record_base_place(struct record_set *set, const char *id, size_t *ret);
+/* The files were replaced: record i of the list of all is now number i of this index, which becomes the set's. False:
+ * they cannot be opened; nothing is changed, and the index is freed. */
+bool record_base_change(struct record_set *set, struct index_file *index);
 
 #endif

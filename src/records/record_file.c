@@ -104,6 +104,19 @@ int record_file_open(struct record_file *file, cst_error **error)
 	return 0;
 }
 
+bool record_file_open_same(const struct record_file *file, int *ret)
+{
+	struct stat st;
+	struct file_identity now = {0};
+	int fd = -1;
+	if (open_regular(file->path, &st, &fd, NULL) < 0)
+		return false;
+	if (fd >= 0)
+		now = identity_of(&st);
+	*ret = fd;
+	return same_identity(&now, &file->identity);
+}
+
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error)
 {
 	if (file->fd >= 0 && lseek(file->fd, 0, SEEK_SET) < 0)
@@ -142,7 +155,7 @@ static int open_dir(const struct record_file *file, int *ret, cst_error **error)
 	return r < 0 ? r : fs_open_dir(file->dir, ret, error);
 }
 
-int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error)
+int record_file_write(struct record_file *file, const struct fs_content *content, cst_error **error)
 {
 	_cleanup_close_ int dirfd = -1;
 	struct stat st;
@@ -152,15 +165,15 @@ int record_file_write(struct record_file *file, const void *data, size_t n, cst_
 	if (!file->swept)
 		sweep(dirfd, file);
 	file->swept = true;
-	r = fs_replace_file(dirfd, file->name, data, n, 0600,
-	                    FS_LOCKED | FS_RESERVED | (file->is_volatile ? 0 : FS_DURABLE),
-	                    file->path, error);
+	r = fs_replace_file_by(dirfd, file->name, content, 0600,
+	                       FS_LOCKED | FS_RESERVED | (file->is_volatile ? 0 : FS_DURABLE),
+	                       file->path, error);
 	if (r < 0)
 		return r;
 	if (fstatat(dirfd, file->name, &st, 0) < 0)
 		return error_sys(error, errno, "stat %s", file->path);
 	file->identity = identity_of(&st);
-	file->lacks_reserve = !fs_keep_reserve(dirfd, file->name, n);
+	file->lacks_reserve = !fs_keep_reserve(dirfd, file->name, content->size);
 	return 0;
 }
 

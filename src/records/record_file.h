@@ -38,8 +38,11 @@ int record_file_open(struct record_file *file, cst_error **error);
 /* Content of the opened file, from its beginning. A missing file is empty. Caller frees *ret. */
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error);
 void record_file_close(struct record_file *file);
+/* Opens the file that was opened or written last; -1 in *ret: there is none. False: it is another one, or cannot be
+ * opened. */
+bool record_file_open_same(const struct record_file *file, int *ret);
 /* The directory is made (0700) if it is missing. Under the write lock only. */
-int record_file_write(struct record_file *file, const void *data, size_t n, cst_error **error);
+int record_file_write(struct record_file *file, const struct fs_content *content, cst_error **error);
 /* Tries again to get the reserve. It needs no lock, since no process uses what a reserve holds. */
 void record_file_retry_reserve(struct record_file *file);
 

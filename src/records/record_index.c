@@ -64,16 +64,9 @@ static bool add_entries(struct record_set *set, char *const *texts, struct index
 
 /* ---- keys ---- */
 
-struct keys {
-	struct index_key *items;
-	size_t len, capacity;
-	const uint64_t *secret;
-	uint32_t number;
-};
-
 static bool add_key(void *userdata, enum record_key key, const char *text)
 {
-	struct keys *keys = userdata;
+	struct index_key_list *keys = userdata;
 	struct index_key *grown =
 	        grow_array(keys->items, &keys->capacity, keys->len + 1, sizeof(*grown));
 	if (!grown)
@@ -84,7 +77,7 @@ static bool add_key(void *userdata, enum record_key key, const char *text)
 	return true;
 }
 
-static int compare_keys(const void *a, const void *b)
+int index_keys_compare(const void *a, const void *b)
 {
 	const struct index_key *left = a, *right = b;
 	if (left->hash != right->hash)
@@ -92,17 +85,27 @@ static int compare_keys(const void *a, const void *b)
 	return (left->number > right->number) - (left->number < right->number);
 }
 
+bool index_keys_add(struct index_key_list *keys, const struct record_set *set, const void *record,
+                    uint32_t number)
+{
+	const struct key_visitor visitor = {.visit = add_key, .userdata = keys};
+	keys->number = number;
+	return record_visit_keys(set, record, &visitor);
+}
+
+void index_keys_sort(struct index_key_list *keys)
+{
+	if (keys->len)
+		qsort(keys->items, keys->len, sizeof(*keys->items), index_keys_compare);
+}
+
 static bool add_keys(const struct record_set *set, struct index_parts *parts)
 {
-	struct keys keys = {.secret = parts->secret};
-	const struct key_visitor visitor = {.visit = add_key, .userdata = &keys};
+	struct index_key_list keys = {.secret = parts->secret};
 	bool ok = true;
-	for (size_t i = 0; ok && i < set->visible.len; i++) {
-		keys.number = (uint32_t)i;
-		ok = record_visit_keys(set, set->visible.items[i]->record, &visitor);
-	}
-	if (keys.len)
-		qsort(keys.items, keys.len, sizeof(*keys.items), compare_keys);
+	for (size_t i = 0; ok && i < set->visible.len; i++)
+		ok = index_keys_add(&keys, set, set->visible.items[i]->record, (uint32_t)i);
+	index_keys_sort(&keys);
 	parts->keys = keys.items;
 	parts->n_keys = keys.len;
 	return ok;

@@ -10,5 +10,16 @@ struct index_source record_index_source(const struct record_set *set);
 /* The index of a set that was just parsed from these texts. NULL: it has something that an index cannot
  * have, or there is no memory. */
 struct index_file *record_index_build(struct record_set *set, char *const *texts);
+/* The keys of records, being gathered. */
+struct index_key_list {
+	struct index_key *items;
+	size_t len, capacity;
+	const uint64_t *secret;
+	uint32_t number; /* of the record */
+};
+bool index_keys_add(struct index_key_list *keys, const struct record_set *set, const void *record,
+                    uint32_t number);
+void index_keys_sort(struct index_key_list *keys);
+int index_keys_compare(const void *a, const void *b);
 
 #endif

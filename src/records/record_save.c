@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes records to files. The token is written first, so that a process which sees the old token
  * has the old records. */
-#include "records/record_set.h"
+#include "records/record_splice.h"
 #include <assert.h>
+
+static int cannot_print(const struct record_set *set, cst_error **error)
+{
+	int r = record_set_problem(set, error);
+	return r < 0 ? r : error_oom(error);
+}
 
 static bool encode(const struct record_set *set, unsigned f, struct strbuf *text)
 {
@@ -20,14 +26,30 @@ static bool encode(const struct record_set *set, unsigned f, struct strbuf *text
 	return !text->failed;
 }
 
+/* What the files shall hold: printed, or spliced where the set has a base. */
 struct encoded {
 	struct strbuf text[RECORD_FILES];
+	struct splice *splice;
 };
 
 static void encoded_free(struct encoded *encoded)
 {
 	for (unsigned f = 0; f < RECORD_FILES; f++)
 		strbuf_free(&encoded->text[f]);
+	splice_free(encoded->splice);
+}
+
+static int encode_all(struct record_set *set, struct encoded *encoded, cst_error **error)
+{
+	if (set->base) {
+		encoded->splice = splice_new(set);
+		return encoded->splice ? 0 : cannot_print(set, error);
+	}
+	for (unsigned f = 0; f < set->n_files; f++) {
+		if (set->dirty[f] && !encode(set, f, &encoded->text[f]))
+			return error_oom(error);
+	}
+	return 0;
 }
 
 static int write_file(struct record_set *set, unsigned f, enum dirt dirt,
@@ -35,8 +57,10 @@ static int write_file(struct record_set *set, unsigned f, enum dirt dirt,
 {
 	if (set->dirty[f] != dirt)
 		return 0;
-	int r = record_file_write(&set->files[f], encoded->text[f].data, encoded->text[f].len,
-	                          error);
+	struct fs_content content = {.data = encoded->text[f].data, .size = encoded->text[f].len};
+	if (encoded->splice)
+		content = splice_content(encoded->splice, f);
+	int r = record_file_write(&set->files[f], &content, error);
 	if (r == 0)
 		set->dirty[f] = CLEAN;
 	return r;
@@ -61,7 +85,7 @@ static int check_savable(const struct record_set *set, cst_error **error)
 	if (set->read_only)
 		return error_about(error, CST_ESTORE_READ_ONLY, set->files[0].path);
 	if (set->broken)
-		return error_oom(error);
+		return cannot_print(set, error);
 	if (!set->loaded)
 		return error_set(error, CST_ECORRUPT, "saving \"%s\": %s", set->files[0].path,
 		                 set->damaged ? "what it holds now is not understood"
@@ -88,7 +112,7 @@ static bool copy_all(const struct record_set *set, struct arena *memory, void **
  * Without memory for it everything stays as it is. */
 static void compact(struct record_set *set)
 {
-	if (set->edited + set->removed < EDITS_WORTH_A_COPY + set->visible.len)
+	if (set->base || set->edited + set->removed < EDITS_WORTH_A_COPY + set->visible.len)
 		return;
 	struct arena memory = {0};
 	struct hashmap names = {0};
@@ -124,18 +148,20 @@ int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **e
 	if (!record_set_dirty(set) && !set->damaged)
 		return 0;
 	int r = check_savable(set, error);
-	for (unsigned f = 0; f < set->n_files && r == 0; f++) {
-		if (set->dirty[f] && !encode(set, f, &encoded.text[f]))
-			r = error_oom(error);
-	}
+	if (r == 0)
+		r = encode_all(set, &encoded, error);
 	if (r == 0)
 		r = lockfile_touch(lock, &set->token, error);
 	if (r == 0)
 		r = write_files(set, &encoded, error);
 	if (r < 0) {
 		set->stale = true;
+		if (set->base)
+			set->base->outdated = true;
 		return r;
 	}
+	if (encoded.splice)
+		splice_done(encoded.splice);
 	record_set_release(set);
 	compact(set);
 	return 0;

@@ -61,6 +61,7 @@ void record_set_clear(struct record_set *set)
 	arena_clear(&set->loaded_memory);
 	arena_clear(&set->raw_memory);
 	cst_error_free(steal_ptr(&set->problem));
+	set->blank = NULL;
 	set->edited = set->removed = 0;
 	set->loaded = set->damaged = set->broken = false;
 }
@@ -105,7 +106,8 @@ void record_set_free(struct record_set *set)
 
 size_t record_set_size(const struct record_set *set)
 {
-	return set->base ? index_entries(set->base->index) : set->visible.len;
+	return set->base && !set->base->prepared ? index_entries(set->base->index)
+	                                         : set->visible.len;
 }
 
 static void *record_of(const struct slot *slot)
@@ -116,9 +118,10 @@ static void *record_of(const struct slot *slot)
 static void *record_at(const struct record_set *set, size_t i, bool peek)
 {
 	struct slot *slot;
+	bool in_range = i < record_set_size(set);
 	if (!record_base_at(set, i, peek, &slot))
 		slot = i < set->visible.len ? set->visible.items[i] : NULL;
-	return record_of(slot);
+	return slot || peek || !in_range ? record_of(slot) : set->blank;
 }
 
 void *record_set_at(const struct record_set *set, size_t i)
@@ -207,6 +210,7 @@ struct slot *record_slot_new(const char *id, unsigned file)
 	if (slot) {
 		memcpy(slot->id, id, len);
 		slot->file = file;
+		slot->number = UINT32_MAX;
 	}
 	return slot;
 }
@@ -224,15 +228,19 @@ bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot)
 	return true;
 }
 
+void record_slots_remove_at(struct slots *slots, size_t i)
+{
+	slots->len--;
+	memmove(&slots->items[i], &slots->items[i + 1], (slots->len - i) * sizeof(*slots->items));
+}
+
 void record_slots_remove(struct slots *slots, const struct slot *slot)
 {
 	for (size_t i = 0; i < slots->len; i++) {
-		if (slots->items[i] != slot)
-			continue;
-		slots->len--;
-		memmove(&slots->items[i], &slots->items[i + 1],
-		        (slots->len - i) * sizeof(*slots->items));
-		return;
+		if (slots->items[i] == slot) {
+			record_slots_remove_at(slots, i);
+			return;
+		}
 	}
 }
 

@@ -113,6 +113,7 @@ struct record_set {
 	cst_error *problem; /* why they cannot */
 
 	/* record_base.h */
+	void *blank; /* a record without anything, for walks over records that cannot be read */
 	struct record_base *base;        /* NULL: all records are in memory */
 	struct record_base *former_base; /* its records are still looked at */
 	struct index_file *opened_index; /* from open until parse */
@@ -120,7 +121,7 @@ struct record_set {
 	bool writes_index;
 	size_t worth_an_index; /* bytes of records from which on the set has one */
 
-	/* With a base they are made at the first edit, and hold numbers for slots: slot_or_number(). */
+	/* With a base only `visible` is used, and only once the base is prepared for edits. */
 	struct slots content[RECORD_FILES]; /* of each file, raw ones too, in order */
 	struct slots visible;               /* all that can be served, in order of files */
 	struct hashmap by_id, by_name;
@@ -149,6 +150,7 @@ void record_slot_free(struct slot *slot);
 int record_load_again(struct record_set *set, cst_error **error);
 bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);
+void record_slots_remove_at(struct slots *slots, size_t i);
 bool record_index_names(struct record_set *set, struct slot *slot);
 /* Visits ID, names and the keys of the kind. */
 bool record_visit_keys(const struct record_set *set, const void *record,

@@ -49,7 +49,8 @@ int record_set_parse(struct record_set *set, bool *repair, cst_error **error);
  * that are looked at, and saves what changed. It must be said before the first load. `writes`: the index is
  * made where it is missing. Without memory for it there is none. */
 void record_set_use_index(struct record_set *set, const char *dir, bool writes);
-/* 0, or why the last look-up may not have found what there is: CST_ESYS, CST_ECORRUPT. */
+/* 0, or why look-ups may not have found what there is, and walks met a record without an ID: CST_ESYS, CST_ECORRUPT.
+ * Such a set is not saved. */
 int record_set_problem(const struct record_set *set, cst_error **error);
 
 /* All in the order of the files: stable, image store, volatile. at: NULL out of range. */
@@ -156,6 +157,12 @@ static inline const cst_image *image_table_find(const struct record_set *images,
 {
 	return record_set_find(images, id);
 }
+
+/* The first image (previous NULL) with that top layer, or with that mapped copy of it; or the next one after
+ * `previous`. NULL: no more. */
+enum image_use { IMAGE_TOP_LAYER, IMAGE_MAPPED_LAYER };
+const cst_image *image_table_by_layer(const struct record_set *images, enum image_use use,
+                                      const char *layer, const cst_image *previous);
 
 /* ---- containers ---- */
 

@@ -107,19 +107,52 @@ static void same_layer(const cst_layer *a, const cst_layer *b)
 	assert_string_equal(a->mount_point, b->mount_point);
 }
 
-static void same_by_id(const struct record_set *a, const struct record_set *b, unsigned i)
+/* Two lists of IDs. Edits change the order in which layers of one digest or parent are found. */
+struct both {
+	struct strv first, second;
+	bool sorted;
+};
+
+static void both_add(struct both *both, const cst_layer *first, const cst_layer *second)
+{
+	assert_true(!first || strv_add(&both->first, first->id));
+	assert_true(!second || strv_add(&both->second, second->id));
+}
+
+static void both_same(struct both *both)
+{
+	assert_int_equal(both->first.len, both->second.len);
+	if (both->sorted) {
+		strv_sort(&both->first);
+		strv_sort(&both->second);
+	}
+	for (size_t i = 0; i < both->first.len; i++)
+		assert_string_equal(both->first.items[i], both->second.items[i]);
+	strv_free(&both->first);
+	strv_free(&both->second);
+}
+
+static void same_children(const struct record_set *a, const struct record_set *b, const char *id,
+                          bool sorted)
+{
+	struct both both = {.sorted = sorted};
+	const cst_layer *first = layer_table_first_child(a, id);
+	const cst_layer *second = layer_table_first_child(b, id);
+	while (first || second) {
+		both_add(&both, first, second);
+		first = first ? layer_table_next_child(a, first) : NULL;
+		second = second ? layer_table_next_child(b, second) : NULL;
+	}
+	both_same(&both);
+}
+
+static void same_by_id(const struct record_set *a, const struct record_set *b, unsigned i,
+                       bool sorted)
 {
 	char id[65], name[24];
 	layer_id(i, id);
 	same_layer(layer_table_get(a, id), layer_table_get(b, id));
-	const cst_layer *first = layer_table_first_child(a, id),
-	                *second = layer_table_first_child(b, id);
-	same_layer(first, second);
-	while (first && second) {
-		first = layer_table_next_child(a, first);
-		second = layer_table_next_child(b, second);
-		same_layer(first, second);
-	}
+	same_children(a, b, id, sorted);
 	static const size_t lengths[] = {0, 1, 2, 3, 8, 9, 63};
 	for (size_t n = 0; n < ARRAY_SIZE(lengths); n++) {
 		id[lengths[n]] = '\0';
@@ -131,30 +164,39 @@ static void same_by_id(const struct record_set *a, const struct record_set *b, u
 	same_layer(layer_table_find(a, name), layer_table_find(b, name));
 }
 
-static void same_by_digest(const struct record_set *a, const struct record_set *b)
+static void same_by_digest(const struct record_set *a, const struct record_set *b, bool sorted)
 {
 	for (unsigned i = 0; i < 3 * (WORDS + 1); i++) {
 		char digest[24];
 		enum layer_digest which = i % 3;
-		const cst_layer *first = NULL, *second = NULL;
+		struct both both = {.sorted = sorted};
 		(void)snprintf(digest, sizeof(digest), "sha256:%c%u", "cdt"[which], i / 3);
-		do {
-			first = layer_table_by_digest(a, which, digest, first);
-			second = layer_table_by_digest(b, which, digest, second);
-			same_layer(first, second);
-		} while (first);
+		const cst_layer *first = layer_table_by_digest(a, which, digest, NULL);
+		const cst_layer *second = layer_table_by_digest(b, which, digest, NULL);
+		while (first || second) {
+			both_add(&both, first, second);
+			first = first ? layer_table_by_digest(a, which, digest, first) : NULL;
+			second = second ? layer_table_by_digest(b, which, digest, second) : NULL;
+		}
+		both_same(&both);
 	}
+}
+
+static void same_answers_in(const struct record_set *a, const struct record_set *b, unsigned n,
+                            bool sorted)
+{
+	assert_int_equal(record_set_size(a), record_set_size(b));
+	for (unsigned i = 0; i < n + 3; i++)
+		same_by_id(a, b, i, sorted);
+	same_by_digest(a, b, sorted);
+	for (size_t i = 0; i < record_set_size(a) + 1; i++)
+		same_layer(layer_table_at(a, i), layer_table_at(b, i));
+	assert_int_equal(record_set_problem(b, NULL), 0);
 }
 
 static void same_answers(const struct record_set *a, const struct record_set *b, unsigned n)
 {
-	assert_int_equal(record_set_size(a), record_set_size(b));
-	for (unsigned i = 0; i < n + 3; i++)
-		same_by_id(a, b, i);
-	same_by_digest(a, b);
-	for (size_t i = 0; i < record_set_size(a) + 1; i++)
-		same_layer(layer_table_at(a, i), layer_table_at(b, i));
-	assert_int_equal(record_set_problem(b, NULL), 0);
+	same_answers_in(a, b, n, false);
 }
 
 static void test_answers(void **state)
@@ -327,6 +369,14 @@ static void test_problem(void **state)
 	assert_null(layer_table_get(t, id));
 	assert_int_equal(record_set_problem(t, &error), CST_ECORRUPT);
 	assert_true(layers_stale(&f, t));
+	/* a walk meets no NULL */
+	_cleanup_layers_ struct record_set *walked = indexed(layers_new(&f), &f);
+	put_layers(&f, "layers.json", 6, 0, FEW);
+	load(&f, walked, true);
+	assert_int_equal(truncate(t->files[0].path, 100), 0);
+	for (size_t i = 0; i < record_set_size(walked); i++)
+		assert_non_null(layer_table_at(walked, i));
+	assert_int_equal(record_set_problem(walked, NULL), CST_ECORRUPT);
 }
 
 /* ---- another version ---- */
@@ -394,6 +444,248 @@ static void test_untrusted(void **state)
 	assert_null(t->opened_index);
 }
 
+/* ---- edits and saves: the same as of a set that is parsed and printed ---- */
+
+#define MANY 60
+
+struct pair {
+	struct fixture f[2]; /* the first is printed, the second spliced */
+	struct record_set *t[2];
+	struct random r;
+	unsigned next; /* number of the next new layer */
+};
+
+static void pair_load(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		record_set_free(p->t[i]);
+		p->t[i] = i ? indexed(layers_new(&p->f[i]), &p->f[i]) : layers_new(&p->f[i]);
+		load(&p->f[i], p->t[i], i);
+	}
+}
+
+static void pair_start(struct pair *p, uint64_t seed)
+{
+	*p = (struct pair){.r = {seed}, .next = MANY};
+	for (int i = 0; i < 2; i++) {
+		p->f[i] = fixture_make();
+		put_layers(&p->f[i], "layers.json", seed, 0, MANY / 2);
+		put_layers(&p->f[i], "volatile-layers.json", seed, MANY / 2, MANY);
+	}
+	pair_load(p);
+}
+
+static void pair_done(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		record_set_free(p->t[i]);
+		fixture_remove(&p->f[i]);
+	}
+}
+#define _cleanup_pair_ _cleanup_(pair_done)
+
+static cst_layer plain_layer(const char *id, const char *parent)
+{
+	return (cst_layer){.id = id,
+	                   .parent = parent,
+	                   .metadata = "\"<",
+	                   .mount_label = "",
+	                   .created = TIMESTAMP_ZERO,
+	                   .compressed_digest = "sha256:c1",
+	                   .diff_digest = "sha256:d2",
+	                   .toc_digest = "",
+	                   .mount_point = ""};
+}
+
+static void pair_add(struct pair *p)
+{
+	char id[65], parent[65], name[24];
+	const char *names[] = {name, "moves", name};
+	layer_id(p->next, id);
+	layer_id(below(&p->r, p->next++), parent);
+	(void)snprintf(name, sizeof(name), "name%u", below(&p->r, MANY));
+	cst_layer layer = plain_layer(id, parent);
+	layer.names = (struct strings){.items = names, .len = below(&p->r, 4)};
+	layer.file = below(&p->r, 2) ? LAYER_STABLE : LAYER_VOLATILE;
+	for (int i = 0; i < 2; i++)
+		assert_true(record_set_add(p->t[i], &layer));
+}
+
+static void pair_replace(struct pair *p)
+{
+	size_t size = record_set_size(p->t[0]);
+	char name[24], digest[24];
+	const char *names[] = {name, "moves"};
+	if (!size)
+		return;
+	size_t at = below(&p->r, (unsigned)size);
+	(void)snprintf(name, sizeof(name), "name%u", below(&p->r, MANY));
+	(void)snprintf(digest, sizeof(digest), "sha256:d%u", below(&p->r, WORDS));
+	size_t n = below(&p->r, 3);
+	for (int i = 0; i < 2; i++) {
+		cst_layer edited = *layer_table_at(p->t[i], at);
+		edited.names = (struct strings){.items = names, .len = n};
+		edited.diff_digest = digest;
+		edited.metadata = "edited";
+		assert_true(record_set_replace(p->t[i], &edited));
+	}
+}
+
+static void pair_remove(struct pair *p)
+{
+	size_t size = record_set_size(p->t[0]);
+	if (!size)
+		return;
+	size_t at = below(&p->r, (unsigned)size);
+	for (int i = 0; i < 2; i++)
+		assert_true(record_set_remove(p->t[i], layer_table_at(p->t[i], at)->id));
+}
+
+static void pair_mount(struct pair *p)
+{
+	size_t size = record_set_size(p->t[0]);
+	if (!size)
+		return;
+	size_t at = below(&p->r, (unsigned)size);
+	int count = (int)below(&p->r, 3);
+	for (int i = 0; i < 2; i++)
+		assert_true(layer_table_set_mount(p->t[i], layer_table_at(p->t[i], at)->id,
+		                                  count ? "/m" : "", count));
+}
+
+static void same_file(struct pair *p, const char *name)
+{
+	_cleanup_free_ char *first = NULL, *second = NULL;
+	size_t n, m;
+	assert_int_equal(fs_read_file(p->f[0].dir.fd, name, 1 << 24, &first, &n, NULL), 0);
+	assert_int_equal(fs_read_file(p->f[1].dir.fd, name, 1 << 24, &second, &m, NULL), 0);
+	assert_string_equal(first, second);
+	assert_int_equal(n, m);
+}
+
+/* The next process finds an index that fits. */
+static void pair_save(struct pair *p)
+{
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(record_set_save(p->t[i], p->f[i].lock, NULL), 0);
+	same_file(p, "layers.json");
+	same_file(p, "volatile-layers.json");
+	assert_non_null(p->t[1]->base);
+	_cleanup_layers_ struct record_set *parsed = layers_loaded(&p->f[1]);
+	_cleanup_layers_ struct record_set *found = indexed(layers_new(&p->f[1]), &p->f[1]);
+	struct lock_token token;
+	bool repair;
+	assert_int_equal(lockfile_read_token(p->f[1].lock, &token, NULL), 0);
+	assert_int_equal(record_set_open(found, &token, NULL), 0);
+	assert_non_null(found->opened_index);
+	assert_int_equal(record_set_parse(found, &repair, NULL), 0);
+	same_answers(parsed, found, p->next);
+	assert_non_null(found->base);
+}
+
+static void test_edits(void **state)
+{
+	for (uint64_t seed = 1; seed < 12; seed++) {
+		_cleanup_pair_ struct pair p;
+		pair_start(&p, seed);
+		for (int step = 0; step < 150; step++) {
+			unsigned what = below(&p.r, 40);
+			if (what < 10)
+				pair_add(&p);
+			else if (what < 20)
+				pair_replace(&p);
+			else if (what < 20 + (unsigned)seed)
+				pair_remove(&p);
+			else if (what < 35)
+				pair_mount(&p);
+			else if (what < 39)
+				pair_save(&p);
+			else if (!record_set_dirty(p.t[0]))
+				pair_load(&p);
+			same_answers_in(p.t[0], p.t[1], p.next, true);
+		}
+	}
+}
+
+/* Down to nothing. */
+static void test_remove_all(void **state)
+{
+	_cleanup_pair_ struct pair p;
+	pair_start(&p, 5);
+	while (record_set_size(p.t[0])) {
+		pair_remove(&p);
+		if (below(&p.r, 8) == 0)
+			pair_save(&p);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(record_set_save(p.t[i], p.f[i].lock, NULL), 0);
+	assert_file(&p.f[1], "layers.json", "[]");
+	assert_file(&p.f[1], "volatile-layers.json", "[]");
+}
+
+/* What an index may not have is saved, and the next process parses. */
+static void save_out_of_order(struct pair *p, int i, const char *id, const char *lost, bool circle)
+{
+	static const struct raw_member flag = {.key = "incomplete", .json = "true", .len = 4};
+	cst_layer edited = *layer_table_get(p->t[i], id);
+	if (circle)
+		edited.parent = lost;
+	else
+		edited.flags = (struct raw_members){.items = &flag, .len = 1};
+	assert_true(record_set_replace(p->t[i], &edited));
+	edited = plain_layer(lost, id);
+	assert_true(record_set_add(p->t[i], &edited));
+	assert_int_equal(record_set_save(p->t[i], p->f[i].lock, NULL), 0);
+	assert_int_equal(layers_stale(&p->f[i], p->t[i]), i);
+	/* a second save of the same hold */
+	edited.metadata = "more";
+	assert_true(record_set_replace(p->t[i], &edited));
+	assert_int_equal(record_set_save(p->t[i], p->f[i].lock, NULL), 0);
+}
+
+static void test_saved_out_of_order(void **state)
+{
+	for (int circle = 0; circle < 2; circle++) {
+		_cleanup_pair_ struct pair p;
+		char id[65], lost[65];
+		bool repair;
+		pair_start(&p, 9);
+		layer_id(1000, lost);
+		layer_id(3, id);
+		for (int i = 0; i < 2; i++)
+			save_out_of_order(&p, i, id, lost, circle);
+		same_file(&p, "layers.json");
+		same_file(&p, "volatile-layers.json");
+		assert_int_equal(layers_load(&p.f[1], p.t[1], &repair, NULL), 0);
+		assert_int_equal(repair, !circle);
+		assert_null(p.t[1]->base);
+		assert_int_equal(record_set_size(p.t[1]), circle ? MANY - 1 : MANY + 1);
+	}
+}
+
+/* The index is damaged before the first edit, or the file of records after it. */
+static void test_damaged_before_edits(void **state)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_pair_ struct pair p;
+	pair_start(&p, 10);
+	pair_load(&p);
+	_cleanup_free_ char *path = index_path(&p.f[1]);
+	assert_int_equal(truncate(path, 4000), 0);
+	pair_replace(&p);
+	assert_null(p.t[1]->base);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(record_set_save(p.t[i], p.f[i].lock, NULL), 0);
+	same_file(&p, "layers.json");
+	same_file(&p, "volatile-layers.json");
+	pair_load(&p);
+	pair_replace(&p);
+	assert_int_equal(truncate(p.t[1]->files[0].path, 100), 0);
+	assert_int_equal(truncate(p.t[1]->files[1].path, 100), 0);
+	assert_int_equal(record_set_save(p.t[1], p.f[1].lock, &error), CST_ECORRUPT);
+	assert_true(layers_stale(&p.f[1], p.t[1]));
+}
+
 /* ---- mounts ---- */
 
 static void test_mounts(void **state)
@@ -431,11 +723,20 @@ static void test_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_answers),       cmocka_unit_test(test_without_index),
-	        cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
-	        cmocka_unit_test(test_damaged_later), cmocka_unit_test(test_records_stay),
-	        cmocka_unit_test(test_problem),       cmocka_unit_test(test_older_version),
-	        cmocka_unit_test(test_untrusted),     cmocka_unit_test(test_mounts),
+	        cmocka_unit_test(test_answers),
+	        cmocka_unit_test(test_without_index),
+	        cmocka_unit_test(test_every_byte),
+	        cmocka_unit_test(test_every_length),
+	        cmocka_unit_test(test_damaged_later),
+	        cmocka_unit_test(test_records_stay),
+	        cmocka_unit_test(test_problem),
+	        cmocka_unit_test(test_older_version),
+	        cmocka_unit_test(test_untrusted),
+	        cmocka_unit_test(test_mounts),
+	        cmocka_unit_test(test_edits),
+	        cmocka_unit_test(test_remove_all),
+	        cmocka_unit_test(test_saved_out_of_order),
+	        cmocka_unit_test(test_damaged_before_edits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,14 +151,27 @@ static struct set *announcing_set(struct change *change)
 	return &change->store->sets.of[i];
 }
 
+/* What was planned may rest on records that were not found because they could not be read. */
+static int check_read(const struct change *change, cst_error **error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < KINDS; i++) {
+		const struct set *set = &change->store->sets.of[i];
+		if (change->held->modes.of[i] != HOLD_NOT)
+			r = record_set_problem(set->table, error);
+	}
+	return r;
+}
+
 int change_commit(struct change *change, cst_error **error)
 {
-	if (change->failed)
-		return error_oom(error);
+	int r = change->failed ? error_oom(error) : check_read(change, error);
+	if (r < 0)
+		return r;
 	if (!change->intents.len)
 		return do_steps(change, error);
 	struct set *set = announcing_set(change);
-	int r = journal_begin(&set->journal, &change->intents, error);
+	r = journal_begin(&set->journal, &change->intents, error);
 	if (r < 0)
 		return r;
 	r = do_steps(change, error);

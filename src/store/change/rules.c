@@ -26,14 +26,11 @@
 /* Does a layer, an image or a container need this layer? */
 static bool layer_is_used(const struct sets *sets, const char *id)
 {
-	if (layer_table_first_child(sets->layers.table, id) ||
-	    container_table_by_layer(sets->containers.table, id))
-		return true;
-	for (size_t i = 0; i < record_set_size(sets->images.table); i++) {
-		if (image_has_top_layer(image_table_at(sets->images.table, i), id))
-			return true;
-	}
-	return false;
+	const struct record_set *images = sets->images.table;
+	return layer_table_first_child(sets->layers.table, id) ||
+	       container_table_by_layer(sets->containers.table, id) ||
+	       image_table_by_layer(images, IMAGE_TOP_LAYER, id, NULL) ||
+	       image_table_by_layer(images, IMAGE_MAPPED_LAYER, id, NULL);
 }
 
 static bool owner_is_gone(cst_store *store, const struct intent *intent)

@@ -77,12 +77,12 @@ int image_list_mapped(struct set *images, const char *id, const char *layer, cst
 
 int image_unlist_mapped(struct set *images, const char *layer, cst_error **error)
 {
+	const cst_image *found;
 	int r = 0;
-	for (size_t i = 0; r == 0 && i < record_set_size(images->table); i++) {
-		cst_image image = *image_table_at(images->table, i);
+	while (r == 0 &&
+	       (found = image_table_by_layer(images->table, IMAGE_MAPPED_LAYER, layer, NULL))) {
+		cst_image image = *found;
 		const struct strings old = image.mapped_layers;
-		if (!strings_contain(&old, layer))
-			continue;
 		_cleanup_free_ const char **kept = new0(const char *, old.len);
 		if (!kept)
 			return error_oom(error);

@@ -57,6 +57,8 @@ static int choose(cst_store *store, enum cst_kind kind, fits_function fits, cons
 			if (!fits || fits(record, wanted))
 				ret->items[ret->len++] = record;
 		}
+		if (table)
+			r = record_set_problem(table, error);
 	}
 	return r;
 }
@@ -183,6 +185,9 @@ static int layers_by_digest(cst_store *store, const char *what, const char *dige
 		const cst_layer *layer = NULL;
 		while (table && (layer = layer_table_by_digest(table, which, digest, layer)))
 			chosen.items[chosen.len++] = layer;
+		r = table ? record_set_problem(table, error) : 0;
+		if (r < 0)
+			return r;
 	}
 	return chosen.len ? give_layers(&chosen, ret, error) : no_such_digest(digest, error);
 }

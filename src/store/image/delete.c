@@ -27,19 +27,23 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
 static bool other_image_has_top_layer(const cst_store *store, const cst_image *image,
                                       const char *layer)
 {
-	for (size_t i = 0; i < record_set_size(store->sets.images.table); i++) {
-		const cst_image *other = image_table_at(store->sets.images.table, i);
-		if (!streq(other->id, image->id) && image_has_top_layer(other, layer))
-			return true;
+	for (enum image_use use = IMAGE_TOP_LAYER; use <= IMAGE_MAPPED_LAYER; use++) {
+		const struct record_set *images = store->sets.images.table;
+		const cst_image *other = NULL;
+		while ((other = image_table_by_layer(images, use, layer, other))) {
+			if (!streq(other->id, image->id))
+				return true;
+		}
 	}
 	return false;
 }
 
 static bool has_child_outside(const cst_store *store, const char *id, const struct strv *going)
 {
-	for (size_t i = 0; i < record_set_size(store->sets.layers.table); i++) {
-		const cst_layer *layer = layer_table_at(store->sets.layers.table, i);
-		if (streq(layer->parent, id) && !strv_contains(going, layer->id))
+	const struct record_set *layers = store->sets.layers.table;
+	for (const cst_layer *child = layer_table_first_child(layers, id); child;
+	     child = layer_table_next_child(layers, child)) {
+		if (!strv_contains(going, child->id))
 			return true;
 	}
 	return false;

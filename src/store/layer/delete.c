@@ -22,12 +22,10 @@ static int check_unused(cst_store *store, const cst_layer *layer, cst_error **er
 	const cst_layer *child = layer_table_first_child(store->sets.layers.table, layer->id);
 	if (child)
 		return layer_in_use(CST_ELAYER_HAS_CHILDREN, layer, "layer", child->id, error);
-	for (size_t i = 0; i < record_set_size(store->sets.images.table); i++) {
-		const cst_image *image = image_table_at(store->sets.images.table, i);
-		if (streq(image->layer, layer->id))
-			return layer_in_use(CST_ELAYER_USED_BY_IMAGE, layer, "image", image->id,
-			                    error);
-	}
+	const cst_image *image =
+	        image_table_by_layer(store->sets.images.table, IMAGE_TOP_LAYER, layer->id, NULL);
+	if (image)
+		return layer_in_use(CST_ELAYER_USED_BY_IMAGE, layer, "image", image->id, error);
 	const cst_container *container =
 	        container_table_by_layer(store->sets.containers.table, layer->id);
 	return container ? layer_in_use(CST_ELAYER_USED_BY_CONTAINER, layer, "container",
