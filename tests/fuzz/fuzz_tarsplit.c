@@ -52,6 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(fd >= 0);
 	put_recipe(fd, data, size);
 	MUST(lseek(fd, 0, SEEK_SET) == 0);
-	(void)tarsplit_reassemble(fd, open_zeros, NULL, &sink, NULL);
+	(void)tarsplit_reassemble(
+	        fd, &(struct tarsplit_reading){.open_file = open_zeros, .userdata = NULL}, &sink,
+	        NULL);
 	return 0;
 }

@@ -171,7 +171,10 @@ static int run(const char *command, char **argv, cst_error **error)
 	}
 	if (streq(command, "reassemble")) {
 		int fd = open(argv[0], O_RDONLY | O_CLOEXEC), root = open_dir(argv[1]);
-		return tarsplit_reassemble(fd, open_content, &root, &sink, error);
+		return tarsplit_reassemble(
+		        fd,
+		        &(struct tarsplit_reading){.open_file = open_content, .userdata = &root},
+		        &sink, error);
 	}
 	if (streq(command, "copy"))
 		return copy_tree(open_dir(argv[0]), open_dir(argv[1]), &(struct copy_options){0},

@@ -33,13 +33,24 @@ static int open_content(void *userdata, const char *name, int64_t size, cst_erro
 	return fd;
 }
 
+static unsigned threads; /* of all tests */
+
+static int reassemble(int root, int fd, const cst_sink *sink, cst_error **error)
+{
+	const struct tarsplit_reading reading = {
+	        .open_file = open_content, .userdata = &root, .threads = threads};
+	return tarsplit_reassemble(fd, &reading, sink, error);
+}
+
 /* The message, or what came out. */
 static char *reassemble_fd(int root, int fd)
 {
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
 	_cleanup_error_ cst_error *error = NULL;
-	int r = tarsplit_reassemble(fd, open_content, &root, &sink, &error);
+	int r = tarsplit_reassemble(
+	        fd, &(struct tarsplit_reading){.open_file = open_content, .userdata = &root}, &sink,
+	        &error);
 	close(fd);
 	_cleanup_free_ char *data = memory.data;
 	if (r == 0)
@@ -146,7 +157,7 @@ static void test_checked_before_the_last_byte(void **state)
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
 	fd = recipe_of(line, strlen(line), 6);
-	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), CST_ECORRUPT);
+	assert_int_equal(reassemble(f->fd, fd, &sink, NULL), CST_ECORRUPT);
 	assert_true(memory.size < size);
 	close(fd);
 	free(memory.data);
@@ -176,7 +187,7 @@ static void test_header_only_with_size(void **state)
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
 	int fd = recipe_of(line.data, line.len, 6);
-	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(reassemble(f->fd, fd, &sink, NULL), 0);
 	assert_int_equal(memory.size, 512);
 	assert_memory_equal(memory.data, block.data, 512);
 	close(fd);
@@ -214,7 +225,7 @@ static void test_round_trip(void **state)
 	lseek(fd, 0, SEEK_SET);
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
-	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(reassemble(f->fd, fd, &sink, NULL), 0);
 	assert_int_equal(memory.size, wanted.len);
 	assert_memory_equal(memory.data, wanted.data, wanted.len);
 	close(fd);
@@ -266,7 +277,7 @@ static void test_long_segments(void **state)
 		assert_int_equal(lines, rows[i].lines + 1);
 		cst_memory memory = {0};
 		cst_sink sink = cst_sink_memory(&memory);
-		assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+		assert_int_equal(reassemble(f->fd, fd, &sink, NULL), 0);
 		assert_int_equal(memory.size, rows[i].len);
 		assert_memory_equal(memory.data, segment, rows[i].len);
 		close(fd);
@@ -290,7 +301,7 @@ static void test_bounded(void **state)
 	cst_memory memory = {0};
 	cst_sink sink = cst_sink_memory(&memory);
 	int fd = recipe_of(line.data, line.len, 0);
-	assert_int_equal(tarsplit_reassemble(fd, open_content, &f->fd, &sink, NULL), 0);
+	assert_int_equal(reassemble(f->fd, fd, &sink, NULL), 0);
 	assert_int_equal(memory.size, n / 4 * 3 + 5);
 	assert_memory_equal((char *)memory.data + n / 4 * 3, "head ", 5);
 	close(fd);
@@ -303,6 +314,158 @@ static void test_bounded(void **state)
 		_cleanup_free_ char *got = reassemble_fd(f->fd, recipe_of(line.data, line.len, 0));
 		assert_string_equal(
 		        got, "tar-split: an entry is longer than the 8388608 bytes that are read");
+	}
+}
+
+/* ---- files read ahead ---- */
+
+#define FILES 150
+
+static uint64_t random_state;
+
+static uint32_t below(uint32_t limit)
+{
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)((random_state >> 33) % limit);
+}
+
+/* Many small files, some at the limits of what is read in one piece, a few of many pieces. */
+static uint32_t random_size(void)
+{
+	static const uint32_t limits[] = {64 << 10, 256 << 10, 512 << 10};
+	switch (below(20)) {
+	case 0: return below(3 << 20);
+	case 1:
+	case 2: return limits[below(3)] + below(3) - 1;
+	case 3:
+	case 4: return below(300000);
+	default: return below(5000);
+	}
+}
+
+/* Fills the directory, and returns the recipe of what is in `tar`. */
+static int random_layer(int root, uint64_t seed, struct strbuf *tar)
+{
+	int fd = memfd_create("recipe", MFD_CLOEXEC);
+	struct tarsplit_writer *w;
+	random_state = seed;
+	assert_int_equal(tarsplit_writer_new(fd, &w, NULL), 0);
+	for (unsigned i = 0; i < FILES; i++) {
+		char name[20], segment[1500];
+		size_t n = random_size(), before = below(sizeof(segment));
+		_cleanup_free_ char *content = malloc(n + 1);
+		for (size_t at = 0; at < n; at++)
+			content[at] = (char)(at * (2 * i + 2654435761u) >> 9);
+		memset(segment, (int)i, before);
+		strbuf_add(tar, segment, before);
+		strbuf_add(tar, content, n);
+		snprintf(name, sizeof(name), "f%u", i);
+		int file = openat(root, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		assert_int_equal(write(file, content, n), (ssize_t)n);
+		close(file);
+		assert_int_equal(tarsplit_add_segment(w, segment, before, NULL), 0);
+		assert_int_equal(tarsplit_add_file(w, name, strlen(name), (int64_t)n,
+		                                   crc64_iso(0, content, n), NULL),
+		                 0);
+	}
+	assert_int_equal(tarsplit_finish(w, NULL), 0);
+	tarsplit_writer_free(w);
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+static void test_random_layers(void **state)
+{
+	struct fixture *f = *state;
+	for (uint64_t seed = 1; seed < 3; seed++) {
+		_cleanup_strbuf_ struct strbuf tar = {0};
+		_cleanup_close_ int fd = random_layer(f->fd, seed, &tar);
+		_cleanup_digester_ struct digester *digester = NULL;
+		char got[DIGEST_TEXT_MAX], wanted[DIGEST_TEXT_MAX];
+		cst_memory memory = {0};
+		cst_sink sink = cst_sink_memory(&memory);
+		assert_int_equal(digester_new(DIGEST_SHA256, &digester, NULL), 0);
+		const struct tarsplit_reading reading = {.open_file = open_content,
+		                                         .userdata = &f->fd,
+		                                         .threads = threads,
+		                                         .digester = digester};
+		assert_int_equal(tarsplit_reassemble(fd, &reading, &sink, NULL), 0);
+		assert_int_equal(memory.size, tar.len);
+		assert_memory_equal(memory.data, tar.data, tar.len);
+		free(memory.data);
+		assert_int_equal(digester_finish(digester, got, NULL), 0);
+		assert_int_equal(digest_buffer(DIGEST_SHA256, tar.data, tar.len, wanted, NULL), 0);
+		assert_string_equal(got, wanted);
+	}
+}
+
+/* Of two files that are wrong, the first in the layer is told of, and what came out before is right. */
+static void test_first_fault(void **state)
+{
+	struct fixture *f = *state;
+	for (uint64_t seed = 1; seed < 7; seed++) {
+		_cleanup_strbuf_ struct strbuf tar = {0};
+		_cleanup_close_ int fd = random_layer(f->fd, seed, &tar);
+		char name[20], wanted[80];
+		unsigned first = below(FILES - 1), second = first + 1 + below(FILES - 1 - first);
+		snprintf(name, sizeof(name), "f%u", second);
+		assert_int_equal(unlinkat(f->fd, name, 0), 0);
+		snprintf(name, sizeof(name), "f%u", first);
+		if (seed % 2) {
+			snprintf(wanted, sizeof(wanted), "open %s: no such file or directory",
+			         name);
+			assert_int_equal(unlinkat(f->fd, name, 0), 0);
+		} else {
+			struct stat st;
+			snprintf(wanted, sizeof(wanted),
+			         "file integrity checksum failed for \"%s\"", name);
+			assert_int_equal(fstatat(f->fd, name, &st, 0), 0);
+			int file = openat(f->fd, name, O_RDWR | O_CLOEXEC);
+			if (st.st_size == 0) {
+				close(file);
+				continue;
+			}
+			char last;
+			assert_int_equal(pread(file, &last, 1, st.st_size - 1), 1);
+			last ^= 1;
+			assert_int_equal(pwrite(file, &last, 1, st.st_size - 1), 1);
+			close(file);
+		}
+		_cleanup_error_ cst_error *error = NULL;
+		cst_memory memory = {0};
+		cst_sink sink = cst_sink_memory(&memory);
+		assert_true(reassemble(f->fd, fd, &sink, &error) < 0);
+		assert_string_equal(cst_error_go_message(error), wanted);
+		assert_true(memory.size < tar.len);
+		if (memory.size > 0)
+			assert_memory_equal(memory.data, tar.data, memory.size);
+		free(memory.data);
+	}
+}
+
+struct faulty {
+	unsigned room, calls;
+};
+
+static int faulty_write(void *userdata, const void *data, size_t size, cst_error **error)
+{
+	struct faulty *faulty = userdata;
+	return faulty->calls++ == faulty->room ? error_set(error, CST_EIO_CALLBACK, "no more") : 0;
+}
+
+static void test_failing_sink(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_strbuf_ struct strbuf tar = {0};
+	_cleanup_close_ int fd = random_layer(f->fd, 1, &tar);
+	for (unsigned room = 0; room < 9; room++) {
+		struct faulty faulty = {.room = room};
+		const cst_sink sink = {faulty_write, &faulty};
+		_cleanup_error_ cst_error *error = NULL;
+		lseek(fd, 0, SEEK_SET);
+		assert_int_equal(reassemble(f->fd, fd, &sink, &error), CST_EIO_CALLBACK);
+		assert_string_equal(cst_error_message(error), "no more");
+		assert_int_equal(faulty.calls, room + 1);
 	}
 }
 
@@ -336,5 +499,18 @@ int main(void)
 	        TEST(test_bounded),
 	        cmocka_unit_test(test_base64),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest ahead[] = {
+	        TEST(test_random_layers),
+	        TEST(test_first_fault),
+	        TEST(test_failing_sink),
+	};
+	static const unsigned numbers[] = {0, 1, 2, 4};
+	int failed = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		threads = numbers[i];
+		failed += cmocka_run_group_tests(ahead, NULL, NULL);
+		if (threads % 2 == 0 && threads < 4)
+			failed += cmocka_run_group_tests(tests, NULL, NULL);
+	}
+	return failed;
 }

@@ -71,8 +71,11 @@ static void expect_rebuilt(struct run *run, const struct strbuf *tar)
 	cst_sink sink = cst_sink_memory(&memory);
 
 	lseek(run->tarsplit, 0, SEEK_SET);
-	assert_int_equal(
-	        tarsplit_reassemble(run->tarsplit, open_content, &run->dir.fd, &sink, NULL), 0);
+	assert_int_equal(tarsplit_reassemble(run->tarsplit,
+	                                     &(struct tarsplit_reading){.open_file = open_content,
+	                                                                .userdata = &run->dir.fd},
+	                                     &sink, NULL),
+	                 0);
 	assert_int_equal(memory.size, tar->len);
 	assert_memory_equal(memory.data, tar->data, tar->len);
 	free(memory.data);

@@ -39,7 +39,10 @@ static int rebuild(int tarsplit_fd, int root_fd, const char *path, cst_error **e
 	cst_sink sink = cst_sink_fd(fd);
 
 	lseek(tarsplit_fd, 0, SEEK_SET);
-	return tarsplit_reassemble(tarsplit_fd, open_content, &root_fd, &sink, error);
+	return tarsplit_reassemble(
+	        tarsplit_fd,
+	        &(struct tarsplit_reading){.open_file = open_content, .userdata = &root_fd}, &sink,
+	        error);
 }
 
 static void print_ids(const char *what, const struct idset *set)

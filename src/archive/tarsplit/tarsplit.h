@@ -4,7 +4,9 @@
 #define CST_ARCHIVE_TARSPLIT_TARSPLIT_H
 
 #include "base/error.h"
+#include "base/digest.h"
 #include <cstorage/types.h>
+#include <limits.h>
 
 struct tarsplit_writer;
 int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error); /* fd stays the caller's */
@@ -22,10 +24,18 @@ void tarsplit_writer_freep(struct tarsplit_writer **w);
  * as extraction found it, never outside of the layer. -1 and the error set. */
 typedef int (*tarsplit_open_file)(void *userdata, const char *name, int64_t size, cst_error **error);
 
-/* Rebuilds the tar into the sink, checking each file's CRC before its last byte is given out. `tarsplit_fd` is read from
- * its current offset. `open_file` NULL: for the headers alone, with zeros for the content of files. CST_ECORRUPT for a damaged
- * recipe or changed content. */
-int tarsplit_reassemble(int tarsplit_fd, tarsplit_open_file open_file, void *userdata, const cst_sink *sink,
-			cst_error **error);
+#define TARSPLIT_ALL_CPUS UINT_MAX
+struct tarsplit_reading {
+	tarsplit_open_file open_file; /* NULL: for the headers alone, with zeros for the content of files */
+	void *userdata;
+	/* That open and read files besides the caller's; open_file is called in any of them. 0: none, and files are opened in
+	 * their order. */
+	unsigned threads;
+	struct digester *digester; /* of what the sink gets, computed in another thread; NULL: not wanted */
+};
+
+/* Rebuilds the tar into the sink, which is called in the caller's thread, checking each file's CRC before its last byte is
+ * given out. `tarsplit_fd` is read from its current offset. CST_ECORRUPT for a damaged recipe or changed content. */
+int tarsplit_reassemble(int tarsplit_fd, const struct tarsplit_reading *reading, const cst_sink *sink, cst_error **error);
 
 #endif

@@ -158,7 +158,9 @@ int saved_bodies_rewrite(struct saved_bodies *saved, cst_error **error)
 	if (r == 0)
 		r = tarsplit_writer_new(fresh, &w.recorder.writer, error);
 	if (r == 0)
-		r = tarsplit_reassemble(from, open_body, &w, &sink, error);
+		r = tarsplit_reassemble(
+		        from, &(struct tarsplit_reading){.open_file = open_body, .userdata = &w},
+		        &sink, error);
 	if (r == 0)
 		r = unpack_parse_end(&w.parser, &w.ops, error);
 	if (r == 0)

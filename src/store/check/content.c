@@ -170,7 +170,8 @@ static int check_archive(struct checked *layer, struct layer_view *view, cst_err
 	if (r < 0)
 		return r;
 	struct hashing hashing = {.check = layer->check, .digester = digester};
-	r = layer_view_write_tar(view, &(cst_sink){.write = hash, .userdata = &hashing}, &problem);
+	r = layer_view_write_tar(view, 0, NULL, &(cst_sink){.write = hash, .userdata = &hashing},
+	                         &problem);
 	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r == 0) {
@@ -219,8 +220,9 @@ static int add_headers(struct layer_view *view, struct expected *expected, cst_e
 	struct parsing parsing = {.reader = reader, .expected = expected};
 	const cst_sink sink = {.write = parse, .userdata = &parsing};
 	r = view->tarsplit_fd >= 0
-	            ? tarsplit_reassemble(view->tarsplit_fd, NULL, NULL, &sink, error)
-	            : layer_view_write_tar(view, &sink, error);
+	            ? tarsplit_reassemble(view->tarsplit_fd, &(struct tarsplit_reading){0}, &sink,
+	                                  error)
+	            : layer_view_write_tar(view, 0, NULL, &sink, error);
 	return r == 0 ? expected_end_layer(expected, error) : r;
 }
 

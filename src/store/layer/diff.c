@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a layer changes: as a list, as a size, as the layer tar. */
+#include "archive/tarsplit/tarsplit.h"
 #include "base/digest.h"
 #include "codec/compress.h"
 #include "store/layer/view.h"
@@ -40,37 +41,34 @@ int cst_store_diff_size(cst_store *store, const char *from, const char *id, int6
 
 /* ---- the tar ---- */
 
-/* A sink that hashes the bytes, and compares the digest at the end with the recorded one. */
-struct checked {
+/* A sink that counts the bytes. */
+struct counted {
 	const cst_sink *next;
-	struct digester *digester;
 	const cst_progress *progress;
 	uint64_t done;
 };
 
-static int report_progress(struct checked *checked, cst_error **error)
+static int report_progress(struct counted *counted, cst_error **error)
 {
 	const cst_progress_state state = {
-	        .size = sizeof(state), .what = "diff", .bytes_done = checked->done};
-	return progress_tell(checked->progress, &state, error);
+	        .size = sizeof(state), .what = "diff", .bytes_done = counted->done};
+	return progress_tell(counted->progress, &state, error);
 }
 
-static int checked_write(void *userdata, const void *data, size_t size, cst_error **error)
+static int counted_write(void *userdata, const void *data, size_t size, cst_error **error)
 {
-	struct checked *checked = userdata;
-	if (checked->digester)
-		digester_update(checked->digester, data, size);
-	checked->done += size;
-	int r = report_progress(checked, error);
-	return r == 0 ? sink_write(checked->next, data, size, error) : r;
+	struct counted *counted = userdata;
+	counted->done += size;
+	int r = report_progress(counted, error);
+	return r == 0 ? sink_write(counted->next, data, size, error) : r;
 }
 
-static int check_digest(const struct layer_view *view, struct checked *checked, cst_error **error)
+static int check_digest(const struct layer_view *view, struct digester *digester, cst_error **error)
 {
 	char digest[DIGEST_TEXT_MAX];
-	if (!checked->digester)
+	if (!digester)
 		return 0;
-	int r = digester_finish(checked->digester, digest, error);
+	int r = digester_finish(digester, digest, error);
 	if (r == 0 && !streq(digest, view->diff_digest))
 		return error_set(error, CST_ECORRUPT,
 		                 "layer %s gives a diff with digest %s, but %s is recorded",
@@ -82,15 +80,14 @@ static int write_tar(struct layer_view *view, const cst_sink *sink, const cst_pr
                      cst_error **error)
 {
 	_cleanup_digester_ struct digester *digester = NULL;
-	struct checked checked = {.next = sink, .progress = progress};
-	cst_sink through = {.write = checked_write, .userdata = &checked};
+	struct counted counted = {.next = sink, .progress = progress};
+	cst_sink through = {.write = counted_write, .userdata = &counted};
 	int r = 0;
 	if (view->tarsplit_fd >= 0 && digest_is_sha256(view->diff_digest))
 		r = digester_new(DIGEST_SHA256, &digester, error);
-	checked.digester = digester;
 	if (r == 0)
-		r = layer_view_write_tar(view, &through, error);
-	return r == 0 ? check_digest(view, &checked, error) : r;
+		r = layer_view_write_tar(view, TARSPLIT_ALL_CPUS, digester, &through, error);
+	return r == 0 ? check_digest(view, digester, error) : r;
 }
 
 static int packing_write(void *userdata, const void *data, size_t size, cst_error **error)

@@ -150,9 +150,14 @@ static int open_content(void *userdata, const char *name, int64_t size, cst_erro
 	return -1;
 }
 
-int layer_view_write_tar(struct layer_view *view, const cst_sink *sink, cst_error **error)
+int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester,
+                         const cst_sink *sink, cst_error **error)
 {
 	if (view->tarsplit_fd < 0)
 		return view->driver->ops->view_diff(view->driver_view, sink, NULL, error);
-	return tarsplit_reassemble(view->tarsplit_fd, open_content, view, sink, error);
+	const struct tarsplit_reading reading = {.open_file = open_content,
+	                                         .userdata = view,
+	                                         .threads = threads,
+	                                         .digester = digester};
+	return tarsplit_reassemble(view->tarsplit_fd, &reading, sink, error);
 }

@@ -24,8 +24,10 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 void layer_view_done(struct layer_view *view);
 #define _cleanup_layer_view_ _cleanup_(layer_view_done)
 
-/* The plain tar: as the tar-split says, or if there is none made anew. The digest is not looked at. */
-int layer_view_write_tar(struct layer_view *view, const cst_sink *sink, cst_error **error);
+/* The plain tar: as the tar-split says, with so many threads besides the caller's (tarsplit.h), or if there is none made anew.
+ * `digester`, which must be NULL if there is no tar-split, gets it, too; the digest is not looked at. */
+int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester, const cst_sink *sink,
+			 cst_error **error);
 
 /* Reading failed with `code` and *problem, which is taken. If the layer was deleted or got another content meanwhile,
  * that is the error, whatever was missed of its files. */
