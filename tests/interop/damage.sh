@@ -117,5 +117,11 @@ for DRIVER in $(drivers); do
 		# The layer of a container that lost its record: theirs goes, ours stays.
 		[ "$name" = "no layer at all" ] || compare "$name" "$damage" gc
 	done < <(damages)
+	# Each file of a store, damaged in each way: EVERY=1 for all of them, else a slice.
+	mkdir -p "$WORK/table-$DRIVER"
+	mount -t tmpfs none "$WORK/table-$DRIVER" 2>/dev/null
+	case_ "$DRIVER: every file, every damage" python3 "$TOP/tests/store/damage.py" "$OURS" "$WORK/table-$DRIVER" "$DRIVER" --compare --go "$GO" \
+		--every "${EVERY:-40}" --seed "${SEED:-0}"
+	umount -l "$WORK/table-$DRIVER" 2>/dev/null
 done
 finish

@@ -144,8 +144,12 @@ static int vfs_list(struct driver *d, struct strv *ids, cst_error **error)
 		                    error);
 		if (r < 0)
 			return r;
-		for (size_t j = 0; j < names.len; j++) {
-			if (!strv_add(&all, names.items[j]))
+		strv_foreach (name, &names) {
+			struct stat st;
+			bool is_layer = fstatat(vfs->homes[i].dir_fd, name, &st,
+			                        AT_SYMLINK_NOFOLLOW) == 0 &&
+			                S_ISDIR(st.st_mode);
+			if (is_layer && !strv_add(&all, name))
 				return error_oom(error);
 		}
 	}

@@ -95,6 +95,15 @@ int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash,
 	return r == 0 ? discard(store, layers->fd, id, trash, error) : r;
 }
 
+/* Something else has the name of a directory, or of one above it: there is nothing of ours in it, and it must not keep an item
+ * from being deleted, or the store from being recovered. */
+static int remove_in_place_of_directory(const char *path, cst_error **error)
+{
+	if (sys_unlinkat(AT_FDCWD, path, 0) < 0 && errno != ENOENT && errno != ENOTDIR)
+		return error_sys(error, errno, "remove %s", path);
+	return 0;
+}
+
 /* <root>/<drv>-images/<id>/userdata; its directory stays if something else is in it: in a split
  * store, the data of an image from before. */
 int image_remove_userdata(cst_store *store, const char *root, const char *id, cst_error **error)
@@ -104,6 +113,8 @@ int image_remove_userdata(cst_store *store, const char *root, const char *id, cs
 	if (!path)
 		return error_oom(error);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return remove_in_place_of_directory(path, error);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", path);
 	int r = fs_remove_tree(fd, USERDATA, NULL, error);
