@@ -201,6 +201,34 @@ typedef struct cst_layer_options {
 CST_PUBLIC int cst_store_create_layer(cst_store *store, const cst_layer_options *options, const cst_source *diff,
 				cst_layer **layer, cst_error **error);
 
+/* One of the layers of an image, for cst_store_create_layers. A value type. */
+typedef struct cst_new_layer {
+	const cst_layer_options *options;
+	const cst_source *diff; /* a layer tar, plain or compressed; not NULL */
+} cst_new_layer;
+
+typedef struct cst_layers_options {
+	size_t size;
+	/* The base first. The first one has the parent that its options name; each other one is built on the one before it, and
+	 * names no parent. They agree in `writable`, `is_volatile` and their maps; none has a template or data items. */
+	const cst_new_layer *layers;
+	size_t n_layers;
+	/* what: "import", counts bytes and entries of all layers together. Those of the layers are not called. */
+	const cst_progress *progress;
+	uint32_t at_once; /* so many layers at most are unpacked at the same time; 0: as many as there are CPUs, at most 4 */
+	uint32_t unused_number;
+} cst_layers_options;
+#define CST_LAYERS_OPTIONS_INIT { .size = sizeof(cst_layers_options) }
+
+/* The layers of an image, all of them or none: they appear in one step, durable. Where a layer holds only what it changes
+ * (overlay), several are unpacked at the same time, each in up to 24 MB of memory; where it holds all of its parent's files
+ * (vfs), one after the other. The sources of different layers are read at the same time, from different threads. *list (may
+ * be NULL) has the new records in the same order. If several layers fail, the error is that of the lowest. Errors and locks are those
+ * of cst_store_create_layer; CST_EDUPLICATE_ID also if another process made a layer with one of the IDs meanwhile: then
+ * this call made none. CST_EINVAL also for options that do not fit together. */
+CST_PUBLIC int cst_store_create_layers(cst_store *store, const cst_layers_options *options, cst_layer_list **list,
+				       cst_error **error);
+
 /* Applies a layer tar on top of what the layer holds and records its digests; whole and durable, or the layer stays as it
  * was. Only a layer that is mounted changes in place: after a failure it holds what was unpacked so far, under its old
  * digests. `diff` is read to its end before any lock is taken; the layers stay locked while it is unpacked. `progress` may

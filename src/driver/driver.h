@@ -69,6 +69,12 @@ struct driver_stage_options {
 	const char *mount_label;
 	const struct idmaps *maps; /* of the new layer; NULL: none */
 	const struct idmaps *parent_maps; /* of the parent's content; if they differ from `maps`, it gets other owners */
+	/* One of several layers that one change commits, the parents first. stage_sync() leaves the content to stage_barrier(),
+	 * and gives back the descriptors of the staged layer. */
+	bool of_image;
+	/* The parent, if that is one of them: it gets the ID `parent`, and lives longer than the new layer. Both have the same maps,
+	 * and are in one staging area. NULL: the parent exists. */
+	struct driver_staged *staged_parent;
 	bool writable;        /* the layer is a container's */
 	const char *const *storage_options; /* "size=...", a quota; of writable layers only */
 	size_t n_storage_options;
@@ -93,7 +99,11 @@ struct driver_unpack_policy {
 	const char *original_digest;     /* of the stream; it is trusted and not computed; NULL: compute it */
 	const char *uncompressed_digest; /* the same for the plain tar */
 	int tarsplit_fd;                 /* where the tar-split goes; -1: nowhere */
-	bool sync;                       /* the content is on disk when the call returns */
+	bool sync;                       /* the content is on disk when the call returns; or after stage_barrier() */
+	/* Of a layer with a parent that is staged, too: waits until the parent has all of its content, and those before it. It is
+	 * called before something of that is read, from any thread. */
+	int (*await_parent)(void *userdata, cst_error **error);
+	void *await_userdata;
 };
 
 struct driver_usage { /* of a layer's own content */
@@ -167,6 +177,11 @@ struct driver_ops {
 	/* No lock; L w for a layer staged in place. Makes the driver's own files of the staged layer durable, and its directories.
 	 * stage_unpack() has synced the content. */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);
+	/* No lock. For the layers of an image, one after the other, when all have their content: the layer takes over from its
+	 * staged parent what a new layer has from its parent. NULL: stage() did that, since the parent had its content by then. */
+	int (*stage_settle)(struct driver_staged *staged, cst_error **error);
+	/* No lock. All layers of an image, of which this is one, become durable, and so does what is below the directory `also_fd`. */
+	int (*stage_barrier)(struct driver_staged *staged, int also_fd, cst_error **error);
 	/* L w, announced by an intent. The layer appears as `id`. `durable`: the driver fsyncs the directories that it changed.
 	 * What has no record and is in the way is moved aside first. After a failure nothing is visible. */
 	int (*stage_commit)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);

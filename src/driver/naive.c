@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The default operations of drivers whose layers are directories; their trash is in naive_trash.c. */
 #include "driver/naive.h"
+#include "base/fs.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -83,6 +84,16 @@ struct unpack_options naive_unpack_options(const struct driver_unpack_policy *po
 	        .sync = policy->sync,
 	        .progress = policy->progress,
 	};
+}
+
+int naive_barrier(const struct tempdir *area, int also_fd, cst_error **error)
+{
+	struct stat here, also;
+	if (fstat(area->fd, &here) < 0 || fstat(also_fd, &also) < 0)
+		return error_sys(error, errno, "stat %s/%s", area->shown, area->name);
+	if (sys_syncfs(area->fd) < 0 || (here.st_dev != also.st_dev && sys_syncfs(also_fd) < 0))
+		return error_sys(error, errno, "syncfs %s/%s", area->shown, area->name);
+	return 0;
 }
 
 /* ---- looking ---- */

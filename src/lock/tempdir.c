@@ -211,9 +211,15 @@ static int remove_content(int root_fd, const char *name, const char *lock_name, 
 	return r;
 }
 
+struct tempdir *tempdir_share(struct tempdir *d)
+{
+	d->shares++;
+	return d;
+}
+
 void tempdir_free(struct tempdir *d)
 {
-	if (!d)
+	if (!d || d->shares-- > 0)
 		return;
 	_cleanup_error_ cst_error *problem = NULL;
 	if (d->name && remove_content(d->root_fd, d->name, d->lock_name, d->shown, &problem) < 0)

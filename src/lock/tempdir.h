@@ -20,6 +20,7 @@ struct tempdir {
 	char *name, *lock_name, *shown;
 	enum tempdir_layout layout;
 	unsigned counter; /* for tempdir_item_name */
+	unsigned shares;  /* that were given out: tempdir_free() has to be called once more for each */
 };
 
 /* Makes <root_path> (0700) if it is missing, and a fresh locked directory in it. After locking it
@@ -34,6 +35,8 @@ int tempdir_new_for_trash(const char *root_path, enum tempdir_layout layout, str
  * mount. If `dir` is NULL, or the disk is too full for the rename, the name is removed where it is,
  * which may be slow. A missing source is fine: 0. */
 int tempdir_take(struct tempdir *dir, int dirfd, const char *name, cst_error **error);
+/* The same directory once more: it lives until each owner has freed it. One thread at a time. */
+struct tempdir *tempdir_share(struct tempdir *dir);
 /* Removes the content and the lock. NULL allowed. This is slow: never do it with a lock of the
  * store. Errors are logged. */
 void tempdir_free(struct tempdir *dir);

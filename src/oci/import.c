@@ -38,13 +38,11 @@ static int on_progress(const cst_progress_state *state, void *userdata)
 	cst_progress_state sum = *state;
 	sum.bytes_done += import->bytes_before;
 	sum.bytes_total = import->bytes_total;
-	sum.entries_done += import->entries_before;
 	sum.entries_total = 0;
-	import->entries_in_layer = state->entries_done;
 	return to->callback(&sum, to->userdata);
 }
 
-static int has_layer(struct import *import, const char *id, bool *ret, cst_error **error)
+int import_has_layer(struct import *import, const char *id, bool *ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	cst_layer *layer = NULL;
@@ -54,27 +52,6 @@ static int has_layer(struct import *import, const char *id, bool *ret, cst_error
 	*ret = r == 0 && streq(cst_layer_id(layer), id);
 	cst_layer_free(layer);
 	return 0;
-}
-
-int import_layer(struct import *import, const cst_layer_options *options, const cst_source *source,
-                 cst_error **error)
-{
-	_cleanup_error_ cst_error *problem = NULL;
-	bool there = false;
-	int r = isempty(options->id) ? 0 : has_layer(import, options->id, &there, error);
-	if (r < 0 || there)
-		return r;
-	cst_layer *layer = NULL;
-	r = cst_store_create_layer(import->store, options, source, &layer, &problem);
-	/* Another process imported the same layer at the same time, and was faster. */
-	if (r == CST_EDUPLICATE_ID)
-		return 0;
-	if (r < 0)
-		return error_propagate(error, steal_ptr(&problem));
-	bool noted = strv_add(&import->made, cst_layer_id(layer));
-	cst_layer_free(layer);
-	import->entries_before += import->entries_in_layer;
-	return noted ? 0 : error_oom(error);
 }
 
 /* A layer that somebody built on meanwhile stays. */

@@ -13,7 +13,7 @@ struct import {
 	struct strv names;    /* normalised */
 	struct strv made;     /* IDs of the layers that this import made, the base first */
 	cst_progress progress; /* calls the caller's, counting all layers together */
-	uint64_t bytes_before, bytes_total, entries_before, entries_in_layer;
+	uint64_t bytes_before, bytes_total;
 };
 
 /* An image that can be recorded: all its layers exist. */
@@ -27,8 +27,8 @@ struct new_image {
 int import_oci(struct import *import, const char *place, cst_image **image, cst_error **error);
 int import_tar(struct import *import, const char *path, cst_image **image, cst_error **error);
 
-/* Makes a layer with this ID, or finds that it exists. Notes it in `made`. */
-int import_layer(struct import *import, const cst_layer_options *options, const cst_source *source, cst_error **error);
+/* Does the store have the layer of this ID? */
+int import_has_layer(struct import *import, const char *id, bool *ret, cst_error **error);
 /* Records the image. If it exists already, gives it the names. */
 int import_record(struct import *import, const struct new_image *image, cst_image **ret, cst_error **error);
 

@@ -160,6 +160,8 @@ static int read_documents(struct layout_image *image, cst_error **error)
 
 /* ---- its layers ---- */
 
+typedef char layer_id[ID_HEX_LEN + 1];
+
 /* The ID of a layer stands for all layers up to it. That of the first is its DiffID; that of every
  * other is the digest of "ID+DiffID". */
 static int next_id(const char *parent, const char *diff_id, char ret[ID_HEX_LEN + 1],
@@ -177,46 +179,118 @@ static int next_id(const char *parent, const char *diff_id, char ret[ID_HEX_LEN 
 	return r;
 }
 
-static int import_blob(struct import *import, const struct layout_image *image, size_t index,
-                       const char *parent, const char *id, cst_error **error)
+/* Those of an image that the store does not have, from one of them on. */
+struct missing_layers {
+	size_t n;
+	cst_layer_options *options;
+	struct blob_stream *streams;
+	cst_new_layer *layers;
+};
+
+static void missing_layers_free(struct missing_layers *missing)
 {
-	const struct descriptor *blob = &image->manifest.layers.items[index];
-	_cleanup_blob_stream_ struct blob_stream stream = {.fd = -1};
-	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	int r = blob_stream_open(&image->layout, blob, &stream, error);
+	for (size_t i = 0; missing->streams && i < missing->n; i++)
+		blob_stream_close(&missing->streams[i]);
+	free(missing->streams);
+	free(missing->options);
+	free(missing->layers);
+}
+
+static int missing_layers_init(const struct layout_image *image, const layer_id *ids, size_t first,
+                               struct missing_layers *ret, cst_error **error)
+{
+	const struct descriptors *blobs = &image->manifest.layers;
+	size_t n = blobs->len - first;
+	ret->options = new0(cst_layer_options, n);
+	ret->streams = new0(struct blob_stream, n);
+	ret->layers = new0(cst_new_layer, n);
+	if (!ret->options || !ret->streams || !ret->layers)
+		return error_oom(error);
+	for (; ret->n < n; ret->n++) {
+		size_t i = ret->n, number = first + i;
+		cst_layer_options *options = &ret->options[i];
+		blob_stream_init(&image->layout, &blobs->items[number], &ret->streams[i]);
+		*options = (cst_layer_options)CST_LAYER_OPTIONS_INIT;
+		options->id = ids[number];
+		options->parent = i == 0 && first > 0 ? ids[first - 1] : NULL;
+		/* The stream compares it with the content. */
+		options->original_digest = blobs->items[number].digest;
+		options->expected_diff_digest = image->config.diff_ids.items[number];
+		ret->layers[i] = (cst_new_layer){options, &ret->streams[i].source};
+	}
+	return 0;
+}
+
+static uint64_t bytes_of(const struct descriptors *layers, size_t n)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += layers->items[i].size > 0 ? (uint64_t)layers->items[i].size : 0;
+	return sum;
+}
+
+static int make_missing(struct import *import, const struct layout_image *image,
+                        const layer_id *ids, size_t first, cst_error **error)
+{
+	_cleanup_(missing_layers_free) struct missing_layers missing = {0};
+	cst_layers_options options = CST_LAYERS_OPTIONS_INIT;
+	int r = missing_layers_init(image, ids, first, &missing, error);
 	if (r < 0)
 		return r;
-	options.id = id;
-	options.parent = parent;
+	import->bytes_before = bytes_of(&image->manifest.layers, first);
+	options.layers = missing.layers;
+	options.n_layers = missing.n;
 	options.progress = &import->progress;
-	/* The stream compares it with the content. */
-	options.original_digest = blob->digest;
-	options.expected_diff_digest = image->config.diff_ids.items[index];
-	r = import_layer(import, &options, &stream.source, error);
-	return r < 0 ? error_prefix(error, r, "layer %zu of %zu, %s", index + 1,
-	                            image->manifest.layers.len, blob->digest)
-	             : 0;
+	r = cst_store_create_layers(import->store, &options, NULL, error);
+	bool noted = true;
+	for (size_t i = first; r == 0 && i < image->manifest.layers.len; i++)
+		noted = strv_add(&import->made, ids[i]) && noted;
+	return noted ? r : error_oom(error);
+}
+
+/* Makes the layers that the store does not have. If another process makes some of them at the same
+ * time, and is faster, the rest is made again on top of those. */
+static int make_layers(struct import *import, const struct layout_image *image, const layer_id *ids,
+                       cst_error **error)
+{
+	size_t n = image->manifest.layers.len, found = 0, tried = SIZE_MAX;
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool there = true;
+		int r = 0;
+		for (; r == 0 && found < n; found += there) {
+			r = import_has_layer(import, ids[found], &there, error);
+			if (!there)
+				break;
+		}
+		if (r < 0 || found == n)
+			return r;
+		bool again = found == tried;
+		r = make_missing(import, image, ids, found, &problem);
+		if (r != CST_EDUPLICATE_ID || again)
+			return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+		tried = found;
+	}
 }
 
 static int import_layers(struct import *import, const struct layout_image *image,
                          char top[ID_HEX_LEN + 1], cst_error **error)
 {
-	char parent[ID_HEX_LEN + 1] = "";
-	const struct descriptors *layers = &image->manifest.layers;
-	for (size_t i = 0; i < layers->len; i++)
-		import->bytes_total +=
-		        layers->items[i].size > 0 ? (uint64_t)layers->items[i].size : 0;
-	for (size_t i = 0; i < layers->len; i++) {
-		int r = next_id(parent, image->config.diff_ids.items[i], top, error);
-		if (r == 0)
-			r = import_blob(import, image, i, parent, top, error);
+	size_t n = image->manifest.layers.len;
+	_cleanup_free_ layer_id *ids = new0(layer_id, n + 1);
+	if (!ids)
+		return error_oom(error);
+	import->bytes_total = bytes_of(&image->manifest.layers, n);
+	for (size_t i = 0; i < n; i++) {
+		int r = next_id(i ? ids[i - 1] : "", image->config.diff_ids.items[i], ids[i],
+		                error);
 		if (r < 0)
 			return r;
-		import->bytes_before +=
-		        layers->items[i].size > 0 ? (uint64_t)layers->items[i].size : 0;
-		memcpy(parent, top, sizeof(parent));
 	}
-	return 0;
+	int r = make_layers(import, image, ids, error);
+	if (r == 0 && n)
+		memcpy(top, ids[n - 1], sizeof(*ids));
+	return r;
 }
 
 /* ---- its record ---- */

@@ -126,8 +126,8 @@ int import_tar(struct import *import, const char *path, cst_image **ret, cst_err
 	cst_source source = cst_source_fd(fd);
 	import->bytes_total = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	options.progress = &import->progress;
-	int r = import_layer(import, &options, &source, error);
-	if (r == 0)
-		r = cst_store_layer(import->store, import->made.items[0], &layer, error);
+	int r = cst_store_create_layer(import->store, &options, &source, &layer, error);
+	if (r == 0 && !strv_add(&import->made, cst_layer_id(layer)))
+		r = error_oom(error);
 	return r == 0 ? record(import, path, layer, ret, error) : r;
 }

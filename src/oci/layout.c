@@ -121,17 +121,30 @@ int layout_read_blob(const struct layout *layout, const struct descriptor *blob,
 static int end_of_blob(struct blob_stream *stream, cst_error **error)
 {
 	char digest[DIGEST_TEXT_MAX];
-	if (stream->ended)
-		return 0;
 	stream->ended = true;
+	closep(&stream->fd);
+	stream->fd = -1;
 	int r = digester_finish(stream->digester, digest, error);
 	return r == 0 ? hold_against(stream->layout, stream->blob, stream->done, digest, error) : r;
+}
+
+static int start(struct blob_stream *stream, cst_error **error)
+{
+	_cleanup_free_ char *name = blob_name(stream->blob, error);
+	if (!name)
+		return CST_EINVAL;
+	int r = open_file(stream->layout, name, &stream->fd, error);
+	return r == 0 ? digester_new(algorithm_of(stream->blob->digest), &stream->digester, error)
+	              : r;
 }
 
 static int64_t blob_read(void *userdata, void *buffer, size_t size, cst_error **error)
 {
 	struct blob_stream *stream = userdata;
 	ssize_t n;
+	int r = stream->digester || stream->ended ? 0 : start(stream, error);
+	if (r < 0 || stream->ended)
+		return r;
 	do
 		n = read(stream->fd, buffer, size);
 	while (n < 0 && errno == EINTR);
@@ -145,25 +158,13 @@ static int64_t blob_read(void *userdata, void *buffer, size_t size, cst_error **
 	return n;
 }
 
-int blob_stream_open(const struct layout *layout, const struct descriptor *blob,
-                     struct blob_stream *ret, cst_error **error)
+void blob_stream_init(const struct layout *layout, const struct descriptor *blob,
+                      struct blob_stream *ret)
 {
-	_cleanup_close_ int fd = -1;
-	struct digester *digester = NULL;
-	_cleanup_free_ char *name = blob_name(blob, error);
-	if (!name)
-		return CST_EINVAL;
-	int r = open_file(layout, name, &fd, error);
-	if (r == 0)
-		r = digester_new(algorithm_of(blob->digest), &digester, error);
-	if (r < 0)
-		return r;
-	*ret = (struct blob_stream){.fd = steal_fd(&fd),
+	*ret = (struct blob_stream){.fd = -1,
 	                            .layout = layout,
 	                            .blob = blob,
-	                            .digester = digester,
 	                            .source = {.read = blob_read, .userdata = ret}};
-	return 0;
 }
 
 void blob_stream_close(struct blob_stream *stream)

@@ -38,9 +38,10 @@ int layout_read_blob(const struct layout *layout, const struct descriptor *blob,
 		     cst_error **error);
 
 /* A layer's blob as a source. It fails at its end with CST_EARCHIVE unless the bytes fit the
- * descriptor. */
+ * descriptor. The file is open from the first read until the end: an image may have more layers than
+ * this process may have files. */
 struct blob_stream {
-	int fd;
+	int fd; /* -1: not open */
 	const struct layout *layout;
 	const struct descriptor *blob;
 	struct digester *digester;
@@ -48,9 +49,7 @@ struct blob_stream {
 	bool ended;
 	cst_source source;
 };
-int blob_stream_open(const struct layout *layout, const struct descriptor *blob, struct blob_stream *ret,
-		     cst_error **error);
+void blob_stream_init(const struct layout *layout, const struct descriptor *blob, struct blob_stream *ret);
 void blob_stream_close(struct blob_stream *stream);
-#define _cleanup_blob_stream_ _cleanup_(blob_stream_close)
 
 #endif

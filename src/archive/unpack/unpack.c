@@ -62,7 +62,8 @@ static int unpacker_init(struct unpacker *u, int root_fd, const cst_source *sour
 	                            .own = &t->own,
 	                            .private = FS_PRIVATE_INIT};
 	t->metadata.options = options;
-	t->sync = (struct sync_list){.root_fd = root_fd, .wanted = options->sync};
+	t->sync = (struct sync_list){.root_fd = root_fd,
+	                             .wanted = options->sync && !options->sync_later};
 	u->times = (struct directory_times){.root_fd = root_fd, .spill_fd = -1};
 	u->saved.target = t;
 	u->writers = (struct writers){.work = &u->work,
@@ -160,6 +161,7 @@ static int fill_result(struct unpacker *u, struct unpack_result *ret, cst_error 
 	        .diff_size = (int64_t)s->bytes_out,
 	        .content_size = u->namespace.content_size,
 	        .entries = s->parser.entries,
+	        .root_named = u->namespace.root_named,
 	};
 	char plain[DIGEST_TEXT_MAX] = "", input[DIGEST_TEXT_MAX] = "";
 	int r = 0;

@@ -44,6 +44,7 @@ struct unpack_options {
 					   finished in a directory that only this process can enter, and then moved to its name */
 	bool sync;                      /* content must be on disk when this returns: write-back started early, then fsyncs or
 					   one syncfs, whichever is cheaper */
+	bool sync_later;                /* of `sync`, only the early write-back: the caller makes the barrier */
 	const cst_progress *progress;
 };
 
@@ -64,6 +65,7 @@ struct unpack_result {
 	struct idset uids, gids;            /* header ids before mapping, whiteouts excluded */
 	int64_t content_size;               /* bytes of regular files, each inode once */
 	uint64_t entries;
+	bool root_named;                    /* an entry says how the root directory is */
 };
 
 /* Unpacks into `root_fd`. On failure the directory may hold anything: the caller throws it away. CST_EARCHIVE,

@@ -41,19 +41,33 @@ static int add_layer(struct overlay_below *below, const struct overlay_dirs *dir
 	return r;
 }
 
+static int add_generation(struct overlay_below *below, const struct driver_staged *s)
+{
+	_cleanup_free_ char *path = path_join(s->path, GENERATION);
+	if (path && (!s->temp || !fs_exists(AT_FDCWD, path)))
+		return 0;
+	return strv_take(&below->roots, steal_ptr(&path)) ? 0 : error_oom(&below->problem);
+}
+
 /* Lists the lowers when somebody asks for the first time, since few archives need them. They are kept as paths: the limit on
  * descriptors may be too low for one of each. */
 static int prepare(struct overlay_below *below)
 {
 	const struct driver_staged *s = below->staged;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	int r = 0;
 
 	if (below->ready)
 		return 0;
-	if (s->dir_fd >= 0 && fs_exists(s->dir_fd, GENERATION) &&
-	    !strv_take(&below->roots, path_join(s->path, GENERATION)))
-		r = error_oom(&below->problem);
+	int r = s->parent ? below->policy->await_parent(below->policy->await_userdata,
+	                                                &below->problem)
+	                  : 0;
+	for (; r == 0 && s->parent; s = s->parent) {
+		r = add_generation(below, s);
+		if (r == 0 && !strv_take(&below->roots, path_join(s->parent->path, "diff")))
+			r = error_oom(&below->problem);
+	}
+	if (r == 0)
+		r = add_generation(below, s);
 	if (r == 0 && s->lower_id)
 		r = overlay_dirs_open(s->overlay, &dirs, &below->problem);
 	if (r == 0 && s->lower_id)
@@ -237,10 +251,12 @@ static int below_list_root(void *userdata, struct strv *ret, cst_error **error)
 	return r;
 }
 
-void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged)
+void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged,
+                        const struct driver_unpack_policy *policy)
 {
 	*below = (struct overlay_below){
 	        .staged = staged,
+	        .policy = policy,
 	        .unpack = {.open = below_open, .list_root = below_list_root, .userdata = below},
 	};
 }

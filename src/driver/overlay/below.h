@@ -9,13 +9,15 @@
 struct overlay_below {
 	struct unpack_below unpack;
 	const struct driver_staged *staged;
+	const struct driver_unpack_policy *policy;
 	bool ready;
 	struct strv roots;       /* paths of the lowers, top first */
 	cst_error *problem;      /* why they are not known */
 	struct strbuf directory; /* the one that was looked at last */
 	char **places;           /* where each of the lowers has it; NULL: it is not seen there */
 };
-void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged);
+void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged,
+                        const struct driver_unpack_policy *policy);
 void overlay_below_free(struct overlay_below *below);
 
 #endif

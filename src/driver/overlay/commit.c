@@ -25,7 +25,7 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 	return 0;
 }
 
-int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
+static int sync_parts(const struct driver_staged *staged, cst_error **error)
 {
 	int fds[3] = {-1, -1, -1};
 	int r = open_small_files(staged, fds, error);
@@ -37,6 +37,18 @@ int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
 	if (r == 0)
 		r = fs_fsync_dir(staged->diff_fd, staged->path, error);
 	return r < 0 || staged->dir_fd < 0 ? r : fs_fsync_dir(staged->dir_fd, staged->path, error);
+}
+
+int overlay_stage_sync(struct driver_staged *staged, cst_error **error)
+{
+	bool later = staged->of_image && staged->overlay->base.sync_content;
+	int r = later ? 0 : sync_parts(staged, error);
+	if (staged->of_image) {
+		closep(&staged->diff_fd);
+		closep(&staged->dir_fd);
+		staged->diff_fd = staged->dir_fd = -1;
+	}
+	return r;
 }
 
 /* ---- committing ---- */
@@ -55,16 +67,15 @@ static char *staged_lock(const struct driver_staged *s)
 
 static int check_untouched(const struct driver_staged *s, int home_fd, cst_error **error)
 {
-	_cleanup_free_ char *lock = staged_lock(s), *dir = staged_name(s, STAGED_DIR);
-	struct stat held, now, dir_held, dir_now;
+	_cleanup_free_ char *lock = staged_lock(s), *dir = staged_name(s, s->name);
+	struct stat held, now, dir_now;
 
 	if (!lock || !dir)
 		return error_oom(error);
 	if (fstat(s->temp->lock_fd, &held) == 0 &&
 	    fstatat(home_fd, lock, &now, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == now.st_dev &&
-	    held.st_ino == now.st_ino && fstat(s->dir_fd, &dir_held) == 0 &&
-	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    dir_held.st_ino == dir_now.st_ino)
+	    held.st_ino == now.st_ino &&
+	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 && s->inode == dir_now.st_ino)
 		return 0;
 	return error_sys(error, ENOENT,
 	                 "%s was removed by another program while the layer was made", s->path);
@@ -81,7 +92,7 @@ static int appear(struct driver_staged *s, const struct overlay_dirs *dirs, cons
                   bool durable, cst_error **error)
 {
 	const struct overlay *o = s->overlay;
-	_cleanup_free_ char *from = staged_name(s, STAGED_DIR);
+	_cleanup_free_ char *from = staged_name(s, s->name);
 	int home_fd = dirs->fds[s->home], r;
 
 	if (!from)

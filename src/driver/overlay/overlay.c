@@ -356,6 +356,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.cleanup = cleanup, .recover = recover, .stage = overlay_stage,                           \
 	.stage_copy = overlay_stage_copy, .stage_in_place = overlay_stage_in_place,               \
 	.stage_unpack = overlay_stage_unpack, .stage_sync = overlay_stage_sync,                   \
+	.stage_settle = overlay_stage_settle, .stage_barrier = overlay_stage_barrier,             \
 	.stage_commit = overlay_stage_commit, .stage_note = overlay_stage_note,                   \
 	.stage_replace = overlay_stage_replace, .replace_recover = overlay_replace_recover,       \
 	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \

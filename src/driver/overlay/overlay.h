@@ -321,6 +321,8 @@ int overlay_content_identity(struct driver *d, const char *id, struct driver_ide
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
+int overlay_stage_settle(struct driver_staged *staged, cst_error **error);
+int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                          cst_error **error);
 const char *overlay_stage_note(struct driver_staged *staged);

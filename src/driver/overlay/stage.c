@@ -6,6 +6,7 @@
 #include "driver/overlay/below.h"
 #include "driver/rootless.h"
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 void overlay_stage_free(struct driver_staged *staged)
@@ -17,6 +18,8 @@ void overlay_stage_free(struct driver_staged *staged)
 	tempdir_free(staged->temp);
 	idmaps_free(&staged->maps);
 	free(staged->path);
+	free(staged->lower);
+	free(staged->lower_layers);
 	free(staged->lower_id);
 	free(staged);
 }
@@ -66,7 +69,9 @@ int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *
 	struct stat st;
 	int r;
 
-	if (!isempty(options->parent)) {
+	if (options->staged_parent) {
+		attributes = options->staged_parent->root;
+	} else if (!isempty(options->parent)) {
 		_cleanup_close_ int fd = -1;
 		size_t home;
 
@@ -115,14 +120,35 @@ static int write_text(const struct driver_staged *s, const char *name, const cha
 	return fs_write_file(s->dir_fd, name, text, strlen(text), mode, s->path, error);
 }
 
-static int write_lists(const struct driver_staged *s, const struct overlay_dirs *dirs,
-                       const char *parent, cst_error **error)
+/* The lists of a child of a staged layer, which gets the ID `id`. */
+static int lists_below(const struct driver_staged *parent, const char *id, char **lower,
+                       char **lower_layers, cst_error **error)
 {
-	_cleanup_free_ char *lower = NULL, *lower_layers = NULL;
-	int r = overlay_child_lists(s->overlay, dirs, parent, &lower, &lower_layers, error);
+	*lower = str_printf("%s/%s%s%s", OVERLAY_LINK_DIR, parent->link, parent->lower ? ":" : "",
+	                    strempty(parent->lower));
+	*lower_layers =
+	        str_printf("%s%s%s", id, parent->lower ? ":" : "", strempty(parent->lower_layers));
+	return *lower && *lower_layers ? 0 : error_oom(error);
+}
+
+static int write_lists(struct driver_staged *s, const struct overlay_dirs *dirs, const char *parent,
+                       cst_error **error)
+{
+	int r = s->parent ? lists_below(s->parent, parent, &s->lower, &s->lower_layers, error)
+	                  : overlay_child_lists(s->overlay, dirs, parent, &s->lower,
+	                                        &s->lower_layers, error);
 	if (r == 0)
-		r = write_text(s, "lower", lower, 0666, error);
-	return r < 0 ? r : write_text(s, "lower-layers", lower_layers, 0666, error);
+		r = write_text(s, "lower", s->lower, 0666, error);
+	return r < 0 ? r : write_text(s, "lower-layers", s->lower_layers, 0666, error);
+}
+
+static int note_inode(struct driver_staged *s, cst_error **error)
+{
+	struct stat st;
+	if (fstat(s->dir_fd, &st) < 0)
+		return error_sys(error, errno, "stat %s", s->path);
+	s->inode = st.st_ino;
+	return 0;
 }
 
 /* Makes all that a layer's directory has (docs/format/drivers.md, "Layer directory"). */
@@ -131,13 +157,16 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 {
 	struct root_attributes root = {0}, owner = {0};
 	int r = overlay_root_attributes(s->overlay, dirs, options, &root, error);
+	s->root = s->inherited = root;
 	if (r == 0 && options->maps)
 		r = idmaps_root(options->maps, &owner.uid, &owner.gid, error);
 	if (r == 0)
 		r = overlay_new_link(s->link, error);
 	if (r == 0)
-		r = overlay_make_dir(s->temp->fd, STAGED_DIR, &owner, 0700, &s->dir_fd, s->path,
+		r = overlay_make_dir(s->temp->fd, s->name, &owner, 0700, &s->dir_fd, s->path,
 		                     error);
+	if (r == 0)
+		r = note_inode(s, error);
 	if (r == 0)
 		r = overlay_make_dir(s->dir_fd, "diff", &root, root.mode, &s->diff_fd, s->path,
 		                     error);
@@ -175,23 +204,34 @@ int overlay_new_temp(const struct overlay *o, size_t home, struct tempdir **ret,
 	return root ? tempdir_new(root, layout, ret, error) : error_oom(error);
 }
 
-/* Makes an empty staging directory in one of the homes. */
-static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps, const char *lower_id,
-                    struct driver_staged **ret, cst_error **error)
+/* Makes an empty staging directory in one of the homes, or takes that of a parent which is staged there. */
+static int stage_in(struct overlay *o, size_t home, const struct idmaps *maps,
+                    struct driver_staged *parent, const char *lower_id, struct driver_staged **ret,
+                    cst_error **error)
 {
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 
 	s = new0(struct driver_staged, 1);
 	if (!s)
 		return error_oom(error);
-	*s = (struct driver_staged){.overlay = o, .home = home, .dir_fd = -1, .diff_fd = -1};
+	*s = (struct driver_staged){
+	        .overlay = o, .home = home, .parent = parent, .dir_fd = -1, .diff_fd = -1};
 	if (!idmaps_copy(&s->maps, maps) ||
-	    (!isempty(lower_id) && !(s->lower_id = strdup(lower_id))))
+	    (!isempty(lower_id) && !parent && !(s->lower_id = strdup(lower_id))))
 		return error_oom(error);
-	int r = overlay_new_temp(o, home, &s->temp, error);
+	int r = 0;
+	if (parent)
+		s->temp = tempdir_share(parent->temp);
+	else
+		r = overlay_new_temp(o, home, &s->temp, error);
 	if (r < 0)
 		return r;
-	s->path = path_join3(s->temp->shown, s->temp->name, STAGED_DIR);
+	s->number = parent ? parent->number + 1 : 0;
+	if (s->number)
+		snprintf(s->name, sizeof(s->name), STAGED_DIR "%u", s->number);
+	else
+		strcpy(s->name, STAGED_DIR);
+	s->path = path_join3(s->temp->shown, s->temp->name, s->name);
 	if (!s->path)
 		return error_oom(error);
 	*ret = steal_ptr(&s);
@@ -209,12 +249,17 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 		r = error_set(error, CST_ENOTSUP,
 		              "overlay: force_mask option for writeable layers is only supported "
 		              "with a mount_program");
+	if (r == 0 && options->staged_parent && reowns(options))
+		r = error_set(error, CST_ENOTSUP,
+		              "overlay: the layers of an image must have the same id maps");
 	if (r == 0)
 		r = overlay_dirs_open(o, &dirs, error);
 	dirs.mends = true;
 	if (r == 0)
 		r = stage_in(o, options->writable ? 0 : o->read_only_home, options->maps,
-		             options->parent, &s, error);
+		             options->staged_parent, options->parent, &s, error);
+	if (r == 0)
+		s->of_image = options->of_image;
 	if (r == 0)
 		r = fill(s, &dirs, options, error);
 	if (r == 0)
@@ -244,10 +289,11 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 	size_t home;
 	int r = open_content(o, id, &home, &diff_fd, error);
 	if (r == 0)
-		r = stage_in(o, home, maps, id, &s, error);
+		r = stage_in(o, home, maps, NULL, id, &s, error);
 	if (r == 0)
-		r = overlay_make_dir(s->temp->fd, STAGED_DIR, &root, 0700, &s->dir_fd, s->path,
-		                     error);
+		r = overlay_make_dir(s->temp->fd, s->name, &root, 0700, &s->dir_fd, s->path, error);
+	if (r == 0)
+		r = note_inode(s, error);
 	if (r == 0)
 		r = overlay_make_dir(s->dir_fd, "diff", &root, 0700, &s->diff_fd, s->path, error);
 	if (r == 0)
@@ -284,6 +330,17 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 	return 0;
 }
 
+/* An entry of the archive says how the root directory is. */
+static int note_root(struct driver_staged *s, cst_error **error)
+{
+	struct stat st;
+	if (fstat(s->diff_fd, &st) < 0)
+		return error_sys(error, errno, "stat %s/diff", s->path);
+	s->root = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
+	s->root_named = true;
+	return 0;
+}
+
 int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
                          const struct driver_unpack_policy *policy, struct unpack_result *ret,
                          cst_error **error)
@@ -295,16 +352,65 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;
 	options.in_use = !staged->temp;
+	options.sync_later = staged->of_image;
 	_cleanup_(overlay_below_free) struct overlay_below below;
-	overlay_below_init(&below, staged);
+	overlay_below_init(&below, staged, policy);
 	options.below = &below.unpack;
 	_cleanup_error_ cst_error *problem = NULL;
 	int r = unpack_layer(staged->diff_fd, source, &options, ret, &problem);
 	/* Why the lowers are not known says more than what became of it. */
 	if (r < 0)
 		r = error_propagate(error, steal_ptr(below.problem ? &below.problem : &problem));
+	if (r == 0 && staged->of_image && ret->root_named)
+		r = note_root(staged, error);
 	return r;
 }
+
+/* ---- layers of an image ---- */
+
+static bool same_root(const struct root_attributes *a, const struct root_attributes *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->mode == b->mode;
+}
+
+static int set_root(const struct driver_staged *s, const char *name,
+                    const struct root_attributes *root, mode_t mode, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(s->name, name);
+	if (!path)
+		return error_oom(error);
+	_cleanup_close_ int fd =
+	        openat(s->temp->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s", s->path, name);
+	if (sys_fchown(fd, root->uid, root->gid) < 0 || sys_fchmod(fd, mode) < 0)
+		return error_sys(error, errno, "chown %s/%s", s->path, name);
+	return 0;
+}
+
+/* The parent's root directory had other attributes when this layer was staged than its archive gave it. */
+int overlay_stage_settle(struct driver_staged *s, cst_error **error)
+{
+	const struct root_attributes *root = s->parent ? &s->parent->root : &s->inherited;
+	if (same_root(root, &s->inherited))
+		return 0;
+	int r = set_root(s, "work", root, 0700, error);
+	if (r == 0)
+		r = set_root(s, "merged", root, 0700, error);
+	if (r < 0 || s->root_named)
+		return r;
+	r = set_root(s, "diff", root, root->mode, error);
+	if (r == 0)
+		s->root = *root;
+	return r;
+}
+
+int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error)
+{
+	return naive_barrier(staged->temp, also_fd, error);
+}
+
+/* ---- which content ---- */
 
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
                              cst_error **error)

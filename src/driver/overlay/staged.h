@@ -11,7 +11,7 @@
 
 #include "driver/overlay/overlay.h"
 
-#define STAGED_DIR   "dir"
+#define STAGED_DIR   "dir" /* of the layers of an image the others are called dir1, dir2, ... */
 #define STAGING_LOCK "staging.lock"
 #define GENERATION   "diff1" /* of the parent's content under other owners: see reown.c */
 
@@ -34,9 +34,17 @@ struct driver_staged {
 	struct overlay *overlay;
 	size_t home;
 	struct tempdir *temp; /* NULL: the content is that of an existing layer */
-	int dir_fd;           /* the layer's directory; -1: the content is that of an existing layer */
+	char name[16];        /* of the layer's directory in it */
+	ino_t inode;          /* of that directory */
+	int dir_fd;           /* that directory; -1: the content is that of an existing layer */
 	int diff_fd;
 	bool has_parent;
+	/* The layers of an image: nothing is synced before the barrier, and between unpacking and commit no descriptor is open. */
+	bool of_image, root_named;
+	unsigned number;              /* among the layers of an image that are staged together */
+	struct driver_staged *parent; /* one of them; NULL: the parent, if there is one, exists */
+	struct root_attributes root, inherited; /* of `diff`, and what the parent's had when this layer was staged */
+	char *lower, *lower_layers;   /* what the files of these names have; NULL: there are none */
 	char *lower_id;       /* the layer whose lowers are below the content, too: its parent, or the one it is for; NULL: none */
 	char link[OVERLAY_LINK_LEN + 1]; /* "": this is new content for a layer that has a link */
 	char *path;                      /* of the staged layer, for messages */

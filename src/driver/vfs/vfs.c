@@ -340,6 +340,7 @@ const struct driver_ops vfs_driver = {
         .stage = vfs_stage,
         .stage_unpack = vfs_stage_unpack,
         .stage_sync = vfs_stage_sync,
+        .stage_barrier = vfs_stage_barrier,
         .stage_commit = vfs_stage_commit,
         .stage_note = vfs_stage_note,
         .stage_free = vfs_stage_free,

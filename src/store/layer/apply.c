@@ -99,8 +99,15 @@ static int unpack_spooled(cst_store *store, struct applied *applied, cst_error *
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
 	if (lseek(applied->spool, 0, SEEK_SET) < 0)
 		return error_sys(error, errno, "seek in a temporary file");
-	return layer_unpack(store, applied->driver, applied->staged, &options, &spooled,
-	                    applied->metadata, &applied->arena, &applied->record, error);
+	const struct layer_unpacking how = {
+	        .options = &options,
+	        .diff = &spooled,
+	        .driver = applied->driver,
+	        .staged = applied->staged,
+	        .metadata = applied->metadata,
+	        .tarsplit = TARSPLIT_STAGED,
+	};
+	return layer_unpack(store, &how, &applied->arena, &applied->record, error);
 }
 
 /* ---- the change ---- */

@@ -7,6 +7,7 @@
 #include "store/core/names.h"
 #include "store/core/store.h"
 #include <errno.h>
+#include <stdio.h>
 
 void new_layer_free(struct new_layer *layer)
 {
@@ -105,6 +106,8 @@ static int check_template(cst_store *store, struct new_layer *layer, cst_error *
  * staged is a copy of them, or refers to them. */
 static int check_origin(cst_store *store, struct new_layer *layer, cst_error **error)
 {
+	if (layer->parent) /* the change checks it, too */
+		return 0;
 	if (!*layer->record.parent)
 		return check_template(store, layer, error);
 	const cst_layer *parent = layer_get(store, layer->record.parent, NULL);
@@ -137,6 +140,15 @@ static int plan_template(cst_store *store, const char *id, struct new_layer *lay
 	const cst_layer *template = layer_table_find(store->sets.layers.table, id);
 	return template ? new_layer_inherit(template, layer, error)
 	                : error_about(error, CST_ELAYER_UNKNOWN, id);
+}
+
+static int plan_in_image(cst_store *store, const cst_layer_options *options,
+                         struct new_layer *layer, cst_error **error)
+{
+	const cst_layer *parent = &layer->parent->record;
+	layer->record.parent = parent->id;
+	int r = plan_maps(store, options, parent, layer, error);
+	return r == 0 ? plan_parent_maps(store, parent, layer, error) : r;
 }
 
 static int plan_origin(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
@@ -205,7 +217,11 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	layer->record.names = strings_of(&layer->names);
 	if (r == 0)
 		r = plan_flags(options, layer, error);
-	return r == 0 ? plan_origin(store, options, layer, error) : r;
+	snprintf(layer->tarsplit, sizeof(layer->tarsplit), "%u-addition", layer->number);
+	if (r < 0)
+		return r;
+	return layer->parent ? plan_in_image(store, options, layer, error)
+	                     : plan_origin(store, options, layer, error);
 }
 
 /* ---- fill ---- */
@@ -226,8 +242,8 @@ static int fill_data(cst_store *store, const cst_layer_options *options, struct 
 	return 0;
 }
 
-static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
-                struct new_layer *layer, cst_error **error)
+int new_layer_stage(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                    cst_error **error)
 {
 	const char *from = layer->template ? layer->template->id : layer->record.parent;
 	struct driver_stage_options stage = {
@@ -238,26 +254,47 @@ static int fill(cst_store *store, const cst_layer_options *options, const cst_so
 	        .writable = options->writable,
 	        .storage_options = layer->storage_options.items,
 	        .n_storage_options = layer->storage_options.len,
+	        .of_image = layer->of_image,
+	        .staged_parent = layer->parent ? layer->parent->staged : NULL,
 	};
-	const struct driver_ops *ops = layer->driver->ops;
 	int r = fill_data(store, options, layer, error);
 	if (r < 0)
 		return r;
-	r = ops->stage(layer->driver, &stage, &layer->staged, error);
+	r = layer->driver->ops->stage(layer->driver, &stage, &layer->staged, error);
+	return r < 0 ? error_prefix(error, r, "creating %s layer with ID \"%s\"",
+	                            options->writable ? "read-write" : "read-only",
+	                            layer->record.id)
+	             : 0;
+}
+
+int new_layer_unpack(cst_store *store, const struct layer_unpacking *how, struct new_layer *layer,
+                     cst_error **error)
+{
+	int r = metadata_stage(store, &layer->metadata, error);
 	if (r < 0)
-		return error_prefix(error, r, "creating %s layer with ID \"%s\"",
-		                    options->writable ? "read-write" : "read-only",
-		                    layer->record.id);
-	if (layer->template && !diff)
+		return r;
+	struct layer_unpacking all = *how;
+	all.driver = layer->driver;
+	all.staged = layer->staged;
+	all.metadata = layer->metadata;
+	all.tarsplit = layer->tarsplit;
+	all.sync_later = layer->of_image && layer->driver->sync_content;
+	r = layer_unpack(store, &all, &layer->arena, &layer->record, error);
+	layer->has_tarsplit = r == 0;
+	return r == 0 ? layer->driver->ops->stage_sync(layer->staged, error) : r;
+}
+
+static int fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                struct new_layer *layer, cst_error **error)
+{
+	int r = new_layer_stage(store, options, layer, error);
+	if (r == 0 && diff)
+		return new_layer_unpack(store,
+		                        &(struct layer_unpacking){.options = options, .diff = diff},
+		                        layer, error);
+	if (r == 0 && layer->template)
 		r = new_layer_copy_tarsplit(store, layer, error);
-	if (r == 0 && diff) {
-		r = metadata_stage(store, &layer->metadata, error);
-		if (r == 0)
-			r = layer_unpack(store, layer->driver, layer->staged, options, diff,
-			                 layer->metadata, &layer->arena, &layer->record, error);
-		layer->has_tarsplit = r == 0;
-	}
-	return r == 0 ? ops->stage_sync(layer->staged, error) : r;
+	return r == 0 ? layer->driver->ops->stage_sync(layer->staged, error) : r;
 }
 
 static int look_for_origin(cst_store *store, struct new_layer *layer, cst_error **error)
@@ -267,17 +304,21 @@ static int look_for_origin(cst_store *store, struct new_layer *layer, cst_error 
 	return r == 0 ? check_origin(store, layer, error) : r;
 }
 
+/* If the parent or the template was being deleted, that explains every error about its files. */
+int new_layer_explain(cst_store *store, struct new_layer *layer, cst_error *problem,
+                      cst_error **error)
+{
+	_cleanup_error_ cst_error *why = problem;
+	int gone = look_for_origin(store, layer, error);
+	return gone < 0 ? gone : error_propagate(error, steal_ptr(&why));
+}
+
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                    struct new_layer *layer, cst_error **error)
 {
-	_cleanup_error_ cst_error *problem = NULL;
+	cst_error *problem = NULL;
 	int r = fill(store, options, diff, layer, &problem);
-	if (r == 0)
-		return 0;
-	/* If the parent or the template was being deleted, that explains every error about its
-	 * files. */
-	int gone = look_for_origin(store, layer, error);
-	return gone < 0 ? gone : error_propagate(error, steal_ptr(&problem));
+	return r == 0 ? 0 : new_layer_explain(store, layer, problem, error);
 }
 
 /* ---- commit ---- */
@@ -287,10 +328,12 @@ static int commit_tarsplit(cst_store *store, const struct new_layer *layer, cst_
 	_cleanup_free_ char *name = str_printf("%s.tar-split.gz", layer->record.id);
 	if (!name)
 		return error_oom(error);
-	if (sys_renameat(layer->metadata->fd, TARSPLIT_STAGED, store->sets.layers.fd, name) < 0)
+	if (sys_renameat(layer->metadata->fd, layer->tarsplit, store->sets.layers.fd, name) < 0)
 		return error_sys(error, errno, "rename %s/%s/%s %s/%s", layer->metadata->shown,
-		                 layer->metadata->name, TARSPLIT_STAGED, store->sets.layers.dir,
+		                 layer->metadata->name, layer->tarsplit, store->sets.layers.dir,
 		                 name);
+	if (layer->followed)
+		return 0;
 	return fs_fsync_dir(store->sets.layers.fd, store->sets.layers.dir, error);
 }
 
@@ -304,8 +347,9 @@ static int place_layer(struct change *change, const struct intent *intent, void 
 	struct set *layers = &store->sets.layers;
 	int r = layer_remove_metadata(store, intent->id, &change->trash, error);
 	if (r == 0)
-		r = layer->driver->ops->stage_commit(layer->staged, intent->id,
-		                                     store->driver->sync_content, error);
+		r = layer->driver->ops->stage_commit(
+		        layer->staged, intent->id, store->driver->sync_content && !layer->followed,
+		        error);
 	if (r == 0 && layer->has_tarsplit)
 		r = commit_tarsplit(store, layer, error);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A new layer. It is planned under a short read lock, filled without any lock in a staging
  * directory that no record names, and then committed under the write lock together with its
- * owner. */
+ * owner, or with the other layers of an image (create_many.c). */
 #ifndef CST_STORE_LAYER_CREATE_H
 #define CST_STORE_LAYER_CREATE_H
 
@@ -18,8 +18,14 @@ struct new_layer {
 	const cst_layer *template;      /* whose content it starts with; NULL: its parent's */
 	struct strings storage_options; /* for the driver */
 	struct driver_staged *staged;
-	struct tempdir *metadata; /* holds TARSPLIT_STAGED if there is one, and the data items */
+	struct tempdir *metadata; /* holds the tar-split if there is one, and the data items */
+	char tarsplit[24];        /* its name there */
 	bool has_tarsplit;
+	/* Of the layers of an image: */
+	bool of_image;            /* nothing is on disk before the barrier, which is made once for all */
+	bool followed;            /* by another one, whose step syncs the directories */
+	unsigned number;          /* from 0 on */
+	struct new_layer *parent; /* one of them; NULL: the parent, if there is one, exists */
 	struct new_data data;
 	struct timestamp parent_created; /* another layer may come to have its ID */
 	bool parent_gone; /* or the template, seen too late: what was staged is worth nothing */
@@ -41,6 +47,15 @@ int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error
  * template was deleted meanwhile, the error is CST_ELAYER_UNKNOWN, whatever else failed. */
 int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst_source *diff,
                    struct new_layer *layer, cst_error **error);
+/* The two halves of it: staging is quick, but for a copy of a parent or template; several threads may unpack, each a layer of
+ * its own. Afterwards new_layer_explain() finds out if the parent or the template is to blame for a failure, which it takes. */
+struct layer_unpacking;
+int new_layer_stage(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                    cst_error **error);
+int new_layer_unpack(cst_store *store, const struct layer_unpacking *how, struct new_layer *layer,
+                     cst_error **error);
+int new_layer_explain(cst_store *store, struct new_layer *layer, cst_error *problem,
+                      cst_error **error);
 /* Checks again what may have changed since the plan. L w held. */
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error);
 /* Adds it to a change with L w held: the content is put into place, and the record added. If the
@@ -49,9 +64,21 @@ void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind
                    const char *owner_id);
 
 /* Unpacks into a staged layer of `driver`, and notes digests, sizes and ids in the record. */
-int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
-                 const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
-                 struct arena *arena, cst_layer *record, cst_error **error);
+struct layer_unpacking {
+	const cst_layer_options *options;
+	const cst_source *diff;
+	struct pool *pool; /* NULL: the store's */
+	int (*await_parent)(void *userdata, cst_error **error); /* struct driver_unpack_policy */
+	void *await_userdata;
+	/* new_layer_unpack() knows these. */
+	struct driver *driver;
+	struct driver_staged *staged;
+	struct tempdir *metadata;
+	const char *tarsplit; /* the name of the tar-split there */
+	bool sync_later;      /* the caller makes the barrier */
+};
+int layer_unpack(cst_store *store, const struct layer_unpacking *how, struct arena *arena,
+                 cst_layer *record, cst_error **error);
 #define TARSPLIT_STAGED "0-addition"
 
 #endif

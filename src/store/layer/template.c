@@ -39,15 +39,15 @@ int new_layer_copy_tarsplit(cst_store *store, struct new_layer *layer, cst_error
 		r = metadata_stage(store, &layer->metadata, error);
 	if (r < 0)
 		return r;
-	out = sys_openat(layer->metadata->fd, TARSPLIT_STAGED,
+	out = sys_openat(layer->metadata->fd, layer->tarsplit,
 	                 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (out < 0)
 		return error_sys(error, errno, "open %s/%s/%s", layer->metadata->shown,
-		                 layer->metadata->name, TARSPLIT_STAGED);
+		                 layer->metadata->name, layer->tarsplit);
 	r = copy_data(in, out, st.st_size, &ways, name, error);
 	if (r == 0 && sys_fsync(out) < 0)
 		r = error_sys(error, errno, "fsync %s/%s/%s", layer->metadata->shown,
-		              layer->metadata->name, TARSPLIT_STAGED);
+		              layer->metadata->name, layer->tarsplit);
 	layer->has_tarsplit = r == 0;
 	return r;
 }

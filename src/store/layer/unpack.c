@@ -90,37 +90,46 @@ static const char *trusted(const char *digest)
 	return !isempty(digest) && digest_is_sha256(digest) ? digest : NULL;
 }
 
-int layer_unpack(cst_store *store, struct driver *driver, struct driver_staged *staged,
-                 const cst_layer_options *options, const cst_source *diff, struct tempdir *metadata,
-                 struct arena *arena, cst_layer *record, cst_error **error)
+static int sync_tarsplit(const struct layer_unpacking *how, int fd, cst_error **error)
 {
+	if (how->sync_later || sys_fsync(fd) == 0)
+		return 0;
+	return error_sys(error, errno, "fsync %s/%s/%s", how->metadata->shown, how->metadata->name,
+	                 how->tarsplit);
+}
+
+int layer_unpack(cst_store *store, const struct layer_unpacking *how, struct arena *arena,
+                 cst_layer *record, cst_error **error)
+{
+	const cst_layer_options *options = how->options;
+	const struct driver_ops *ops = how->driver->ops;
 	struct driver_unpack_policy policy = {
+	        .pool = how->pool,
 	        .progress = options->progress,
 	        .original_digest = trusted(options->original_digest),
 	        .uncompressed_digest = trusted(options->uncompressed_digest),
-	        .sync = driver->sync_content,
+	        .sync = how->driver->sync_content,
+	        .await_parent = how->await_parent,
+	        .await_userdata = how->await_userdata,
 	};
 	struct unpack_result result = {0};
-	int r = store_pool(store, &policy.pool, error);
+	int r = how->pool ? 0 : store_pool(store, &policy.pool, error);
 	if (r < 0)
 		return r;
-	_cleanup_close_ int tarsplit = sys_openat(metadata->fd, TARSPLIT_STAGED,
+	_cleanup_close_ int tarsplit = sys_openat(how->metadata->fd, how->tarsplit,
 	                                          O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (tarsplit < 0)
-		return error_sys(error, errno, "open %s/%s/%s", metadata->shown, metadata->name,
-		                 TARSPLIT_STAGED);
+		return error_sys(error, errno, "open %s/%s/%s", how->metadata->shown,
+		                 how->metadata->name, how->tarsplit);
 	policy.tarsplit_fd = tarsplit;
-	r = driver->ops->stage_unpack(staged, diff, &policy, &result, error);
+	r = ops->stage_unpack(how->staged, how->diff, &policy, &result, error);
 	if (r < 0)
-		return word_unpack_error(driver->ops, result.fault, r, error);
+		return word_unpack_error(ops, result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;
 	unpack_result_free(&result);
 	if (r == 0)
 		r = check_content(options, record, error);
-	if (r == 0 && sys_fsync(tarsplit) < 0)
-		r = error_sys(error, errno, "fsync %s/%s/%s", metadata->shown, metadata->name,
-		              TARSPLIT_STAGED);
-	return r;
+	return r == 0 ? sync_tarsplit(how, tarsplit, error) : r;
 }
