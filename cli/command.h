@@ -74,6 +74,7 @@ enum option_id {
 	OPT_FILTER,
 	OPT_SORT,
 	OPT_NO_TRUNC,
+	OPT_PARENT,
 	OPTION_COUNT,
 };
 
@@ -486,6 +487,7 @@ int run_get_image_run_directory(struct invocation *in);
 int run_create_layer(struct invocation *in);
 int run_import(struct invocation *in);
 int run_import_layer(struct invocation *in);
+int run_import_layers(struct invocation *in);
 int run_create_image(struct invocation *in);
 int run_create_container(struct invocation *in);
 int run_delete(struct invocation *in);

@@ -139,6 +139,16 @@ static const struct option import_layer_options[] = {
              "--file", "-f"),
         NEW_LAYER,
 };
+static const struct option import_layers_options[] = {
+        TEXT(OPT_PARENT, "Layer below the first one", NULL, "--parent", "-p"),
+        LIST(OPT_NAME, "Name of the top layer; may be repeated", NULL, "--name", "-n"),
+        LIST(OPT_ID, "ID of a layer, in the order of the files (random ones)", NULL, "--id", "-i"),
+        TEXT(OPT_LABEL, "SELinux label of their mounts", NULL, "--label", "-l"),
+        FLAG(OPT_READ_ONLY, "Keep them in the image store, if there is one", NULL, "--readonly",
+             "-r"),
+        JSON,
+        ID_MAPS,
+};
 static const struct option import_options[] = {
         TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", NULL,
              "--architecture"),
@@ -314,6 +324,9 @@ const struct command commands[] = {
 	{{"import-layer", "importlayer"}, PARENT, "Import a new layer",
 	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_MAKES_STORE, run_import_layer,
 	 "[PARENT]", "Create a layer from an archive", KIND_LAYER},
+	{{"import-layers"}, NULL, NULL,
+	 WITH(import_layers_options), 1, ANY, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_OURS | COMMAND_MAKES_STORE, run_import_layers,
+	 "FILE...", "Create the layers of an image from archives, the base first", 0},
 	{{"import"}, NULL, NULL,
 	 WITH(import_options), 1, ANY, GROUP_IMAGES, COMMAND_PROGRESS | COMMAND_OURS | COMMAND_MAKES_STORE, run_import,
 	 "SOURCE [NAME...]", "Import an image from oci:DIR[:REF] or tar:FILE", 0},

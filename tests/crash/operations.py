@@ -15,6 +15,7 @@ import rig
 ID = {name: (digit * 64) for name, digit in
       (('base', '1'), ('middle', '2'), ('empty', '3'), ('data', '4'), ('x1', '5'), ('x2', '6'), ('x3', '7'), ('mapped', '8'))}
 ID.update({'image1': 'a1' * 32, 'image2': 'a2' * 32, 'container1': 'c1' * 32, 'container2': 'c2' * 32, 'new': 'e0' * 32,
+           'new1': 'e1' * 32, 'new2': 'e2' * 32,
            'foreign1': 'b1' * 32, 'foreign2': 'b2' * 32, 'foreign': 'ab' * 32})
 MAPS = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
 
@@ -225,6 +226,10 @@ def layer_operations(archives):
         Operation('import-layer-name-taken', ['import-layer', '-i', new, '-n', 'base', '-f', small], **taken),
         Operation('import-layer-foreign', ['import-layer', '-i', new, '-n', 'new', '-f', small, 'theirs'], prints=True,
                   only=additional),
+        Operation('import-layers', ['import-layers', '-p', 'base', '-i', new, '-i', ID['new1'], '-i', ID['new2'], '-n', 'new',
+                                    small, archives + '/x1.tar', archives + '/big.tar.gz'], prints=True, since=164),
+        Operation('import-layers-id-taken', ['import-layers', '-i', new, '-i', ID['data'], small, archives + '/x1.tar'],
+                  **taken, since=164),
         Operation('create-storage-layer', ['create-storage-layer', '-i', new, ID['base']], bare=(new,)),
         Operation('applydiff', ['applydiff', '-f', small, 'empty']),
         Operation('applydiff-again', ['applydiff', '-f', archives + '/x2.tar', 'data'], twice=True),
