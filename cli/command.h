@@ -75,6 +75,7 @@ enum option_id {
 	OPT_SORT,
 	OPT_NO_TRUNC,
 	OPT_PARENT,
+	OPT_EXPECT_DIGEST,
 	OPTION_COUNT,
 };
 
@@ -143,6 +144,7 @@ enum command_flags {
 	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree */
+	COMMAND_CLAIMS = 4096, /* takes --expect-digest */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 

@@ -139,6 +139,12 @@ static const struct option import_layer_options[] = {
              "--file", "-f"),
         NEW_LAYER,
 };
+static const struct option expect_options[] = {
+        TEXT(OPT_EXPECT_DIGEST,
+             "sha256 of the archive, as it is or as plain tar; one unpacking serves all who want "
+             "it",
+             NULL, "--expect-digest"),
+};
 static const struct option import_layers_options[] = {
         TEXT(OPT_PARENT, "Layer below the first one", NULL, "--parent", "-p"),
         LIST(OPT_NAME, "Name of the top layer; may be repeated", NULL, "--name", "-n"),
@@ -322,7 +328,7 @@ const struct command commands[] = {
 	 WITH(create_layer_options), 0, 1, GROUP_LAYERS, COMMAND_MAKES_STORE, run_create_layer,
 	 "[PARENT]", "Create an empty layer", KIND_LAYER},
 	{{"import-layer", "importlayer"}, PARENT, "Import a new layer",
-	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_MAKES_STORE, run_import_layer,
+	 WITH(import_layer_options), 0, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_MAKES_STORE | COMMAND_CLAIMS, run_import_layer,
 	 "[PARENT]", "Create a layer from an archive", KIND_LAYER},
 	{{"import-layers"}, NULL, NULL,
 	 WITH(import_layers_options), 1, ANY, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_OURS | COMMAND_MAKES_STORE, run_import_layers,
@@ -512,6 +518,7 @@ size_t command_tables(const struct command *command, struct option_table tables[
 	        {COMMAND_ADD_JSON, {json_only, COUNT(json_only)}},
 	        {COMMAND_DRY_RUN, {dry_run_options, COUNT(dry_run_options)}},
 	        {COMMAND_CHECKS, {level_options, COUNT(level_options)}},
+	        {COMMAND_CLAIMS, {expect_options, COUNT(expect_options)}},
 	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
 	};
 	size_t n = 0;

@@ -33,6 +33,7 @@ int run_import_layer(struct invocation *in)
 	cst_layer_options options;
 	layer_options_from(in, &maps, &options);
 	options.progress = &progress.hook;
+	options.expected_digest = text_of(in, OPT_EXPECT_DIGEST);
 	cst_layer *layer = NULL;
 	int result = cst_store_create_layer(in->store, &options, &input.source, &layer, &error);
 	progress_end(&progress);

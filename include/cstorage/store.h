@@ -191,6 +191,14 @@ typedef struct cst_layer_options {
 	size_t n_flags;
 	/* sha256 of the plain tar that `diff` must have, or nothing is made: CST_EARCHIVE; NULL or "": any */
 	const char *expected_diff_digest;
+	/* sha256 that `diff` must have, as it is given or as plain tar: else nothing is made (CST_EARCHIVE); NULL or "": any. Who gives one
+	 * gets along with others who want the same content: if another process, or thread, is unpacking it, the call waits for that
+	 * one, and goes on by itself if that one fails or dies. If then the store has what is asked for (this digest on this parent,
+	 * the maps, the ID and the names, as far as they are given, and neither data items nor flags are), that layer is the
+	 * result, and `diff` is not read. The claim is the lock of cst_store_digest_lock: whoever holds that one must not call
+	 * this, nor may a progress callback create a layer with the same digest. cst_store_create_layers only looks whether
+	 * the content fits. */
+	const char *expected_digest;
 } cst_layer_options;
 #define CST_LAYER_OPTIONS_INIT { .size = sizeof(cst_layer_options), .original_size = -1 }
 

@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "oci/import.h"
 #include "oci/manifest.h"
+#include <cstorage/lock.h>
 #include <stdio.h>
 
 #define DATA_MAX 4 /* configuration, index, manifest twice */
@@ -248,6 +249,47 @@ static int make_missing(struct import *import, const struct layout_image *image,
 	return noted ? r : error_oom(error);
 }
 
+static int on_wait(const cst_wait_state *state, void *userdata)
+{
+	const struct import *import = userdata;
+	const cst_progress_state waiting = {.size = sizeof(waiting), .what = "wait"};
+	const cst_progress *to = import->options->progress;
+	return to && to->callback ? to->callback(&waiting, to->userdata) : 0;
+}
+
+/* Who imports the image at the same time waits here for the first, and finds its layers then. There
+ * is one claim at a time, on the lowest layer that is missing, so that nobody waits in a circle. */
+static int claim(struct import *import, const char *diff_id, cst_lock **ret, cst_error **error)
+{
+	const cst_wait wait = {.callback = on_wait, .userdata = import};
+	int r = cst_store_digest_lock(import->store, diff_id, ret, error);
+	if (r < 0)
+		return r;
+	r = cst_lock_lock_for(*ret, CST_LOCK_WRITE, 0, &wait, error);
+	if (r < 0) {
+		cst_lock_free(*ret);
+		*ret = NULL;
+	}
+	return r;
+}
+
+static void claim_end(cst_lock **lock)
+{
+	if (*lock)
+		cst_lock_unlock(*lock);
+	cst_lock_free(*lock);
+}
+
+static int find_first_missing(struct import *import, const layer_id *ids, size_t n, size_t *found,
+                              cst_error **error)
+{
+	bool there = true;
+	int r = 0;
+	for (; r == 0 && there && *found < n; *found += r == 0 && there)
+		r = import_has_layer(import, ids[*found], &there, error);
+	return r;
+}
+
 /* Makes the layers that the store does not have. If another process makes some of them at the same
  * time, and is faster, the rest is made again on top of those. */
 static int make_layers(struct import *import, const struct layout_image *image, const layer_id *ids,
@@ -255,16 +297,19 @@ static int make_layers(struct import *import, const struct layout_image *image, 
 {
 	size_t n = image->manifest.layers.len, found = 0, tried = SIZE_MAX;
 	for (;;) {
+		_cleanup_(claim_end) cst_lock *lock = NULL;
 		_cleanup_error_ cst_error *problem = NULL;
-		bool there = true;
-		int r = 0;
-		for (; r == 0 && found < n; found += there) {
-			r = import_has_layer(import, ids[found], &there, error);
-			if (!there)
-				break;
-		}
+		int r = find_first_missing(import, ids, n, &found, error);
 		if (r < 0 || found == n)
 			return r;
+		size_t claimed = found;
+		r = claim(import, image->config.diff_ids.items[found], &lock, error);
+		if (r == 0)
+			r = find_first_missing(import, ids, n, &found, error);
+		if (r < 0 || found == n)
+			return r;
+		if (found > claimed)
+			continue;
 		bool again = found == tried;
 		r = make_missing(import, image, ids, found, &problem);
 		if (r != CST_EDUPLICATE_ID || again)

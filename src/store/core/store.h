@@ -56,4 +56,7 @@ struct cst_store {
 	size_t n_additional;
 };
 
+/* The lock by which processes agree who makes the content of a digest. The caller frees it. NULL: out of memory. */
+char *digest_lock_path(const cst_store *store, const char *digest);
+
 #endif

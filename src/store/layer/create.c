@@ -6,6 +6,7 @@
 #include "store/core/lookup.h"
 #include "store/core/names.h"
 #include "store/core/store.h"
+#include "store/layer/claim.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -405,20 +406,32 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
 
 /* If another layer got the parent's ID or name meanwhile, this process tries again with that one.
  * It cannot if it has read an archive, or data items from a source. */
+static int create(cst_store *store, const cst_layer_options *options, const cst_source *diff,
+                  cst_layer **ret, cst_error **error)
+{
+	for (;;) {
+		_cleanup_error_ cst_error *problem = NULL;
+		bool parent_gone = false;
+		int r = create_once(store, options, diff, &parent_gone, ret, &problem);
+		if (r == 0)
+			return 0;
+		if (!parent_gone || diff || data_items_stream(options->data, options->n_data))
+			return error_propagate(error, steal_ptr(&problem));
+	}
+}
+
 int cst_store_create_layer(cst_store *store, const cst_layer_options *given, const cst_source *diff,
                            cst_layer **ret, cst_error **error)
 {
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
+	_cleanup_claim_ struct layer_claim claim = {0};
+	bool found = false;
 	int r = options_take(&options, sizeof(options), given, "cst_layer_options", error);
-	if (r < 0)
-		return r;
-	for (;;) {
-		_cleanup_error_ cst_error *problem = NULL;
-		bool parent_gone = false;
-		r = create_once(store, &options, diff, &parent_gone, ret, &problem);
+	if (r == 0 && diff && !isempty(options.expected_digest)) {
+		r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+		                     : layer_claim(store, &options, &claim, error);
 		if (r == 0)
-			return 0;
-		if (!parent_gone || diff || data_items_stream(options.data, options.n_data))
-			return error_propagate(error, steal_ptr(&problem));
+			r = layer_find_claimed(store, &options, &found, ret, error);
 	}
+	return r < 0 || found ? r : create(store, &options, diff, ret, error);
 }

@@ -77,7 +77,13 @@ static int note_result(const struct unpack_result *result, struct arena *arena, 
 static int check_content(const cst_layer_options *options, const cst_layer *record,
                          cst_error **error)
 {
-	const char *expected = options->expected_diff_digest;
+	const char *expected = options->expected_diff_digest, *either = options->expected_digest;
+	if (!isempty(either) && !streq(either, record->diff_digest) &&
+	    !streq(either, record->compressed_digest))
+		return error_set(error, CST_EARCHIVE,
+		                 "the archive has the digest %s, and as plain tar %s, but %s is "
+		                 "expected",
+		                 record->compressed_digest, record->diff_digest, either);
 	if (isempty(expected) || streq(expected, record->diff_digest))
 		return 0;
 	return error_set(error, CST_EARCHIVE,
