@@ -30,7 +30,8 @@ static int go_told(const struct invocation *in, int code, const cst_dedup_result
 	else if (failed)
 		complain(in, "%s: %s", in->word, cst_error_go_message(error));
 	else if (result->left)
-		complain(in, "%s: %" PRIu64 " files could not be read", in->word, result->left);
+		complain(in, "%s: %" PRIu64 " files could not be read or shared", in->word,
+		         result->left);
 	else
 		printf(json ? "{\"Deduped\":%" PRIu64 "}\n" : "Deduplicated %" PRIu64 " bytes\n",
 		       result->equal);
@@ -50,7 +51,7 @@ static int told(const struct invocation *in, const cst_dedup_result *result)
 		       is_on(in, OPT_TEST) ? "To be freed" : "Freed",
 		       size_text(freed, (double)result->freed));
 	if (result->left)
-		complain(in, "%" PRIu64 " files could not be read; --debug tells which",
+		complain(in, "%" PRIu64 " files could not be read or shared; --debug tells which",
 		         result->left);
 	return result->left > 0;
 }

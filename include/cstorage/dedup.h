@@ -36,7 +36,7 @@ typedef struct cst_dedup_result {
 			    one. This is what the Go tools count */
 	uint64_t freed;  /* bytes on disk that nothing uses any more, now that files share; with dry_run an estimate */
 	uint64_t hashed; /* bytes that were read to be hashed */
-	uint64_t left;   /* files that could not be read */
+	uint64_t left;   /* files that could not be read, or that failed to share; the log tells which */
 } cst_dedup_result;
 #define CST_DEDUP_RESULT_INIT {.size = sizeof(cst_dedup_result)}
 

@@ -51,6 +51,17 @@ class Bench:
     def state(self, store):
         return rig.state_of(store, self.names)
 
+    def disk(self):
+        """A directory on a file system whose files can share blocks; made when it is first needed."""
+        where = self.where + '/disk'
+        if not os.path.isdir(where):
+            os.mkdir(where)
+            with open(self.where + '/disk.img', 'wb') as image:
+                image.truncate(512 << 20)
+            subprocess.run(['mkfs.xfs', '-q', '-f', '-m', 'reflink=1', image.name], check=True)
+            subprocess.run(['mount', '-o', 'loop', image.name, where], check=True)
+        return where
+
     def close(self):
         rig.remove(self.where)
         rig.LIBC.umount2(os.fsencode(self.where), rig.MNT_DETACH)
@@ -58,7 +69,7 @@ class Bench:
 
     def fresh(self, operation, name):
         """A copy of the prepared store, in which the operation's first steps have been made."""
-        store = self.copy(name)
+        store = self.copy(name, self.disk() if operation.shares else self.where)
         store.bare = operation.bare
         for step in operation.first:
             result = rig.run(self.binary, store, step)
@@ -66,8 +77,8 @@ class Bench:
                 raise RuntimeError(f'{operation.name}: {" ".join(step)}: {result.text()}')
         return store
 
-    def copy(self, name):
-        store = rig.Store(f'{self.where}/{name}', self.mode)
+    def copy(self, name, where=None):
+        store = rig.Store(f'{where or self.where}/{name}', self.mode)
         rig.copy_store(self.template, store.where)
         return store
 

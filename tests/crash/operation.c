@@ -210,6 +210,20 @@ static int prune(cst_store *store, char **argv, cst_error **error)
 	return cst_store_prune(store, &options, NULL, error);
 }
 
+/* With so few files in memory that the layers are walked through several times. */
+static int dedup(cst_store *store, char **argv, cst_error **error)
+{
+	cst_dedup_options options = CST_DEDUP_OPTIONS_INIT;
+	cst_dedup_result result = CST_DEDUP_RESULT_INIT;
+
+	options.files_at_once = (size_t)atoi(argv[0]);
+	int r = cst_store_dedup(store, &options, &result, error);
+	if (r == 0)
+		printf("%llu %llu\n", (unsigned long long)result.files,
+		       (unsigned long long)result.equal);
+	return r;
+}
+
 static int repair(cst_store *store, char **argv, cst_error **error)
 {
 	cst_check_options options = CST_CHECK_OPTIONS_INIT;
@@ -309,6 +323,7 @@ static const struct verb {
         {"refuse", 4, refuse},
         {"prune", 0, prune},
         {"repair", 0, repair},
+        {"dedup", 1, dedup},
 };
 
 static const struct option known[] = {

@@ -6,6 +6,7 @@ there is: a new operation, or a new way to open a store, is a line here."""
 import gzip
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 
@@ -183,16 +184,17 @@ class Operation:
     or private directory, changes in place, and which may be left mounted: whole only when the command was repeated. `writes`: False: nothing is written, by however small a call.
     `environment`: of the command. `twice`: a second archive is applied, after which the content is not what the record's
     digest says, whoever applied it: Go's `check` would say so. `fails`: False: not for the fault loop: what it cannot read it
-    takes for damaged and deletes, or what it removed a half of is garbage before and after."""
+    takes for damaged and deletes, or what it removed a half of is garbage before and after. `shares`: the store is on a file
+    system whose files can share blocks."""
 
     def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
                  only=everywhere, bare=(), loose='', writes=True, environment=None,
-                 twice=False, fails=True):
+                 twice=False, fails=True, shares=False):
         self.name, self.arguments, self.first = name, arguments, first
         self.prints, self.whole, self.code, self.since = prints, whole, code, since
         self.program, self.newest, self.only = program, newest, only
         self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
-        self.twice, self.fails = twice, fails
+        self.twice, self.fails, self.shares = twice, fails, shares
 
 
 def library(name, arguments, **properties):
@@ -378,8 +380,15 @@ def full_disk_operations():
     ]
 
 
-def store_operations():
+def reflinks(mode):
+    return bool(shutil.which('mkfs.xfs'))
+
+
+def store_operations(archives):
     mount, garbage = (['mount', 'c1'],), (['create-storage-layer', '-i', ID['new']],)
+    again = (['import-layer', '-i', ID['new'], '-f', archives + '/small.tar', 'base'], ['create-image', '-i', 'a3' * 32, ID['new']])
+    known = (*again, ['dedup'], ['import-layer', '-i', 'e1' * 32, '-f', archives + '/small.tar'],
+             ['create-image', '-i', 'a4' * 32, 'e1' * 32])
     return [
         Operation('delete-a-layer', ['delete', 'empty']),
         Operation('wipe', ['wipe'], whole=False),
@@ -388,6 +397,9 @@ def store_operations():
         Operation('gc-garbage', ['gc'], first=garbage, bare=(ID['new'],), since=164),
         library('repair', ['repair'], first=garbage, bare=(ID['new'],), whole=False, fails=False),
         library('prune', ['prune'], whole=False),
+        Operation('dedup', ['dedup'], first=again, shares=True, since=164, only=reflinks),
+        Operation('dedup-again', ['dedup'], first=known, shares=True, since=164, only=reflinks),
+        library('dedup-passes', ['dedup', '3'], first=again, shares=True, only=reflinks),
         Operation('shutdown', ['shutdown']),
         Operation('shutdown-mounted', ['shutdown', '-f'], first=mount, code=None, since=164),
         library('read-only', ['--read-only', 'read'], writes=False),
@@ -398,7 +410,7 @@ def store_operations():
 
 def operations(archives, mode):
     table = (layer_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
-             name_operations() + store_operations() + full_disk_operations())
+             name_operations() + store_operations(archives) + full_disk_operations())
     return [operation for operation in table if operation.only(mode)]
 
 
@@ -418,6 +430,7 @@ def workload(archives, mode, since):
         ['set-image-data', '-f', archives + '/manifest', 'i3', 'manifest'],
         ['set-image-data', '-f', archives + '/config', 'i3', 'config'],
         ['import-layer', *of_image, '-i', two, '-f', archives + '/big.tar.gz', one],
+        ['dedup'],  # of files that the layer has in common with 'middle'
         ['create-container', '-i', container, '-n', 'c3', 'i3'],
         ['set-container-data', '-f', archives + '/one', 'c3', 'item'],
         ['get-container-dir', 'c3'],
@@ -437,6 +450,7 @@ def workload(archives, mode, since):
         ['create-container', *MAPS, '-i', 'c4' * 32, 'i3'],
         ['copy', archives + '/tree', 'last:/made'],
         ['delete-layer', two],
+        ['dedup'],
         ['set-metadata', '-m', 'end', 'c3'],
         ['delete-container', 'c4' * 32],
         ['delete-layer', three],
@@ -453,4 +467,4 @@ def workload(archives, mode, since):
         ]
     if mode.transient:  # the containers that were prepared went with the machine's last run
         steps.remove(['delete-container', 'c2'])
-    return [step for step in steps if since >= 164 or step[0] not in ('set-layer-data', 'copy')]
+    return [step for step in steps if since >= 164 or step[0] not in ('set-layer-data', 'copy', 'dedup')]

@@ -72,6 +72,7 @@ on_disk() { # WHAT DRIVER: a store is deduplicated
 		return
 	fi
 	sums >"$WORK/sums" && seen >"$WORK/seen"
+	mount -o remount,strictatime "$D" # every reading would be seen
 	own=$(filefrag -v "$(layer_file 5 same)" | tail -n +4)
 	before=$(free_bytes)
 	dedup --dry-run && pass "$where: a dry run" || fail "$where: a dry run" "$(said)"
@@ -98,6 +99,181 @@ on_disk() { # WHAT DRIVER: a store is deduplicated
 	is "as containers-storage" "$(said)" "Deduplicated $before bytes"
 	is "the store is whole" "$(audit; cst check --json -m 1000h)" "$(whole)"
 }
+# With files_at_once so small that the layers are walked through several times.
+in_passes() {
+	${CC:-cc} -I"$TOP/include" "$TOP/tests/crash/operation.c" -o "$WORK/operation" -L"$BUILD" -lcstorage -Wl,-rpath,"$BUILD" &&
+		"$WORK/operation" -g "$G" -R "$R" -s "$DRIVER" dedup "$1"
+}
+# How often is the kernel asked to share, and how often while a lock is held?
+asked() {
+	rm -f "$WORK/trace"
+	strace -f -y -qq -e signal=none -e trace=fcntl,close,ioctl -o "$WORK/trace" "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" dedup >/dev/null
+	python3 - "$WORK/trace" <<-'P'
+		import re, sys
+		held, under_lock, n = set(), 0, 0
+		for line in open(sys.argv[1], errors="replace"):
+		    lock = re.search(r"fcntl\(\d+<([^>]*\.lock)>, F_OFD_SETLKW?, \{l_type=(F_\w+)", line)
+		    closed = re.search(r"close\(\d+<([^>]*\.lock)>\)", line)
+		    if lock:
+		        (held.discard if lock.group(2) == "F_UNLCK" else held.add)(lock.group(1))
+		    elif closed:
+		        held.discard(closed.group(1))
+		    elif "FIDEDUPERANGE" in line and "resumed" not in line:
+		        n, under_lock = n + 1, under_lock + bool(held)
+		print(n, under_lock)
+	P
+}
+kernel_asked() { # WHAT DRIVER
+	where="$1, $2"
+	if [ -n "$(lacks_command strace)" ]; then
+		skip "$where: what the kernel is asked" "no strace" 3
+		return
+	fi
+	remove_tree "$D/$2"
+	store "$2"
+	fill >/dev/null 2>&1
+	set -- $(asked)
+	is "files are shared without a lock" "${2-}" 0
+	is "the kernel is asked ($1)" "$(($1 > 5))" 1
+	is "the second time it is only asked if it can" "$(asked)" "1 0"
+}
+# In a user namespace the files of all its owners can be shared.
+as_user() { # COMMAND...: as root of a namespace with the ids from 100000 on
+	python3 - "$@" <<-'P'
+		import ctypes, os, sys
+		ready, go = os.pipe(), os.pipe()
+		child = os.fork()
+		if child == 0:
+		    if ctypes.CDLL(None).unshare(0x10000000):
+		        os._exit(126)
+		    os.write(ready[1], b"x")
+		    os.read(go[0], 1)
+		    os.setgid(0), os.setuid(0)
+		    os.execvp(sys.argv[1], sys.argv[1:])
+		os.read(ready[0], 1)
+		for name in "uid_map", "gid_map":
+		    with open("/proc/%d/%s" % (child, name), "w") as file:
+		        file.write("0 100000 65536")
+		os.write(go[1], b"x")
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+	P
+}
+in_namespace() { # WHAT
+	where="$1, user namespace"
+	if ! as_user true 2>/dev/null; then
+		skip "$where" "no user namespace here" 4
+		return
+	fi
+	chmod a+x "$WORK" "$(dirname "$WORK")"
+	store vfs
+	remove_tree "$D/vfs" && mkdir "$D/vfs" && chown 100000:100000 "$D/vfs"
+	cst() { as_user timeout -k 5 300 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" "$@"; }
+	fill >"$WORK/said" 2>&1 || fail "$where: a store" "$(said)"
+	sums >"$WORK/sums" && seen >"$WORK/seen"
+	dedup && pass "$where: dedup" || fail "$where: dedup" "$(said)"
+	is "it frees" "$(($(value freed) > 20000000))" 1
+	seen | diff "$WORK/seen" - >"$WORK/said" && pass "$where: nothing is changed that can be seen" || fail "$where: nothing is changed that can be seen" "$(head -n 5 "$WORK/said")"
+	cst() { timeout -k 5 300 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" "$@"; }
+}
+# A file that fs-verity seals keeps its blocks, and is read as before.
+sealed() { # WHAT DRIVER
+	where="$1, $2"
+	remove_tree "$D/$2"
+	store "$2"
+	fill >/dev/null 2>&1
+	local file places
+	file=$(layer_file 2 d/large2)
+	python3 - "$file" 2>/dev/null <<-'P' || { skip "$where: a file with fs-verity" "no fs-verity here" 3; return; }
+		import fcntl, os, struct, sys
+		fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x40806685, struct.pack("IIIIQII", 1, 1, 4096, 0, 0, 0, 0) + bytes(96))
+	P
+	places=$(filefrag -v "$file" | grep -E '^ +[0-9]+:' | cut -d: -f3)
+	dedup && pass "$where: with a file that fs-verity seals" || fail "$where: with a file that fs-verity seals" "$(said)"
+	is "it keeps its blocks" "$(filefrag -v "$file" | grep -E '^ +[0-9]+:' | cut -d: -f3)" "$places"
+	cmp -s "$file" "$WORK/random" && pass "$where: and can be read" || fail "$where: and can be read"
+}
+# Another command at work, and what may be in the way.
+in_use() { # WHAT DRIVER
+	local n own said before
+	where="$1, $2"
+	remove_tree "$D/$2"
+	store "$2"
+	fill >/dev/null 2>&1
+	dedup --dry-run && before=$(value equal)
+	# Hashes: lost, torn, of files that changed.
+	is "a lost file of hashes is made again" "$(rm "$R/cstorage/hashes" && dedup --dry-run && value equal && test -s "$R/cstorage/hashes" && echo there)" "$before"$'\nthere'
+	for n in 0 20 100; do
+		truncate -s $n "$R/cstorage/hashes"
+		is "a torn one ($n bytes) is not used" "$(dedup --dry-run && value equal)" "$before"
+	done
+	head -c 400 /dev/urandom >"$R/cstorage/hashes"
+	is "nor one of rubbish" "$(dedup --dry-run && value equal)" "$before"
+	rm "$R/cstorage/hashes" && mkdir "$R/cstorage/hashes"
+	is "nor a directory" "$(dedup --dry-run && value equal)" "$before"
+	rmdir "$R/cstorage/hashes"
+	# A file that nobody may change keeps its blocks; the others share.
+	chattr +a "$(layer_file 2 same)"
+	chattr +i "$(layer_file 1 same)" && own=$(filefrag -v "$(layer_file 1 same)" | grep -E '^ +[0-9]+:' | cut -d: -f3)
+	chmod 000 "$(layer_file 4 same)"
+	dedup && pass "$where: with an immutable file" || fail "$where: with an immutable file" "$(said)"
+	is "an immutable file keeps its blocks" "$(filefrag -v "$(layer_file 1 same)" | grep -E '^ +[0-9]+:' | cut -d: -f3)" "$own"
+	is "nor does one share that can only grow" "$(shares "$(layer_file 2 same)" && [ "$2" != vfs ] && echo yes)" ""
+	chattr -i "$(layer_file 1 same)"
+	chattr -a "$(layer_file 2 same)"
+	# What is written to one of them stays there.
+	dedup
+	sums | grep -v "$(item 4)" >"$WORK/sums"
+	dd if=/dev/zero of="$(layer_file 4 d/large4)" bs=4096 count=2 seek=3 conv=notrunc status=none
+	sums | grep -v "$(item 4)" | diff "$WORK/sums" - >"$WORK/said" && pass "$where: a change of one is seen in no other" || fail "$where: a change of one is seen in no other" "$(head -n 3 "$WORK/said")"
+	dedup
+	is "the changed one is hashed again, and nothing else" "$(value hashed)" 20000123
+	# A new layer: what is known already is not read again.
+	cst import-layer -i "$(item 6)" -f "$WORK/3.tar" >/dev/null && cst create-image -i "$(item 96)" "$(item 6)" >/dev/null 2>&1
+	dedup
+	# large3, and of the size of `same` three more: same, other, hole.
+	is "of a new layer only its own files are hashed" "$(($(value hashed) <= 20000123 + 3 * 300000 + 5000 + 60))" 1
+	is "and it shares" "$(shares "$(layer_file 6 d/large3)" && echo yes)" yes
+	before=$(dedup && value files && value equal)
+	for n in 1 7; do
+		is "in passes of $n files the same is found" "$(in_passes $n 2>&1)" "${before/$'\n'/ }"
+	done
+	# Layers that go meanwhile.
+	for n in 1 2 3; do
+		dedup --hash-method=size & { cst delete-image "$(item 96)"; cst import-layer -i "$(item 6)" -f "$WORK/3.tar"; cst create-image -i "$(item 96)" "$(item 6)"; } >/dev/null 2>&1
+		wait $! || fail "$where: a layer is deleted meanwhile" "$(said)"
+	done
+	is "after layers were deleted meanwhile the store is whole" "$(audit)" ""
+	# Interrupted: what was shared stays so.
+	rm -f "$R/cstorage/hashes"
+	timeout -s TERM 0.05 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" dedup >/dev/null 2>&1
+	is "after an interruption" "$(dedup && value files && value equal)" "$before"
+	cst delete-image "$(item 94)" >/dev/null 2>&1
+	is "what no image has any more is left alone" "$(dedup && [ "$(value files)" -lt "${before%%$'\n'*}" ] && echo yes)" yes
+}
+# An image store beside the graph root: its layers share. Somebody else's store on the same disk: nothing of it is touched.
+theirs() { (cd "$(layer_root "$(item 7)")" && find . -type f -printf '%p %i %m %U %G %n %s %T@ %C@ %A@\n' && find . -type f -exec filefrag -v {} +) | sort; }
+in_stores() { # WHAT DRIVER
+	where="$1, $2, stores"
+	remove_tree "$D/$2"
+	store "$2"
+	local main_g=$G additional
+	G=$D/$2/theirs
+	{ cst import-layer -i "$(item 7)" -f "$WORK/1.tar" && cst create-image -i "$(item 97)" "$(item 7)"; } >/dev/null 2>&1
+	additional=$(theirs)
+	G=$main_g
+	mkdir -p "$D/$2/images"
+	split() { timeout 100 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" --image-store "$D/$DRIVER/images" --storage-opt "$DRIVER.imagestore=$D/$DRIVER/theirs" "$@"; }
+	{
+		split import-layer -r -i "$(item 1)" -f "$WORK/1.tar" && split create-image -i "$(item 91)" "$(item 1)" &&
+			split import-layer -r -i "$(item 2)" -f "$WORK/2.tar" && split create-image -i "$(item 92)" "$(item 2)" &&
+			split import-layer -r -i "$(item 3)" -f "$WORK/3.tar" "$(item 7)" && split create-image -i "$(item 93)" "$(item 3)"
+	} >"$WORK/said" 2>&1 || fail "$where: a store" "$(said)"
+	split dedup --json >"$WORK/said" 2>"$WORK/complaint" && pass "$where: dedup" || fail "$where: dedup" "$(said)"
+	is "layers of the image store share" "$(($(value freed) > 20000000))" 1
+	G=$D/$2/theirs
+	theirs | diff <(echo "$additional") - >"$WORK/said" && pass "$where: nothing is done to somebody else's store" || fail "$where: nothing is done to somebody else's store" "$(said)"
+	G=$main_g
+}
 whole() { # what check says of a store that has a layer which no image has: nothing, within that time
 	echo '[]'
 }
@@ -111,7 +287,12 @@ for kind in xfs btrfs; do
 	fi
 	for driver in $(drivers); do
 		on_disk $kind "$driver"
+		in_use $kind "$driver"
+		in_stores $kind "$driver"
+		kernel_asked $kind "$driver"
 	done
+	in_namespace $kind
+	sealed $kind vfs
 	umount -l "$D"
 done
 

@@ -18,8 +18,8 @@ bool extents_may_be_shared(int fd)
 	        (unsigned long)fs.f_type == BCACHEFS_MAGIC);
 }
 
-bool extents_each(int fd, bool (*seen)(const struct fiemap_extent *extent, void *userdata),
-                  void *userdata)
+bool extents_each(int fd, uint32_t flags,
+                  bool (*seen)(const struct fiemap_extent *extent, void *userdata), void *userdata)
 {
 	union {
 		struct fiemap map;
@@ -28,6 +28,7 @@ bool extents_each(int fd, bool (*seen)(const struct fiemap_extent *extent, void 
 	for (uint64_t offset = 0;;) {
 		ask.map = (struct fiemap){.fm_start = offset,
 		                          .fm_length = FIEMAP_MAX_OFFSET - offset,
+		                          .fm_flags = flags,
 		                          .fm_extent_count = EXTENTS_AT_ONCE};
 		if (ioctl(fd, FS_IOC_FIEMAP, &ask.map) < 0)
 			return false;
@@ -104,7 +105,7 @@ bool extents_sum(int fd, const struct stat *st, const uint64_t key[2], struct ex
 	struct summing s = {
 	        .sum = ret, .key = key, .end = (size + block - 1) / block * block, .chain = size};
 	*ret = (struct extents_sum){0};
-	if (!extents_each(fd, add_extent, &s))
+	if (!extents_each(fd, FIEMAP_FLAG_SYNC, add_extent, &s))
 		return false;
 	end_run(&s);
 	ret->places = s.unknown ? 0 : s.chain;

@@ -124,7 +124,7 @@ static bool add_extent(const struct fiemap_extent *extent, void *userdata)
 bool usage_pieces_of_file(struct usage_pieces *pieces, int fd, dev_t device)
 {
 	struct file_blocks blocks = {.device = device, .pieces = pieces};
-	extents_each(fd, add_extent, &blocks);
+	extents_each(fd, 0, add_extent, &blocks);
 	return !blocks.failed;
 }
 
@@ -138,7 +138,7 @@ static int add_shared_blocks(const struct tree_entry *entry, struct usage_pieces
 	_cleanup_close_ int fd = openat(entry->dirfd, entry->name,
 	                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0)
-		extents_each(fd, add_extent, &shared);
+		extents_each(fd, 0, add_extent, &shared);
 	*bytes = shared.bytes;
 	return shared.failed ? error_oom(error) : 0;
 }

@@ -78,7 +78,9 @@ struct dedup {
 /* Adds bytes that are settled. CST_ECANCELED: also when another task failed. */
 int dedup_progress(struct dedup *d, uint64_t bytes, cst_error **error);
 void dedup_fail(struct dedup *d, int code, cst_error *error); /* takes the error; all tasks end */
-/* Opens a file that is as it was listed. -1: it is not, and it counts as left if that is the reader's fault. */
+/* Counts a file that could not be read or could not share, and logs why. */
+void dedup_leave(struct dedup *d, const struct dedup_file *file, int errnum);
+/* Opens a file that is as it was listed. -1: it is not; what is there but cannot be opened is left. */
 int dedup_open(struct dedup *d, const struct dedup_file *file, struct stat *st);
 /* Runs tasks until at most `n` are left. */
 void dedup_wait(struct dedup *d, size_t n);

@@ -132,6 +132,12 @@ static void share(struct task *task)
 		group_over(g);
 }
 
+/* The first layer keeps its blocks, so that two processes at once choose the same. */
+static int by_layer(const struct dedup_file *left, const struct dedup_file *right)
+{
+	return (left->layer > right->layer) - (left->layer < right->layer);
+}
+
 static int by_hash(const void *a, const void *b)
 {
 	const struct class *left = a, *right = b;
@@ -139,7 +145,9 @@ static int by_hash(const void *a, const void *b)
 		return left->failed - right->failed;
 	if (left->hash != right->hash && !left->failed)
 		return left->hash < right->hash ? -1 : 1;
-	return (left->n < right->n) - (left->n > right->n);
+	if (left->n != right->n)
+		return left->n < right->n ? 1 : -1;
+	return by_layer(left->files, right->files);
 }
 
 static void share_all(struct group *g)
@@ -311,7 +319,9 @@ static int by_places(const void *a, const void *b)
 	const struct dedup_file *left = a, *right = b;
 	if (left->gone != right->gone)
 		return left->gone - right->gone;
-	return (left->places > right->places) - (left->places < right->places);
+	if (left->places != right->places)
+		return left->places < right->places ? -1 : 1;
+	return by_layer(left, right);
 }
 
 /* What is not known to share with another is a class by itself. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two files, one of which is to share the blocks of the other. */
 #include "archive/tree/extents.h"
-#include "base/log.h"
 #include "base/sys.h"
 #include "store/dedup/dedup.h"
 #include <errno.h>
@@ -62,21 +61,26 @@ static bool is_sealed(int fd)
 	       (stx.stx_attributes & sealed);
 }
 
-static int share_content(struct dedup *d, const struct dedup_file *from, int from_fd, int to_fd,
+/* These two may not share: they are on different file systems, or the file is not ours to change, or it is in use as swap. */
+static bool is_refusal(int errnum)
+{
+	return errnum == EXDEV || errnum == EPERM || errnum == EACCES || errnum == EINVAL ||
+	       errnum == ETXTBSY;
+}
+
+static int share_content(struct dedup *d, const struct dedup_file *to, int from_fd, int to_fd,
                          cst_error **error)
 {
-	for (uint64_t offset = 0, same; offset < from->size; offset += same) {
+	for (uint64_t offset = 0, same; offset < to->size; offset += same) {
 		int r = dedup_progress(d, 0, error);
 		if (r < 0)
 			return r;
-		uint64_t length = MIN(from->size - offset, SHARE_AT_ONCE);
+		uint64_t length = MIN(to->size - offset, SHARE_AT_ONCE);
 		if (sys_dedupe_range(from_fd, to_fd, offset, length, &same) < 0) {
 			if (is_unsupported(errno))
-				return dedup_cannot(from->layer->root, error);
-			/* Of another file system, or not ours to change. */
-			log_debug("%s/%s/%s/%s does not share: %s", from->layer->root->path,
-			          from->layer->path, from->directory, from->name,
-			          errno_text(errno));
+				return dedup_cannot(to->layer->root, error);
+			if (!is_refusal(errno))
+				dedup_leave(d, to, errno);
 			return 0;
 		}
 		if (same == 0)
@@ -95,7 +99,7 @@ int dedup_share(struct dedup *d, const struct dedup_file *from, const struct ded
 	if (from_fd < 0 || is_sealed(to_fd))
 		return 0;
 	extents_sum(to_fd, &st, d->known.key, &before);
-	int r = share_content(d, from, from_fd, to_fd, error);
+	int r = share_content(d, to, from_fd, to_fd, error);
 	if (r == 1)
 		*freed = before.own;
 	return r;

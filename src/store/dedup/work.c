@@ -56,18 +56,22 @@ static int open_quietly(int dirfd, const char *name)
 	return fd >= 0 || errno != EPERM ? fd : openat(dirfd, name, flags);
 }
 
+void dedup_leave(struct dedup *d, const struct dedup_file *file, int errnum)
+{
+	log_warning("%s/%s/%s/%s is left as it is: %s", file->layer->root->path, file->layer->path,
+	            file->directory, file->name, errno_text(errnum));
+	atomic_fetch_add(&d->left, 1);
+}
+
 int dedup_open(struct dedup *d, const struct dedup_file *file, struct stat *st)
 {
-	_cleanup_close_ int layer = -1, dir = -1, fd = -1;
-	layer = fs_open_dir_below(file->layer->root->fd, file->layer->path, O_PATH);
-	dir = layer < 0 ? -1 : fs_open_dir_below(layer, file->directory, O_PATH);
+	_cleanup_free_ char *path = path_join(file->layer->path, file->directory);
+	_cleanup_close_ int dir = -1, fd = -1;
+	dir = path ? fs_open_dir_below(file->layer->root->fd, path, O_PATH) : -1;
 	fd = dir < 0 ? -1 : open_quietly(dir, file->name);
 	if (fd < 0 || fstat(fd, st) < 0) {
-		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
-			return -1;
-		log_warning("%s/%s/%s/%s is left as it is: %s", file->layer->root->path,
-		            file->layer->path, file->directory, file->name, errno_text(errno));
-		atomic_fetch_add(&d->left, 1);
+		if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+			dedup_leave(d, file, errno);
 		return -1;
 	}
 	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == file->size ? steal_fd(&fd) : -1;
