@@ -212,7 +212,14 @@ static int repair(const struct invocation *in, const cst_findings *findings)
 	cst_repairs *repairs = NULL;
 	options.remove_containers = is_on(in, OPT_FORCE);
 	options.delete_only = in->personality == GO_STYLE;
-	if (cst_store_repair(in->store, findings, &options, &repairs, &error) < 0)
+	options.from = in->options.values[OPT_FROM].items;
+	options.n_from = in->options.values[OPT_FROM].n_items;
+	struct progress progress;
+	progress_start(in, &progress);
+	options.progress = &progress.hook;
+	int result = cst_store_repair(in->store, findings, &options, &repairs, &error);
+	progress_end(&progress);
+	if (result < 0)
 		return fail(in, error);
 	int code = in->personality == GO_STYLE ? go_repaired(in, findings, repairs)
 	                                       : repaired(in, repairs);

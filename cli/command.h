@@ -33,6 +33,7 @@ enum option_id {
 	OPT_JSON,
 	OPT_QUIET,
 	OPT_TREE,
+	OPT_FROM,
 	OPT_FORCE,
 	OPT_REPAIR,
 	OPT_MAX,
@@ -143,7 +144,7 @@ enum command_flags {
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
 	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
-	COMMAND_CHECKS = 1024, /* takes --tree */
+	COMMAND_CHECKS = 1024, /* takes --tree and --from */
 	COMMAND_CLAIMS = 4096, /* takes --expect-digest */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };

@@ -104,6 +104,8 @@ static const struct option dry_run_options[] = {
 };
 static const struct option level_options[] = {
         FLAG(OPT_TREE, "Compare the files of layers, but not their content", NULL, "--tree"),
+        LIST(OPT_FROM, "With --repair: where blobs of damaged layers are; may be repeated", NULL,
+             "--from"),
 };
 static const struct option check_options[] = {
         TEXT_OF(OPT_MAX, "24h", "Age at which a layer that nobody uses is told of",

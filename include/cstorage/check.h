@@ -87,6 +87,12 @@ typedef struct cst_repair_options {
 	bool remove_containers; /* those with findings are deleted, too */
 	bool delete_only; /* mends nothing: all that has findings is deleted, as the Go tools do */
 	char unused[6];
+	/* Where blobs are, of which damaged layers are unpacked again: paths of OCI layouts and other directories of blobs, of
+	 * archives as `docker save` writes them, and graph roots of other stores. A blob is found by its digest. */
+	const char *const *from;
+	size_t n_from;
+	const cst_progress *progress; /* what: "repair", of blobs that are looked through; "import", of one that is unpacked;
+					 "diff", of a layer of another store. May be NULL */
 } cst_repair_options;
 #define CST_REPAIR_OPTIONS_INIT {.size = sizeof(cst_repair_options)}
 
@@ -111,8 +117,9 @@ CST_PUBLIC void cst_repairs_free(cst_repairs *repairs); /* NULL allowed */
 /* Mends what can be mended, each layer after its parent, and looks again at what had findings. Then deletes what still has
  * some: containers if asked for, then images with the layers that only they use, then layers, children
  * before parents, then what no record knows. Never what is in an additional store, and never a layer or an image that
- * something else uses: that is a failed step. *ret (may be NULL) is the caller's. CST_ENOMEM, CST_ESTORE_READ_ONLY; while it
- * looks again, what cst_store_check() fails with. */
+ * something else uses: that is a failed step. What is damaged and mounted is left. *ret (may be NULL) is the caller's. CST_ENOMEM,
+ * CST_ESTORE_READ_ONLY, CST_ECANCELED; a place of `from` that cannot be opened, before anything is done; while it looks again,
+ * what cst_store_check() fails with. */
 CST_PUBLIC int cst_store_repair(cst_store *store, const cst_findings *findings, const cst_repair_options *given,
 				cst_repairs **ret, cst_error **error);
 

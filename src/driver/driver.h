@@ -187,7 +187,8 @@ struct driver_ops {
 	int (*stage_commit)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 	/* A text by which remove() finds what stage_commit() makes besides <home>/<id>; "" if it makes nothing else. */
 	const char *(*stage_note)(struct driver_staged *staged);
-	/* L w, announced by an intent. The staged content becomes that of the existing layer `id`, in one step. stage_free()
+	/* L w, announced by an intent. The staged content, of stage_copy() or of stage(), becomes that of the existing layer `id`,
+	 * in one step. What else stage() makes of a layer does not count. stage_free()
 	 * removes the old content. `durable`: as above. */
 	int (*stage_replace)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 	/* L w. Recovery undoes a stage_replace() whose process died, or finishes it if the new content is in place. What is left

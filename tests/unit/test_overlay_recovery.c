@@ -254,8 +254,24 @@ static void test_replace(void **state)
 	overlay_driver.stage_free(staged);
 	assert_true(text_is(in_home(&f, "A/diff/new"), "new"));
 	assert_int_equal(entries(in_home(&f, "A/diff")), 1);
-	assert_int_equal(mode_of(in_home(&f, "A/diff")), S_IFDIR | 0711);
+	assert_int_equal(mode_of(in_home(&f, "A/diff")), S_IFDIR | 0555); /* of a new layer */
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
+}
+
+/* The root directory of a copy is that of the layer. */
+static void test_replace_by_copy(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	struct driver_staged *staged = NULL;
+
+	fixture_open(&f);
+	make_layer(&f, "A", NULL, true, "old");
+	assert_int_equal(chmod(in_home(&f, "A/diff"), 0711), 0);
+	assert_int_equal(overlay_driver.stage_copy(f.driver, "A", NULL, &staged, NULL), 0);
+	assert_int_equal(fchmod(staged->diff_fd, 0700), 0);
+	assert_int_equal(overlay_driver.stage_replace(staged, "A", true, NULL), 0);
+	overlay_driver.stage_free(staged);
+	assert_int_equal(mode_of(in_home(&f, "A/diff")), S_IFDIR | 0711);
 }
 
 static void test_hidden_files(void **state)
@@ -434,6 +450,7 @@ int main(void)
 	        cmocka_unit_test(test_commit),
 	        cmocka_unit_test(test_note),
 	        cmocka_unit_test(test_replace),
+	        cmocka_unit_test(test_replace_by_copy),
 	        cmocka_unit_test(test_hidden_files),
 	        cmocka_unit_test(test_other_stores),
 	        cmocka_unit_test(test_read_only),

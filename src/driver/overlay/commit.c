@@ -253,7 +253,8 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 		return error_sys(error, EXDEV, "replacing the content of %s/%s",
 		                 o->homes[home].path, id);
 	r = check_untouched(staged, dirs.fds[home], error);
-	if (r == 0)
+	if (r == 0 &&
+	    !*staged->link) /* a copy of what the layer has; else the directory was made as for a new layer */
 		r = copy_attributes(staged, layer_fd, error);
 	if (r == 0)
 		r = swap(staged, dirs.fds[home], diff, layer_fd, error);

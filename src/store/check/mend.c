@@ -12,12 +12,17 @@ static const struct mender menders[] = {
         {MEND_STORE, CST_FINDING_LOWER, mend_driver_files},
         {MEND_STORE, CST_FINDING_DIRECTORY, mend_driver_files},
         {MEND_CONTENT, CST_FINDING_DATA_SIZE, mend_data_record},
+        {MEND_CONTENT, CST_FINDING_CONTENT_UNREADABLE, mend_from_blob},
+        {MEND_CONTENT, CST_FINDING_CONTENT_DIGEST, mend_from_blob},
+        {MEND_CONTENT, CST_FINDING_CONTENT_SIZE, mend_from_blob},
+        {MEND_CONTENT, CST_FINDING_TREE_CHANGED, mend_from_blob},
+        {MEND_CONTENT, CST_FINDING_TREE_UNREADABLE, mend_from_blob},
 };
 
 /* ---- one object ---- */
 
-static int tell(struct mending *mending, const struct cst_finding *finding, int result,
-                const char *text, cst_error **error)
+static int tell(struct mending *mending, const struct cst_finding *finding,
+                enum cst_repair_action action, int result, const char *text, cst_error **error)
 {
 	const struct subject *about = &finding->about;
 	_cleanup_free_ char *message =
@@ -27,7 +32,7 @@ static int tell(struct mending *mending, const struct cst_finding *finding, int 
 		return error_oom(error);
 	const struct step step = {.kind = about->kind,
 	                          .id = about->id,
-	                          .action = result < 0 ? CST_REPAIR_FAILED : CST_REPAIR_MENDED,
+	                          .action = action,
 	                          .code = finding->code,
 	                          .result = result,
 	                          .message = message};
@@ -43,10 +48,15 @@ static int try_mender(struct mending *mending, const struct mender *mender,
 	if (r == CST_ENOMEM || r == CST_ECANCELED)
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0)
-		return tell(mending, finding, r, cst_error_message(problem), error);
+		return tell(mending, finding, CST_REPAIR_FAILED, r, cst_error_message(problem),
+		            error);
+	if (r == MEND_LEFT)
+		return strv_add(mending->left, finding->about.id)
+		               ? tell(mending, finding, CST_REPAIR_LEFT, 0, strempty(done), error)
+		               : error_oom(error);
 	*mended = r == MEND_DONE;
 	mending->mended = mending->mended || *mended;
-	return *mended ? tell(mending, finding, 0, strempty(done), error) : 0;
+	return *mended ? tell(mending, finding, CST_REPAIR_MENDED, 0, strempty(done), error) : 0;
 }
 
 /* The findings of an object stand together, from number `first` on. */

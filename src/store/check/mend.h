@@ -36,12 +36,16 @@ struct mending {
 	enum mend_stage stage;
 	const struct cst_findings *findings; /* all, as they were found before this stage */
 	struct cst_repairs *steps;
+	struct blobs *blobs; /* that the caller gave; NULL: none */
+	struct strv *left;   /* layers that nobody may touch now */
+	struct strv *sound;  /* layers whose content was damaged, or seemed so, and is right now */
 	bool mended; /* anything, in this stage */
 };
 
 enum mend_result {
 	MEND_NOT = 0,  /* this mender cannot help here */
 	MEND_DONE = 1, /* *done says what was done, as what follows "layer ID: "; the caller frees it */
+	MEND_LEFT = 2, /* it is in use: neither it nor what has it may be touched now. *done says so, in the same way */
 };
 
 struct mender {

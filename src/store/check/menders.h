@@ -11,4 +11,10 @@ int mend_data_record(struct mending *mending, const struct cst_finding *finding,
 /* driver_files.c: what the driver keeps of a layer besides its content. */
 int mend_driver_files(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
+/* mend_content.c: the content of a layer is unpacked again from a blob that the caller gave. */
+int mend_from_blob(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+struct blobs;
+/* Opens the places of options->from. *ret stays NULL if there are none. */
+int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct blobs **ret, cst_error **error);
+
 #endif

@@ -3,10 +3,11 @@
  * used. */
 #include "base/types.h"
 #include "store/change/change.h"
+#include "store/check/blobs.h"
 #include "store/check/check.h"
 #include "store/check/depth.h"
 #include "store/check/garbage.h"
-#include "store/check/mend.h"
+#include "store/check/menders.h"
 #include "store/layer/delete.h"
 
 struct repair {
@@ -16,6 +17,8 @@ struct repair {
 	struct cst_findings *again; /* after something was mended */
 	struct cst_repairs *steps;
 	struct strv deleted; /* layers that went with images */
+	struct blobs *blobs;
+	struct strv left; /* layers that are in use */
 };
 
 /* ---- what was done ---- */
@@ -52,6 +55,20 @@ static int add_left(struct repair *repair, const struct subject *about, const ch
 	                          .action = CST_REPAIR_LEFT,
 	                          .message = message};
 	return message ? repairs_add(repair->steps, &step, error) : error_oom(error);
+}
+
+/* Is it a layer that was left, or does it have one? The findings of an object stand together. */
+static bool is_left(const struct repair *repair, size_t first)
+{
+	const struct cst_finding *items = repair->findings->items;
+	for (size_t i = first; repair->left.len && i < repair->findings->len &&
+	                       subject_equal(&items[i].about, &items[first].about);
+	     i++) {
+		if (items[i].origin.kind == CST_KIND_LAYER &&
+		    strv_contains(&repair->left, items[i].origin.id))
+			return true;
+	}
+	return false;
 }
 
 /* ---- containers and images ---- */
@@ -139,7 +156,7 @@ static int delete_damaged(struct repair *repair, const struct depths *depths, cs
 		bool wanted =
 		        about->kind == CST_KIND_LAYER && !about->read_only &&
 		        (findings_first_of_object(findings, i) || repair->store->as_upstream) &&
-		        !strv_contains(&repair->deleted, about->id);
+		        !strv_contains(&repair->deleted, about->id) && !is_left(repair, i);
 		if (wanted)
 			damaged[n++] = (struct damaged_layer){.finding = i,
 			                                      .depth = depth_of(depths, about->id),
@@ -173,7 +190,7 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 	for (size_t i = 0; r == 0 && i < repair->findings->len; i++) {
 		const struct subject *about = &repair->findings->items[i].about;
 		if (about->kind == kind && !about->read_only &&
-		    findings_first_of_object(repair->findings, i))
+		    findings_first_of_object(repair->findings, i) && !is_left(repair, i))
 			r = step(repair, about, error);
 	}
 	return r;
@@ -182,8 +199,13 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 /* After it repair->findings are those that are left. */
 static int mend(struct repair *repair, cst_error **error)
 {
-	struct mending mending = {
-	        .store = repair->store, .options = &repair->options, .steps = repair->steps};
+	_cleanup_strv_ struct strv sound = {0};
+	struct mending mending = {.store = repair->store,
+	                          .options = &repair->options,
+	                          .blobs = repair->blobs,
+	                          .left = &repair->left,
+	                          .sound = &sound,
+	                          .steps = repair->steps};
 	int r = 0;
 	for (enum mend_stage stage = 0; r == 0 && stage < MEND_STAGES; stage++) {
 		struct cst_findings *again = NULL;
@@ -247,7 +269,11 @@ int cst_store_repair(cst_store *store, const cst_findings *findings,
 	if (r == 0 && store->read_only)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
 	if (r == 0)
+		r = mend_open_blobs(store, &repair.options, &repair.blobs, error);
+	if (r == 0)
 		r = run(&repair, error);
+	blobs_free(repair.blobs);
+	strv_free(&repair.left);
 	strv_free(&repair.deleted);
 	cst_findings_free(repair.again);
 	if (r == 0 && ret)
