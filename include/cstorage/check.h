@@ -51,6 +51,7 @@ enum cst_finding_code {
 	CST_FINDING_LINK = 15,      /* layer: overlay's short name for it, in `link` and `l`, is missing or another layer's */
 	CST_FINDING_LOWER = 16,     /* layer: overlay's lists of what it is built on are missing, or wrong */
 	CST_FINDING_DIRECTORY = 17, /* layer: a directory that overlay needs is missing */
+	CST_FINDING_NO_TARSPLIT = 22, /* layer: it has a diff digest, but no tar-split to give its archive back by */
 };
 
 /* One thing that is wrong. */

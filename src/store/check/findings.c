@@ -22,22 +22,22 @@ static const struct words {
         [CST_FINDING_CONTENT_UNREADABLE] =
                 {"content-unreadable",
                  "the layer's archive cannot be given back, so images with it cannot be pushed",
-                 "import or pull the layer again"},
-        [CST_FINDING_CONTENT_DIGEST] = {"content-digest",
-                                        "files of the layer were changed after it was imported",
-                                        "import or pull the layer again"},
-        [CST_FINDING_CONTENT_SIZE] = {"content-size",
-                                      "files of the layer were changed after it was imported",
-                                      "import or pull the layer again"},
-        [CST_FINDING_TREE_CHANGED] = {"tree-changed",
-                                      "containers see something else than the image has",
-                                      "import or pull the layer again"},
+                 "repair it from the layer's blob (--from), or import it again"},
+        [CST_FINDING_CONTENT_DIGEST] =
+                {"content-digest", "files of the layer were changed after it was imported",
+                 "repair it from the layer's blob (--from), or import it again"},
+        [CST_FINDING_CONTENT_SIZE] =
+                {"content-size", "files of the layer were changed after it was imported",
+                 "repair it from the layer's blob (--from), or import it again"},
+        [CST_FINDING_TREE_CHANGED] =
+                {"tree-changed", "containers see something else than the image has",
+                 "repair it from the layer's blob (--from), or import it again"},
         [CST_FINDING_TREE_UNREADABLE] =
                 {"tree-unreadable", "containers may see less than the image has",
-                 "look for faults of the disk; import or pull the layer again"},
-        [CST_FINDING_NOT_MOUNTABLE] = {"not-mountable",
-                                       "neither the layer nor what is built on it can be used",
-                                       "import or pull the layer again"},
+                 "look for faults of the disk; repair it from the layer's blob (--from)"},
+        [CST_FINDING_NOT_MOUNTABLE] =
+                {"not-mountable", "neither the layer nor what is built on it can be used",
+                 "repair it from the layer's blob (--from), or import it again"},
         [CST_FINDING_UNREFERENCED] = {"unreferenced", "the layer takes room that nobody uses",
                                       "delete the layer if nobody is making an image of it"},
         [CST_FINDING_NO_RECORD] = {"no-record", "the directory takes room that nobody uses",
@@ -54,6 +54,11 @@ static const struct words {
                                "a repair writes the lists again"},
         [CST_FINDING_DIRECTORY] = {"directory", "the layer cannot be mounted",
                                    "a repair makes the directory again"},
+        [CST_FINDING_NO_TARSPLIT] = {"no-tar-split",
+                                     "the layer's archive may come out with another digest, and "
+                                     "then images with it cannot be pushed",
+                                     "repair it from the layer's blob (--from); without, a repair "
+                                     "packs its files anew"},
 };
 
 static struct cst_finding *append(struct cst_findings *findings)

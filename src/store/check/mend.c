@@ -12,11 +12,16 @@ static const struct mender menders[] = {
         {MEND_STORE, CST_FINDING_LOWER, mend_driver_files},
         {MEND_STORE, CST_FINDING_DIRECTORY, mend_driver_files},
         {MEND_CONTENT, CST_FINDING_DATA_SIZE, mend_data_record},
+        {MEND_CONTENT, CST_FINDING_NO_TARSPLIT, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_CONTENT_UNREADABLE, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_CONTENT_DIGEST, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_CONTENT_SIZE, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_TREE_CHANGED, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_TREE_UNREADABLE, mend_from_blob},
+        {MEND_CONTENT, CST_FINDING_NO_TARSPLIT, mend_by_packing},
+        {MEND_CONTENT, CST_FINDING_CONTENT_UNREADABLE, mend_by_packing},
+        {MEND_CONTENT, CST_FINDING_CONTENT_DIGEST, mend_by_packing},
+        {MEND_CONTENT, CST_FINDING_TREE_UNREADABLE, mend_by_packing},
 };
 
 /* ---- one object ---- */

@@ -7,6 +7,9 @@
 
 DEFINE_CLEANUP(cst_layer *, cst_layer_free)
 
+/* A blob may be so long whatever is recorded, since a record may be wrong. */
+#define PLAIN_MIN ((uint64_t)256 << 20)
+
 int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct blobs **ret,
                     cst_error **error)
 {
@@ -17,7 +20,7 @@ int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct 
 	if (!options->n_from)
 		return 0;
 	int r = cst_store_layers(store, &layers, error);
-	places.plain_max = 1;
+	places.plain_max = PLAIN_MIN;
 	for (size_t i = 0; i < cst_layer_list_size(layers); i++) {
 		int64_t size = cst_layer_list_get(layers, i)->diff_size;
 		if (size > (int64_t)places.plain_max)
@@ -32,7 +35,7 @@ static bool is_of_content(enum cst_finding_code code)
 {
 	return code == CST_FINDING_CONTENT_UNREADABLE || code == CST_FINDING_CONTENT_DIGEST ||
 	       code == CST_FINDING_CONTENT_SIZE || code == CST_FINDING_TREE_CHANGED ||
-	       code == CST_FINDING_TREE_UNREADABLE;
+	       code == CST_FINDING_TREE_UNREADABLE || code == CST_FINDING_NO_TARSPLIT;
 }
 
 static bool is_damaged(const struct cst_findings *findings, const char *id)
@@ -132,4 +135,40 @@ int mend_from_blob(struct mending *mending, const struct cst_finding *finding, c
 	if (r == MEND_DONE && !strv_add(mending->sound, layer->id))
 		return error_oom(error);
 	return r;
+}
+
+/* The record has to say what the layer gives: every tool that pushes, saves or commits holds the bytes against it. */
+int mend_by_packing(struct mending *mending, const struct cst_finding *finding, char **done,
+                    cst_error **error)
+{
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *digest = NULL;
+	const char *id = finding->about.id;
+	bool still;
+	if (strv_contains(mending->sound, id) || strv_contains(mending->left, id))
+		return MEND_NOT;
+	int r = is_still_damaged(mending, finding, &still, error);
+	if (r < 0 || !still)
+		return r < 0 ? r : MEND_NOT;
+	r = layer_to_reextract(mending->store, id, &layer, &problem);
+	if (r == 0)
+		r = layer_repack(mending->store, id, &digest, &problem);
+	if (r < 0 && finding->code != CST_FINDING_NO_TARSPLIT && r != CST_ENOMEM &&
+	    r != CST_ECANCELED)
+		return MEND_NOT; /* it was not the tar-split */
+	if (r < 0)
+		return error_propagate(error, steal_ptr(&problem));
+	*done = streq(digest, layer->diff_digest)
+	                ? strdup("tar-split made anew from its files, which give the recorded "
+	                         "digest")
+	                : str_printf("tar-split made anew from its files, but its archive is no "
+	                             "longer byte "
+	                             "for byte what it was: the diff digest is now %s. Images with "
+	                             "it can "
+	                             "be pushed, but whoever pulls one whose configuration says %s "
+	                             "refuses "
+	                             "it",
+	                             digest, layer->diff_digest);
+	return *done && strv_add(mending->sound, id) ? MEND_DONE : error_oom(error);
 }

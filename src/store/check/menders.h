@@ -13,6 +13,8 @@ int mend_driver_files(struct mending *mending, const struct cst_finding *finding
 
 /* mend_content.c: the content of a layer is unpacked again from a blob that the caller gave. */
 int mend_from_blob(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+/* The tar-split of a layer is made anew of its files. */
+int mend_by_packing(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 struct blobs;
 /* Opens the places of options->from. *ret stays NULL if there are none. */
 int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct blobs **ret, cst_error **error);

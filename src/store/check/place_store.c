@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Another store: its layers give their archives back. */
 #include "base/fs.h"
+#include "base/types.h"
 #include "lock/tempdir.h"
 #include "store/change/trash.h"
 #include "store/check/place.h"
@@ -27,6 +28,22 @@ static int list(struct place *place, cst_error **error)
 	return r;
 }
 
+struct bounded {
+	cst_sink to;
+	uint64_t left;
+};
+
+/* What gives the archive back may be damaged, and give without end. */
+static int write_bounded(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	struct bounded *bounded = userdata;
+	if (n > bounded->left)
+		return error_set(error, CST_EARCHIVE,
+		                 "it is longer than any layer that is looked for");
+	bounded->left -= n;
+	return sink_write(&bounded->to, data, n, error);
+}
+
 /* The archive is given, and has to be taken: it waits in a file without a name. */
 static int open_blob(struct place *place, const struct blob *blob, struct blob_reader *ret,
                      cst_error **error)
@@ -41,7 +58,8 @@ static int open_blob(struct place *place, const struct blob *blob, struct blob_r
 	                     0600);
 	if (ret->fd < 0 || sys_unlinkat(place->scratch->fd, SCRATCH, 0) < 0)
 		return error_sys(error, errno, "open %s/%s", place->scratch->shown, SCRATCH);
-	const cst_sink sink = cst_sink_fd(ret->fd);
+	struct bounded bounded = {.to = cst_sink_fd(ret->fd), .left = place->plain_max};
+	const cst_sink sink = {.write = write_bounded, .userdata = &bounded};
 	r = cst_store_diff(place->theirs, NULL, blob->name, &options, &sink, error);
 	if (r == 0 && lseek(ret->fd, 0, SEEK_SET) < 0)
 		r = error_sys(error, errno, "seek in a temporary file");

@@ -2,6 +2,8 @@
 /* Puts the content of a damaged layer back, from the archive that it was made of. Everything is unpacked beside the layer, as
  * for a new one, and proven by the digest of the record before the layers are locked. */
 #include "store/layer/reextract.h"
+#include "archive/tarsplit/tarsplit.h"
+#include "archive/unpack/split.h"
 #include "base/digest.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
@@ -9,10 +11,12 @@
 #include "store/layer/replace.h"
 #include "store/layer/view.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 struct reextraction {
 	struct new_content content; /* the record is the layer's of before */
+	cst_layer before;           /* the record as it was */
 	cst_layer parent;           /* id "": it has none */
 	struct arena unpacked_arena;
 	cst_layer unpacked; /* what the archive says of itself */
@@ -103,7 +107,7 @@ static int plan(cst_store *store, const char *id, struct reextraction *re, bool 
 	if (!layer_copy(&re->content.arena, layer, &re->content.record) ||
 	    (parent && !layer_copy(&re->content.arena, parent, &re->parent)))
 		return error_oom(error);
-	re->unpacked = re->content.record;
+	re->before = re->unpacked = re->content.record;
 	return 0;
 }
 
@@ -185,27 +189,37 @@ static int busy(const cst_layer *layer, cst_error **error)
 	                 layer->id);
 }
 
-/* Do the files that are there give the archive back by the new tar-split? Then that is all that was lost. */
+static int gives_archive(struct layer_view *view, const cst_layer *record, bool *ret,
+                         cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	char digest[DIGEST_TEXT_MAX];
+	int r = view->tarsplit_fd < 0 ? CST_ECORRUPT : digest_by(view, digest, &problem);
+	if (r == CST_ENOMEM)
+		return error_propagate(error, steal_ptr(&problem));
+	*ret = r == 0 && streq(digest, record->diff_digest);
+	return 0;
+}
+
+/* Do the files that are there give the archive back by the new tar-split, and not by the old one? Then the tar-split is all
+ * that was lost. */
 static int check_present(cst_store *store, struct reextraction *re, cst_error **error)
 {
 	_cleanup_layer_view_ struct layer_view view = LAYER_VIEW_INIT;
-	_cleanup_error_ cst_error *problem = NULL;
-	char digest[DIGEST_TEXT_MAX];
 	struct new_content *content = &re->content;
-	int r = layer_view_open(store, NULL, content->record.id, &view, &problem);
-	if (r < 0 && r != CST_ENOMEM)
+	bool before = false, now = false;
+	if (layer_view_open(store, NULL, content->record.id, &view, NULL) < 0)
 		return busy(&content->record, error);
-	if (r == 0) {
-		closep(&view.tarsplit_fd);
-		view.tarsplit_fd = openat(content->metadata->fd, TARSPLIT_STAGED,
-		                          O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		r = view.tarsplit_fd < 0 ? error_sys(&problem, errno, "open %s", TARSPLIT_STAGED)
-		                         : digest_by(&view, digest, &problem);
-	}
-	if (r == CST_ENOMEM)
-		return error_propagate(error, steal_ptr(&problem));
-	if (r < 0 || !streq(digest, content->record.diff_digest))
-		return busy(&content->record, error);
+	int r = gives_archive(&view, &content->record, &before, error);
+	closep(&view.tarsplit_fd);
+	view.tarsplit_fd =
+	        openat(content->metadata->fd, TARSPLIT_STAGED, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (r == 0 && !before)
+		r = gives_archive(&view, &content->record, &now, error);
+	if (r == 0 && !now)
+		r = busy(&content->record, error);
+	if (r < 0)
+		return r;
 	content->in_place = true;
 	content->driver->ops->stage_free(steal_ptr(&content->staged)); /* now, not under the lock */
 	return 0;
@@ -215,7 +229,7 @@ static int check_present(cst_store *store, struct reextraction *re, cst_error **
 
 static int check_again(cst_store *store, struct reextraction *re, cst_error **error)
 {
-	const cst_layer *layer, *user, *record = &re->content.record;
+	const cst_layer *layer, *user, *record = &re->before;
 	int r = check_layer(store, record->id, &layer, error);
 	if (r < 0)
 		return r;
@@ -247,6 +261,127 @@ static int put(cst_store *store, struct reextraction *re, cst_error **error)
 		r = new_content_add(&change, &re->content, error);
 	return r == 0 ? change_commit(&change, error) : r;
 }
+
+/* ---- packing what is there ---- */
+
+/* Headers are longer or shorter than they were; files are not. */
+#define SLACK_OF_ENTRY   1536  /* two headers more, and attributes */
+#define SLACK_OF_ARCHIVE 10240 /* what programs pad the end to */
+
+struct limited {
+	uint64_t left;
+};
+
+static int drop(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	struct limited *limited = userdata;
+	(void)data;
+	if (n > limited->left)
+		return error_set(error, CST_ECORRUPT, "it is longer than the archive was");
+	limited->left -= n;
+	return 0;
+}
+
+/* Of a tar-split that can be read it is not known that it is to blame. It may name files without end. */
+static int check_tarsplit_lost(const struct layer_view *view, const cst_layer *record,
+                               cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	struct limited limited = {(uint64_t)MAX(record->diff_size, (int64_t)0)};
+	if (view->tarsplit_fd < 0)
+		return 0;
+	int r = tarsplit_reassemble(view->tarsplit_fd, NULL, NULL,
+	                            &(cst_sink){.write = drop, .userdata = &limited}, &problem);
+	if (r == CST_ENOMEM || r == CST_ESYS)
+		return error_propagate(error, steal_ptr(&problem));
+	return r < 0 ? 0
+	             : error_set(error, CST_EINVAL, "the tar-split of layer %s can be read",
+	                         record->id);
+}
+
+/* Without its tar-split nobody can say if a layer's files are all there and unchanged, but for what the size tells. */
+static int check_size(const cst_layer *record, int64_t size, uint64_t entries, cst_error **error)
+{
+	int64_t differs =
+	        size > record->diff_size ? size - record->diff_size : record->diff_size - size;
+	if (record->diff_size > 0 &&
+	    (uint64_t)differs <= entries * SLACK_OF_ENTRY + SLACK_OF_ARCHIVE)
+		return 0;
+	return error_set(
+	        error, CST_ECORRUPT,
+	        "the tar-split of layer %s is lost, and its files make an archive of %" PRId64
+	        " bytes, where there were %" PRId64 ": they are not all there",
+	        record->id, size, record->diff_size);
+}
+
+/* What the record says of the blob is dropped: this layer cannot be taken for that blob any more, and a tool that finds it by
+ * the blob's digest would find another diff digest than the blob's image has. */
+static int describe_packed(struct reextraction *re, const char *digest, int64_t size,
+                           cst_error **error)
+{
+	cst_layer *record = &re->content.record;
+	record->diff_size = size;
+	if (streq(digest, record->diff_digest))
+		return 0;
+	record->diff_digest = arena_strdup(&re->content.arena, digest);
+	record->compressed_digest = "";
+	record->compressed_size = 0;
+	record->compression = CST_PLAIN;
+	return record->diff_digest ? 0 : error_oom(error);
+}
+
+static int pack(cst_store *store, struct reextraction *re, cst_error **error)
+{
+	_cleanup_layer_view_ struct layer_view view = LAYER_VIEW_INIT;
+	_cleanup_(tar_split_freep) struct tar_split *split = NULL;
+	_cleanup_close_ int fd = -1;
+	char digest[DIGEST_TEXT_MAX];
+	int64_t size = 0;
+	uint64_t entries = 0;
+	int r = layer_view_open(store, NULL, re->before.id, &view, error);
+	if (r == 0)
+		r = check_tarsplit_lost(&view, &re->before, error);
+	if (r == 0)
+		r = metadata_stage(store, &re->content.metadata, error);
+	if (r < 0)
+		return r;
+	closep(&view.tarsplit_fd);
+	view.tarsplit_fd = -1;
+	fd = sys_openat(re->content.metadata->fd, TARSPLIT_STAGED,
+	                O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", TARSPLIT_STAGED);
+	r = tar_split_new(fd, &split, error);
+	if (r == 0)
+		r = layer_view_write_tar(
+		        &view, &(cst_sink){.write = tar_split_write, .userdata = split}, error);
+	if (r == 0)
+		r = tar_split_finish(split, digest, &size, &entries, error);
+	if (r == 0)
+		r = check_size(&re->before, size, entries, error);
+	if (r == 0)
+		r = describe_packed(re, digest, size, error);
+	return r == 0 && sys_fsync(fd) < 0 ? error_sys(error, errno, "fsync %s", TARSPLIT_STAGED)
+	                                   : r;
+}
+
+int layer_repack(cst_store *store, const char *id, char **digest, cst_error **error)
+{
+	_cleanup_(reextraction_free) struct reextraction re = {.content.driver = store->driver,
+	                                                       .content.in_place = true};
+	bool in_use;
+	int r = plan(store, id, &re, &in_use, error);
+	if (r == 0)
+		r = pack(store, &re, error);
+	_cleanup_free_ char *now = r == 0 ? strdup(re.content.record.diff_digest) : NULL;
+	if (r == 0)
+		r = now ? put(store, &re, error) : error_oom(error);
+	if (r == 0)
+		*digest = steal_ptr(&now);
+	return r;
+}
+
+/* ---- unpacking the archive ---- */
 
 int layer_reextract(cst_store *store, const char *id, const cst_source *archive,
                     const cst_progress *progress, bool *in_use, cst_error **error)

@@ -17,4 +17,9 @@ int layer_to_reextract(cst_store *store, const char *id, cst_layer **ret, cst_er
 int layer_reextract(cst_store *store, const char *id, const cst_source *archive, const cst_progress *progress,
 		    bool *in_use, cst_error **error);
 
+/* For a layer whose tar-split is lost, or cannot be read: packs the files that are there, and makes a tar-split of that. If the
+ * archive comes out with another digest, the record gets that one (*digest, which the caller frees), and what it says of the
+ * compressed blob is dropped. CST_EINVAL: the tar-split can be read. CST_ECORRUPT: files are missing. */
+int layer_repack(cst_store *store, const char *id, char **digest, cst_error **error);
+
 #endif
