@@ -72,6 +72,9 @@ class Bench:
         store = self.copy(name, self.disk() if operation.shares else self.where)
         store.bare = operation.bare
         for step in operation.first:
+            if callable(step):
+                step(store)
+                continue
             result = rig.run(self.binary, store, step)
             if result.code != 0:
                 raise RuntimeError(f'{operation.name}: {" ".join(step)}: {result.text()}')
@@ -157,11 +160,12 @@ def judge(bench, operation, store, result, before, after, number, with_check):
     wrong = open_twice(bench.binary, store, number, operation.environment)
     if wrong and wrong[0][0] == 'unopenable':
         return wrong, None
-    wrong += rig.check_rules(store)
+    broken = rig.check_rules(store)
     try:
         state = bench.state(store)
     except (OSError, ValueError, KeyError) as error:
-        return wrong + [('corrupt', f'the state cannot be read: {error!r}')], None
+        return wrong + broken + [('corrupt', f'the state cannot be read: {error!r}')], None
+    wrong += [one for one in broken if state != before or one not in operation.broken]
     verdict = rig.allowed(operation, state, before, after)
     if verdict:
         wrong.append(verdict)
@@ -192,11 +196,12 @@ def reference(bench, operation):
     """States before and after, and how many calls the operation makes."""
     store = bench.fresh(operation, 'before-' + operation.name)
     before = bench.state(store)
+    operation.broken = rig.check_rules(store)
     count = f'{store.where}/count'
     log = f'{bench.where}/{operation.name}.log'
     untouched = None if operation.writes else rig.fingerprint(store.where)
     result = bench.run(operation, store, {'CST_FAULT_COUNT': count, 'CST_FAULT_LOG': log,
-                                          'CST_FAULT_READS': bench.options.reads})
+                                          'CST_FAULT_READS': bench.options.reads if operation.reads else '0'})
     touched = untouched and untouched != rig.fingerprint(store.where, {count})
     if operation.code is None:
         operation.code = result.code

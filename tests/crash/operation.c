@@ -239,6 +239,29 @@ static int repair(cst_store *store, char **argv, cst_error **error)
 	return r;
 }
 
+/* Mends the content of layers from a place, or without one; a step that failed is a failure. */
+static int repair_from(cst_store *store, char **argv, cst_error **error)
+{
+	cst_check_options options = CST_CHECK_OPTIONS_INIT;
+	cst_repair_options repair_options = CST_REPAIR_OPTIONS_INIT;
+	cst_findings *findings = NULL;
+	cst_repairs *repairs = NULL;
+	const char *place = argv[0];
+
+	repair_options.from = &place;
+	repair_options.n_from = *place ? 1 : 0;
+	int r = cst_store_check(store, &options, &findings, error);
+	if (r == 0)
+		r = cst_store_repair(store, findings, &repair_options, &repairs, error);
+	for (size_t i = 0; r == 0 && i < cst_repairs_size(repairs); i++) {
+		if (cst_repairs_action(repairs, i) != CST_REPAIR_MENDED)
+			r = cst_error_set(error, CST_ECORRUPT, 0, cst_repairs_message(repairs, i));
+	}
+	cst_repairs_free(repairs);
+	cst_findings_free(findings);
+	return r;
+}
+
 static int refused(const char *what, int r, cst_error **error)
 {
 	if (r == CST_ESTORE_READ_ONLY) {
@@ -324,6 +347,7 @@ static const struct verb {
         {"prune", 0, prune},
         {"repair", 0, repair},
         {"dedup", 1, dedup},
+        {"repair-from", 1, repair_from},
 };
 
 static const struct option known[] = {

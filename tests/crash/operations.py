@@ -176,7 +176,7 @@ def mounts(mode):
 
 
 class Operation:
-    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults. `prints`: its
+    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, or functions that get the store. `prints`: its
     output is a report of success. `whole`: all or nothing; otherwise each object by itself. `code`: what it exits with
     (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation.c instead
     of the command. `newest`: makes records that release 1.43 does not see. `only`: in modes for which it holds.
@@ -185,16 +185,18 @@ class Operation:
     `environment`: of the command. `twice`: a second archive is applied, after which the content is not what the record's
     digest says, whoever applied it: Go's `check` would say so. `fails`: False: not for the fault loop: what it cannot read it
     takes for damaged and deletes, or what it removed a half of is garbage before and after. `shares`: the store is on a file
-    system whose files can share blocks."""
+    system whose files can share blocks. `reads`: False: for the fault loop only what changes something fails: what is looked at
+    and cannot be read counts as damaged."""
 
     def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
                  only=everywhere, bare=(), loose='', writes=True, environment=None,
-                 twice=False, fails=True, shares=False):
+                 twice=False, fails=True, shares=False, reads=True):
         self.name, self.arguments, self.first = name, arguments, first
         self.prints, self.whole, self.code, self.since = prints, whole, code, since
         self.program, self.newest, self.only = program, newest, only
         self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
-        self.twice, self.fails, self.shares = twice, fails, shares
+        self.twice, self.fails, self.shares, self.reads = twice, fails, shares, reads
+        self.broken = ()  # the rules that the store breaks before it, which it is to mend
 
 
 def library(name, arguments, **properties):
@@ -384,7 +386,16 @@ def reflinks(mode):
     return bool(shutil.which('mkfs.xfs'))
 
 
+def lose_tarsplit(store):
+    os.unlink(f'{store.kind("layers")}/{ID["data"]}.tar-split.gz')
+
+
+def lose_content(store):
+    shutil.rmtree(f'{store.graph}/vfs/dir/{ID["data"]}' if store.driver == 'vfs' else f'{store.graph}/overlay/{ID["data"]}/diff')
+
+
 def store_operations(archives):
+    changed = (['copy', archives + '/lonely', 'data:/more'],)
     mount, garbage = (['mount', 'c1'],), (['create-storage-layer', '-i', ID['new']],)
     again = (['import-layer', '-i', ID['new'], '-f', archives + '/small.tar', 'base'], ['create-image', '-i', 'a3' * 32, ID['new']])
     known = (*again, ['dedup'], ['import-layer', '-i', 'e1' * 32, '-f', archives + '/small.tar'],
@@ -400,6 +411,17 @@ def store_operations(archives):
         Operation('dedup', ['dedup'], first=again, shares=True, since=164, only=reflinks),
         Operation('dedup-again', ['dedup'], first=known, shares=True, since=164, only=reflinks),
         library('dedup-passes', ['dedup', '3'], first=again, shares=True, only=reflinks),
+        library('repair-from-blob', ['repair-from', archives], reads=False, first=changed),
+        library('repair-from-blob-mapped', ['repair-from', archives], reads=False, only=mounts,
+                first=(['import-layer', *MAPS, '-i', ID['new'], '-n', 'new', '-f', archives + '/small.tar', 'base'],
+                       ['copy', archives + '/lonely', 'new:/more'])),
+        library('repair-from-blob-no-exchange', ['repair-from', archives], reads=False, first=changed, only=mounts,
+                environment={'CST_FAULT_NO_EXCHANGE': '1'}),
+        library('repair-all-gone', ['repair-from', archives], reads=False, first=(lose_content,),
+                loose='layer ' + ID['data']),  # overlay's empty directory comes before what is in it
+        library('repair-tarsplit', ['repair-from', archives], reads=False, first=(lose_tarsplit,)),
+        library('repair-tarsplit-in-use', ['repair-from', archives], reads=False, only=mounts, first=(['mount', ID['data']], lose_tarsplit)),
+        library('repair-by-packing', ['repair-from', ''], reads=False, first=(lose_tarsplit,)),
         Operation('shutdown', ['shutdown']),
         Operation('shutdown-mounted', ['shutdown', '-f'], first=mount, code=None, since=164),
         library('read-only', ['--read-only', 'read'], writes=False),

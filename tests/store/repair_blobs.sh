@@ -278,6 +278,7 @@ in_use() {
 	at=$(cst mount box)
 	touch "$own/etc/more"
 	said=$(repair --from "$image/oci")
+	said=${said/left:container left:image /}
 	# On vfs the container's files are its own.
 	[ "$said" = "$([ "$DRIVER" = vfs ] && echo mended:layer || echo left:layer)" ] && pass "$DRIVER: a layer in use" || fail "$DRIVER: a layer in use" "$said $(cat "$WORK/done" "$WORK/err")"
 	[ -e "$at/etc/hello" ] && [ -e "$at/own" ] && pass "$DRIVER: who uses it sees its files" || fail "$DRIVER: who uses it sees its files"

@@ -131,6 +131,7 @@ struct search {
 	blob_use use;
 	void *arg;
 	struct strbuf why; /* of each blob that did not serve */
+	int errnum; /* of the first that could not be read, so that nobody knows what it is; 0: none */
 	bool found;
 	char *found_name;
 };
@@ -147,6 +148,14 @@ static void note(struct search *search, const struct place *place, const struct 
 	            blob ? "/" : "", blob ? blob->name : "", reason);
 }
 
+static void note_problem(struct search *search, const struct place *place, const struct blob *blob,
+                         const cst_error *problem)
+{
+	if (!search->errnum)
+		search->errnum = cst_error_errno(problem);
+	note(search, place, blob, cst_error_message(problem));
+}
+
 static bool is_wanted(const struct search *search, const char *digest)
 {
 	return *digest &&
@@ -160,15 +169,16 @@ static int try_blob(struct search *search, struct place *place, struct blob *blo
 	_cleanup_error_ cst_error *problem = NULL;
 	blob->tried = true;
 	int r = place->kind->open(place, blob, &reader, &problem);
-	if (r == 0)
+	bool opened = r == 0;
+	if (opened)
 		r = search->use(search->arg, &reader.source, &problem);
-	if (ends_search(r))
+	if (ends_search(r) || (opened && r == CST_ESYS)) /* another blob would not help */
 		return error_propagate(error, steal_ptr(&problem));
 	search->found = r == 0;
 	if (r == 0)
 		search->found_name = path_join(place->path, blob->name);
 	else
-		note(search, place, blob, cst_error_message(problem));
+		note_problem(search, place, blob, problem);
 	return 0;
 }
 
@@ -184,7 +194,7 @@ static int try_named(struct search *search, struct place *place, struct blob *bl
 		return try_blob(search, place, blob, error);
 	blob->tried = !is_wanted(search, blob->digest);
 	if (r < 0)
-		note(search, place, blob, cst_error_message(problem));
+		note_problem(search, place, blob, problem);
 	else if (blob->tried)
 		note(search, place, blob,
 		     "it is damaged: its content has not the digest of its name");
@@ -204,7 +214,7 @@ static int search_names(struct search *search, struct place *place, const char *
 }
 
 /* Reads all blobs, once. What cannot be read is none. */
-static int measure_all(struct place *place, cst_error **error)
+static int measure_all(struct search *search, struct place *place, cst_error **error)
 {
 	for (size_t i = 0; !place->measured && i < place->len; i++) {
 		_cleanup_error_ cst_error *problem = NULL;
@@ -212,6 +222,8 @@ static int measure_all(struct place *place, cst_error **error)
 		int r = *blob->plain ? 0 : measure(place, blob, place->plain_max, &problem);
 		if (ends_search(r))
 			return error_propagate(error, steal_ptr(&problem));
+		if (r == CST_ESYS && !blob->tried)
+			note_problem(search, place, blob, problem);
 	}
 	place->measured = true;
 	return 0;
@@ -219,7 +231,7 @@ static int measure_all(struct place *place, cst_error **error)
 
 static int search_content(struct search *search, struct place *place, cst_error **error)
 {
-	int r = place->kind->proves ? 0 : measure_all(place, error);
+	int r = place->kind->proves ? 0 : measure_all(search, place, error);
 	for (size_t i = 0; r == 0 && !search->found && i < place->len; i++) {
 		struct blob *blob = &place->blobs[i];
 		if (!blob->tried && (is_wanted(search, blob->digest) ||
@@ -236,7 +248,7 @@ static int search_place(struct search *search, struct place *place, cst_error **
 	if (ends_search(r))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0) /* what was listed before counts */
-		note(search, place, NULL, cst_error_message(problem));
+		note_problem(search, place, NULL, problem);
 	place->listed = true;
 	for (size_t i = 0; i < place->len; i++)
 		place->blobs[i].tried = false;
@@ -244,6 +256,17 @@ static int search_place(struct search *search, struct place *place, cst_error **
 	if (r == 0 && !search->found)
 		r = search_names(search, place, search->wanted->plain, error);
 	return r == 0 && !search->found ? search_content(search, place, error) : r;
+}
+
+static int not_found(const struct search *search, cst_error **error)
+{
+	static const char words[] = "there is no blob for it in the places that were given";
+	const char *colon = search->why.len ? ": " : "";
+	if (search->errnum)
+		return error_sys(error, search->errnum, "%s%s%s", words, colon,
+		                 strbuf_str(&search->why));
+	return error_set(error, CST_EDATA_UNKNOWN, "%s%s%s", words, colon,
+	                 strbuf_str(&search->why));
 }
 
 int blobs_find(struct blobs *blobs, const struct wanted_blob *wanted, blob_use use, void *arg,
@@ -258,9 +281,7 @@ int blobs_find(struct blobs *blobs, const struct wanted_blob *wanted, blob_use u
 	if (search.found && search.why.len)
 		log_warning("another blob served: %s", strbuf_str(&search.why));
 	if (r == 0 && !search.found)
-		r = error_set(error, CST_EDATA_UNKNOWN,
-		              "there is no blob for it in the places that were given%s%s",
-		              search.why.len ? ": " : "", strbuf_str(&search.why));
+		r = not_found(&search, error);
 	strbuf_free(&search.why);
 	*ret = search.found_name;
 	return r;

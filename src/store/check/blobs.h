@@ -31,7 +31,7 @@ struct wanted_blob {
 	const char *compressed, *plain;
 };
 /* Calls `use` with one blob after the other that may be the one, until `use` succeeds. CST_EDATA_UNKNOWN: there is none; the
- * message names each that did not serve, and says why. CST_ENOMEM and CST_ECANCELED end the search at once. */
+ * message names each that did not serve, and says why. CST_ESYS: the same, but some could not be read. CST_ENOMEM, CST_ECANCELED, and CST_ESYS from `use`, end the search at once. */
 typedef int (*blob_use)(void *arg, const cst_source *blob, cst_error **error);
 /* *ret: which blob it was, for messages; the caller frees it. */
 int blobs_find(struct blobs *blobs, const struct wanted_blob *wanted, blob_use use, void *arg, char **ret, cst_error **error);

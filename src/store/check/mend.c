@@ -52,6 +52,10 @@ static int try_mender(struct mending *mending, const struct mender *mender,
 	int r = mender->mend(mending, finding, &done, &problem);
 	if (r == CST_ENOMEM || r == CST_ECANCELED)
 		return error_propagate(error, steal_ptr(&problem));
+	/* What failed for want of room, or the like, may be mended another time: it is not deleted. */
+	if (r == CST_ESYS && finding->about.kind == CST_KIND_LAYER &&
+	    !strv_add(mending->left, finding->about.id))
+		return error_oom(error);
 	if (r < 0)
 		return tell(mending, finding, CST_REPAIR_FAILED, r, cst_error_message(problem),
 		            error);
