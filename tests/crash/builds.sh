@@ -10,9 +10,10 @@ build() { # DIR OPTION...
 	ninja -C "$dir" || return
 	${CC:-cc} -I"$TOP/include" "$TOP/tests/crash/operation.c" -o "$dir/operation" -L"$dir" -lcstorage -Wl,-rpath,"$dir"
 }
-# The command under the name by which it speaks as the Go command does.
+# The command under the name by which it speaks as the Go command does, and `operation` beside it.
 named() { # DIR
 	mkdir -p "$WORK/$(basename "$1")"
 	ln -sf "$1/cstorage" "$WORK/$(basename "$1")/containers-storage"
+	ln -sf "$1/operation" "$WORK/$(basename "$1")/operation"
 	echo "$WORK/$(basename "$1")/containers-storage"
 }

@@ -439,6 +439,11 @@ def operations(archives, mode):
 # ---- a working day ----
 
 COPIED_INTO = 'layer ' + 'e2' * 32  # by the workload
+GARBAGE = 'e6' * 32
+
+
+class LibraryStep(list):
+    """For operation.c instead of the command. One object goes after the other."""
 
 
 def workload(archives, mode, since):
@@ -487,6 +492,18 @@ def workload(archives, mode, since):
             ['delete-image', 'i5'],
             ['delete-image', ID['foreign']],
         ]
+    steps += [
+        ['create-storage-layer', '-i', GARBAGE, ID['base']],
+        ['gc'],
+        ['create-storage-layer', '-i', GARBAGE, ID['base']],
+        LibraryStep(['repair']),
+        ['import-layer', *of_image, '-i', two, '-f', archives + '/big.tar.gz', one],
+        ['create-image', '-i', 'a6' * 32, '-n', 'unused', two],
+        LibraryStep(['prune']),
+    ]
     if mode.transient:  # the containers that were prepared went with the machine's last run
         steps.remove(['delete-container', 'c2'])
-    return [step for step in steps if since >= 164 or step[0] not in ('set-layer-data', 'copy', 'dedup')]
+    if since >= 164:
+        return steps
+    return [step for step in steps if step[0] not in ('set-layer-data', 'copy', 'dedup', 'create-storage-layer', 'gc')
+            and not isinstance(step, LibraryStep)]

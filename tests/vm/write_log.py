@@ -13,7 +13,7 @@ import random
 import struct
 
 MAGIC, SECTOR = 0x6a736677736872, 512
-FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
+FLUSH, FUA, DISCARD, MARK, METADATA = 1, 2, 4, 8, 16
 
 
 class Write:
@@ -85,7 +85,12 @@ def intervals(writes):
     return [interval for interval in found if interval.loose]
 
 
-def points(writes, limit, seed):
+def can_be_torn(write, filesystem):
+    """Outside of its log (which alone is written with FUA), xfs relies on disks that write its metadata whole."""
+    return filesystem != 'xfs' or not write.flags & METADATA or write.flags & FUA
+
+
+def points(writes, limit, seed, filesystem):
     """Of all prefixes (those of all writes of an interval are the shortest ones of the next), and as many with writes
     dropped, or with the last sector of one torn."""
     chance = random.Random(seed)
@@ -101,7 +106,8 @@ def points(writes, limit, seed):
         interval = chance.choice(choices)
         share = chance.choice((0.2, 0.5, 0.8, 1))
         kept = [number for number in interval.loose if chance.random() < share]
-        torn = chance.choice(kept) if kept and chance.random() < 0.5 else None
+        tearable = [number for number in kept if can_be_torn(writes[number], filesystem)]
+        torn = chance.choice(tearable) if tearable and chance.random() < 0.5 else None
         chosen.append(Point('torn' if torn is not None else 'dropped', interval.safe, kept, torn, interval.done))
     return sorted(chosen, key=lambda point: point.safe), len(prefixes)
 
