@@ -55,9 +55,9 @@ test-crash: ready-test
 test-powercut: ready-test
 	@BUILD=$(BUILD) CRASH=powercut tests/run crash
 
-# POINTS, FS: see tests/vm/run. It fetches a kernel, and installs none.
+# POINTS, FS, EVERY: see tests/vm/run. It fetches a kernel, and installs none.
 test-vm: ready-vm
-	@$(if $(POINTS),POINTS=$(POINTS)) $(if $(FS),FS=$(FS)) LIMIT=14400 $(tests_run) vm
+	@$(if $(POINTS),POINTS=$(POINTS)) $(if $(FS),FS=$(FS)) $(if $(EVERY),EVERY=$(EVERY)) LIMIT=14400 $(tests_run) vm
 
 # TREES: more Debians (see test-bare), with container tools installed in them that are driven here after those of this one.
 test-peers: ready-peers
