@@ -6,10 +6,27 @@
 #include <string.h>
 #include <time.h>
 
-const struct value *listing_value(const struct listing *listing, size_t row, size_t field)
+static size_t count_values(const struct list *list, bool one_at_a_time)
+{
+	return (one_at_a_time ? 1 : list->n_rows) * list->n_fields;
+}
+
+static void forget_values(struct listing *listing, size_t next)
+{
+	size_t n = count_values(listing->list, listing->one_at_a_time);
+	for (size_t i = 0; i < n; i++)
+		free(listing->values[i].owned);
+	memset(listing->values, 0, n * sizeof(*listing->values));
+	memset(listing->known, 0, n * sizeof(*listing->known));
+	listing->row = next;
+}
+
+const struct value *listing_value(struct listing *listing, size_t row, size_t field)
 {
 	const struct list *list = listing->list;
-	size_t at = row * list->n_fields + field;
+	if (listing->one_at_a_time && listing->row != row)
+		forget_values(listing, row);
+	size_t at = (listing->one_at_a_time ? 0 : row) * list->n_fields + field;
 	struct value *value = &listing->values[at];
 	if (!listing->known[at]) {
 		if (list->fields[field].type == FIELD_AGE) {
@@ -25,9 +42,8 @@ const struct value *listing_value(const struct listing *listing, size_t row, siz
 
 static void listing_done(struct listing *listing)
 {
-	size_t n = listing->values ? listing->list->n_rows * listing->list->n_fields : 0;
-	for (size_t i = 0; i < n; i++)
-		free(listing->values[i].owned);
+	if (listing->values && listing->known)
+		forget_values(listing, 0);
 	free(listing->values);
 	free(listing->known);
 	free(listing->rows);
@@ -36,8 +52,11 @@ static void listing_done(struct listing *listing)
 
 static bool listing_start(struct listing *listing, const struct list *list)
 {
-	size_t n = list->n_rows * list->n_fields;
-	*listing = (struct listing){.list = list, .n = list->n_rows, .now = time(NULL)};
+	const char *sort = text_of(list->in, OPT_SORT);
+	bool one_at_a_time = !sort || !sort[0];
+	size_t n = count_values(list, one_at_a_time);
+	*listing = (struct listing){
+	        .list = list, .n = list->n_rows, .now = time(NULL), .one_at_a_time = one_at_a_time};
 	listing->values = calloc(n + 1, sizeof(*listing->values));
 	listing->known = calloc(n + 1, sizeof(*listing->known));
 	listing->rows = calloc(list->n_rows + 1, sizeof(*listing->rows));
@@ -51,28 +70,28 @@ static bool listing_start(struct listing *listing, const struct list *list)
 void users_add(struct users *users, const char *kind, size_t n, const char *id,
                const char *const *names, size_t n_names)
 {
-	if (!users->to)
-		users->to = open_memstream(&users->text, &users->length);
-	if (!users->to || n == 0)
+	char *text = NULL;
+	if (n == 0 || users->failed)
 		return;
-	fputs(ftell(users->to) > 0 ? ", " : "", users->to);
-	if (n == 1 && (n_names > 0 || id[0]))
-		fprintf(users->to, "%s %.*s", kind, n_names > 0 ? -1 : SHORT_ID,
-		        n_names > 0 ? names[0] : id);
-	else
-		fprintf(users->to, "%zu %s%s", n, kind, n == 1 ? "" : "s");
+	const char *before = users->text ? users->text : "", *between = users->text ? ", " : "";
+	int length = n == 1 && (n_names > 0 || id[0])
+	                     ? asprintf(&text, "%s%s%s %.*s", before, between, kind,
+	                                n_names > 0 ? -1 : SHORT_ID, n_names > 0 ? names[0] : id)
+	                     : asprintf(&text, "%s%s%zu %s%s", before, between, n, kind,
+	                                n == 1 ? "" : "s");
+	users->failed = length < 0;
+	if (users->failed)
+		return;
+	free(users->text);
+	users->text = text;
 }
 
 char *users_done(struct users *users)
 {
-	if (!users->to || fclose(users->to) != 0) {
-		free(users->text);
-		return NULL;
-	}
-	if (users->length > 0)
-		return users->text;
+	if (!users->failed)
+		return users->text ? users->text : strdup("nobody");
 	free(users->text);
-	return strdup("nobody");
+	return NULL;
 }
 
 int64_t layer_content_size(const struct invocation *in, const cst_layer *layer)
@@ -106,6 +125,8 @@ static char *texts_joined(const struct value *value, const char *between)
 {
 	char *text = NULL;
 	size_t size = 0;
+	if (value->n_texts < 2)
+		return strdup(value->n_texts ? value->texts[0] : "");
 	FILE *to = open_memstream(&text, &size);
 	if (!to)
 		return NULL;
@@ -132,7 +153,7 @@ char *value_text(const struct field *field, const struct value *value)
 
 /* ---- the table ---- */
 
-static void add_cell(struct table *table, const struct listing *listing, size_t row, size_t index)
+static void add_cell(struct table *table, struct listing *listing, size_t row, size_t index)
 {
 	const struct field *field = &listing->list->fields[index];
 	const struct value *value = listing_value(listing, row, index);
@@ -157,7 +178,7 @@ static void add_cell(struct table *table, const struct listing *listing, size_t 
 	}
 }
 
-static int print_table(const struct listing *listing)
+static int print_table(struct listing *listing)
 {
 	const struct list *list = listing->list;
 	struct table table = {0};
@@ -182,7 +203,7 @@ static int print_table(const struct listing *listing)
 }
 
 /* For programs: no title, tabs between fields, everything in full. */
-static int print_lines(const struct listing *listing)
+static int print_lines(struct listing *listing)
 {
 	const struct list *list = listing->list;
 	for (size_t i = 0; i < listing->n; i++) {

@@ -50,9 +50,8 @@ struct list {
 
 /* Makes "image NAME, 2 containers": a single user is named, by its first name or else its ID. */
 struct users {
-	FILE *to;
 	char *text;
-	size_t length;
+	bool failed;
 };
 void users_add(struct users *users, const char *kind, size_t n, const char *id, const char *const *names, size_t n_names);
 char *users_done(struct users *users); /* the caller frees it; "nobody" if there is none; NULL: out of memory */
@@ -68,15 +67,17 @@ int list_print(const struct list *list);
 
 struct listing {
 	const struct list *list;
-	struct value *values; /* n_rows * n_fields */
+	struct value *values; /* n_fields of each row; where nothing is sorted, of one row at a time */
 	bool *known;
+	bool one_at_a_time;
+	size_t row; /* whose values those are */
 	size_t *rows; /* those shown, in their order */
 	size_t n;
 	int64_t now;
 };
 #define NO_FIELD SIZE_MAX
 
-const struct value *listing_value(const struct listing *listing, size_t row, size_t field);
+const struct value *listing_value(struct listing *listing, size_t row, size_t field);
 /* The field of that name. If there is none, prints a message with the name of the option, and
  * returns NO_FIELD. */
 size_t list_field(const struct list *list, const char *option, const char *name, size_t length);
@@ -84,7 +85,7 @@ size_t list_field(const struct list *list, const char *option, const char *name,
 int list_filter(struct listing *listing);
 int list_sort(struct listing *listing);
 /* Prints the rows as --format says. */
-int list_print_format(const struct listing *listing, const char *format);
+int list_print_format(struct listing *listing, const char *format);
 /* A value in full, for programs: bytes, RFC 3339, names with commas. The caller frees it; NULL: out of memory. */
 char *value_text(const struct field *field, const struct value *value);
 

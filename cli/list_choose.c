@@ -161,7 +161,7 @@ static int order_of(const struct field *field, const struct value *value,
 	return (double)value->number < filter->number ? -1 : (double)value->number > filter->number;
 }
 
-static bool passes(const struct listing *listing, size_t row, const struct filter *filter)
+static bool passes(struct listing *listing, size_t row, const struct filter *filter)
 {
 	const struct field *field = &listing->list->fields[filter->field];
 	const struct value *value = listing_value(listing, row, filter->field);
@@ -198,7 +198,7 @@ int list_filter(struct listing *listing)
 /* ---- --sort ---- */
 
 struct order {
-	const struct listing *listing;
+	struct listing *listing;
 	size_t field;
 	bool reversed;
 };

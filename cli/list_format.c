@@ -5,7 +5,7 @@
 
 #define NO_ROW SIZE_MAX
 
-static int print_field_of(const struct listing *listing, size_t row, size_t field)
+static int print_field_of(struct listing *listing, size_t row, size_t field)
 {
 	_cleanup_text_ char *text =
 	        value_text(&listing->list->fields[field], listing_value(listing, row, field));
@@ -20,7 +20,7 @@ static int print_field_of(const struct listing *listing, size_t row, size_t fiel
 
 /* Prints the field "{NAME}" at *at, and moves *at behind it. NO_ROW: only looks whether there is
  * such a field. */
-static int print_braces(const struct listing *listing, const char **at, size_t row)
+static int print_braces(struct listing *listing, const char **at, size_t row)
 {
 	const struct invocation *in = listing->list->in;
 	const char *name = *at + 1;
@@ -43,7 +43,7 @@ static void put(char c, size_t row)
 }
 
 /* Replaces "\t" and "\n" as C does, and "{{" and "}}" by single braces. */
-static int print_row(const struct listing *listing, const char *format, size_t row)
+static int print_row(struct listing *listing, const char *format, size_t row)
 {
 	int code = 0;
 	for (const char *at = format; *at && code == 0;) {
@@ -62,7 +62,7 @@ static int print_row(const struct listing *listing, const char *format, size_t r
 	return code;
 }
 
-int list_print_format(const struct listing *listing, const char *format)
+int list_print_format(struct listing *listing, const char *format)
 {
 	int code = print_row(listing, format, NO_ROW);
 	for (size_t i = 0; i < listing->n && code == 0; i++)

@@ -167,8 +167,18 @@ char *go_quote(const char *text)
 /* Quotes and backslashes are harmless, and parts of the text may be quoted already. */
 static const char harmless[] = "\"\\";
 
+/* Most texts are such. */
+static bool is_printable_ascii(const char *text)
+{
+	while (*text >= ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
 char *plain_text(const char *text)
 {
+	if (is_printable_ascii(text))
+		return strdup(text);
 	return escaped(text, "", harmless);
 }
 

@@ -42,17 +42,17 @@ struct arena_block {
 	alignas(max_align_t) unsigned char data[];
 };
 
-void *arena_alloc(struct arena *arena, size_t size)
+static void *take(struct arena *arena, size_t size, size_t alignment)
 {
 	if (arena->failed || size > SIZE_MAX / 2) {
 		arena->failed = true;
 		return NULL;
 	}
-	size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 	struct arena_block *block = arena->blocks;
-	if (!block || block->size - block->used < rounded) {
+	size_t at = block ? (block->used + alignment - 1) & ~(alignment - 1) : 0;
+	if (!block || at > block->size || block->size - at < size) {
 		size_t next = block ? MIN(block->size * 2, (size_t)ARENA_LARGEST) : ARENA_FIRST;
-		next = MAX(next, rounded);
+		next = MAX(next, size);
 		struct arena_block *fresh = malloc(sizeof(*fresh) + next);
 		if (!fresh) {
 			arena->failed = true;
@@ -60,16 +60,21 @@ void *arena_alloc(struct arena *arena, size_t size)
 		}
 		*fresh = (struct arena_block){.next = block, .size = next};
 		arena->blocks = block = fresh;
+		at = 0;
 	}
-	void *result = block->data + block->used;
-	block->used += rounded;
+	block->used = at + size;
 	/* Unused memory of the block is never touched, so it costs nothing. */
-	return memset(result, 0, rounded);
+	return memset(block->data + at, 0, size);
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	return take(arena, MAX(size, (size_t)1), alignof(max_align_t));
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)
 {
-	char *copy = arena_alloc(arena, n + 1);
+	char *copy = take(arena, n + 1, 1);
 	if (copy)
 		memcpy(copy, s, n);
 	return copy;

@@ -122,7 +122,6 @@ int image_give(const cst_image *image, cst_image **ret, cst_error **error);
 int container_give(const cst_container *container, cst_container **ret, cst_error **error);
 cst_layer_list *layer_list_new(const cst_layer *const *items, size_t n);
 cst_image_list *image_list_new(const cst_image *const *items, size_t n);
-cst_container_list *container_list_new(const cst_container *const *items, size_t n);
 
 /* Flags: a boolean true, a string value or NULL; set makes a new list in the arena (json NULL
  * removes). */

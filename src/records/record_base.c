@@ -120,26 +120,31 @@ static const char *entry_text(struct record_set *set, uint32_t number,
 	return (uint32_t)sum64(0, text, entry->length) == entry->sum ? text : NULL;
 }
 
+/* Fills *record, which has what else the kind knows afterwards. */
+static bool parse_record(struct record_set *set, const struct index_entry *entry, const char *text,
+                         struct arena *arena, void *record)
+{
+	struct json_reader json;
+	struct record_reader r = {.json = &json, .arena = arena};
+	json_reader_init(&json, text, entry->length, arena);
+	set->kind->read(&r, record);
+	bool ok = !r.bad && json_finish(&json) && !arena->failed;
+	record_reader_free(&r);
+	return ok && set->kind->settle(set, arena, record, NULL, entry->file);
+}
+
 static struct slot *parse_entry(struct record_set *set, uint32_t number,
                                 const struct index_entry *entry, const char *text)
 {
-	struct json_reader json;
-	struct record_reader r = {.json = &json, .arena = &set->loaded_memory};
-	json_reader_init(&json, text, entry->length, &set->loaded_memory);
 	void *record = arena_alloc(&set->loaded_memory, set->kind->size);
-	if (record)
-		set->kind->read(&r, record);
-	bool ok = record && !r.bad && json_finish(&json) && !set->loaded_memory.failed;
-	record_reader_free(&r);
-	struct slot *slot = ok ? record_slot_new(*(const char **)record, entry->file) : NULL;
+	if (!record || !parse_record(set, entry, text, &set->loaded_memory, record))
+		return NULL;
+	struct slot *slot = record_slot_new(*(const char **)record, entry->file);
 	if (!slot)
 		return NULL;
 	slot->record = record;
 	slot->number = number;
-	if (set->kind->settle(set, &set->loaded_memory, record, NULL, entry->file))
-		return slot;
-	record_slot_free(slot);
-	return NULL;
+	return slot;
 }
 
 /* NULL: it cannot be read. */
@@ -436,6 +441,30 @@ static bool slot_at(struct record_set *set, size_t i, bool peek, struct slot **r
 		item.slot = base->slots[i];
 	*ret = item.slot || peek ? item.slot : slot_of(set, item.number);
 	return peek || *ret;
+}
+
+bool record_base_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to)
+{
+	struct record_set *writable = (struct record_set *)set;
+	if (!set->base)
+		return false;
+	pthread_mutex_lock(&writable->lazy);
+	struct record_base *base = set->base;
+	struct base_item item = {.number = (uint32_t)i};
+	if (base && base->prepared)
+		item = record_base_item(set, i);
+	else if (base)
+		item.slot = base->slots[i];
+	const struct index_entry *entry =
+	        base && !item.slot ? index_entry_at(base->index, item.number) : NULL;
+	const char *text = entry ? entry_text(writable, item.number, entry) : NULL;
+	/* The copy is without what only reading takes, such as the names of the members. */
+	_cleanup_arena_ struct arena scratch = {0};
+	void *record = text ? arena_alloc(&scratch, set->kind->size) : NULL;
+	bool ok = record && parse_record(writable, entry, text, &scratch, record) &&
+	          set->kind->copy(arena, record, to);
+	pthread_mutex_unlock(&writable->lazy);
+	return ok;
 }
 
 bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret)

@@ -6,6 +6,16 @@
 /* To parse so many bytes takes a millisecond or two. */
 #define WORTH_AN_INDEX 262144
 
+static size_t worth_an_index(void)
+{
+#ifdef CST_FAULT_INJECTION
+	const char *said = getenv("CST_INDEX_FROM"); /* so that small stores of tests have one */
+	if (said)
+		return strtoul(said, NULL, 10);
+#endif
+	return WORTH_AN_INDEX;
+}
+
 void *record_set_new(const struct record_kind *kind, size_t size, bool read_only)
 {
 	struct record_set *set = calloc(1, size);
@@ -13,7 +23,7 @@ void *record_set_new(const struct record_kind *kind, size_t size, bool read_only
 		return NULL;
 	set->kind = kind;
 	set->read_only = read_only;
-	set->worth_an_index = WORTH_AN_INDEX;
+	set->worth_an_index = worth_an_index();
 	pthread_mutex_init(&set->lazy, NULL);
 	return set;
 }
@@ -185,6 +195,14 @@ bool record_set_dirty(const struct record_set *set)
 			return true;
 	}
 	return false;
+}
+
+bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to)
+{
+	if (record_base_copy_at(set, i, arena, to))
+		return true;
+	const void *record = record_set_at(set, i);
+	return record && !set->problem && set->kind->copy(arena, record, to);
 }
 
 int record_set_problem(const struct record_set *set, cst_error **error)

@@ -62,6 +62,9 @@ void *record_set_get(const struct record_set *set, const char *id); /* exact ID 
 void *record_set_by_name(const struct record_set *set, const char *name);
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
 void *record_set_find(const struct record_set *set, const char *id);
+/* Copies the record at this position to *to. One that was not looked at before is read for this copy only. False: out
+ * of memory, or record_set_problem(). */
+bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to);
 /* A copy of a record of this kind in an arena. NULL: out of memory. */
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
 struct strings *record_names(const struct record_set *set, void *record);
@@ -88,6 +91,12 @@ int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **e
 void record_set_retry_reserves(struct record_set *set);
 
 /* The same look-ups with the type of the record. */
+
+/* Copies of all records of these sets. */
+int layer_list_all(const struct record_set *const *sets, size_t n, cst_layer_list **ret, cst_error **error);
+int image_list_all(const struct record_set *const *sets, size_t n, cst_image_list **ret, cst_error **error);
+int container_list_all(const struct record_set *const *sets, size_t n, cst_container_list **ret,
+                       cst_error **error);
 
 /* ---- layers ---- */
 

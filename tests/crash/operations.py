@@ -26,17 +26,21 @@ MAPS = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
 class Mode:
     """`split`: an image store beside the graph root. `transient`: containers last until the machine goes down.
     `additional`: somebody else's store is read, and must never change. `copies`: content is given to other ids by copying
-    it, where the driver could map it as it mounts. `since`: the release of the Go command that can open it."""
+    it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are. `since`: the release
+    of the Go command that can open it."""
 
-    def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, since=143):
+    def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, since=143):
         self.name, self.driver = name, driver
         self.split, self.transient, self.additional = split, transient, additional
         self.copies, self.since = copies or driver == 'vfs', since
         self.environment = {'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'} if copies else {}
+        if indexed:
+            self.environment['CST_INDEX_FROM'] = '1'
 
 
 MODES = {mode.name: mode for mode in (
     Mode('overlay', 'overlay'),
+    Mode('overlay-indexed', 'overlay', indexed=True),
     Mode('overlay-copies', 'overlay', copies=True, since=164),
     Mode('overlay-transient', 'overlay', transient=True, since=164),
     Mode('overlay-split', 'overlay', split=True, since=164),

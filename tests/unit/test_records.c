@@ -175,8 +175,9 @@ static void test_container_accessors(void **state)
 	assert_string_equal(cst_container_layer(container_table_get(t, "cccc")), "835b");
 	assert_int_equal(cst_container_data_size(container_table_get(t, "cccc"), "artifact"), 4);
 	cst_container_free(c);
-	const cst_container *items[] = {container_table_at(t, 0), container_table_at(t, 1)};
-	cst_container_list *list = container_list_new(items, 2);
+	const struct record_set *sets[] = {t};
+	cst_container_list *list = NULL;
+	assert_int_equal(container_list_all(sets, 1, &list, NULL), 0);
 	assert_int_equal(cst_container_list_size(list), 2);
 	assert_string_equal(cst_container_mount_label(cst_container_list_get(list, 1)), "l<");
 	cst_container_list_free(list);

@@ -45,7 +45,6 @@ static int chosen_room(cst_store *store, enum cst_kind kind, struct chosen *ret,
 /* Does the record belong in the list of what is `wanted`? */
 typedef bool (*fits_function)(const void *record, const char *wanted);
 
-/* `fits` NULL: chooses all. */
 static int choose(cst_store *store, enum cst_kind kind, fits_function fits, const char *wanted,
                   struct chosen *ret, cst_error **error)
 {
@@ -54,7 +53,7 @@ static int choose(cst_store *store, enum cst_kind kind, fits_function fits, cons
 		const struct record_set *table = table_at(store, kind, i);
 		for (size_t j = 0; table && j < record_set_size(table); j++) {
 			const void *record = record_set_at(table, j);
-			if (!fits || fits(record, wanted))
+			if (fits(record, wanted))
 				ret->items[ret->len++] = record;
 		}
 		if (table)
@@ -71,37 +70,50 @@ static int give_layers(const struct chosen *chosen, cst_layer_list **ret, cst_er
 	return list ? 0 : error_oom(error);
 }
 
-static int list_layers(cst_store *store, cst_layer_list **ret, cst_error **error)
+/* ---- all records ---- */
+
+struct tables {
+	const struct record_set **items;
+	size_t len;
+};
+
+static void tables_free(struct tables *tables)
 {
-	_cleanup_chosen_ struct chosen chosen = {0};
-	int r = choose(store, CST_KIND_LAYER, NULL, NULL, &chosen, error);
-	return r == 0 ? give_layers(&chosen, ret, error) : r;
+	free(tables->items);
+}
+#define _cleanup_tables_ _cleanup_(tables_free)
+
+/* Those that hold records of the kind, in the order of look-ups. The set is held. */
+static int find_tables(cst_store *store, enum cst_kind kind, struct tables *ret, cst_error **error)
+{
+	ret->items = new0(const struct record_set *, store->n_additional + 1);
+	for (size_t i = 0; ret->items && i <= store->n_additional; i++) {
+		const struct record_set *table = table_at(store, kind, i);
+		if (table)
+			ret->items[ret->len++] = table;
+	}
+	return ret->items ? 0 : error_oom(error);
 }
 
-static int list_images(cst_store *store, fits_function fits, const char *wanted,
-                       cst_image_list **ret, cst_error **error)
+static int list_layers(cst_store *store, cst_layer_list **ret, cst_error **error)
 {
-	_cleanup_chosen_ struct chosen chosen = {0};
-	int r = choose(store, CST_KIND_IMAGE, fits, wanted, &chosen, error);
-	if (r < 0)
-		return r;
-	cst_image_list *list = image_list_new((const cst_image *const *)chosen.items, chosen.len);
-	if (list)
-		*ret = list;
-	return list ? 0 : error_oom(error);
+	_cleanup_tables_ struct tables tables = {0};
+	int r = find_tables(store, CST_KIND_LAYER, &tables, error);
+	return r == 0 ? layer_list_all(tables.items, tables.len, ret, error) : r;
+}
+
+static int list_images(cst_store *store, cst_image_list **ret, cst_error **error)
+{
+	_cleanup_tables_ struct tables tables = {0};
+	int r = find_tables(store, CST_KIND_IMAGE, &tables, error);
+	return r == 0 ? image_list_all(tables.items, tables.len, ret, error) : r;
 }
 
 static int list_containers(cst_store *store, cst_container_list **ret, cst_error **error)
 {
-	_cleanup_chosen_ struct chosen chosen = {0};
-	int r = choose(store, CST_KIND_CONTAINER, NULL, NULL, &chosen, error);
-	if (r < 0)
-		return r;
-	cst_container_list *list =
-	        container_list_new((const cst_container *const *)chosen.items, chosen.len);
-	if (list)
-		*ret = list;
-	return list ? 0 : error_oom(error);
+	_cleanup_tables_ struct tables tables = {0};
+	int r = find_tables(store, CST_KIND_CONTAINER, &tables, error);
+	return r == 0 ? container_list_all(tables.items, tables.len, ret, error) : r;
 }
 
 /* ---- all of them, at one moment ---- */
@@ -136,7 +148,7 @@ int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list
 	if (r == 0 && layers)
 		r = list_layers(store, &layer_list, error);
 	if (r == 0 && images)
-		r = list_images(store, NULL, NULL, &image_list, error);
+		r = list_images(store, &image_list, error);
 	if (r == 0 && containers)
 		r = list_containers(store, &container_list, error);
 	if (r < 0)
@@ -217,13 +229,23 @@ static int images_that(cst_store *store, fits_function fits, const char *wanted,
                        cst_image_list **ret, cst_error **error)
 {
 	_cleanup_hold_ struct hold held = {0};
+	_cleanup_chosen_ struct chosen chosen = {0};
 	int r = hold_read(store, CST_KIND_IMAGE, &held, error);
-	return r == 0 ? list_images(store, fits, wanted, ret, error) : r;
+	if (r == 0)
+		r = choose(store, CST_KIND_IMAGE, fits, wanted, &chosen, error);
+	if (r < 0)
+		return r;
+	cst_image_list *list = image_list_new((const cst_image *const *)chosen.items, chosen.len);
+	if (list)
+		*ret = list;
+	return list ? 0 : error_oom(error);
 }
 
 int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error)
 {
-	return images_that(store, NULL, NULL, list, error);
+	_cleanup_hold_ struct hold held = {0};
+	int r = hold_read(store, CST_KIND_IMAGE, &held, error);
+	return r == 0 ? list_images(store, list, error) : r;
 }
 
 static bool has_image_digest(const void *record, const char *digest)
