@@ -403,6 +403,11 @@ static void test_random_layers(void **state)
 static void test_first_fault(void **state)
 {
 	struct fixture *f = *state;
+	add_file(f->fd, "x", "data\n");
+#define WRONG "{\"type\":1,\"name\":\"x\",\"size\":5,\"payload\":\"YUQIZBNQAAE=\"}"
+	expect(f->fd, WRONG "{\"type\":1,\"name\":\"gone\",\"size\":99999,\"payload\":" CRC "}",
+	       "file integrity checksum failed for \"x\"");
+	expect(f->fd, WRONG "garbage", "file integrity checksum failed for \"x\"");
 	for (uint64_t seed = 1; seed < 7; seed++) {
 		_cleanup_strbuf_ struct strbuf tar = {0};
 		_cleanup_close_ int fd = random_layer(f->fd, seed, &tar);
