@@ -38,7 +38,8 @@ static void base_free(struct record_base *base)
 		return;
 	for (size_t i = 0; i < base->edited.len; i++) {
 		if (base->edited.items[i]->number == UINT32_MAX)
-			record_slot_free(base->edited.items[i]); /* the others are among the slots */
+			record_slot_free(
+			        base->edited.items[i]); /* the others are among the slots */
 	}
 	for (size_t i = 0; base->slots && i < index_entries(base->index); i++) {
 		if (base->slots[i])
