@@ -176,8 +176,8 @@ static int digest_by(struct layer_view *view, char digest[DIGEST_TEXT_MAX], cst_
 	_cleanup_digester_ struct digester *digester = NULL;
 	int r = digester_new(DIGEST_SHA256, &digester, error);
 	if (r == 0)
-		r = layer_view_write_tar(view, &(cst_sink){.write = hash, .userdata = digester},
-		                         error);
+		r = layer_view_write_tar(view, 0, NULL,
+		                         &(cst_sink){.write = hash, .userdata = digester}, error);
 	return r == 0 ? digester_finish(digester, digest, error) : r;
 }
 
@@ -290,7 +290,7 @@ static int check_tarsplit_lost(const struct layer_view *view, const cst_layer *r
 	struct limited limited = {(uint64_t)MAX(record->diff_size, (int64_t)0)};
 	if (view->tarsplit_fd < 0)
 		return 0;
-	int r = tarsplit_reassemble(view->tarsplit_fd, NULL, NULL,
+	int r = tarsplit_reassemble(view->tarsplit_fd, &(struct tarsplit_reading){0},
 	                            &(cst_sink){.write = drop, .userdata = &limited}, &problem);
 	if (r == CST_ENOMEM || r == CST_ESYS)
 		return error_propagate(error, steal_ptr(&problem));
@@ -353,8 +353,9 @@ static int pack(cst_store *store, struct reextraction *re, cst_error **error)
 		return error_sys(error, errno, "open %s", TARSPLIT_STAGED);
 	r = tar_split_new(fd, &split, error);
 	if (r == 0)
-		r = layer_view_write_tar(
-		        &view, &(cst_sink){.write = tar_split_write, .userdata = split}, error);
+		r = layer_view_write_tar(&view, 0, NULL,
+		                         &(cst_sink){.write = tar_split_write, .userdata = split},
+		                         error);
 	if (r == 0)
 		r = tar_split_finish(split, digest, &size, &entries, error);
 	if (r == 0)
