@@ -5,7 +5,8 @@
 
 const char *kind_name(int kind)
 {
-	return kind == CST_KIND_LAYER ? "layer" : kind == CST_KIND_IMAGE ? "image" : "container";
+	static const char *const names[] = {"file", "layer", "image", "container"};
+	return names[kind];
 }
 
 static bool is_from(const cst_finding *finding, const cst_finding *of)

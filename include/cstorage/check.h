@@ -14,7 +14,7 @@ extern "C" {
 /* What is looked at, a mask. Records are always looked at: parents, top layers, images of containers, what nobody uses,
  * what no record knows. */
 enum cst_check_part {
-	CST_CHECK_DATA = 1 << 0,    /* data items: there, readable, of the size that is recorded */
+	CST_CHECK_DATA = 1 << 0,    /* data items: there, readable, of the size that is recorded; with CST_CHECK_CONTENT: of the digest */
 	CST_CHECK_TREES = 1 << 1,   /* the files of layers, as their archives had them: names, types, owners, modes, sizes, times */
 	CST_CHECK_CONTENT = 1 << 2, /* every byte: layers give back the archive with the digest and the size that are recorded */
 	CST_CHECK_MOUNTS = 1 << 3,  /* mounts every layer for a moment, and then compares what is mounted: the layers that
@@ -52,13 +52,16 @@ enum cst_finding_code {
 	CST_FINDING_LOWER = 16,     /* layer: overlay's lists of what it is built on are missing, or wrong */
 	CST_FINDING_DIRECTORY = 17, /* layer: a directory that overlay needs is missing */
 	CST_FINDING_NO_TARSPLIT = 22, /* layer: it has a diff digest, but no tar-split to give its archive back by */
+	CST_FINDING_DATA_DIGEST = 18, /* image, container: a data item has another digest than is recorded, or than its key says */
+	CST_FINDING_MOUNT = 19,       /* layer: it counts as mounted, and no process has such a mount */
+	CST_FINDING_RECORDS = 20,     /* a file of records is not understood; nothing else is looked at */
 };
 
 /* One thing that is wrong. */
 typedef struct cst_finding cst_finding;
 CST_PUBLIC int cst_finding_code(const cst_finding *finding); /* enum cst_finding_code */
 CST_PUBLIC const char *cst_finding_name(const cst_finding *finding); /* of the code, for programs: "content-digest". It stays */
-CST_PUBLIC int cst_finding_kind(const cst_finding *finding); /* enum cst_kind of the object */
+CST_PUBLIC int cst_finding_kind(const cst_finding *finding); /* enum cst_kind of the object; 0: a file, whose path is the ID */
 CST_PUBLIC const char *cst_finding_id(const cst_finding *finding); /* the object's ID */
 CST_PUBLIC bool cst_finding_read_only(const cst_finding *finding); /* the object is in an additional store */
 /* An image has the findings of its layers, too, and a container those of its image. Of such a copy these two tell whose it is

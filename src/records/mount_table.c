@@ -115,7 +115,8 @@ static int load_text(struct layer_table *t, const char *text, size_t len, cst_er
 	if (ok)
 		return 0;
 	_cleanup_free_ char *shown = str_join("loading \"", t->mounts.path, "\"");
-	return shown ? json_error(&json, shown, error) : error_oom(error);
+	return shown ? record_file_blame(&t->mounts, json_error(&json, shown, error), error)
+	             : error_oom(error);
 }
 
 int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error)
@@ -214,4 +215,22 @@ int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, 
 	t->mounts_dirty = false;
 	record_set_release(&t->set);
 	return 0;
+}
+
+/* What was read until the damage is in the table by then. */
+int layer_table_mend_mounts(struct record_set *layers, struct lockfile *mounts, const char *when,
+                            bool *mended, cst_error **error)
+{
+	struct layer_table *t = (struct layer_table *)layers;
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = layer_table_load_mounts(layers, mounts, &problem);
+	if (r != CST_ECORRUPT)
+		return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+	r = record_file_put_aside(&t->mounts, when, error);
+	if (r < 0)
+		return r;
+	t->mounts_dirty = t->mounts_loaded = true;
+	r = layer_table_save_mounts(layers, mounts, error);
+	*mended = r == 0;
+	return r;
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include <dirent.h>
 #include <errno.h>
+#include <linux/fs.h>
 #include <unistd.h>
 
 /* Far above any real store; keeps a damaged file system from taking all memory. */
@@ -83,7 +84,10 @@ static int open_regular(const char *path, struct stat *st, int *ret, cst_error *
 	}
 	bool there = fd >= 0 ? fstat(fd, st) == 0 : lstat(path, st) == 0;
 	if (there && !S_ISREG(st->st_mode))
-		return error_set(error, CST_ECORRUPT, "loading \"%s\": not a regular file", path);
+		return error_go_words(
+		        error,
+		        error_set(error, CST_ECORRUPT, "loading \"%s\": not a regular file", path),
+		        path, "loading \"%s\": not a regular file", path);
 	if (fd < 0 || !there)
 		return error_sys(error, fd < 0 ? errnum : errno, "open %s", path);
 	*ret = steal_fd(&fd);
@@ -175,6 +179,31 @@ int record_file_write(struct record_file *file, const struct fs_content *content
 	file->identity = identity_of(&st);
 	file->lacks_reserve = !fs_keep_reserve(dirfd, file->name, content->size);
 	return 0;
+}
+
+int record_file_put_aside(const struct record_file *file, const char *when, cst_error **error)
+{
+	_cleanup_close_ int dirfd = -1;
+	_cleanup_free_ char *aside = str_join(file->name, ".damaged-", when);
+	int r = aside ? fs_open_dir(file->dir, &dirfd, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	struct stat st;
+	bool regular =
+	        fstatat(dirfd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	int done = regular ? sys_linkat(dirfd, file->name, dirfd, aside, 0)
+	                   : sys_renameat2(dirfd, file->name, dirfd, aside, RENAME_NOREPLACE);
+	if (done < 0)
+		return error_sys(error, errno, "putting %s aside as %s", file->path, aside);
+	return fs_fsync_dir(dirfd, file->path, error);
+}
+
+int record_file_blame(const struct record_file *file, int code, cst_error **error)
+{
+	if (!error || code != CST_ECORRUPT)
+		return code;
+	_cleanup_free_ char *words = strdup(cst_error_go_message(*error));
+	return words ? error_go_words(error, code, file->path, "%s", words) : code;
 }
 
 void record_file_retry_reserve(struct record_file *file)

@@ -43,6 +43,11 @@ void record_file_close(struct record_file *file);
 bool record_file_open_same(const struct record_file *file, int *ret);
 /* The directory is made (0700) if it is missing. Under the write lock only. */
 int record_file_write(struct record_file *file, const struct fs_content *content, cst_error **error);
+/* Gives a damaged file a second name, <name>.damaged-<when>; what is no regular file loses its first one. Durable. Under the write
+ * lock only. */
+int record_file_put_aside(const struct record_file *file, const char *when, cst_error **error);
+/* The error of a file that is not understood, CST_ECORRUPT, gets the file as its object. */
+int record_file_blame(const struct record_file *file, int code, cst_error **error);
 /* Tries again to get the reserve. It needs no lock, since no process uses what a reserve holds. */
 void record_file_retry_reserve(struct record_file *file);
 

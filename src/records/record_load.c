@@ -26,9 +26,12 @@ int record_set_open(struct record_set *set, const struct lock_token *token, cst_
 {
 	set->loaded = false;
 	for (unsigned f = 0; f < set->n_files; f++) {
-		int r = record_file_open(&set->files[f], error);
-		if (r < 0)
-			return r;
+		_cleanup_error_ cst_error *problem = NULL;
+		int r = record_file_open(&set->files[f], &problem);
+		if (r == CST_ECORRUPT && set->salvaging)
+			set->salvaged |= 1u << f;
+		else if (r < 0)
+			return error_propagate(error, steal_ptr(&problem));
 	}
 	set->token = *token;
 	set->stale = false;
@@ -91,7 +94,9 @@ static bool read_record(struct record_set *set, unsigned f, struct record_reader
 	return ok || json_fail(json, "out of memory");
 }
 
-static bool read_records(struct record_set *set, unsigned f, struct record_reader *r)
+/* *end is where the last record ended that could be read. */
+static bool read_records(struct record_set *set, unsigned f, struct record_reader *r,
+                         const char **end)
 {
 	if (json_array_begin(r->json)) {
 		while (json_array_next(r->json)) {
@@ -99,9 +104,28 @@ static bool read_records(struct record_set *set, unsigned f, struct record_reade
 				json_skip(r->json); /* says nothing, and Go crashes on it */
 			else if (!read_record(set, f, r))
 				return false;
+			*end = r->json->pos;
 		}
 	}
 	return json_finish(r->json);
+}
+
+/* Reads all whole records from `at` on, each of which begins as every writer begins one. False: out of memory. */
+static bool salvage_records(struct record_set *set, unsigned f, const char *at, const char *end)
+{
+	static const char beginning[] = "{\"id\":\"";
+	const size_t len = sizeof(beginning) - 1;
+	set->salvaged |= 1u << f;
+	while ((at = memmem(at, (size_t)(end - at), beginning, len))) {
+		struct json_reader json;
+		struct record_reader r = {.json = &json, .arena = &set->loaded_memory};
+		json_reader_init(&json, at, (size_t)(end - at), &set->loaded_memory);
+		at = read_record(set, f, &r) ? json.pos : at + len;
+		record_reader_free(&r);
+		if (set->loaded_memory.failed)
+			return false;
+	}
+	return true;
 }
 
 /* A power cut may leave a file that was written without a barrier empty, or full of zeros. */
@@ -122,13 +146,17 @@ static int load_file(struct record_set *set, unsigned f, const char *text, size_
 	struct json_reader json;
 	struct record_reader r = {.json = &json, .arena = &set->loaded_memory};
 	json_reader_init(&json, text, len, &set->loaded_memory);
-	bool ok = read_records(set, f, &r);
+	const char *end = text;
+	bool ok = read_records(set, f, &r, &end);
 	record_reader_free(&r);
+	if (!ok && set->salvaging && !set->loaded_memory.failed)
+		ok = salvage_records(set, f, end, text + len);
 	if (ok && !set->loaded_memory.failed)
 		return 0;
 	set->damaged = !set->loaded_memory.failed;
 	_cleanup_free_ char *shown = str_join("loading \"", set->files[f].path, "\"");
-	return shown ? json_error(&json, shown, error) : error_oom(error);
+	return shown ? record_file_blame(&set->files[f], json_error(&json, shown, error), error)
+	             : error_oom(error);
 }
 
 /* With all records there: the list, the prefixes, the names. */
@@ -249,7 +277,9 @@ static int load_all(struct record_set *set, bool *repair, struct index_file **in
 	if (r < 0)
 		return r;
 	*repair = wanted;
-	*index = !wanted && record_base_wanted(set) ? record_index_build(set, texts.text) : NULL;
+	*index = !wanted && !set->salvaging && record_base_wanted(set)
+	                 ? record_index_build(set, texts.text)
+	                 : NULL;
 	return 0;
 }
 
@@ -293,7 +323,8 @@ static int parse_all(struct record_set *set, bool *repair, cst_error **error)
 int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
 {
 	record_set_clear(set);
-	if (set->opened_index && record_base_start(set, steal_ptr(&set->opened_index))) {
+	if (set->opened_index && !set->salvaging &&
+	    record_base_start(set, steal_ptr(&set->opened_index))) {
 		set->loaded = true;
 		*repair = false;
 		return 0;

@@ -111,6 +111,8 @@ struct record_set {
 	bool damaged; /* the last load failed on the content of a file */
 	bool broken;  /* an edit ran out of memory half-way, or records cannot be read any more */
 	cst_error *problem; /* why they cannot */
+	bool salvaging; /* this load takes of a damaged file what can be read: its number is then in `salvaged` */
+	unsigned salvaged; /* a mask */
 
 	/* record_base.h */
 	void *blank; /* a record without anything, for walks over records that cannot be read */

@@ -90,6 +90,11 @@ int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **e
  * again where there was no room for it. No lock. */
 void record_set_retry_reserves(struct record_set *set);
 
+/* Of each file that is not understood, keeps the records that can be read, and puts the old file aside as <name>.damaged-<when>.
+ * Adds the paths of these files to `mended`. Lock w, of a set that need not be loaded. */
+int record_set_mend(struct record_set *set, struct lockfile *lock, const char *when,
+                    struct strv *mended, cst_error **error);
+
 /* The same look-ups with the type of the record. */
 
 /* Copies of all records of these sets. */
@@ -144,6 +149,10 @@ const cst_layer *layer_table_by_digest(const struct record_set *layers, enum lay
 int layer_table_load_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
 bool layer_table_set_mount(struct record_set *layers, const char *id, const char *path, int count);
 int layer_table_save_mounts(struct record_set *layers, struct lockfile *mounts, cst_error **error);
+
+/* The same as record_set_mend() for the mount points. The layers are loaded; M w. */
+int layer_table_mend_mounts(struct record_set *layers, struct lockfile *mounts, const char *when,
+                            bool *mended, cst_error **error);
 
 /* ---- images ---- */
 

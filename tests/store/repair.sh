@@ -31,7 +31,7 @@ build() {
 		cst import-layer -i "$top" -f "$WORK/top.tar" "$upper" && cst create-image -i "$image" -n im "$top" &&
 		cst set-image-data -f "$WORK/manifest" im manifest && cst set-image-data -f "$WORK/config" im "$(digest_of "$WORK/config")" &&
 		cst set-image-data -f "$WORK/base.tar" im other &&
-		cst create-container -i "$container" -n box im && cst set-container-data -f "$WORK/config" box key && cst unmount box
+		cst create-container -i "$container" -n box im && cst set-container-data -f "$WORK/config" box key && cst mount box && cst unmount box
 }
 # Copies of it are tried, in one place, since records have paths.
 whole_store() {
@@ -103,11 +103,48 @@ done_() { # NAME DAMAGE CODES DONE OPTION...
 }
 
 data_items() {
-	local named='big-data-digests' sizes='big-data-sizes' config
-	config=$(digest_of "$WORK/config")
 	mended "a size that is recorded wrongly" 'edit "$images/images.json" "x[0][\"big-data-sizes\"][\"other\"] = 7"' data-size:image
 	mended "a container's" 'edit "$containers/containers.json" "x[0][\"big-data-sizes\"][\"key\"] = 7"' data-size:container
+	mended "a digest that is recorded wrongly, of an item that is named by its own" 'edit "$images/images.json" "[x[0][\"big-data-digests\"].update({k: \"sha256:\" + 64 * \"0\"}) for k in x[0][\"big-data-digests\"] if \":\" in k]"' data-digest:image
+	mended "a digest of a manifest, which the image is named by" 'edit "$images/images.json" "x[0][\"big-data-digests\"][\"manifest\"] = \"sha256:\" + 64 * \"0\""' data-digest:image
+	mended "size and digest of it" 'edit "$images/images.json" "x[0][\"big-data-digests\"][\"manifest\"] = \"sha256:\" + 64 * \"0\"; x[0][\"big-data-sizes\"][\"manifest\"] = 0"' data-size:image
+	done_ "a manifest with other bytes" 'tr 2 3 <"$WORK/manifest" >"$images/$image/manifest"' data-digest:image "failed:image left:container"
+	done_ "another config, although it is recorded so" 'echo "{\"config\":[]}" >"$images/$image/=$(printf %s "$(digest_of "$WORK/config")" | base64 -w0)"; edit "$images/images.json" "[x[0][\"big-data-digests\"].update({k: \"$(digest_of "$images/$image/="*)\"}) for k in x[0][\"big-data-digests\"] if \":\" in k]"' data-digest:image "failed:image left:container"
 	done_ "an item that is longer than it was" 'echo >>"$images/$image/other"' data-size:image "failed:image left:container"
+}
+
+# A count that no mount belongs to; what another process has mounted in a place of its own counts.
+mounts() {
+	local said
+	fresh
+	state >"$WORK/before"
+	cst mount box >/dev/null
+	[ -z "$(codes)" ] && pass "$DRIVER: a mount" || fail "$DRIVER: a mount" "$(codes)"
+	umount -l "$home"/*/merged
+	[ "$(codes)" = mount:layer ] && [ "$(repair)" = mended:layer ] && [ "$(cat "$R/$DRIVER-layers/mountpoints.json")" = "[]" ] && silent "$DRIVER: a mount that is gone" &&
+		pass "$DRIVER: a mount that is gone" || fail "$DRIVER: a mount that is gone" "$(codes) $(cat "$R/$DRIVER-layers/mountpoints.json")"
+	fresh
+	mkfifo "$WORK/ready" "$WORK/end"
+	unshare -m --propagation private bash -c '"$@" >/dev/null; echo >"$0/ready"; read <"$0/end"' "$WORK" "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" mount box &
+	read -r <"$WORK/ready"
+	said=$(codes)
+	echo >"$WORK/end"
+	wait $!
+	rm "$WORK/ready" "$WORK/end"
+	[ "$said" = "" ] && pass "$DRIVER: a mount of another process" || fail "$DRIVER: a mount of another process" "$said"
+	[ "$(codes)" = mount:layer ] && pass "$DRIVER: which is over" || fail "$DRIVER: which is over" "$(codes)"
+}
+
+# A records file that is damaged: nothing of it is lost, what can be read is kept, and the content of the rest stays.
+record_files() {
+	local aside
+	mended "what follows the last record" 'echo -n x >>"$images/images.json"' records:file
+	mended "half a closing" 'truncate -s -1 "$layers/layers.json"' records:file
+	mended "zeros" 'head -c 4096 /dev/zero >"$images/images.json"; printf "%s" "$(tail -c +1 "$WORK/whole-$DRIVER/root/$DRIVER-images/images.json")" >>"$images/images.json"' records:file
+	mended "mount points" 'mkdir -p "$R/$DRIVER-layers"; echo "[{" >"$R/$DRIVER-layers/mountpoints.json"' records:file
+	mended "two files at once" 'truncate -s -1 "$layers/layers.json" "$containers/containers.json"' records:file
+	aside=$(echo "$containers"/containers.json.damaged-*)
+	[ "$(head -c -1 "$WORK/whole-$DRIVER/root/$DRIVER-containers/containers.json")" = "$(cat "$aside")" ] && pass "$DRIVER: the old file is kept" || fail "$DRIVER: the old file is kept" "$aside"
 }
 
 # What overlay keeps of a layer besides its files. $home: that of the driver.
@@ -140,6 +177,7 @@ for DRIVER in $(drivers); do
 	fresh
 	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
 	data_items
-	[ "$DRIVER" != overlay ] || overlay_files
+	record_files
+	[ "$DRIVER" != overlay ] || { mounts; overlay_files; }
 done
 finish

@@ -132,8 +132,11 @@ static int look_at(struct checked *item, cst_error **error)
 	int r = check_wants(check, CST_CHECK_DATA) ? check_data(item, error) : 0;
 	if (r < 0 || item->about.kind != CST_KIND_LAYER)
 		return r;
-	if (!item->about.read_only && !check_wants(check, CST_CHECK_MOUNTS))
+	if (!item->about.read_only && !check_wants(check, CST_CHECK_MOUNTS)) {
 		r = check_driver_files(item, &readable, error);
+		if (r == 0)
+			r = check_mount(item, error);
+	}
 	return r == 0 && readable ? check_layer_content(item, error) : r;
 }
 
@@ -227,7 +230,10 @@ static int look_again(struct check *check, cst_error **error)
 
 static int run(struct check *check, cst_error **error)
 {
-	int r = inventory_read(check, &check->before, error);
+	int r = check_wants(check, CST_CHECK_MOUNTS) ? 0 : check_record_files(check, error);
+	if (r < 0 || check->findings->len)
+		return r;
+	r = inventory_read(check, &check->before, error);
 	if (r < 0)
 		return r;
 	choose(check);

@@ -72,9 +72,13 @@ int check_layer_content(struct checked *layer, cst_error **error);
 /* driver_files.c: the driver's other files of a layer. *readable: they say what the layer is built on, so that its content can be
  * read. */
 int check_driver_files(struct checked *layer, bool *readable, cst_error **error);
+/* mounts.c: the layer's mount count. */
+int check_mount(struct checked *layer, cst_error **error);
 /* Mounts the layer and compares. The layers below were looked at before. */
 int check_layer_mount(struct checked *layer, cst_error **error);
 
+/* record_files.c: files that are not understood. If there are any, nothing else can be found. */
+int check_record_files(struct check *check, cst_error **error);
 /* records.c: what items say of one another, by check->now. */
 int check_records(struct check *check, cst_error **error);
 

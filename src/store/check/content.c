@@ -25,14 +25,7 @@ static bool is_ours(int code, const cst_error *problem)
 
 /* ---- data items ---- */
 
-static int read_all(int fd)
-{
-	char buffer[65536];
-	ssize_t n;
-	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
-		;
-	return n < 0 ? -errno : 0;
-}
+#define SIGNED_MANIFEST_MAX (4 << 20)
 
 static void data_unreadable(struct checked *item, const char *key, const cst_error *problem)
 {
@@ -64,18 +57,54 @@ static void check_size(struct checked *item, const char *key, int64_t wanted, in
 	                        kind_of(item->about.kind)->name));
 }
 
-static int check_data_item(struct checked *item, const char *key, int64_t size, cst_error **error)
+/* A signed manifest of schema 1 is known by the digest of what is signed in it, which is another one than that of the file. */
+static bool is_signed_manifest(const char *key, int fd)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	return has_prefix(key, "manifest") && lseek(fd, 0, SEEK_SET) == 0 &&
+	       fs_read_fd(fd, key, SIGNED_MANIFEST_MAX, &text, &len, NULL) == 0 &&
+	       strstr(text, "\"signatures\"");
+}
+
+/* `recorded` NULL: a layer's, of which nothing is recorded. A failure to read is told of as one. */
+static int check_digest(struct checked *item, const char *key, const struct data_item *recorded,
+                        int fd, cst_error **problem)
+{
+	char digest[DIGEST_TEXT_MAX];
+	const char *named = data_key_digest(key);
+	const char *wanted =
+	        recorded && digest_validate(recorded->digest, NULL) == 0 ? recorded->digest : named;
+	int r = data_digest(fd, key, strempty(wanted), digest, problem);
+	if (r < 0 || !recorded || check_wants(item->check, CST_CHECK_MOUNTS))
+		return r;
+	bool right = (!wanted || streq(wanted, digest)) &&
+	             (!named || digest_algorithm_of(named) != digest_algorithm_of(wanted) ||
+	              streq(named, digest));
+	if (!right && !is_signed_manifest(key, fd))
+		findings_add(
+		        &item->found, CST_FINDING_DATA_DIGEST, &item->about, NULL,
+		        str_printf("its data item \"%s\" has the digest %s, and should have %s",
+		                   key, digest, named && !streq(named, digest) ? named : wanted),
+		        strdup(""));
+	return 0;
+}
+
+/* Of an item of another size the digest is another one, too. */
+static int check_data_item(struct checked *item, const char *key, const struct data_item *recorded,
+                           cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_close_ int fd = -1;
 	struct stat st = {0};
+	int64_t size = recorded ? recorded->size : -1;
 	int r = cst_store_open_data(item->check->store, item->about.kind, item->about.id, key, &fd,
 	                            &problem);
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = error_sys(&problem, errno, "stat %s", key);
-	int errnum = r == 0 && check_wants(item->check, CST_CHECK_CONTENT) ? -read_all(fd) : 0;
-	if (errnum)
-		r = error_sys(&problem, errnum, "read %s", key);
+	bool same_size = size < 0 || size == (int64_t)st.st_size;
+	if (r == 0 && check_wants(item->check, CST_CHECK_CONTENT))
+		r = check_digest(item, key, same_size ? recorded : NULL, fd, &problem);
 	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0)
@@ -89,10 +118,10 @@ int check_data(struct checked *item, cst_error **error)
 {
 	const struct kind *kind = kind_of(item->about.kind);
 	struct strings names = record_data_names(kind, item->record);
-	struct data_items sizes = record_data(kind, item->record);
+	struct data_items items = record_data(kind, item->record);
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < names.len; i++)
-		r = check_data_item(item, names.items[i], i < sizes.len ? sizes.items[i].size : -1,
+		r = check_data_item(item, names.items[i], i < items.len ? &items.items[i] : NULL,
 		                    error);
 	return r;
 }

@@ -52,6 +52,16 @@ static const struct words {
         [CST_FINDING_LOWER] = {"lower",
                                "the layer is mounted without what it is built on, or not at all",
                                "a repair writes the lists again"},
+        [CST_FINDING_DATA_DIGEST] = {"data-digest",
+                                     "the data item, or what is recorded of it, was changed",
+                                     "a repair, if something proves that the file is right; else "
+                                     "import or pull it again"},
+        [CST_FINDING_MOUNT] = {"mount", "the layer cannot be deleted, and counts as in use",
+                               "a repair drops the count"},
+        [CST_FINDING_RECORDS] =
+                {"records",
+                 "nothing can be done with what the file lists; nothing else was looked at",
+                 "a repair keeps what can be read, and puts the file aside"},
         [CST_FINDING_DIRECTORY] = {"directory", "the layer cannot be mounted",
                                    "a repair makes the directory again"},
         [CST_FINDING_NO_TARSPLIT] = {"no-tar-split",
@@ -60,6 +70,11 @@ static const struct words {
                                      "repair it from the layer's blob (--from); without, a repair "
                                      "packs its files anew"},
 };
+
+const char *subject_name(const struct subject *subject)
+{
+	return subject->kind == FILE_SUBJECT ? "file" : kind_of(subject->kind)->name;
+}
 
 static struct cst_finding *append(struct cst_findings *findings)
 {
@@ -80,10 +95,10 @@ void findings_add(struct cst_findings *findings, enum cst_finding_code code,
 {
 	const struct subject *named = go_about ? go_about : about;
 	_cleanup_free_ char *message =
-	        str_printf("%s %s: %s", kind_of(about->kind)->name, about->id, strempty(detail));
+	        str_printf("%s %s: %s", subject_name(about), about->id, strempty(detail));
 	_cleanup_free_ char *go_message =
-	        str_printf("%s%s %s: %s", named->read_only ? "read-only " : "",
-	                   kind_of(named->kind)->name, named->id, strempty(go_detail));
+	        str_printf("%s%s %s: %s", named->read_only ? "read-only " : "", subject_name(named),
+	                   named->id, strempty(go_detail));
 	bool failed = !detail || !go_detail || !message || !go_message;
 	free(detail);
 	free(go_detail);

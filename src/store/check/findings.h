@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include <cstorage/check.h>
 
+#define FILE_SUBJECT 0 /* in the place of a kind: a file of records, whose path is the ID */
+
 /* Whom a finding is about. The ID is borrowed. */
 struct subject {
 	enum cst_kind kind;
@@ -25,6 +27,8 @@ static inline bool subject_equal(const struct subject *a, const struct subject *
 {
 	return a->kind == b->kind && streq(a->id, b->id);
 }
+
+const char *subject_name(const struct subject *subject); /* "layer" */
 
 /* Rather than that of something the object is built on. */
 static inline bool finding_is_own(const struct cst_finding *finding)

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 
 static const struct mender menders[] = {
+        {MEND_FILES, CST_FINDING_RECORDS, mend_record_files},
         {MEND_STORE, CST_FINDING_LINK, mend_driver_files},
         {MEND_STORE, CST_FINDING_LOWER, mend_driver_files},
         {MEND_STORE, CST_FINDING_DIRECTORY, mend_driver_files},
+        {MEND_STORE, CST_FINDING_MOUNT, mend_mount},
         {MEND_CONTENT, CST_FINDING_DATA_SIZE, mend_data_record},
         {MEND_CONTENT, CST_FINDING_NO_TARSPLIT, mend_from_blob},
         {MEND_CONTENT, CST_FINDING_CONTENT_UNREADABLE, mend_from_blob},
@@ -22,6 +24,7 @@ static const struct mender menders[] = {
         {MEND_CONTENT, CST_FINDING_CONTENT_UNREADABLE, mend_by_packing},
         {MEND_CONTENT, CST_FINDING_CONTENT_DIGEST, mend_by_packing},
         {MEND_CONTENT, CST_FINDING_TREE_UNREADABLE, mend_by_packing},
+        {MEND_CONTENT, CST_FINDING_DATA_DIGEST, mend_data_record},
 };
 
 /* ---- one object ---- */
@@ -30,9 +33,8 @@ static int tell(struct mending *mending, const struct cst_finding *finding,
                 enum cst_repair_action action, int result, const char *text, cst_error **error)
 {
 	const struct subject *about = &finding->about;
-	_cleanup_free_ char *message =
-	        str_printf("%s %s: %s%s", kind_of(about->kind)->name, about->id,
-	                   result < 0 ? "cannot be mended: " : "", text);
+	_cleanup_free_ char *message = str_printf("%s %s: %s%s", subject_name(about), about->id,
+	                                          result < 0 ? "cannot be mended: " : "", text);
 	if (!message)
 		return error_oom(error);
 	const struct step step = {.kind = about->kind,
@@ -154,7 +156,7 @@ int mend_all(struct mending *mending, enum mend_stage stage, cst_error **error)
 	struct depths depths = {0};
 	mending->stage = stage;
 	mending->mended = false;
-	int r = depths_read(mending->store, &depths, error);
+	int r = stage == MEND_FILES ? 0 : depths_read(mending->store, &depths, error);
 	if (r == 0)
 		r = mend_objects(mending, &depths, error);
 	depths_done(&depths);

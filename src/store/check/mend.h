@@ -25,6 +25,7 @@
 #include "store/core/store.h"
 
 enum mend_stage {
+	MEND_FILES,   /* the files of records: then everything is looked at, what had no findings too */
 	MEND_STORE,   /* what says which objects there are, and what they are built on */
 	MEND_CONTENT, /* what an object holds */
 	MEND_STAGES,

@@ -19,4 +19,10 @@ struct blobs;
 /* Opens the places of options->from. *ret stays NULL if there are none. */
 int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct blobs **ret, cst_error **error);
 
+/* mounts.c: the layer counts as mounted, and is not. */
+int mend_mount(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
+/* record_files.c: a file of records is not understood. */
+int mend_record_files(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
 #endif

@@ -27,7 +27,7 @@ struct repair {
 static int add_step(struct repair *repair, const struct subject *about, int result,
                     const char *go_verb, const cst_error *problem, cst_error **error)
 {
-	const char *name = kind_of(about->kind)->name;
+	const char *name = subject_name(about);
 	_cleanup_free_ char *message = result < 0
 	                                       ? str_printf("%s %s cannot be deleted: %s", name,
 	                                                    about->id, cst_error_message(problem))
@@ -48,8 +48,8 @@ static int add_step(struct repair *repair, const struct subject *about, int resu
 static int add_left(struct repair *repair, const struct subject *about, const char *why,
                     cst_error **error)
 {
-	_cleanup_free_ char *message = str_printf("%s %s is left as it is: %s",
-	                                          kind_of(about->kind)->name, about->id, why);
+	_cleanup_free_ char *message =
+	        str_printf("%s %s is left as it is: %s", subject_name(about), about->id, why);
 	const struct step step = {.kind = about->kind,
 	                          .id = about->id,
 	                          .action = CST_REPAIR_LEFT,
@@ -213,7 +213,10 @@ static int mend(struct repair *repair, cst_error **error)
 		r = mend_all(&mending, stage, error);
 		if (r < 0 || !mending.mended)
 			continue;
-		r = check_again(repair->store, repair->findings, NULL, &again, error);
+		r = stage == MEND_FILES
+		            ? cst_store_check(repair->store, &repair->findings->options, &again,
+		                              error)
+		            : check_again(repair->store, repair->findings, NULL, &again, error);
 		if (r < 0)
 			return r;
 		cst_findings_free(repair->again);
@@ -228,6 +231,11 @@ static int leave_container(struct repair *repair, const struct subject *about, c
 	return add_left(repair, about, "deleting containers was not asked for", error);
 }
 
+static int leave_file(struct repair *repair, const struct subject *about, cst_error **error)
+{
+	return add_left(repair, about, "it is not understood, so nothing is deleted", error);
+}
+
 static int tell_read_only(struct repair *repair, cst_error **error)
 {
 	int r = 0;
@@ -239,9 +247,20 @@ static int tell_read_only(struct repair *repair, cst_error **error)
 	return r;
 }
 
+/* While records cannot be read, nobody knows what is used. */
+static bool records_are_damaged(const struct repair *repair)
+{
+	bool damaged = false;
+	for (size_t i = 0; i < repair->findings->len; i++)
+		damaged = damaged || repair->findings->items[i].code == CST_FINDING_RECORDS;
+	return damaged;
+}
+
 static int run(struct repair *repair, cst_error **error)
 {
 	int r = repair->options.delete_only ? 0 : mend(repair, error);
+	if (r == 0 && records_are_damaged(repair))
+		return for_each(repair, FILE_SUBJECT, leave_file, error);
 	if (r == 0 && (repair->options.remove_containers || !repair->options.delete_only))
 		r = for_each(repair, CST_KIND_CONTAINER,
 		             repair->options.remove_containers ? delete_container : leave_container,

@@ -79,14 +79,21 @@ int set_reload(cst_store *store, struct set *set, cst_error **error)
 	return r == 0 ? parse(store, set, true, &repair, error) : r;
 }
 
-static int write_set(cst_store *store, struct set *set, cst_error **error)
+static int lock_to_write(cst_store *store, struct set *set, cst_error **error)
 {
 	if (store->read_only)
 		return error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
 	int r = set_lock(set, LOCKFILE_WRITE, error);
+	if (r == 0)
+		pthread_mutex_lock(&set->mutex);
+	return r;
+}
+
+static int write_set(cst_store *store, struct set *set, cst_error **error)
+{
+	int r = lock_to_write(store, set, error);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&set->mutex);
 	bool opened = false, repair = false;
 	r = open_if_stale(set, &opened, error);
 	if (r == 0)
@@ -269,6 +276,26 @@ int hold_read_locked(cst_store *store, enum cst_kind kind, struct hold *hold, cs
 int hold_write(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error)
 {
 	return hold_one(store, kind, HOLD_WRITE, hold, error);
+}
+
+int hold_files(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error)
+{
+	struct set *set = set_of(store, kind);
+	assert(comes_last(hold, kind));
+	int r = set == &store->sets.layers ? layers_need(store, error) : 0;
+	if (r == 0)
+		r = lock_to_write(store, set, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < store->n_additional; i++) {
+		struct set *other = sets_get(&store->additional[i].sets, kind);
+		if (other->table)
+			pthread_mutex_lock(&other->mutex);
+	}
+	sets_held++;
+	hold->store = store;
+	hold->modes.of[kind - CST_KIND_LAYER] = HOLD_WRITE;
+	return 0;
 }
 
 struct hold_modes hold_only(enum cst_kind kind, enum hold_mode mode)

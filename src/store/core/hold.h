@@ -49,6 +49,9 @@ int hold_read(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error
 int hold_read_locked(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
 int hold_write(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
 
+/* As hold_write(), but reads nothing: for a set whose files may be damaged. */
+int hold_files(cst_store *store, enum cst_kind kind, struct hold *hold, cst_error **error);
+
 /* Adds several sets in their order. If it fails, the caller's hold_done() gives back those that
  * were taken. */
 int hold_sets(cst_store *store, struct hold_modes modes, struct hold *hold, cst_error **error);

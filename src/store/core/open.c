@@ -49,6 +49,18 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	return 0;
 }
 
+/* A file of records that is not understood is no reason to refuse all of the store: whoever needs these records is told. */
+static int recover(cst_store *store, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = journals_recover(store, &problem);
+	if (r == CST_ECORRUPT) {
+		log_warning("%s", cst_error_message(problem));
+		return 0;
+	}
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+}
+
 /* Opens everything that is in the roots. */
 static int open_parts(cst_store *store, const cst_store_options *options, cst_error **error)
 {
@@ -66,7 +78,7 @@ static int open_parts(cst_store *store, const cst_store_options *options, cst_er
 	if (r == 0 && !store->read_only)
 		r = store->driver->ops->recover(store->driver, error);
 	if (r == 0 && !store->read_only)
-		r = journals_recover(store, error);
+		r = recover(store, error);
 	return r < 0 ? additional_blame(store, store_blame_root(store, r, error), error) : 0;
 }
 
