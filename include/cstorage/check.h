@@ -54,6 +54,7 @@ enum cst_finding_code {
 	CST_FINDING_NO_TARSPLIT = 22, /* layer: it has a diff digest, but no tar-split to give its archive back by */
 	CST_FINDING_DATA_DIGEST = 18, /* image, container: a data item has another digest than is recorded, or than its key says */
 	CST_FINDING_MOUNT = 19,       /* layer: it counts as mounted, and no process has such a mount */
+	CST_FINDING_RECORD = 21,      /* any kind: its record cannot be used, and is kept as it is */
 	CST_FINDING_RECORDS = 20,     /* a file of records is not understood; nothing else is looked at */
 };
 

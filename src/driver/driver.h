@@ -236,6 +236,8 @@ struct driver_ops {
 	 * is not there, or not in this store, has no flaws. NULL: the driver keeps nothing else. The caller frees *ret. */
 	int (*inspect)(struct driver *d, const char *id, const struct driver_inspection *options, struct driver_flaws *ret,
 		       cst_error **error);
+	/* The IDs of all that the layer is built on, the parent first. NULL: the driver does not know. The caller frees *ret. */
+	int (*ancestors)(struct driver *d, const char *id, struct strv *ret, cst_error **error);
 	/* Opens the directory with the layer's own content, to read. The layer may be in an additional store. */
 	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of the additional stores, in their order */

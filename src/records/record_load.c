@@ -46,6 +46,8 @@ static bool keep_raw(struct record_set *set, struct slot *slot, const char *text
 	log_warning("%s: %s \"%s\" cannot be used and is kept as it is: %s",
 	            set->files[slot->file].path, set->kind->what, slot->id, why);
 	slot->record = NULL;
+	slot->why = why;
+	set->unusable++;
 	slot->raw = arena_strndup(&set->raw_memory, text, len);
 	slot->raw_len = len;
 	return slot->raw;
@@ -277,7 +279,7 @@ static int load_all(struct record_set *set, bool *repair, struct index_file **in
 	if (r < 0)
 		return r;
 	*repair = wanted;
-	*index = !wanted && !set->salvaging && record_base_wanted(set)
+	*index = !wanted && !set->salvaging && !set->unusable && record_base_wanted(set)
 	                 ? record_index_build(set, texts.text)
 	                 : NULL;
 	return 0;

@@ -45,6 +45,7 @@ struct slot {
 	void *record; /* NULL: one that cannot be served, kept as raw JSON */
 	const char *raw;
 	size_t raw_len;
+	const char *why; /* static text: why it cannot be served */
 	struct arena memory; /* empty: the record lies in the arena of the load */
 	unsigned file;
 	uint32_t at, length;            /* while loading: of its JSON in the file */
@@ -113,6 +114,7 @@ struct record_set {
 	cst_error *problem; /* why they cannot */
 	bool salvaging; /* this load takes of a damaged file what can be read: its number is then in `salvaged` */
 	unsigned salvaged; /* a mask */
+	size_t unusable; /* records that are kept as raw JSON: a set with such has no index */
 
 	/* record_base.h */
 	void *blank; /* a record without anything, for walks over records that cannot be read */

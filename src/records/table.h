@@ -67,6 +67,9 @@ void *record_set_find(const struct record_set *set, const char *id);
 bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to);
 /* A copy of a record of this kind in an arena. NULL: out of memory. */
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
+/* Number i of the records that cannot be used, with the reason. False: there are not so many. */
+bool record_set_unusable(const struct record_set *set, size_t i, const char **id, const char **why);
+bool record_set_knows(const struct record_set *set, const char *id); /* as a record of either sort */
 struct strings *record_names(const struct record_set *set, void *record);
 
 /* Edits, lock w. Records are copied in; a name that stands twice is kept once. Names that another

@@ -147,6 +147,48 @@ record_files() {
 	[ "$(head -c -1 "$WORK/whole-$DRIVER/root/$DRIVER-containers/containers.json")" = "$(cat "$aside")" ] && pass "$DRIVER: the old file is kept" || fail "$DRIVER: the old file is kept" "$aside"
 }
 
+# Records that are gone. The layers' content tells of them; what it does not tell is kept.
+field() { # KEY: of all layers, by ID
+	python3 -c 'import json, sys
+for x in sorted(json.load(open(sys.argv[1])), key=lambda x: x["id"]): print(x["id"], x.get(sys.argv[2]))' "$layers/layers.json" "$1"
+}
+layers_again() { # NAME DAMAGE: all layers have records afterwards, with the parents and digests that they had
+	local key
+	fresh
+	for key in parent diff-digest diff-size uidset gidset; do field "$key"; done >"$WORK/before"
+	eval "$2"
+	cst check --repair >"$WORK/said" 2>&1
+	for key in parent diff-digest diff-size uidset gidset; do field "$key"; done >"$WORK/after"
+	same "$DRIVER: $1" "$WORK/before" "$WORK/after"
+	silent "$DRIVER: $1: nothing is left to mend" && pass "$DRIVER: $1: nothing is left to mend"
+}
+lost_records() {
+	local before
+	layers_again "half of the layers' records" 'truncate -s $(($(stat -c %s "$layers/layers.json") / 2)) "$layers/layers.json"'
+	layers_again "no layer record at all" 'echo "[]" >"$layers/layers.json"'
+	layers_again "no file of layer records" 'rm "$layers/layers.json"'
+	layers_again "a parent" 'edit "$layers/layers.json" "x = [l for l in x if l[\"id\"] != \"$upper\"]"'
+	layers_again "layers that nothing but their directories tells of" 'echo "[]" >"$layers/layers.json"; echo "[]" >"$images/images.json"; echo "[]" >"$containers/containers.json"
+		rm -r "$images/$image" "$containers/$container"'
+	fresh
+	echo '{' >"$images/images.json"
+	before=$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	[ "$before" = "$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)" ] && pass "$DRIVER: a lost image keeps its layers" ||
+		fail "$DRIVER: a lost image keeps its layers" "$(cat "$WORK/said")"
+	rm "$images"/*.damaged-*
+}
+lost_and_left() { # where the driver cannot tell
+	local before
+	fresh
+	before=$(ls "$home"/dir)
+	rm "$layers/layers.json"
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	[ "$before" = "$(ls "$home"/dir)" ] && pass "$DRIVER: layers without records stay" || fail "$DRIVER: layers without records stay" "$(cat "$WORK/said")"
+}
+
 # What overlay keeps of a layer besides its files. $home: that of the driver.
 overlay_files() {
 	mended "a link that is gone" 'rm "$home/l/$(cat $home/$base/link)"' link:layer
@@ -178,6 +220,7 @@ for DRIVER in $(drivers); do
 	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
 	data_items
 	record_files
-	[ "$DRIVER" != overlay ] || { mounts; overlay_files; }
+	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; }
+	[ "$DRIVER" != vfs ] || lost_and_left
 done
 finish

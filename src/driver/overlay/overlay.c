@@ -366,8 +366,8 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.remove = overlay_remove, .trash_count = naive_trash_count,                               \
 	.trash_empty = naive_trash_empty, .trash_free = naive_trash_free, .exists = exists,       \
 	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
-	.inspect = overlay_inspect, .content_open = overlay_content_open,                         \
-	.image_stores = image_stores, .missing = missing,                                         \
+	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                               \
+	.content_open = overlay_content_open, .image_stores = image_stores, .missing = missing,   \
 	.supports_shifting = overlay_supports_shifting, .usage = naive_usage,                     \
 	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \
 	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \

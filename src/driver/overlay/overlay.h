@@ -312,6 +312,7 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
                          cst_error **error);
 int overlay_inspect(struct driver *d, const char *id, const struct driver_inspection *options,
                     struct driver_flaws *ret, cst_error **error);
+int overlay_ancestors(struct driver *d, const char *id, struct strv *ret, cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_shareable(struct driver *d, const char *id, const char **root, char **path,

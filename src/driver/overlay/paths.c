@@ -42,6 +42,17 @@ int overlay_shareable(struct driver *d, const char *id, const char **root, char 
 	return *path ? 0 : error_oom(error);
 }
 
+int overlay_ancestors(struct driver *d, const char *id, struct strv *ret, cst_error **error)
+{
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_close_ int layer_fd = -1;
+	size_t home;
+	int r = overlay_dirs_open(overlay_of(d), &dirs, error);
+	if (r == 0)
+		r = overlay_layer_open(overlay_of(d), &dirs, id, &home, &layer_fd, error);
+	return r == 0 ? overlay_parents(overlay_of(d), &dirs, home, id, ret, error) : r;
+}
+
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};

@@ -58,6 +58,28 @@ static int inspect(cst_store *store, const char *id, bool mend, struct driver_fl
 	return store->driver->ops->inspect(store->driver, id, &options, ret, error);
 }
 
+static bool has_flaw(const struct driver_flaws *flaws, enum driver_part part)
+{
+	for (size_t i = 0; i < flaws->len; i++) {
+		if (flaws->items[i].part == part)
+			return true;
+	}
+	return false;
+}
+
+/* A layer may have to be compared with its parent, so both must say what they are built on. */
+static int parent_is_readable(cst_store *store, const char *id, bool *readable, cst_error **error)
+{
+	struct driver_flaws flaws = {0};
+	const cst_layer *layer = record_set_get(store->sets.layers.table, id);
+	if (!layer || !*layer->parent)
+		return 0;
+	int r = inspect(store, layer->parent, false, &flaws, error);
+	*readable = *readable && !has_flaw(&flaws, DRIVER_PARENTS);
+	driver_flaws_free(&flaws);
+	return r;
+}
+
 int check_driver_files(struct checked *layer, bool *readable, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
@@ -68,13 +90,12 @@ int check_driver_files(struct checked *layer, bool *readable, cst_error **error)
 	int r = hold_read_locked(store, CST_KIND_LAYER, &layers, error);
 	if (r == 0)
 		r = inspect(store, layer->about.id, false, &flaws, error);
-	for (size_t i = 0; r == 0 && i < flaws.len; i++) {
-		*readable = *readable && flaws.items[i].part != DRIVER_PARENTS;
+	*readable = !has_flaw(&flaws, DRIVER_PARENTS);
+	for (size_t i = 0; r == 0 && i < flaws.len; i++)
 		findings_add(&layer->found, code_of(flaws.items[i].part), &layer->about, NULL,
 		             steal_ptr(&flaws.items[i].text), strdup(""));
-	}
 	driver_flaws_free(&flaws);
-	return r;
+	return r == 0 ? parent_is_readable(store, layer->about.id, readable, error) : r;
 }
 
 int mend_driver_files(struct mending *mending, const struct cst_finding *finding, char **done,

@@ -62,6 +62,8 @@ static const struct words {
                 {"records",
                  "nothing can be done with what the file lists; nothing else was looked at",
                  "a repair keeps what can be read, and puts the file aside"},
+        [CST_FINDING_RECORD] = {"record", "the object cannot be used",
+                                "delete the record from the file by hand, or what it is about"},
         [CST_FINDING_DIRECTORY] = {"directory", "the layer cannot be mounted",
                                    "a repair makes the directory again"},
         [CST_FINDING_NO_TARSPLIT] = {"no-tar-split",

@@ -26,7 +26,7 @@ static int list_directories(const struct set *set, const char *unseen, struct st
 		if (set->kind->in_driver && n == 64 + strlen(tarsplit) &&
 		    streq(name + 64, tarsplit))
 			name[64] = '\0';
-		if (r == 0 && id_is_hex64(name) && !record_set_get(set->table, name) &&
+		if (r == 0 && id_is_hex64(name) && !record_set_knows(set->table, name) &&
 		    !strstr(unseen, name) && !strv_contains(ids, name))
 			r = strv_add(ids, name) ? 0 : error_oom(error);
 	}
@@ -45,7 +45,8 @@ static int list_content(cst_store *store, const char *unseen, struct strv *ids, 
 	_cleanup_strv_ struct strv names = {0};
 	int r = store->driver->ops->list(store->driver, &names, error);
 	strv_foreach (name, &names) {
-		bool used = record_set_get(store->sets.layers.table, name) || strstr(unseen, name);
+		bool used =
+		        record_set_knows(store->sets.layers.table, name) || strstr(unseen, name);
 		if (r == 0 && !used)
 			r = is_in_use(store, name, &used, error);
 		if (r == 0 && !used)

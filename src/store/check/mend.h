@@ -36,6 +36,7 @@ struct mending {
 	const cst_repair_options *options;
 	enum mend_stage stage;
 	const struct cst_findings *findings; /* all, as they were found before this stage */
+	const char *lost; /* records were lost (lost.h); NULL: they were not */
 	struct cst_repairs *steps;
 	struct blobs *blobs; /* that the caller gave; NULL: none */
 	struct strv *left;   /* layers that nobody may touch now */

@@ -25,4 +25,7 @@ int mend_mount(struct mending *mending, const struct cst_finding *finding, char 
 /* record_files.c: a file of records is not understood. */
 int mend_record_files(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
+/* mend_layers.c: a layer has lost its record. */
+int mend_lost_layers(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
 #endif

@@ -6,9 +6,9 @@
  */
 #include "store/change/recover.h"
 #include "store/check/check.h"
+#include "store/check/lost.h"
 #include "store/check/menders.h"
 #include "store/core/hold.h"
-#include <time.h>
 
 /* The file that keeps a set from being read; NULL: none. The caller frees *ret. */
 static int damaged_file(cst_store *store, enum cst_kind kind, char **ret, char **why,
@@ -40,13 +40,6 @@ int check_record_files(struct check *check, cst_error **error)
 }
 
 /* ---- mending ---- */
-
-static void now_as_text(char *ret, size_t size)
-{
-	time_t now = time(NULL);
-	struct tm parts;
-	strftime(ret, size, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &parts));
-}
 
 static int mend_mounts(cst_store *store, const char *when, struct strv *mended, cst_error **error)
 {
@@ -95,8 +88,8 @@ int mend_record_files(struct mending *mending, const struct cst_finding *finding
 {
 	_cleanup_strv_ struct strv mended = {0};
 	_cleanup_strbuf_ struct strbuf text = {0};
-	char when[32];
-	now_as_text(when, sizeof(when));
+	char when[RECORDS_WHEN_MAX];
+	records_when(when);
 	int r = mend_set(mending->store, kind_of_file(finding->about.id), when, &mended, error);
 	if (r == 0 && mended.len)
 		r = recover(mending->store, error);

@@ -148,8 +148,10 @@ static int check_driver(struct check *check, cst_error **error)
 	if (r < 0)
 		return r;
 	strv_foreach (id, &ids) {
-		if (record_set_get(store->sets.layers.table, id) ||
-		    is_layer_of_container(check, id) || strstr(strempty(unseen), id))
+		bool known = store->as_upstream
+		                     ? record_set_get(store->sets.layers.table, id) != NULL
+		                     : record_set_knows(store->sets.layers.table, id);
+		if (known || is_layer_of_container(check, id) || strstr(strempty(unseen), id))
 			continue;
 		struct subject about = layer_subject(id);
 		findings_add(check->findings, CST_FINDING_NO_RECORD, &about, NULL,
@@ -157,6 +159,26 @@ static int check_driver(struct check *check, cst_error **error)
 		             strdup("layer in lower level storage driver not accounted for"));
 	}
 	return 0;
+}
+
+static int check_unusable(struct check *check, cst_error **error)
+{
+	int r = 0;
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++) {
+		_cleanup_hold_ struct hold hold = {0};
+		struct subject about = {.kind = kind};
+		const char *why;
+		r = hold_read(check->store, kind, &hold, error);
+		for (size_t i = 0; r == 0 && record_set_unusable(set_of(check->store, kind)->table,
+		                                                 i, &about.id, &why);
+		     i++)
+			findings_add(
+			        check->findings, CST_FINDING_RECORD, &about, NULL,
+			        str_printf("its record cannot be used, and is kept as it is: %s",
+			                   why),
+			        strdup(""));
+	}
+	return r;
 }
 
 int check_records(struct check *check, cst_error **error)
@@ -176,5 +198,7 @@ int check_records(struct check *check, cst_error **error)
 	for (size_t i = 0; i < check->now.n_items; i++)
 		findings_copy(check->findings, &check->now.items[i].found, NULL);
 	int r = check_driver(check, error);
+	if (r == 0 && !check_wants(check, CST_CHECK_MOUNTS))
+		r = check_unusable(check, error);
 	return r == 0 && check->findings->failed ? error_oom(error) : r;
 }

@@ -7,6 +7,7 @@
 #include "store/check/check.h"
 #include "store/check/depth.h"
 #include "store/check/garbage.h"
+#include "store/check/lost.h"
 #include "store/check/menders.h"
 #include "store/layer/delete.h"
 
@@ -19,6 +20,7 @@ struct repair {
 	struct strv deleted; /* layers that went with images */
 	struct blobs *blobs;
 	struct strv left; /* layers that are in use */
+	char *lost;       /* records were lost: what tells so; NULL: none were */
 };
 
 /* ---- what was done ---- */
@@ -69,6 +71,39 @@ static bool is_left(const struct repair *repair, size_t first)
 			return true;
 	}
 	return false;
+}
+
+/* Findings that say only that a record is missing, or unusable. */
+static bool is_about_records(enum cst_finding_code code)
+{
+	static const enum cst_finding_code codes[] = {
+	        CST_FINDING_PARENT_MISSING, CST_FINDING_LAYER_MISSING, CST_FINDING_IMAGE_MISSING,
+	        CST_FINDING_UNREFERENCED, CST_FINDING_NO_RECORD};
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		if (codes[i] == code)
+			return true;
+	}
+	return false;
+}
+
+/* Why the object, whose first finding has this number, is not deleted; NULL: it is. */
+static const char *reason_to_stay(const struct repair *repair, size_t first)
+{
+	const char *reason = NULL;
+	const struct cst_finding *items = repair->findings->items;
+	if (repair->options.delete_only)
+		return NULL;
+	for (size_t i = first;
+	     i < repair->findings->len && subject_equal(&items[i].about, &items[first].about);
+	     i++) {
+		if (items[i].code == CST_FINDING_RECORD || items[i].code == CST_FINDING_MOUNT)
+			reason = items[i].message;
+		else if (repair->lost && is_about_records(items[i].code))
+			reason = repair->lost;
+		else
+			return NULL;
+	}
+	return reason;
 }
 
 /* ---- containers and images ---- */
@@ -165,8 +200,12 @@ static int delete_damaged(struct repair *repair, const struct depths *depths, cs
 	}
 	if (n)
 		qsort(damaged, n, sizeof(*damaged), compare_layers);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = delete_layer(repair, damaged[i].finding, error);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const char *stays = reason_to_stay(repair, damaged[i].finding);
+		r = stays ? add_left(repair, &findings->items[damaged[i].finding].about, stays,
+		                     error)
+		          : delete_layer(repair, damaged[i].finding, error);
+	}
 	return r;
 }
 
@@ -189,11 +228,29 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < repair->findings->len; i++) {
 		const struct subject *about = &repair->findings->items[i].about;
-		if (about->kind == kind && !about->read_only &&
-		    findings_first_of_object(repair->findings, i) && !is_left(repair, i))
-			r = step(repair, about, error);
+		if (about->kind != kind || about->read_only ||
+		    !findings_first_of_object(repair->findings, i) || is_left(repair, i))
+			continue;
+		const char *stays = reason_to_stay(repair, i);
+		r = stays ? add_left(repair, about, stays, error) : step(repair, about, error);
 	}
 	return r;
+}
+
+/* While records cannot be read, nobody knows what is used. */
+static bool records_are_damaged(const struct repair *repair)
+{
+	bool damaged = false;
+	for (size_t i = 0; i < repair->findings->len; i++)
+		damaged = damaged || repair->findings->items[i].code == CST_FINDING_RECORDS;
+	return damaged;
+}
+
+/* Before the first of them is made again. */
+static int note_lost(struct repair *repair, cst_error **error)
+{
+	int r = records_lost(repair->store, &repair->lost, error);
+	return r == 0 && repair->lost ? records_mark_lost(repair->store, error) : r;
 }
 
 /* After it repair->findings are those that are left. */
@@ -209,7 +266,12 @@ static int mend(struct repair *repair, cst_error **error)
 	int r = 0;
 	for (enum mend_stage stage = 0; r == 0 && stage < MEND_STAGES; stage++) {
 		struct cst_findings *again = NULL;
+		if (stage == MEND_STORE && !records_are_damaged(repair))
+			r = note_lost(repair, error);
+		if (r < 0)
+			return r;
 		mending.findings = repair->findings;
+		mending.lost = repair->lost;
 		r = mend_all(&mending, stage, error);
 		if (r < 0 || !mending.mended)
 			continue;
@@ -245,15 +307,6 @@ static int tell_read_only(struct repair *repair, cst_error **error)
 			r = add_left(repair, about, "it is in an additional store", error);
 	}
 	return r;
-}
-
-/* While records cannot be read, nobody knows what is used. */
-static bool records_are_damaged(const struct repair *repair)
-{
-	bool damaged = false;
-	for (size_t i = 0; i < repair->findings->len; i++)
-		damaged = damaged || repair->findings->items[i].code == CST_FINDING_RECORDS;
-	return damaged;
 }
 
 static int run(struct repair *repair, cst_error **error)
@@ -294,6 +347,7 @@ int cst_store_repair(cst_store *store, const cst_findings *findings,
 	blobs_free(repair.blobs);
 	strv_free(&repair.left);
 	strv_free(&repair.deleted);
+	free(repair.lost);
 	cst_findings_free(repair.again);
 	if (r == 0 && ret)
 		*ret = steal_ptr(&steps);

@@ -82,6 +82,22 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	return r;
 }
 
+int layer_view_open_unrecorded(cst_store *store, const char *id, const char *parent,
+                               struct layer_view *view, cst_error **error)
+{
+	const struct set *layers = &store->sets.layers;
+	const struct source source = {.fd = layers->fd, .dir = layers->dir};
+	view->driver = store->driver;
+	stat_tarsplit(source.fd, id, &view->tarsplit);
+	view->id = strdup(id);
+	view->diff_digest = strdup("");
+	if (!view->id || !view->diff_digest)
+		return error_oom(error);
+	int r = store->driver->ops->view_open(store->driver, id, *parent ? parent : NULL, NULL,
+	                                      &view->driver_view, error);
+	return r == 0 ? open_tarsplit(&source, id, &view->tarsplit_fd, error) : r;
+}
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_ino == b->st_ino && a->st_size == b->st_size &&

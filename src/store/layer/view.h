@@ -21,6 +21,9 @@ struct layer_view {
 
 /* Against the layer `from`; "" or NULL: against its parent. CST_ELAYER_UNKNOWN. */
 int layer_view_open(cst_store *store, const char *from, const char *id, struct layer_view *ret, cst_error **error);
+/* Of a layer of this store that has no record, and belongs to no other ids. The layers are held. `parent` "": none. */
+int layer_view_open_unrecorded(cst_store *store, const char *id, const char *parent, struct layer_view *view,
+			       cst_error **error);
 void layer_view_done(struct layer_view *view);
 #define _cleanup_layer_view_ _cleanup_(layer_view_done)
 

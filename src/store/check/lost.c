@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Were records of this store lost? Then what no record refers to may be what is left of them, and whoever clears the store of
+ * it would finish what a damaged file began. They were if a damaged file was put aside, if there is a record that cannot be
+ * used, or if there is no record at all although there are files.
+ */
+#include "store/check/lost.h"
+#include "base/id.h"
+#include "store/core/hold.h"
+#include <time.h>
+
+/* A file that record_set_mend() put aside. */
+static int find_put_aside(const char *dir, char **why, cst_error **error)
+{
+	_cleanup_strv_ struct strv names = {0};
+	if (*why || !dir || !fs_exists(AT_FDCWD, dir))
+		return 0;
+	int r = fs_list_dir(AT_FDCWD, dir, &names, dir, error);
+	strv_foreach (name, &names) {
+		if (r < 0 || *why || !strstr(name, ".json.damaged-"))
+			continue;
+		*why = str_printf(
+		        "it may be one of those whose records were lost with %s/%s (remove that "
+		        "file when nothing of it is wanted)",
+		        dir, name);
+		r = *why ? 0 : error_oom(error);
+	}
+	return r;
+}
+
+static bool has_directories(const struct set *set)
+{
+	_cleanup_strv_ struct strv names = {0};
+	bool any = false;
+	if (set->fd >= 0 && fs_list_dir(set->fd, ".", &names, set->dir, NULL) == 0) {
+		strv_foreach (name, &names)
+			any = any || id_is_hex64(name);
+	}
+	return any;
+}
+
+/* There is no record at all, although there are files. The set is held. */
+static int is_emptied(cst_store *store, const struct set *set, bool *ret, cst_error **error)
+{
+	_cleanup_strv_ struct strv ids = {0};
+	const char *id, *why;
+	*ret = false;
+	if (record_set_size(set->table) || record_set_unusable(set->table, 0, &id, &why))
+		return 0;
+	int r = set->kind->in_driver ? store->driver->ops->list(store->driver, &ids, error) : 0;
+	*ret = r == 0 && (set->kind->in_driver ? ids.len > 0 : has_directories(set));
+	return r;
+}
+
+static int look_at_set(cst_store *store, enum cst_kind kind, char **why, cst_error **error)
+{
+	_cleanup_hold_ struct hold hold = {0};
+	const struct set *set = set_of(store, kind);
+	const char *id, *problem;
+	bool emptied = false;
+	int r = hold_read(store, kind, &hold, error);
+	if (r == 0)
+		r = find_put_aside(set->dir, why, error);
+	if (r == 0 && kind == CST_KIND_LAYER)
+		r = find_put_aside(store->image_layers_dir, why, error);
+	if (r == 0 && !*why)
+		r = is_emptied(store, set, &emptied, error);
+	if (r < 0 || *why)
+		return r;
+	bool unusable = record_set_unusable(set->table, 0, &id, &problem);
+	if (unusable)
+		*why = str_printf("the record of %s \"%s\" cannot be used", set->kind->name, id);
+	else if (emptied)
+		*why = str_printf(
+		        "it may be one of those that were lost: there is no record of any %s, "
+		        "although there are files of some",
+		        set->kind->name);
+	return (unusable || emptied) && !*why ? error_oom(error) : 0;
+}
+
+int records_lost(cst_store *store, char **ret, cst_error **error)
+{
+	_cleanup_free_ char *why = NULL;
+	int r = 0;
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && !why && kind <= CST_KIND_CONTAINER;
+	     kind++)
+		r = look_at_set(store, kind, &why, error);
+	if (r == 0)
+		*ret = steal_ptr(&why);
+	return r;
+}
+
+/* ---- remembering ---- */
+
+static int mark_set(cst_store *store, enum cst_kind kind, cst_error **error)
+{
+	_cleanup_hold_ struct hold hold = {0};
+	_cleanup_free_ char *marked = NULL;
+	const struct set *set = set_of(store, kind);
+	char when[RECORDS_WHEN_MAX];
+	bool emptied = false;
+	int r = hold_write(store, kind, &hold, error);
+	if (r == 0)
+		r = is_emptied(store, set, &emptied, error);
+	if (r == 0)
+		r = find_put_aside(set->dir, &marked, error);
+	if (r < 0 || !emptied || marked)
+		return r;
+	records_when(when);
+	_cleanup_free_ char *name = str_printf("%s.json.damaged-%s", set->kind->files, when);
+	r = name ? fs_write_file(set->fd, name, "", 0, 0600, set->dir, error) : error_oom(error);
+	return r == 0 ? fs_fsync_dir(set->fd, set->dir, error) : r;
+}
+
+int records_mark_lost(cst_store *store, cst_error **error)
+{
+	int r = 0;
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++)
+		r = mark_set(store, kind, error);
+	return r;
+}
+
+void records_when(char ret[RECORDS_WHEN_MAX])
+{
+	time_t now = time(NULL);
+	struct tm parts;
+	strftime(ret, RECORDS_WHEN_MAX, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &parts));
+}
