@@ -218,6 +218,24 @@ bool record_set_add(struct record_set *set, const void *record)
 	return true;
 }
 
+bool record_set_use(struct record_set *set, size_t i, const void *record)
+{
+	struct arena memory = {0};
+	struct slot *slot = record_set_unusable_slot(set, i);
+	if (!slot || record_set_slot(set, slot->id))
+		return false;
+	void *copy = copy_record(set, record, NULL, slot->file, &memory);
+	if (!copy)
+		return false;
+	mark(set, slot->file, EDITED);
+	set->unusable--;
+	if (!swap_record(set, slot, copy, &memory) || !hashmap_put(&set->by_id, slot->id, slot) ||
+	    !prefix_index_add(&set->prefixes, slot->id, slot) ||
+	    !record_slots_insert(&set->visible, end_of_file(set, slot->file), slot))
+		return broken(set);
+	return true;
+}
+
 bool record_set_put(struct record_set *set, const void *record, bool dirty)
 {
 	struct arena memory = {0};

@@ -216,7 +216,7 @@ static bool drop_circle(struct record_set *set, struct slot *slot)
 	for (struct slot *next; slot && slot->record; slot = next) {
 		next = parent_slot(set, slot);
 		hashmap_remove(&set->by_id, slot->id);
-		if (!keep_raw(set, slot, slot->raw, slot->raw_len, "it is its own ancestor"))
+		if (!keep_raw(set, slot, slot->raw, slot->raw_len, RECORD_IS_CIRCLE))
 			return false;
 	}
 	return true;

@@ -120,23 +120,6 @@ size_t record_set_size(const struct record_set *set)
 	                                         : set->visible.len;
 }
 
-bool record_set_unusable(const struct record_set *set, size_t i, const char **id, const char **why)
-{
-	if (i >= set->unusable)
-		return false;
-	for (unsigned f = 0; f < set->n_files; f++) {
-		for (size_t s = 0; s < set->content[f].len; s++) {
-			const struct slot *slot = set->content[f].items[s];
-			if (slot->record || i-- > 0)
-				continue;
-			*id = slot->id;
-			*why = slot->why;
-			return true;
-		}
-	}
-	return false;
-}
-
 static void *record_of(const struct slot *slot)
 {
 	return slot ? slot->record : NULL;
@@ -298,13 +281,4 @@ bool record_index_names(struct record_set *set, struct slot *slot)
 	}
 	names->len = kept;
 	return true;
-}
-
-bool record_set_knows(const struct record_set *set, const char *id)
-{
-	const char *other, *why;
-	bool known = record_set_get(set, id);
-	for (size_t i = 0; !known && record_set_unusable(set, i, &other, &why); i++)
-		known = streq(other, id);
-	return known;
 }

@@ -57,6 +57,8 @@ struct slot {
 	char id[];
 };
 
+#define RECORD_IS_CIRCLE "it is its own ancestor"
+
 struct slots {
 	struct slot **items;
 	size_t len, capacity;
@@ -144,6 +146,7 @@ void *record_set_new(const struct record_kind *kind, size_t size, bool read_only
 int record_set_add_file(struct record_set *set, const char *dir, const char *name, bool is_volatile,
                         cst_error **error);
 struct slot *record_set_slot(const struct record_set *set, const char *id);
+struct slot *record_set_unusable_slot(const struct record_set *set, size_t i); /* NULL: there are not so many */
 bool record_set_put(struct record_set *set, const void *record, bool dirty); /* replaces */
 
 /* Parts shared by the files of this folder only. */

@@ -69,6 +69,11 @@ bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *ar
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
 /* Number i of the records that cannot be used, with the reason. False: there are not so many. */
 bool record_set_unusable(const struct record_set *set, size_t i, const char **id, const char **why);
+bool record_why_is_circle(const char *why); /* the reason: the record is its own ancestor */
+/* Reads number i of them as far as that goes. False: that is not far enough, or out of memory. */
+bool record_set_read_unusable(const struct record_set *set, size_t i, struct arena *arena, void *record);
+/* Puts a record in the place of number i of them, whose ID it has. Lock w. False: out of memory. */
+bool record_set_use(struct record_set *set, size_t i, const void *record);
 bool record_set_knows(const struct record_set *set, const char *id); /* as a record of either sort */
 struct strings *record_names(const struct record_set *set, void *record);
 

@@ -189,6 +189,37 @@ lost_and_left() { # where the driver cannot tell
 	[ "$before" = "$(ls "$home"/dir)" ] && pass "$DRIVER: layers without records stay" || fail "$DRIVER: layers without records stay" "$(cat "$WORK/said")"
 }
 
+# Records that somebody wrote who means no good: nothing hangs, and nothing outside of the store, or of other objects, is touched.
+bad_input() {
+	fresh
+	cp "$WORK/config" "$G/outside.tar-split.gz" && mkdir -p "$G/outside/diff" "$WORK/at/further" && touch "$G/outside/file"
+	find "$G/outside"* "$WORK/at/further" >"$WORK/before"
+	edit "$layers/layers.json" 'x += [{"id": i, "created": "2020-01-02T03:04:05Z", "diff-digest": "sha256:" + 64 * "0", "big-data-names": ["file", "../file"]} for i in ("../outside", "../../further", "/etc", "..", ".", "a/b", "l", "tmp", "x" * 300)]'
+	edit "$images/images.json" 'x += [{"id": i, "layer": "../outside", "created": "2020-01-02T03:04:05Z", "big-data-names": ["file"]} for i in ("../outside", "../../further", "..")]'
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	find "$G/outside"* "$WORK/at/further" >"$WORK/after"
+	same "$DRIVER: IDs that are paths" "$WORK/before" "$WORK/after"
+	rm -r "$G/outside"* "$WORK/at/further"
+	done_ "two layers with one ID" 'edit "$layers/layers.json" "x.append(dict(x[0], names=[\"other\"]))"' record:layer left:layer
+	done_ "two images with one ID" 'edit "$images/images.json" "x.append(dict(x[0], names=[\"other\"]))"' record:image left:image
+	done_ "a record without an ID" 'edit "$layers/layers.json" "x.append({\"created\": \"2020-01-02T03:04:05Z\"})"' record:layer left:layer
+	done_ "a time that is none" 'edit "$layers/layers.json" "x[2][\"created\"] = \"yesterday\""' "layer-missing:image parent-missing:layer record:layer" "left:container left:image left:layer"
+}
+bad_numbers() {
+	local number
+	for number in '"compression": 99999999999999999999' '"diff-size": 1e3' '"uidset": [-1]' '"gidset": [4294967296]' '"uidmap": [{"container_id": 1e99, "host_id": 0, "size": 1}]'; do
+		layers_again "a number out of range ($number)" 'python3 - "$layers/layers.json" "$number" <<-P
+			import sys
+			text = open(sys.argv[1]).read()
+			open(sys.argv[1], "w").write(text.replace("\"created\"", sys.argv[2] + ",\"created\"", 1))
+		P'
+	done
+}
+circles() {
+	mended "a layer that is its own parent" 'edit "$layers/layers.json" "x[0][\"parent\"] = x[0][\"id\"]"' "layer-missing:image parent-missing:layer record:layer"
+	mended "a circle of three" 'edit "$layers/layers.json" "x[0][\"parent\"] = x[2][\"id\"]"' "layer-missing:image parent-missing:layer record:layer"
+}
+
 # What overlay keeps of a layer besides its files. $home: that of the driver.
 overlay_files() {
 	mended "a link that is gone" 'rm "$home/l/$(cat $home/$base/link)"' link:layer
@@ -220,7 +251,8 @@ for DRIVER in $(drivers); do
 	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
 	data_items
 	record_files
-	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; }
+	bad_input
+	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; circles; bad_numbers; }
 	[ "$DRIVER" != vfs ] || lost_and_left
 done
 finish

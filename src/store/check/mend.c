@@ -9,6 +9,7 @@
 
 static const struct mender menders[] = {
         {MEND_FILES, CST_FINDING_RECORDS, mend_record_files},
+        {MEND_STORE, CST_FINDING_RECORD, mend_record},
         {MEND_STORE, CST_FINDING_NO_RECORD, mend_lost_layers},
         {MEND_STORE, CST_FINDING_PARENT_MISSING, mend_lost_layers},
         {MEND_STORE, CST_FINDING_LAYER_MISSING, mend_lost_layers},

@@ -28,4 +28,7 @@ int mend_record_files(struct mending *mending, const struct cst_finding *finding
 /* mend_layers.c: a layer has lost its record. */
 int mend_lost_layers(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
+/* mend_record.c: the record of a layer is its own ancestor. */
+int mend_record(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
 #endif
