@@ -78,6 +78,8 @@ class Bench:
             result = rig.run(self.binary, store, step)
             if result.code != 0:
                 raise RuntimeError(f'{operation.name}: {" ".join(step)}: {result.text()}')
+        if operation.breaks:
+            operation.breaks(store)
         return store
 
     def copy(self, name, where=None):
@@ -155,8 +157,26 @@ def told_mounted(operation, result, state, after):
     return operation.loose and b'error unmounting layer' in result.err and {**state, 'mounts': after['mounts']} == after
 
 
+def judge_mended(bench, operation, store, result, after, with_check):
+    """Whatever a repair was killed at, the store is no worse than before: the next one mends it all the same."""
+    wrong = []
+    if result.code != operation.code:
+        again = bench.run(operation, store)
+        if again.code != operation.code:
+            return [('stuck', f'the same command again: exit code {again.code}: {again.text()}')], None
+    wrong += open_twice(bench.binary, store, 0, operation.environment) + rig.check_rules(store)
+    state = bench.state(store)
+    if state != after:
+        wrong.append(('lost', 'mended otherwise: ' + ' | '.join(rig.difference(after, state))[:400]))
+    if bench.go and with_check:
+        wrong += go_agrees(bench, operation, store)
+    return wrong, 'after'
+
+
 def judge(bench, operation, store, result, before, after, number, with_check):
     """What is wrong with the store that the interrupted command left behind."""
+    if operation.breaks:
+        return judge_mended(bench, operation, store, result, after, with_check)
     wrong = open_twice(bench.binary, store, number, operation.environment)
     if wrong and wrong[0][0] == 'unopenable':
         return wrong, None
@@ -195,8 +215,8 @@ def judge(bench, operation, store, result, before, after, number, with_check):
 def reference(bench, operation):
     """States before and after, and how many calls the operation makes."""
     store = bench.fresh(operation, 'before-' + operation.name)
-    before = bench.state(store)
-    operation.broken = rig.check_rules(store)
+    before = None if operation.breaks else bench.state(store)
+    operation.broken = () if operation.breaks else rig.check_rules(store)
     count = f'{store.where}/count'
     log = f'{bench.where}/{operation.name}.log'
     untouched = None if operation.writes else rig.fingerprint(store.where)

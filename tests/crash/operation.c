@@ -262,6 +262,25 @@ static int repair_from(cst_store *store, char **argv, cst_error **error)
 	return r;
 }
 
+/* Nothing may be left that is wrong. */
+static int mend(cst_store *store, char **argv, cst_error **error)
+{
+	cst_findings *findings = NULL, *left = NULL;
+
+	(void)argv;
+	int r = cst_store_check(store, NULL, &findings, error);
+	if (r == 0)
+		r = cst_store_repair(store, findings, NULL, NULL, error);
+	if (r == 0)
+		r = cst_store_check(store, NULL, &left, error);
+	for (size_t i = 0; r == 0 && i < cst_findings_size(left); i++)
+		fprintf(stderr, "%s\n", cst_finding_message(cst_findings_get(left, i)));
+	r = r == 0 && cst_findings_size(left) ? -1 : r;
+	cst_findings_free(findings);
+	cst_findings_free(left);
+	return r;
+}
+
 static int refused(const char *what, int r, cst_error **error)
 {
 	if (r == CST_ESTORE_READ_ONLY) {
@@ -348,6 +367,7 @@ static const struct verb {
         {"repair", 0, repair},
         {"dedup", 1, dedup},
         {"repair-from", 1, repair_from},
+        {"mend", 0, mend},
 };
 
 static const struct option known[] = {

@@ -5,6 +5,7 @@ there is: a new operation, or a new way to open a store, is a line here."""
 
 import gzip
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -179,8 +180,61 @@ def mounts(mode):
     return mode.driver != 'vfs'
 
 
+def overlay_only(mode):
+    return mode.driver == 'overlay'
+
+
+# ---- damages, which a repair mends ----
+
+def layers_file(store):
+    """That of the base layer's record."""
+    return f'{store.kind("layers", store.images)}/layers.json'
+
+
+def edit_records(path, change):
+    with open(path, encoding='utf-8') as file:
+        found = json.load(file)
+    found = change(found)
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(json.dumps(found, separators=(',', ':')))
+
+
+def damage_driver_files(store):
+    """The links of all layers, one's name for itself, another one's lists, a directory."""
+    home = store.homes()[-1]
+    for name in os.listdir(home + '/l'):
+        os.unlink(f'{home}/l/{name}')
+    os.unlink(f'{home}/{ID["base"]}/link')
+    with open(f'{home}/{ID["x3"]}/lower', 'w', encoding='utf-8'):
+        pass
+    for name in ('lower', 'lower-layers'):
+        os.unlink(f'{home}/{ID["x2"]}/{name}')
+    os.rmdir(f'{home}/{ID["base"]}/empty')
+
+
+def damage_data_record(store):
+    def change(found):
+        found[0]['big-data-sizes']['config'] = 7
+        return found
+    edit_records(store.kind('images') + '/images.json', change)
+
+
+def damage_mount(store):
+    rig.unmount_below(store.where)
+
+
+def damage_records(store):
+    for path in (layers_file(store), store.kind('images') + '/images.json'):
+        os.truncate(path, os.path.getsize(path) - 1)
+
+
+def lose_layers(store):
+    edit_records(layers_file(store), lambda found: [layer for layer in found if layer['id'] not in (ID['base'], ID['middle'])])
+
+
 class Operation:
-    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, or functions that get the store. `prints`: its
+    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, or functions that get the store.
+    `breaks` then damages the store so that it may not even open; the command is right when, run once more, it has mended that. `prints`: its
     output is a report of success. `whole`: all or nothing; otherwise each object by itself. `code`: what it exits with
     (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation.c instead
     of the command. `newest`: makes records that release 1.43 does not see. `only`: in modes for which it holds.
@@ -194,12 +248,12 @@ class Operation:
 
     def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
                  only=everywhere, bare=(), loose='', writes=True, environment=None,
-                 twice=False, fails=True, shares=False, reads=True):
+                 twice=False, fails=True, shares=False, reads=True, breaks=None):
         self.name, self.arguments, self.first = name, arguments, first
         self.prints, self.whole, self.code, self.since = prints, whole, code, since
         self.program, self.newest, self.only = program, newest, only
         self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
-        self.twice, self.fails, self.shares, self.reads = twice, fails, shares, reads
+        self.twice, self.fails, self.shares, self.reads, self.breaks = twice, fails, shares, reads, breaks
         self.broken = ()  # the rules that the store breaks before it, which it is to mend
 
 
@@ -411,6 +465,11 @@ def store_operations(archives):
         Operation('gc', ['gc'], since=164),
         Operation('gc-garbage', ['gc'], first=garbage, bare=(ID['new'],), since=164),
         library('repair', ['repair'], first=garbage, bare=(ID['new'],), whole=False, fails=False),
+        *(library('mend-' + name, ['mend'], first=first, breaks=breaks, only=only, whole=False, fails=False)
+          for name, breaks, first, only in (
+              ('driver-files', damage_driver_files, (), overlay_only), ('data-record', damage_data_record, (), everywhere),
+              ('mount', damage_mount, mount, overlay_only), ('records', damage_records, (), everywhere),
+              ('lost-layers', lose_layers, (), overlay_only))),
         library('prune', ['prune'], whole=False),
         Operation('dedup', ['dedup'], first=again, shares=True, since=164, only=reflinks),
         Operation('dedup-again', ['dedup'], first=known, shares=True, since=164, only=reflinks),

@@ -177,7 +177,11 @@ lost_records() {
 	cst check --repair --force -m 0 >"$WORK/said" 2>&1
 	[ "$before" = "$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)" ] && pass "$DRIVER: a lost image keeps its layers" ||
 		fail "$DRIVER: a lost image keeps its layers" "$(cat "$WORK/said")"
+	cst gc >/dev/null 2>"$WORK/err" || cst prune --older-than 0s >/dev/null 2>>"$WORK/err"
+	[ "$before" = "$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)" ] && [ "$(grep -c "damaged-" "$WORK/err")" = 2 ] &&
+		pass "$DRIVER: gc and prune remove nothing then" || fail "$DRIVER: gc and prune remove nothing then" "$(cat "$WORK/err")"
 	rm "$images"/*.damaged-*
+	[ "$(cst gc --json)" != "[]" ] && pass "$DRIVER: until that file is gone" || fail "$DRIVER: until that file is gone"
 }
 lost_and_left() { # where the driver cannot tell
 	local before

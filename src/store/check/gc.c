@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "store/change/change.h"
 #include "store/check/garbage.h"
+#include "store/check/lost.h"
 #include "store/core/store.h"
 #include <errno.h>
 
@@ -115,6 +116,8 @@ int cst_store_gc(cst_store *store, const cst_gc_options *given, cst_garbage **re
 	                : error_oom(error);
 	if (r == 0 && store->read_only && !options.dry_run)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
+	if (r == 0)
+		r = records_must_be_whole(store, error);
 	for (size_t i = 0; r == 0 && i < KINDS; i++)
 		r = list_kind(store, CST_KIND_CONTAINER - i, garbage, error);
 	if (r == 0)

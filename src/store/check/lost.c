@@ -9,23 +9,42 @@
 #include "store/core/hold.h"
 #include <time.h>
 
-/* A file that record_set_mend() put aside. */
-static int find_put_aside(const char *dir, char **why, cst_error **error)
+/* The path of a file that record_set_mend() put aside; NULL: there is none. */
+static int find_put_aside(const char *dir, char **ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
-	if (*why || !dir || !fs_exists(AT_FDCWD, dir))
+	if (*ret || !dir || !fs_exists(AT_FDCWD, dir))
 		return 0;
 	int r = fs_list_dir(AT_FDCWD, dir, &names, dir, error);
 	strv_foreach (name, &names) {
-		if (r < 0 || *why || !strstr(name, ".json.damaged-"))
-			continue;
-		*why = str_printf(
-		        "it may be one of those whose records were lost with %s/%s (remove that "
-		        "file when nothing of it is wanted)",
-		        dir, name);
-		r = *why ? 0 : error_oom(error);
+		if (r == 0 && !*ret && strstr(name, ".json.damaged-"))
+			r = (*ret = path_join(dir, name)) ? 0 : error_oom(error);
 	}
 	return r;
+}
+
+static int find_put_aside_by(cst_store *store, enum cst_kind kind, char **ret, cst_error **error)
+{
+	int r = find_put_aside(set_of(store, kind)->dir, ret, error);
+	return r == 0 && kind == CST_KIND_LAYER
+	               ? find_put_aside(store->image_layers_dir, ret, error)
+	               : r;
+}
+
+int records_must_be_whole(cst_store *store, cst_error **error)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = store->as_upstream ? 0 : layers_need(store, error);
+	for (enum cst_kind kind = CST_KIND_LAYER;
+	     r == 0 && !store->as_upstream && kind <= CST_KIND_CONTAINER; kind++)
+		r = find_put_aside_by(store, kind, &path, error);
+	if (r < 0 || !path)
+		return r;
+	return error_set(
+	        error, CST_ECORRUPT,
+	        "records were lost with %s, and what they were about would be removed, too; remove "
+	        "that file when nothing of it is wanted",
+	        path);
 }
 
 static bool has_directories(const struct set *set)
@@ -58,24 +77,28 @@ static int look_at_set(cst_store *store, enum cst_kind kind, char **why, cst_err
 	const struct set *set = set_of(store, kind);
 	const char *id, *problem;
 	bool emptied = false;
+	_cleanup_free_ char *aside = NULL;
 	int r = hold_read(store, kind, &hold, error);
 	if (r == 0)
-		r = find_put_aside(set->dir, why, error);
-	if (r == 0 && kind == CST_KIND_LAYER)
-		r = find_put_aside(store->image_layers_dir, why, error);
-	if (r == 0 && !*why)
+		r = find_put_aside_by(store, kind, &aside, error);
+	if (r == 0)
 		r = is_emptied(store, set, &emptied, error);
-	if (r < 0 || *why)
+	if (r < 0)
 		return r;
 	bool unusable = record_set_unusable(set->table, 0, &id, &problem);
-	if (unusable)
+	if (aside)
+		*why = str_printf(
+		        "it may be one of those whose records were lost with %s (remove that file "
+		        "when nothing of it is wanted)",
+		        aside);
+	else if (unusable)
 		*why = str_printf("the record of %s \"%s\" cannot be used", set->kind->name, id);
 	else if (emptied)
 		*why = str_printf(
 		        "it may be one of those that were lost: there is no record of any %s, "
 		        "although there are files of some",
 		        set->kind->name);
-	return (unusable || emptied) && !*why ? error_oom(error) : 0;
+	return (aside || unusable || emptied) && !*why ? error_oom(error) : 0;
 }
 
 int records_lost(cst_store *store, char **ret, cst_error **error)

@@ -8,6 +8,7 @@
 #include "store/change/deletion.h"
 #include "store/check/age.h"
 #include "store/check/garbage.h"
+#include "store/check/lost.h"
 #include "store/core/hold.h"
 #include "store/core/store.h"
 
@@ -262,6 +263,8 @@ int cst_store_prune(cst_store *store, const cst_prune_options *given, cst_garbag
 	               : error_oom(error);
 	if (r == 0 && store->read_only && !options.dry_run)
 		r = error_about(error, CST_ESTORE_READ_ONLY, store->graph_root);
+	if (r == 0)
+		r = records_must_be_whole(store, error);
 	if (r == 0)
 		r = list_chosen(store, &options, chosen, error);
 	if (r == 0)
