@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <unistd.h>
 
@@ -181,20 +182,43 @@ int record_file_write(struct record_file *file, const struct fs_content *content
 	return 0;
 }
 
+/* True also if the file has that name already: a repair was interrupted. */
+static bool give_name(int dirfd, const char *name, const char *aside, const struct stat *st)
+{
+	struct stat other;
+	int done = S_ISREG(st->st_mode)
+	                   ? sys_linkat(dirfd, name, dirfd, aside, 0)
+	                   : sys_renameat2(dirfd, name, dirfd, aside, RENAME_NOREPLACE);
+	if (done == 0)
+		return true;
+	int errnum = errno;
+	bool same = errnum == EEXIST && fstatat(dirfd, aside, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+	            other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+	errno = errnum;
+	return same;
+}
+
 int record_file_put_aside(const struct record_file *file, const char *when, cst_error **error)
 {
 	_cleanup_close_ int dirfd = -1;
-	_cleanup_free_ char *aside = str_join(file->name, ".damaged-", when);
-	int r = aside ? fs_open_dir(file->dir, &dirfd, error) : error_oom(error);
+	struct stat st;
+	int r = fs_open_dir(file->dir, &dirfd, error);
 	if (r < 0)
 		return r;
-	struct stat st;
-	bool regular =
-	        fstatat(dirfd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-	int done = regular ? sys_linkat(dirfd, file->name, dirfd, aside, 0)
-	                   : sys_renameat2(dirfd, file->name, dirfd, aside, RENAME_NOREPLACE);
-	if (done < 0)
-		return error_sys(error, errno, "putting %s aside as %s", file->path, aside);
+	if (fstatat(dirfd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(error, errno, "stat %s", file->path);
+	_cleanup_free_ char *aside = str_join(file->name, ".damaged-", when);
+	if (!aside)
+		return error_oom(error);
+	/* Two within one second. */
+	while (!give_name(dirfd, file->name, aside, &st)) {
+		char *longer =
+		        errno == EEXIST && strlen(aside) < NAME_MAX ? str_join(aside, "x") : NULL;
+		if (!longer)
+			return error_sys(error, errno, "putting %s aside as %s", file->path, aside);
+		free(aside);
+		aside = longer;
+	}
 	return fs_fsync_dir(dirfd, file->path, error);
 }
 

@@ -111,10 +111,11 @@ static int write_lists(struct inspection *in, const struct list *links, const st
 	_cleanup_free_ char *lower = strbuf_steal(&names), *lower_layers = strbuf_steal(&layers);
 	if (r == 0 && (!lower || !lower_layers))
 		r = error_oom(error);
-	if (r == 0 && !streq(strempty(links->text), lower))
-		r = inspect_write(in, "lower", lower, 0666, error);
+	/* In this order: a layer with `lower` alone is whole, as older releases make it, so nobody would write the other one. */
 	if (r == 0 && !streq(strempty(ids->text), lower_layers))
 		r = inspect_write(in, "lower-layers", lower_layers, 0666, error);
+	if (r == 0 && !streq(strempty(links->text), lower))
+		r = inspect_write(in, "lower", lower, 0666, error);
 	return r;
 }
 

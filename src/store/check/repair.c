@@ -266,7 +266,9 @@ static int mend(struct repair *repair, cst_error **error)
 	int r = 0;
 	for (enum mend_stage stage = 0; r == 0 && stage < MEND_STAGES; stage++) {
 		struct cst_findings *again = NULL;
-		if (stage == MEND_STORE && !records_are_damaged(repair))
+		if (stage > MEND_FILES && records_are_damaged(repair))
+			return 0;
+		if (stage == MEND_STORE)
 			r = note_lost(repair, error);
 		if (r < 0)
 			return r;
