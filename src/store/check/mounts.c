@@ -19,8 +19,34 @@ static bool is_number(const char *text)
 	return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Has the process a mount of the layer, by its own path or by that of its content? *ret stays false if the process is gone. */
-static int process_has(int proc_fd, const char *pid, const char *needle, struct strv *seen,
+/* What the table of a namespace has that has the mount: the mount point by the record; the layer's directory, from the root or from
+ * the driver's home on, as part of the options. Characters that the table escapes make a path useless; then the ID has to do, which a
+ * copy of the store has, too. */
+static int needles_of(const cst_store *store, const cst_layer *layer, struct strv *ret,
+                      cst_error **error)
+{
+	_cleanup_free_ char *dir = str_join(store->driver->home, "/", layer->id, "/");
+	_cleanup_free_ char *upper = str_join("upperdir=", layer->id, "/");
+	_cleanup_free_ char *by_id = str_join("/", layer->id, "/");
+	if (!dir || !upper || !by_id)
+		return error_oom(error);
+	bool plain = !strpbrk(dir, " \t\n\\,") && !strpbrk(layer->mount_point, " \t\n\\,");
+	bool ok = plain ? strv_add(ret, dir) && strv_add(ret, upper) &&
+	                          strv_add(ret, layer->mount_point)
+	                : strv_add(ret, by_id);
+	return ok ? 0 : error_oom(error);
+}
+
+static bool has_any(const char *table, const struct strv *needles)
+{
+	bool any = false;
+	strv_foreach (needle, needles)
+		any = any || strstr(table, needle);
+	return any;
+}
+
+/* *ret stays false if the process is gone, or another one of its namespace was looked at. */
+static int process_has(int proc_fd, const char *pid, const struct strv *needles, struct strv *seen,
                        bool *ret, cst_error **error)
 {
 	_cleanup_free_ char *ns_path = path_join(pid, "ns/mnt"),
@@ -40,21 +66,22 @@ static int process_has(int proc_fd, const char *pid, const char *needle, struct 
 	int r = fs_read_fd(fd, path, MOUNTINFO_MAX, &table, &len, &problem);
 	if (r == CST_ENOMEM)
 		return error_oom(error);
-	*ret = r == 0 ? strstr(table, needle) != NULL : r == CST_EINVAL /* too long */;
+	*ret = r == 0 ? has_any(table, needles) : r == CST_EINVAL /* too long */;
 	return 0;
 }
 
-static int anybody_has(const char *layer, bool *ret, cst_error **error)
+static int anybody_has(const cst_store *store, const cst_layer *layer, bool *ret, cst_error **error)
 {
-	_cleanup_strv_ struct strv pids = {0}, seen = {0};
+	_cleanup_strv_ struct strv pids = {0}, seen = {0}, needles = {0};
 	_cleanup_close_ int proc_fd = -1;
-	_cleanup_free_ char *needle = str_join("/", layer, "/");
-	int r = needle ? fs_open_dir("/proc", &proc_fd, error) : error_oom(error);
+	int r = needles_of(store, layer, &needles, error);
+	if (r == 0)
+		r = fs_open_dir("/proc", &proc_fd, error);
 	if (r == 0)
 		r = fs_list_dir(proc_fd, ".", &pids, "/proc", error);
 	for (size_t i = 0; r == 0 && !*ret && i < pids.len; i++) {
 		if (is_number(pids.items[i]))
-			r = process_has(proc_fd, pids.items[i], needle, &seen, ret, error);
+			r = process_has(proc_fd, pids.items[i], &needles, &seen, ret, error);
 	}
 	return r;
 }
@@ -68,7 +95,7 @@ static int is_stale(cst_store *store, const cst_layer *layer, bool *ret, cst_err
 		return 0;
 	int r = driver_is_mounted(store->driver, layer->id, layer->mount_point, &mounted, error);
 	if (r == 0 && !mounted)
-		r = anybody_has(layer->id, &mounted, error);
+		r = anybody_has(store, layer, &mounted, error);
 	*ret = r == 0 && !mounted;
 	return r;
 }
