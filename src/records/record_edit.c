@@ -229,8 +229,7 @@ bool record_set_use(struct record_set *set, size_t i, const void *record)
 		return false;
 	mark(set, slot->file, EDITED);
 	set->unusable--;
-	if (!swap_record(set, slot, copy, &memory) || !hashmap_put(&set->by_id, slot->id, slot) ||
-	    !prefix_index_add(&set->prefixes, slot->id, slot) ||
+	if (!swap_record(set, slot, copy, &memory, true) || !add_to_maps(set, slot) ||
 	    !record_slots_insert(&set->visible, end_of_file(set, slot->file), slot))
 		return broken(set);
 	return true;
