@@ -90,8 +90,8 @@ static int read_archive(struct layer_view *view, struct arena *arena, cst_layer 
 	if (r == 0)
 		r = tar_reader_new(&sum.reader, error);
 	if (r == 0)
-		r = layer_view_write_tar(view, &(cst_sink){.write = sum_piece, .userdata = &sum},
-		                         error);
+		r = layer_view_write_tar(view, 0, NULL,
+		                         &(cst_sink){.write = sum_piece, .userdata = &sum}, error);
 	if (r == 0)
 		r = digester_finish(sum.digester, digest, error);
 	if (r < 0)
