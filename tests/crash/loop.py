@@ -45,7 +45,8 @@ class Bench:
         self.names = rig.link_names(store, None)
 
     def run(self, operation, store, extra=None, before=()):
-        return rig.run(self.options.operation if operation.program else self.binary, store, operation.arguments,
+        program = {'': self.binary, 'operation': self.options.operation, 'cstorage': os.path.realpath(self.binary)}[operation.program]
+        return rig.run(program, store, operation.arguments,
                        {**operation.environment, **(extra or {})}, before)
 
     def state(self, store):
@@ -315,7 +316,7 @@ def try_mode(options, mode, summary, case, each):
             if operation.since > options.since:
                 summary.skip(operation.name, 'the command does not have it')
                 continue
-            if operation.program and not options.operation:
+            if operation.program == 'operation' and not options.operation:
                 summary.skip(operation.name, 'no --operation')
                 continue
             try:

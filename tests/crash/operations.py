@@ -236,8 +236,8 @@ class Operation:
     """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, or functions that get the store.
     `breaks` then damages the store so that it may not even open; the command is right when, run once more, it has mended that. `prints`: its
     output is a report of success. `whole`: all or nothing; otherwise each object by itself. `code`: what it exits with
-    (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation.c instead
-    of the command. `newest`: makes records that release 1.43 does not see. `only`: in modes for which it holds.
+    (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation (operation.c) or cstorage
+    (the command by its own name) instead of the command under the Go command's name. `newest`: makes records that release 1.43 does not see. `only`: in modes for which it holds.
     `bare`: makes a layer without a record. `loose`: the layer, image or container (as its state is called) whose content,
     or private directory, changes in place, and which may be left mounted: whole only when the command was repeated. `writes`: False: nothing is written, by however small a call.
     `environment`: of the command. `twice`: a second archive is applied, after which the content is not what the record's
@@ -289,9 +289,9 @@ def layer_operations(archives):
         Operation('import-layer-foreign', ['import-layer', '-i', new, '-n', 'new', '-f', small, 'theirs'], prints=True,
                   only=additional),
         Operation('import-layers', ['import-layers', '-p', 'base', '-i', new, '-i', ID['new1'], '-i', ID['new2'], '-n', 'new',
-                                    small, archives + '/x1.tar', archives + '/big.tar.gz'], prints=True, since=164),
+                                    small, archives + '/x1.tar', archives + '/big.tar.gz'], prints=True, since=164, program='cstorage'),
         Operation('import-layers-id-taken', ['import-layers', '-i', new, '-i', ID['data'], small, archives + '/x1.tar'],
-                  **taken, since=164),
+                  **taken, since=164, program='cstorage'),
         Operation('create-storage-layer', ['create-storage-layer', '-i', new, ID['base']], bare=(new,)),
         Operation('applydiff', ['applydiff', '-f', small, 'empty']),
         Operation('applydiff-again', ['applydiff', '-f', archives + '/x2.tar', 'data'], twice=True),
