@@ -162,6 +162,15 @@ layers_again() { # NAME DAMAGE: all layers have records afterwards, with the par
 	same "$DRIVER: $1" "$WORK/before" "$WORK/after"
 	silent "$DRIVER: $1: nothing is left to mend" && pass "$DRIVER: $1: nothing is left to mend"
 }
+gc_of_lost() { # The layers of an image have no record any more.
+	local before
+	fresh
+	rm "$layers/layers.json"
+	before=$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)
+	cst gc >"$WORK/said" 2>&1 && fail "$DRIVER: gc keeps what an image needs" "$(cat "$WORK/said")"
+	[ "$before" = "$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)" ] && grep -q "image $image needs layer .*check --repair" "$WORK/said" &&
+		pass "$DRIVER: gc keeps what an image needs" || fail "$DRIVER: gc keeps what an image needs" "$(cat "$WORK/said")"
+}
 lost_records() {
 	local before
 	layers_again "half of the layers' records" 'truncate -s $(($(stat -c %s "$layers/layers.json") / 2)) "$layers/layers.json"'
@@ -258,5 +267,6 @@ for DRIVER in $(drivers); do
 	bad_input
 	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; circles; bad_numbers; }
 	[ "$DRIVER" != vfs ] || lost_and_left
+	gc_of_lost
 done
 finish

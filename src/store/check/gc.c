@@ -41,6 +41,20 @@ static int is_in_use(cst_store *store, const char *id, bool *ret, cst_error **er
 	return *ret ? 0 : driver_is_mounted(store->driver, id, NULL, ret, error);
 }
 
+/* An image is made of it, so its record was lost, and those of the layers below it may be, too. The Go command removes all. */
+static int must_be_unknown(cst_store *store, const char *id, cst_error **error)
+{
+	const struct record_set *images = store->sets.images.table;
+	const cst_image *image =
+	        store->as_upstream ? NULL : image_table_by_layer(images, IMAGE_TOP_LAYER, id, NULL);
+	return !image ? 0
+	              : error_set(
+	                        error, CST_ECORRUPT,
+	                        "image %s needs layer %s, whose record was lost; `check --repair` "
+	                        "makes it again, and until then nothing is removed",
+	                        image->id, id);
+}
+
 static int list_content(cst_store *store, const char *unseen, struct strv *ids, cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
@@ -50,6 +64,8 @@ static int list_content(cst_store *store, const char *unseen, struct strv *ids, 
 		        record_set_knows(store->sets.layers.table, name) || strstr(unseen, name);
 		if (r == 0 && !used)
 			r = is_in_use(store, name, &used, error);
+		if (r == 0 && !used)
+			r = must_be_unknown(store, name, error);
 		if (r == 0 && !used)
 			r = strv_add(ids, name) ? 0 : error_oom(error);
 	}
@@ -66,12 +82,12 @@ static int find_garbage(cst_store *store, enum cst_kind kind, struct strv *ids, 
 	return r == 0 ? list_directories(set, unseen, ids, error) : r;
 }
 
-/* Whether a layer is in use, its containers tell. */
+/* Whether a layer is in use, its containers and images tell. */
 static struct hold_modes modes_for(enum cst_kind kind, enum hold_mode mode)
 {
 	struct hold_modes modes = hold_only(kind, mode);
 	if (kind == CST_KIND_LAYER)
-		modes.containers = HOLD_READ;
+		modes.images = modes.containers = HOLD_READ;
 	return modes;
 }
 
