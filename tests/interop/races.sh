@@ -81,6 +81,14 @@ for driver in $(drivers); do
 	ours create-layer -i copy >/dev/null
 	(go diff -u large | ours applydiff copy) >"$WORK/said" 2>&1 &&
 		pass "$driver: their diff into our applydiff" || fail "$driver: their diff into our applydiff" "$(cat "$WORK/said")"
+	rm -f "$WORK/out" && mkfifo "$WORK/out"
+	go diff -u large >"$WORK/out" 2>"$WORK/said" & running=$!
+	exec 8<"$WORK/out"
+	head -c 1000 <&8 >"$WORK/first" # it has its lock now
+	(cat "$WORK/first" - <&8 | ours applydiff copy) >"$WORK/said" 2>&1 &&
+		pass "$driver: their diff, begun before our applydiff" || fail "$driver: their diff, begun before our applydiff" "$(cat "$WORK/said")"
+	exec 8<&-
+	wait "$running"
 	(ours diff -u large | ours applydiff copy) >"$WORK/said" 2>&1 &&
 		pass "$driver: our diff into our applydiff" || fail "$driver: our diff into our applydiff" "$(cat "$WORK/said")"
 

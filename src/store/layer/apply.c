@@ -110,11 +110,23 @@ static int apply(cst_store *store, const char *id, struct applied *applied, cst_
 	return r == 0 ? change_commit(&change, error) : r;
 }
 
-/* Reports early that there is no such layer, since the archive may be long. */
+/* Somebody may write the archive who has the layers locked until all of it is read: `diff` of the Go tools from 1.57 on does. */
+static bool others_hold_layers(const cst_store *store)
+{
+	int r = lockfile_try(store->sets.layers.lock, LOCKFILE_READ, NULL);
+	if (r == 0)
+		lockfile_unlock(store->sets.layers.lock);
+	return r == CST_EBUSY;
+}
+
+/* Reports early that there is no such layer, since the archive may be long. Nobody waits for that. */
 static int precheck(cst_store *store, const char *id, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
-	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
+	int r = layers_need(store, error);
+	if (r < 0 || others_hold_layers(store))
+		return r;
+	r = hold_read(store, CST_KIND_LAYER, &layers, error);
 	return r == 0 && !layer_table_find(store->sets.layers.table, id)
 	               ? error_about(error, CST_ELAYER_UNKNOWN, id)
 	               : r;
