@@ -6,6 +6,7 @@
  */
 #include "archive/tarsplit/ahead.h"
 #include "base/checksum.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/str.h"
@@ -59,22 +60,6 @@ struct ahead {
 
 /* ---- in any thread ---- */
 
-static ssize_t read_at(int fd, unsigned char *data, size_t n, uint64_t from)
-{
-	size_t done = 0;
-	while (done < n) {
-		ssize_t got = pread(fd, data + done, n - done, (off_t)(from + done));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
-}
-
 static void read_place(const struct batch *batch, struct place *place)
 {
 	const struct tarsplit_reading *reading = batch->ahead->reading;
@@ -85,7 +70,7 @@ static void read_place(const struct batch *batch, struct place *place)
 		                              &place->problem);
 	if (fd < 0)
 		return;
-	ssize_t got = read_at(fd, batch->data + place->at, place->n, place->from);
+	ssize_t got = fs_pread_full(fd, batch->data + place->at, place->n, (off_t)place->from);
 	if (got < 0)
 		error_sys(&place->problem, errno, "read %s", place->name);
 	place->complete = got == (ssize_t)place->n;
