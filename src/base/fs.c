@@ -142,6 +142,13 @@ bool fs_exists(int dirfd, const char *path)
 	return fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool fs_names_file(int dirfd, const char *name, int fd)
+{
+	struct stat held, now;
+	return fstat(fd, &held) == 0 && fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
 int fs_write_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
                   const char *shown, cst_error **error)
 {

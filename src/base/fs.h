@@ -51,6 +51,9 @@ ssize_t fs_pread_full(int fd, void *buffer, size_t n, off_t offset);
 char *fs_readlink(int dirfd, const char *path);
 
 bool fs_exists(int dirfd, const char *path); /* lstat; false on any error */
+/* Does the name still stand for the file that fd has open? Another process may have removed or replaced it. lstat; false on
+ * any error. */
+bool fs_names_file(int dirfd, const char *name, int fd);
 
 /* Replaces a file. The content goes to a temporary file `.tmp-<name><number>` in the same
  * directory, then: fdatasync (if FS_DURABLE), mode, rename, fsync of the directory (if FS_DURABLE).

@@ -63,10 +63,7 @@ int fs_make_dir(int dirfd, const char *name, mode_t mode)
  * stand for it? Another process may have removed it meanwhile. */
 static bool is_locked_now(int dirfd, const char *name, int fd)
 {
-	struct stat held, now;
-	return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &held) == 0 &&
-	       fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == now.st_dev &&
-	       held.st_ino == now.st_ino;
+	return flock(fd, LOCK_EX | LOCK_NB) == 0 && fs_names_file(dirfd, name, fd);
 }
 
 /* It looks like a private directory of this user, and nobody has its lock: its owner is dead. */

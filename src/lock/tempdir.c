@@ -23,19 +23,12 @@
 /* Seconds after which another tool's that is half made counts as dead. */
 #define FOREIGN_AGE 60
 
-static bool lock_whole_file(int fd)
-{
-	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	return fcntl(fd, F_OFD_SETLK, &range) == 0;
-}
-
 /* Another process that recovers may unlink the lock file between our open and our lock. Then our
  * lock protects nothing. */
-static bool names_file(int dirfd, const char *name, int fd)
+static bool lock_whole_file(int dirfd, const char *name, int fd)
 {
-	struct stat held, now;
-	return fstat(fd, &held) == 0 && fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	return fcntl(fd, F_OFD_SETLK, &range) == 0 && fs_names_file(dirfd, name, fd);
 }
 
 /* Makes and locks a lock file that did not exist. 0; 1: try another name; or an error. */
@@ -45,7 +38,7 @@ static int make_lock(int dirfd, const char *name, int *ret_fd, const char *shown
 	        sys_openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? 1 : error_sys(error, errno, "open %s/%s", shown, name);
-	if (!lock_whole_file(fd) || !names_file(dirfd, name, fd))
+	if (!lock_whole_file(dirfd, name, fd))
 		return 1;
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -91,7 +84,7 @@ static int make_staging(struct tempdir *d, const char *number, cst_error **error
 	int r = make_lock(fd, STAGING_LOCK, &d->lock_fd, d->name, NULL);
 	/* Before the lock was held, another process may have removed the directory and made another
 	 * one of the same name. */
-	return r == 0 && names_file(d->root_fd, d->name, fd) ? 0 : 1;
+	return r == 0 && fs_names_file(d->root_fd, d->name, fd) ? 0 : 1;
 }
 
 static void tempdir_reset(struct tempdir *d)
@@ -259,7 +252,7 @@ static int recover_pair(int root_fd, const char *number, const char *shown, cst_
 		return 0; /* whoever opens the store when there is room again removes it */
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", shown, lock_name);
-	if (!lock_whole_file(fd) || !names_file(root_fd, lock_name, fd))
+	if (!lock_whole_file(root_fd, lock_name, fd))
 		return 0; /* in use, or another process just removed it */
 	remove_leftover(root_fd, name, lock_name, shown);
 	return 0;
@@ -279,7 +272,7 @@ static void recover_staging(int root_fd, const char *name, const char *shown)
 	 * takes another name. Without this lock nothing may be removed. */
 	_cleanup_close_ int fd =
 	        sys_openat(dir, STAGING_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && lock_whole_file(fd) && names_file(dir, STAGING_LOCK, fd))
+	if (fd >= 0 && lock_whole_file(dir, STAGING_LOCK, fd))
 		remove_leftover(root_fd, name, NULL, shown);
 }
 

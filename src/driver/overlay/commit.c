@@ -68,13 +68,11 @@ static char *staged_lock(const struct driver_staged *s)
 static int check_untouched(const struct driver_staged *s, int home_fd, cst_error **error)
 {
 	_cleanup_free_ char *lock = staged_lock(s), *dir = staged_name(s, s->name);
-	struct stat held, now, dir_now;
+	struct stat dir_now;
 
 	if (!lock || !dir)
 		return error_oom(error);
-	if (fstat(s->temp->lock_fd, &held) == 0 &&
-	    fstatat(home_fd, lock, &now, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == now.st_dev &&
-	    held.st_ino == now.st_ino &&
+	if (fs_names_file(home_fd, lock, s->temp->lock_fd) &&
 	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 && s->inode == dir_now.st_ino)
 		return 0;
 	return error_sys(error, ENOENT,
