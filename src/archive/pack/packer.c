@@ -98,19 +98,6 @@ static void drop_unencodable(struct xattrs *xattrs, const char *path)
 	xattrs->len = kept;
 }
 
-static char type_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG: return '0';
-	case S_IFLNK: return '2';
-	case S_IFCHR: return '3';
-	case S_IFBLK: return '4';
-	case S_IFDIR: return '5';
-	case S_IFIFO: return '6';
-	default: return '\0'; /* sockets */
-	}
-}
-
 static void fill_header(struct tar_header *header, const struct stat *st,
                         const struct xattrs *xattrs)
 {
@@ -237,7 +224,7 @@ static bool is_unsayable(const char *path)
 int packer_add(struct packer *packer, int dirfd, const char *name, const char *path,
                const struct stat *st, bool *added, cst_error **error)
 {
-	struct tar_header header = {.type = type_of(st->st_mode)};
+	struct tar_header header = {.type = tar_type_of(st->st_mode)};
 	struct stat now = *st;
 	bool ok;
 	if (added)

@@ -65,6 +65,7 @@ void tar_reader_freep(struct tar_reader **r);
 
 /* Writer: header bytes exactly as Go's archive/tar writes them (USTAR when everything fits, else PAX). */
 int tar_format_header(const struct tar_header *header, struct strbuf *out, cst_error **error);
+char tar_type_of(mode_t mode); /* of a file that is not a further hard link; '\0': a socket, which no tar has */
 size_t tar_padding(uint64_t body_size); /* bytes of zeros behind a body, 0..511 */
 
 #endif

@@ -41,6 +41,19 @@ static void records_free(struct records *records)
 	arena_clear(&records->arena);
 }
 
+char tar_type_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG: return '0';
+	case S_IFLNK: return '2';
+	case S_IFCHR: return '3';
+	case S_IFBLK: return '4';
+	case S_IFDIR: return '5';
+	case S_IFIFO: return '6';
+	default: return '\0'; /* sockets */
+	}
+}
+
 size_t tar_padding(uint64_t body_size)
 {
 	return (size_t)(-body_size % TAR_BLOCK);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compares one real file with the headers of its archive (compare.h). */
 #include "store/check/compare.h"
+#include "archive/tar/tar.h"
 #include "archive/tree/xattrs.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -103,24 +104,11 @@ static int compare_xattrs(const struct node_attributes *wanted, const struct tre
 
 /* ---- the rest ---- */
 
-static char type_of(const struct stat *st)
-{
-	switch (st->st_mode & S_IFMT) {
-	case S_IFREG: return '0';
-	case S_IFLNK: return '2';
-	case S_IFCHR: return '3';
-	case S_IFBLK: return '4';
-	case S_IFDIR: return '5';
-	case S_IFIFO: return '6';
-	default: return 's';
-	}
-}
-
 static struct node_attributes attributes_of(const struct stat *st)
 {
-	char type = type_of(st);
+	char type = tar_type_of(st->st_mode);
 	return (struct node_attributes){
-	        .type = type,
+	        .type = type ? type : 's',
 	        .mode = st->st_mode & 07777,
 	        .uid = st->st_uid,
 	        .gid = st->st_gid,
