@@ -8,6 +8,7 @@
 #include "store/check/data_digest.h"
 #include "store/check/expected.h"
 #include "store/core/lookup.h"
+#include "store/layer/replace.h"
 #include "store/layer/view.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -305,12 +306,10 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
                         cst_error **error)
 {
 	cst_store *store = layer->check->store;
-	bool shifting = false, masked = has_option(store, "force_mask=");
-	int r = 0;
-	*maps = layer_maps(layer->record);
-	bool mapped = !idmaps_equal(maps, NULL);
-	if (mapped) /* only then, because finding out may take room on the disk */
-		r = store->driver->ops->supports_shifting(store->driver, maps, &shifting, error);
+	bool masked = has_option(store, "force_mask=");
+	int r = layer_content_maps(store, layer->record, maps, error);
+	if (r < 0)
+		return r;
 	bool mounts = check_wants(layer->check, CST_CHECK_MOUNTS);
 	const struct expected_options options = {
 	        .as_upstream = mounts,
@@ -318,9 +317,9 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
 	        .ignore_owners = masked || has_option(store, "ignore_chown_errors=true"),
 	        .ignore_modes = masked,
 	        .ignore_types = masked,
-	        .maps = mapped && !shifting ? maps : NULL,
+	        .maps = idmaps_equal(maps, NULL) ? NULL : maps,
 	};
-	return r == 0 ? expected_new(&options, ret, error) : r;
+	return expected_new(&options, ret, error);
 }
 
 /* A difference as a sentence. The caller's; NULL: out of memory. */

@@ -31,12 +31,6 @@ void layer_claim_end(struct layer_claim *claim)
 
 /* ---- is it there? ---- */
 
-static bool same_ranges(const struct idranges *a, const struct idranges *b)
-{
-	return a->len == b->len &&
-	       (!a->len || memcmp(a->items, b->items, a->len * sizeof(*a->items)) == 0);
-}
-
 static bool has_names(const cst_layer *layer, const cst_layer_options *options)
 {
 	for (size_t i = 0; i < options->n_names; i++) {
@@ -52,10 +46,9 @@ static bool has_names(const cst_layer *layer, const cst_layer_options *options)
 /* `asked`: the plan of a new layer without ID and names. */
 static bool fits(const cst_layer *layer, const cst_layer_options *options, const cst_layer *asked)
 {
+	const struct idmaps maps = layer_maps(layer), wanted = layer_maps(asked);
 	return streq(layer->parent, asked->parent) && layer->file == asked->file &&
-	       streq(layer->mount_label, asked->mount_label) &&
-	       same_ranges(&layer->uid_map, &asked->uid_map) &&
-	       same_ranges(&layer->gid_map, &asked->gid_map) &&
+	       streq(layer->mount_label, asked->mount_label) && idmaps_equal(&maps, &wanted) &&
 	       (isempty(options->id) || streq(layer->id, options->id)) && has_names(layer, options);
 }
 

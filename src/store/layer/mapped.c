@@ -16,12 +16,6 @@ struct choice {
 	bool copy;              /* it is the template of a copy to be made */
 };
 
-static bool same_ranges(const struct idranges *a, const struct idmap *b)
-{
-	const struct idmap map = {.ranges = (cst_idmap *)a->items, .len = a->len};
-	return idmap_equal(&map, b);
-}
-
 /* Looks at the image's top layer and its copies. Chooses the first that fits; if none does, the
  * first that exists. */
 static int choose(cst_store *store, const char *id, const struct idmaps *maps, struct choice *ret,
@@ -41,8 +35,8 @@ static int choose(cst_store *store, const char *id, const struct idmaps *maps, s
 		        store, i ? image->mapped_layers.items[i - 1] : image->layer, &source);
 		if (!layer || (*layer->parent && !layer_get(store, layer->parent, NULL)))
 			continue;
-		if (same_ranges(&layer->uid_map, &maps->uids) &&
-		    same_ranges(&layer->gid_map, &maps->gids)) {
+		const struct idmaps own = layer_maps(layer);
+		if (idmaps_equal(&own, maps)) {
 			*ret = (struct choice){.layer = layer};
 			return 0;
 		}

@@ -28,7 +28,10 @@ int layer_content_maps(cst_store *store, const cst_layer *layer, struct idmaps *
 {
 	struct idmaps maps = layer_maps(layer);
 	bool shifting = false;
-	int r = store->driver->ops->supports_shifting(store->driver, &maps, &shifting, error);
+	int r = 0;
+	if (!idmaps_equal(&maps,
+	                  NULL)) /* only then, because finding out may take room on the disk */
+		r = store->driver->ops->supports_shifting(store->driver, &maps, &shifting, error);
 	if (r == 0)
 		*ret = shifting ? (struct idmaps){0} : maps;
 	return r;
