@@ -71,7 +71,7 @@ static int prepare(struct overlay_below *below)
 	if (r == 0 && s->lower_id)
 		r = overlay_dirs_open(s->overlay, &dirs, &below->problem);
 	if (r == 0 && s->lower_id)
-		r = add_layer(below, &dirs, s->lower_id, s->has_parent, &below->problem);
+		r = add_layer(below, &dirs, s->lower_id, s->lower != NULL, &below->problem);
 	below->ready = r == 0;
 	if (r < 0)
 		errno = cst_error_errno(below->problem) ? cst_error_errno(below->problem) : EIO;

@@ -15,7 +15,7 @@ static int open_small_files(const struct driver_staged *s, int fds[3], cst_error
 	static const char *const names[] = {"link", "lower", "lower-layers"};
 
 	/* A staged copy of content alone (overlay_stage_copy) has no link and none of these files. */
-	for (size_t i = 0; *s->link && i < (s->has_parent ? 3 : 1); i++) {
+	for (size_t i = 0; *s->link && i < (s->lower ? 3 : 1); i++) {
 		fds[i] = openat(s->dir_fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fds[i] < 0)
 			return error_sys(error, errno, "open %s/%s", s->path, names[i]);

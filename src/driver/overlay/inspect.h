@@ -28,7 +28,5 @@ int inspect_need_temp(struct inspection *in, cst_error **error);
 int inspect_write(struct inspection *in, const char *name, const char *text, mode_t mode, cst_error **error);
 /* As overlay_read_layer_file(); but what cannot be read as a file counts as missing. */
 int inspect_read(const struct inspection *in, const char *name, char **ret, cst_error **error);
-/* Notes a flaw. Takes `text`; NULL: out of memory. */
-int inspect_tell(struct inspection *in, enum driver_part part, bool mended, char *text, cst_error **error);
 
 #endif

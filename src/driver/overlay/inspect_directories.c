@@ -70,10 +70,10 @@ static int inspect_directory(struct inspection *in, const struct row *row, cst_e
 	int r = mend ? mend_directory(in, row->name, error) : 0;
 	if (r < 0)
 		return r;
-	return inspect_tell(in, DRIVER_DIRECTORIES, mend,
-	                    str_printf("its directory \"%s\" is %s", row->name,
-	                               there ? "something else" : "missing"),
-	                    error);
+	return driver_flaws_add(in->flaws, DRIVER_DIRECTORIES, mend,
+	                        str_printf("its directory \"%s\" is %s", row->name,
+	                                   there ? "something else" : "missing"),
+	                        error);
 }
 
 int inspect_directories(struct inspection *in, cst_error **error)

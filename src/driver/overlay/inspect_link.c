@@ -84,7 +84,7 @@ static int mend_link(struct inspection *in, const char *in_file, cst_error **err
 	_cleanup_free_ char *target = r == 0 ? overlay_follow_link(home_fd, link) : NULL;
 	if (r < 0 || (target && streq(target, in->id)))
 		return r;
-	r = overlay_drop_link(in->o, in->dirs, in->home, link, error);
+	r = overlay_unlink(in->o, in->dirs, in->home, link, NULL, error);
 	return r == 0 ? overlay_make_link(in->o, in->dirs, in->home, link, in->id, error) : r;
 }
 
@@ -107,5 +107,5 @@ int inspect_link(struct inspection *in, cst_error **error)
 	char *text = !*link   ? strdup("its file \"link\" has no name of a link")
 	             : target ? str_printf("its link l/%s leads to layer %s", link, target)
 	                      : str_printf("its link l/%s is missing", link);
-	return inspect_tell(in, DRIVER_LINK, in->options->mend, text, error);
+	return driver_flaws_add(in->flaws, DRIVER_LINK, in->options->mend, text, error);
 }

@@ -142,9 +142,10 @@ int inspect_parents(struct inspection *in, cst_error **error)
 	r = mend ? write_lists(in, &links, &ids, right, error) : 0;
 	if (r < 0)
 		return r;
-	return inspect_tell(in, DRIVER_PARENTS, mend,
-	                    str_printf("what it is built on is not told: its file \"lower\" is %s, "
-	                               "\"lower-layers\" is %s",
-	                               state_of(&links, right), state_of(&ids, right)),
-	                    error);
+	return driver_flaws_add(
+	        in->flaws, DRIVER_PARENTS, mend,
+	        str_printf("what it is built on is not told: its file \"lower\" is %s, "
+	                   "\"lower-layers\" is %s",
+	                   state_of(&links, right), state_of(&ids, right)),
+	        error);
 }

@@ -4,12 +4,6 @@
 #include "driver/overlay/inspect.h"
 #include <errno.h>
 
-int inspect_tell(struct inspection *in, enum driver_part part, bool mended, char *text,
-                 cst_error **error)
-{
-	return driver_flaws_add(in->flaws, part, mended, text, error);
-}
-
 int inspect_read(const struct inspection *in, const char *name, char **ret, cst_error **error)
 {
 	_cleanup_error_ cst_error *problem = NULL;

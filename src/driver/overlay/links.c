@@ -196,22 +196,10 @@ int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, siz
 		return error_sys(error, errno, "open %s/l", o->homes[home].path);
 	if (fd < 0 || !path_is_component(link))
 		return 0;
-	target = follow_in(fd, link);
-	if (!target || !streq(target, id))
+	target = id ? follow_in(fd, link) : NULL;
+	if (id && (!target || !streq(target, id)))
 		return 0;
 	if (sys_unlinkat(fd, link, 0) < 0 && errno != ENOENT)
-		return error_sys(error, errno, "unlink %s/l/%s", o->homes[home].path, link);
-	return 0;
-}
-
-int overlay_drop_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      const char *link, cst_error **error)
-{
-	_cleanup_close_ int fd = open_links(dirs->fds[home]);
-
-	if (fd < 0 && errno != ENOENT)
-		return error_sys(error, errno, "open %s/l", o->homes[home].path);
-	if (fd >= 0 && sys_unlinkat(fd, link, 0) < 0 && errno != ENOENT)
 		return error_sys(error, errno, "unlink %s/l/%s", o->homes[home].path, link);
 	return 0;
 }

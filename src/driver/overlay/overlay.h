@@ -163,12 +163,9 @@ int overlay_link_of(const struct overlay *o, const struct overlay_dirs *dirs, si
 /* Makes l/<link>. If `l` is missing, makes it first, with the links of all layers. */
 int overlay_make_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                       const char *link, const char *id, cst_error **error);
-/* Removes l/<link> if it points to layer `id`. */
+/* Removes l/<link> if it points to layer `id`; NULL: wherever it leads. */
 int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *link, const char *id, cst_error **error);
-/* Removes l/<link>, wherever it leads. */
-int overlay_drop_link(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      const char *link, cst_error **error);
 int overlay_make_links_dir(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                            cst_error **error);
 bool overlay_has_links_dir(const struct overlay *o, size_t home);

@@ -178,8 +178,7 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 		r = overlay_make_dir(s->dir_fd, "merged", &root, 0700, NULL, s->path, error);
 	if (r < 0)
 		return r;
-	s->has_parent = !isempty(options->parent);
-	if (s->has_parent)
+	if (!isempty(options->parent))
 		r = write_lists(s, dirs, options->parent, error);
 	else
 		r = overlay_make_dir(s->dir_fd, "empty", &root, 0700, NULL, s->path, error);

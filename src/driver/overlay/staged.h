@@ -38,7 +38,6 @@ struct driver_staged {
 	ino_t inode;          /* of that directory */
 	int dir_fd;           /* that directory; -1: the content is that of an existing layer */
 	int diff_fd;
-	bool has_parent;
 	/* The layers of an image: nothing is synced before the barrier, and between unpacking and commit no descriptor is open. */
 	bool of_image, root_named;
 	unsigned number;              /* among the layers of an image that are staged together */
