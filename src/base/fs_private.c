@@ -129,10 +129,9 @@ int fs_private_make(struct fs_private *dir, int dirfd, const char *shown, cst_er
 
 int fs_private_remove(struct fs_private *dir, cst_error **error)
 {
-	int r = 0;
 	if (dir->fd < 0)
 		return 0;
-	r = fs_empty_dir(dir->fd, dir->name, error);
+	int r = fs_empty_dir(dir->fd, dir->name, error);
 	if (r == 0 && sys_unlinkat(dir->dirfd, dir->name, AT_REMOVEDIR) < 0)
 		r = error_sys(error, errno, "rmdir %s", dir->name);
 	closep(&dir->fd);

@@ -20,7 +20,6 @@ struct fs_private {
 };
 #define FS_PRIVATE_INIT {.dirfd = -1, .fd = -1}
 
-
 /* Makes one below dirfd. CST_ESYS. */
 int fs_private_make(struct fs_private *dir, int dirfd, const char *shown, cst_error **error);
 /* Empties and removes it. A directory that was never made is fine. */

@@ -13,7 +13,6 @@
 #include "base/types.h"
 #include <errno.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #define BATCH_SIZE  ((size_t)256 << 10)
 #define THREADS_MAX 4 /* they feed more compressing threads than there are */

@@ -9,7 +9,6 @@
 #include "base/str.h"
 #include <errno.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 struct reassembly {
 	struct recipe *recipe;

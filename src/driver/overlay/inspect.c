@@ -6,7 +6,6 @@
 #include "driver/overlay/inspect.h"
 #include "base/fs.h"
 #include <errno.h>
-#include <unistd.h>
 
 static int inspect_all(struct inspection *in, cst_error **error)
 {

@@ -7,7 +7,6 @@
 #include "driver/overlay/inspect.h"
 #include <errno.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const struct row {
 	const char *name;

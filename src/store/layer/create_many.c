@@ -8,7 +8,6 @@
 #include "lock/tempdir.h"
 #include "store/core/store.h"
 #include "store/layer/create.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
