@@ -166,3 +166,10 @@ bool digest_is_sha256(const char *digest)
 {
 	return has_prefix(digest, "sha256:") && digest_validate(digest, NULL) == 0;
 }
+
+enum digest_algorithm digest_algorithm_of(const char *digest)
+{
+	return has_prefix(digest, "sha512:")   ? DIGEST_SHA512
+	       : has_prefix(digest, "sha384:") ? DIGEST_SHA384
+	                                       : DIGEST_SHA256;
+}

@@ -28,5 +28,6 @@ int digest_buffer(enum digest_algorithm algorithm, const void *data, size_t n, c
 int digest_validate(const char *digest, cst_error **error);
 const char *digest_hex(const char *digest); /* what follows the colon of a valid digest */
 bool digest_is_sha256(const char *digest); /* valid and of that algorithm */
+enum digest_algorithm digest_algorithm_of(const char *digest); /* sha256 where it is none */
 
 #endif

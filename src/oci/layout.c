@@ -72,13 +72,6 @@ static char *blob_name(const struct descriptor *blob, cst_error **error)
 	return name;
 }
 
-static enum digest_algorithm algorithm_of(const char *digest)
-{
-	if (has_prefix(digest, "sha512:"))
-		return DIGEST_SHA512;
-	return has_prefix(digest, "sha384:") ? DIGEST_SHA384 : DIGEST_SHA256;
-}
-
 /* Do the bytes that were read fit the descriptor? */
 static int hold_against(const struct layout *layout, const struct descriptor *blob, int64_t size,
                         const char *digest, cst_error **error)
@@ -106,7 +99,7 @@ int layout_read_blob(const struct layout *layout, const struct descriptor *blob,
 		return CST_EINVAL;
 	int r = read_file(layout, name, &data, &len, error);
 	if (r == 0)
-		r = digest_buffer(algorithm_of(blob->digest), data, len, digest, error);
+		r = digest_buffer(digest_algorithm_of(blob->digest), data, len, digest, error);
 	if (r == 0)
 		r = hold_against(layout, blob, (int64_t)len, digest, error);
 	if (r < 0)
@@ -134,7 +127,8 @@ static int start(struct blob_stream *stream, cst_error **error)
 	if (!name)
 		return CST_EINVAL;
 	int r = open_file(stream->layout, name, &stream->fd, error);
-	return r == 0 ? digester_new(algorithm_of(stream->blob->digest), &stream->digester, error)
+	return r == 0 ? digester_new(digest_algorithm_of(stream->blob->digest), &stream->digester,
+	                             error)
 	              : r;
 }
 

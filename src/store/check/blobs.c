@@ -98,13 +98,6 @@ int blobs_new(cst_store *store, const struct blobs_options *options, struct blob
 
 /* ---- content ---- */
 
-static enum digest_algorithm algorithm_of_name(const struct blob *blob)
-{
-	return has_prefix(blob->named, "sha512:")   ? DIGEST_SHA512
-	       : has_prefix(blob->named, "sha384:") ? DIGEST_SHA384
-	                                            : DIGEST_SHA256;
-}
-
 static int measure(struct place *place, struct blob *blob, uint64_t plain_max, cst_error **error)
 {
 	_cleanup_blob_reader_ struct blob_reader reader = BLOB_READER_INIT;
@@ -112,7 +105,7 @@ static int measure(struct place *place, struct blob *blob, uint64_t plain_max, c
 	_cleanup_free_ char *buffer = malloc(SUM_BUFFER);
 	int r = buffer ? place->kind->open(place, blob, &reader, error) : error_oom(error);
 	if (r == 0)
-		r = blob_sum_begin(&sum, algorithm_of_name(blob), plain_max, error);
+		r = blob_sum_begin(&sum, digest_algorithm_of(blob->named), plain_max, error);
 	while (r == 0) {
 		int64_t n = source_read(&reader.source, buffer, SUM_BUFFER, error);
 		if (n < 0)

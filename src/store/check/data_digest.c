@@ -12,13 +12,6 @@ const char *data_key_digest(const char *key)
 	return digest_validate(digest, NULL) == 0 ? digest : NULL;
 }
 
-enum digest_algorithm digest_algorithm_of(const char *digest)
-{
-	return has_prefix(digest, "sha512:")   ? DIGEST_SHA512
-	       : has_prefix(digest, "sha384:") ? DIGEST_SHA384
-	                                       : DIGEST_SHA256;
-}
-
 int data_digest(int fd, const char *key, const char *wanted, char ret[DIGEST_TEXT_MAX],
                 cst_error **error)
 {

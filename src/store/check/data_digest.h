@@ -8,9 +8,6 @@
 /* The digest in the key of an item ("sha256:<hex>", "manifest-sha256:<hex>"); borrowed. NULL: there is none. */
 const char *data_key_digest(const char *key);
 
-/* The algorithm of a digest; sha256 where it is none. */
-enum digest_algorithm digest_algorithm_of(const char *digest);
-
 /* Reads the whole file and gives its digest, by the algorithm of `wanted` ("": sha256). */
 int data_digest(int fd, const char *key, const char *wanted, char ret[DIGEST_TEXT_MAX], cst_error **error);
 
