@@ -149,6 +149,12 @@ bool fs_names_file(int dirfd, const char *name, int fd)
 	       held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
+bool fs_same_content(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 int fs_write_file(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
                   const char *shown, cst_error **error)
 {

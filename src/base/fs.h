@@ -54,6 +54,8 @@ bool fs_exists(int dirfd, const char *path); /* lstat; false on any error */
 /* Does the name still stand for the file that fd has open? Another process may have removed or replaced it. lstat; false on
  * any error. */
 bool fs_names_file(int dirfd, const char *name, int fd);
+/* As far as inode, size and time of change tell; both of one file system. */
+bool fs_same_content(const struct stat *a, const struct stat *b);
 
 /* Replaces a file. The content goes to a temporary file `.tmp-<name><number>` in the same
  * directory, then: fdatasync (if FS_DURABLE), mode, rename, fsync of the directory (if FS_DURABLE).

@@ -69,9 +69,7 @@ static bool is_unchanged(const struct set *set, const char *id, const struct dat
 	const struct data_item *now = item_named(&items, item->name);
 	return now && now->size == item->size && streq(now->digest, item->digest) &&
 	       fstatat(set->fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       st.st_ino == seen->st.st_ino && st.st_size == seen->st.st_size &&
-	       st.st_mtim.tv_sec == seen->st.st_mtim.tv_sec &&
-	       st.st_mtim.tv_nsec == seen->st.st_mtim.tv_nsec;
+	       fs_same_content(&st, &seen->st);
 }
 
 static int record_again(cst_store *store, const struct found_item *owner,

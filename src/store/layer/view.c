@@ -98,12 +98,6 @@ int layer_view_open_unrecorded(cst_store *store, const char *id, const char *par
 	return r == 0 ? open_tarsplit(&source, id, &view->tarsplit_fd, error) : r;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /* Did another process apply a diff to the layer while this one read it? Whoever applies a diff
  * writes a new tar-split too. */
 static int check_unchanged(cst_store *store, const struct layer_view *view, cst_error **error)
@@ -119,7 +113,7 @@ static int check_unchanged(cst_store *store, const struct layer_view *view, cst_
 		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
 		                       "the layer \"%s\" was deleted meanwhile", view->id);
 	stat_tarsplit(source.fd, view->id, &st);
-	return same_file(&st, &view->tarsplit)
+	return fs_same_content(&st, &view->tarsplit)
 	               ? 0
 	               : error_set(error, CST_EINVAL,
 	                           "the layer \"%s\" was changed while it was read", view->id);
