@@ -224,7 +224,7 @@ static int measure_all(struct search *search, struct place *place, cst_error **e
 
 static int search_content(struct search *search, struct place *place, cst_error **error)
 {
-	int r = place->kind->proves ? 0 : measure_all(search, place, error);
+	int r = measure_all(search, place, error);
 	for (size_t i = 0; r == 0 && !search->found && i < place->len; i++) {
 		struct blob *blob = &place->blobs[i];
 		if (!blob->tried && (is_wanted(search, blob->digest) ||

@@ -33,7 +33,6 @@ void blob_reader_done(struct blob_reader *reader);
 #define _cleanup_blob_reader_ _cleanup_(blob_reader_done)
 
 struct place_kind {
-	bool proves; /* the digests of its blobs are given by another store: their content proves itself when it is unpacked */
 	int (*list)(struct place *place, cst_error **error); /* adds its blobs */
 	int (*open)(struct place *place, const struct blob *blob, struct blob_reader *ret, cst_error **error);
 };

@@ -13,6 +13,8 @@
 static int list(struct place *place, cst_error **error)
 {
 	cst_layer_list *layers = NULL;
+	/* The digests are given by the other store: content proves itself when it is unpacked. */
+	place->measured = true;
 	int r = cst_store_layers(place->theirs, &layers, error);
 	for (size_t i = 0; r == 0 && i < cst_layer_list_size(layers); i++) {
 		const cst_layer *layer = cst_layer_list_get(layers, i);
@@ -67,4 +69,4 @@ static int open_blob(struct place *place, const struct blob *blob, struct blob_r
 	return r;
 }
 
-const struct place_kind store_place = {.proves = true, .list = list, .open = open_blob};
+const struct place_kind store_place = {.list = list, .open = open_blob};
