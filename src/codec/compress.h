@@ -7,8 +7,9 @@
 #include <cstorage/records.h>
 #include <cstorage/types.h>
 
-/* Finds the format by the first bytes (at least 10, unless the stream is shorter). CST_PLAIN: no
- * known magic number. */
+#define COMPRESSION_DETECT_SIZE 10
+/* Finds the format by the first bytes (at least so many, unless the stream is shorter). CST_PLAIN:
+ * no known magic number. */
 enum cst_compression compression_detect(const void *data, size_t n);
 
 /* A decoder: it is given compressed bytes and gives plain bytes. Members one after the other are

@@ -57,8 +57,9 @@ static int detect(struct stream *s, cst_error **error)
 {
 	size_t n = 0;
 
-	while (n < DETECT_SIZE) {
-		int64_t got = source_read(s->source, s->detected + n, DETECT_SIZE - n, error);
+	while (n < COMPRESSION_DETECT_SIZE) {
+		int64_t got =
+		        source_read(s->source, s->detected + n, COMPRESSION_DETECT_SIZE - n, error);
 		if (got < 0)
 			return (int)got;
 		if (got == 0)

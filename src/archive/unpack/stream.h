@@ -6,9 +6,9 @@
 #include "archive/unpack/namespace.h"
 #include "archive/unpack/parse.h"
 #include "archive/unpack/record.h"
+#include "codec/compress.h"
 
 #define INPUT_COUNT 4
-#define DETECT_SIZE 10
 
 struct input { /* a piece of the compressed stream, being digested */
 	struct task task;
@@ -30,7 +30,7 @@ struct stream {
 	struct op_sink ops;
 	struct chunk *filling; /* what ops of the parser go to */
 
-	uint8_t detected[DETECT_SIZE]; /* read to find out the compression, not yet used */
+	uint8_t detected[COMPRESSION_DETECT_SIZE]; /* read to find out the compression, not yet used */
 	size_t n_detected;
 	uint64_t bytes_in, bytes_out;
 

@@ -80,10 +80,10 @@ int blob_sum_add(struct blob_sum *sum, const void *data, size_t n, cst_error **e
 	digester_update(sum->bytes, data, n);
 	if (!sum->plain)
 		return 0;
-	size_t first = sum->detected ? 0 : MIN(n, DETECT_SIZE - sum->n_first);
+	size_t first = sum->detected ? 0 : MIN(n, COMPRESSION_DETECT_SIZE - sum->n_first);
 	memcpy(sum->first + sum->n_first, bytes, first);
 	sum->n_first += first;
-	int r = !sum->detected && sum->n_first == DETECT_SIZE ? detect(sum, error) : 0;
+	int r = !sum->detected && sum->n_first == COMPRESSION_DETECT_SIZE ? detect(sum, error) : 0;
 	return r < 0 || !sum->detected ? r
 	                               : decompress(sum, bytes + first, n - first, false, error);
 }

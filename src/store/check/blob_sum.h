@@ -6,12 +6,11 @@
 #include "base/digest.h"
 #include "codec/compress.h"
 
-#define DETECT_SIZE 10 /* bytes that tell the compression */
 
 struct blob_sum {
 	struct digester *bytes, *plain; /* plain NULL: not wanted, or given up */
 	struct decompressor *decompressor;
-	uint8_t first[DETECT_SIZE];
+	uint8_t first[COMPRESSION_DETECT_SIZE];
 	size_t n_first;
 	bool detected;
 	uint64_t plain_left; /* bytes that may still come out: a few bytes can be made to inflate to any number */

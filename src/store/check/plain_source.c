@@ -42,7 +42,7 @@ int plain_source_new(const cst_source *from, struct plain_source **ret, cst_erro
 	if (!source || !(source->input = malloc(INPUT_SIZE)))
 		return error_oom(error);
 	source->from = from;
-	int r = fill(source, 10, error);
+	int r = fill(source, COMPRESSION_DETECT_SIZE, error);
 	if (r < 0)
 		return r;
 	source->kind = compression_detect(source->input, source->len);
