@@ -2,7 +2,6 @@
 /* Reads, checks and writes the file of an index. */
 #include "records/index_file.h"
 #include "base/checksum.h"
-#include <errno.h>
 #include <unistd.h>
 
 #ifndef F_OFD_SETLK

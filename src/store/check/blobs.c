@@ -7,7 +7,6 @@
 #include "store/check/place.h"
 #include "store/core/store.h"
 #include <errno.h>
-#include <unistd.h>
 
 struct blobs {
 	struct place *places;

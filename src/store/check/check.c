@@ -3,7 +3,6 @@
 #include "store/check/check.h"
 #include "base/types.h"
 #include "store/core/driver.h"
-#include <errno.h>
 
 static void inventory_done(struct inventory *inventory)
 {

@@ -9,7 +9,6 @@
 #include "store/check/garbage.h"
 #include "store/check/lost.h"
 #include "store/core/store.h"
-#include <errno.h>
 
 /* ---- what is garbage ---- */
 

@@ -34,9 +34,10 @@ static int find_put_aside_by(cst_store *store, enum cst_kind kind, char **ret, c
 int records_must_be_whole(cst_store *store, cst_error **error)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = store->as_upstream ? 0 : layers_need(store, error);
-	for (enum cst_kind kind = CST_KIND_LAYER;
-	     r == 0 && !store->as_upstream && kind <= CST_KIND_CONTAINER; kind++)
+	if (store->as_upstream)
+		return 0;
+	int r = layers_need(store, error);
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++)
 		r = find_put_aside_by(store, kind, &path, error);
 	if (r < 0 || !path)
 		return r;

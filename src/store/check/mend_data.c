@@ -13,7 +13,6 @@
 #include "store/core/lookup.h"
 #include <errno.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* A data item as it is now. */
 struct seen {

@@ -13,9 +13,7 @@
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/layer/view.h"
-#include <errno.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* ---- what the archive tells ---- */
 

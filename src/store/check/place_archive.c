@@ -5,7 +5,6 @@
  * link it names, nothing but the archive is opened.
  */
 #include "archive/tar/tar.h"
-#include "base/fs.h"
 #include "base/types.h"
 #include "store/check/place.h"
 #include <errno.h>

@@ -4,7 +4,6 @@
 #include "base/fs.h"
 #include "store/check/place.h"
 #include <errno.h>
-#include <unistd.h>
 
 static int list_in(struct place *place, const char *path, cst_error **error)
 {
@@ -24,8 +23,6 @@ static int list_in(struct place *place, const char *path, cst_error **error)
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
 			continue;
 		r = place_add(place, below, &blob, error);
-		if (r == 0)
-			blob->size = (uint64_t)st.st_size;
 	}
 	return r;
 }

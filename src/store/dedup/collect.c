@@ -3,7 +3,6 @@
 #include "archive/tree/walk.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
-#include "base/log.h"
 #include "store/dedup/dedup.h"
 #include <errno.h>
 

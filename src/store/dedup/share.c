@@ -8,7 +8,6 @@
 #include <linux/stat.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 /* The kernel takes at most 1 GiB at once. It cannot be interrupted meanwhile, and holds both files, so it gets less. */
 #define SHARE_AT_ONCE (UINT64_C(16) << 20)
