@@ -271,8 +271,7 @@ static bool first_place(struct record_set *set, const char *prefix, size_t *ret)
 			return false;
 		bool below = place->head < head;
 		if (place->head == head) {
-			const struct index_entry *entry = index_entry_at(index, place->number);
-			const struct slot *slot = entry ? slot_of(set, place->number) : NULL;
+			const struct slot *slot = slot_of(set, place->number);
 			if (!slot)
 				return false;
 			below = strcmp(slot->id, prefix) < 0;

@@ -19,7 +19,6 @@ struct record_base {
 	struct slots edited; /* or added */
 	struct index_parts parts; /* once it is prepared */
 	bool prepared; /* for edits: the list of all in the set holds slots, and numbers for those that were not read */
-	bool outdated; /* the files are not those of the index any more, only of the edited set */
 	/* What was read of a file last. Who goes on from there gets more than the one record. */
 	char *window;
 	size_t window_capacity, window_len;

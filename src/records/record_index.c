@@ -28,6 +28,13 @@ static bool fits_an_index(const struct record_set *set)
 	return true;
 }
 
+void record_index_write(const struct record_set *set, struct index_file *index)
+{
+	const struct index_source source = record_index_source(set);
+	if (set->writes_index)
+		index_write(index, set->index_dir, set->index_name, &source);
+}
+
 /* ---- entries ---- */
 
 /* Does a save write these bytes? */

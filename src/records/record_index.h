@@ -10,6 +10,8 @@ struct index_source record_index_source(const struct record_set *set);
 /* The index of a set that was just parsed from these texts. NULL: it has something that an index cannot
  * have, or there is no memory. */
 struct index_file *record_index_build(struct record_set *set, char *const *texts);
+/* Puts it where the next process finds it, if this set may. */
+void record_index_write(const struct record_set *set, struct index_file *index);
 /* The keys of records, being gathered. */
 struct index_key_list {
 	struct index_key *items;

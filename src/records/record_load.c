@@ -285,20 +285,13 @@ static int load_all(struct record_set *set, bool *repair, struct index_file **in
 	return 0;
 }
 
-static void write_index(const struct record_set *set, struct index_file *index)
-{
-	const struct index_source source = record_index_source(set);
-	if (set->writes_index)
-		index_write(index, set->index_dir, set->index_name, &source);
-}
-
 int record_load_again(struct record_set *set, cst_error **error)
 {
 	bool repair;
 	struct index_file *index = NULL;
 	int r = load_all(set, &repair, &index, error);
 	if (index)
-		write_index(set, index);
+		record_index_write(set, index);
 	index_free(index);
 	return r;
 }
@@ -316,7 +309,7 @@ static int parse_all(struct record_set *set, bool *repair, cst_error **error)
 	set->loaded = true;
 	if (!index)
 		return 0;
-	write_index(set, index);
+	record_index_write(set, index);
 	record_set_clear(set);
 	set->loaded = record_base_start(set, index);
 	return set->loaded ? 0 : error_oom(error);

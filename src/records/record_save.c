@@ -156,8 +156,6 @@ int record_set_save(struct record_set *set, struct lockfile *lock, cst_error **e
 		r = write_files(set, &encoded, error);
 	if (r < 0) {
 		set->stale = true;
-		if (set->base)
-			set->base->outdated = true;
 		return r;
 	}
 	if (encoded.splice)

@@ -180,15 +180,11 @@ void splice_done(struct splice *splice)
 {
 	struct record_set *set = splice->set;
 	struct index_parts parts = {.entries = steal_ptr(&splice->entries), .n_entries = splice->n};
-	bool ok = !set->base->outdated && index_update(set, splice->from, &parts);
+	bool ok = !set->stale && index_update(set, splice->from, &parts);
 	struct index_file *index = ok ? index_new(&parts) : NULL;
 	index_parts_free(&parts);
-	if (index && set->writes_index) {
-		const struct index_source source = record_index_source(set);
-		index_write(index, set->index_dir, set->index_name, &source);
-	}
-	if (!index || !record_base_change(set, index)) {
-		set->base->outdated = true;
+	if (index)
+		record_index_write(set, index);
+	if (!index || !record_base_change(set, index))
 		set->stale = true;
-	}
 }
