@@ -3,6 +3,7 @@
 #include "archive/tree/copy.h"
 #include "archive/tree/copy_data.h"
 #include "tree_fixture.h"
+#include <pthread.h>
 
 static const struct copy_options plain;
 
@@ -174,6 +175,46 @@ static void test_cancel_and_occupied(void **state)
 	close(from), close(to);
 }
 
+struct coming_and_going {
+	int fd;
+	_Atomic bool stop;
+};
+
+static void *come_and_go(void *userdata)
+{
+	struct coming_and_going *c = userdata;
+	while (!c->stop) {
+		add_dir(c->fd, "a");
+		add_file(c->fd, "a/f", "new");
+		(void)(symlinkat("f", c->fd, "a/s") + mkfifoat(c->fd, "a/p", 0600));
+		fs_remove_tree(c->fd, "a", "a", NULL);
+	}
+	return NULL;
+}
+
+/* Files and directories that somebody removes while they are copied are left out; what stays is copied. */
+static void test_vanishing(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	int from = make_dir(f->fd, "from");
+	struct coming_and_going others = {.fd = from};
+	add_file(from, "stays", "content");
+	assert_int_equal(pthread_create(&thread, NULL, come_and_go, &others), 0);
+	for (int i = 0; i < 2000; i++) {
+		_cleanup_error_ cst_error *error = NULL;
+		int to = make_dir(f->fd, "to");
+		if (copy_tree(from, to, &plain, &error) < 0)
+			fail_msg("round %d: %s", i, cst_error_message(error));
+		assert_int_equal(stat_of(to, "stays").st_size, 7);
+		close(to);
+		assert_int_equal(fs_remove_tree(f->fd, "to", "to", NULL), 0);
+	}
+	others.stop = true;
+	pthread_join(thread, NULL);
+	close(from);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -181,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_everything), TEST(test_acl),  TEST(test_holes),
 	        TEST(test_ways),       TEST(test_deep), TEST(test_cancel_and_occupied),
+	        TEST(test_vanishing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,24 @@ static int copy_file(struct copy *copy, const struct tree_entry *entry, int to_d
 	return 0;
 }
 
+/* What vanishes meanwhile is left out, as by the walk. */
+static int copy_file_if_there(struct copy *copy, const struct tree_entry *entry, int to_dir,
+                              cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	struct stat st;
+	int r = copy_file(copy, entry, to_dir, &problem);
+	if (r == 0)
+		return 0;
+	bool vanished = cst_error_errno(problem) == ENOENT &&
+	                fstatat(entry->dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+	                errno == ENOENT;
+	if (!vanished)
+		return error_propagate(error, steal_ptr(&problem));
+	(void)sys_unlinkat(to_dir, entry->name, 0); /* it may have come half-way */
+	return 0;
+}
+
 /* Attributes of a directory, when all in it is there. */
 static int finish_directory(int from_fd, int to_fd, const char *shown, cst_error **error)
 {
@@ -237,7 +255,7 @@ static int copy_entry(struct copy *copy, const struct tree_entry *entry, cst_err
 	copy->entries++;
 	int r = 0;
 	if (!S_ISDIR(entry->stat.st_mode))
-		r = copy_file(copy, entry, to_dir, error);
+		r = copy_file_if_there(copy, entry, to_dir, error);
 	else if (sys_mkdirat(to_dir, entry->name, 0700) < 0)
 		r = error_sys(error, errno, "mkdir %s", entry->path);
 	return r < 0 ? r : report_progress(copy, error);

@@ -98,8 +98,12 @@ static int open_trees(struct tree_walk *walk, const struct level *parent, const 
 static int list_names(struct tree_walk *walk, cst_error **error)
 {
 	struct level *level = &walk->levels[walk->depth - 1];
-	return fs_list_dir(tree_fd(walk, level, 0), ".", &level->names,
-	                   walk->path.len ? walk->path.data : ".", error);
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = fs_list_dir(tree_fd(walk, level, 0), ".", &level->names,
+	                    walk->path.len ? walk->path.data : ".", &problem);
+	if (r < 0 && cst_error_errno(problem) == ENOENT && walk->depth > 1)
+		return 0; /* it was removed after it was opened */
+	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 
 /* Takes trees over. */
