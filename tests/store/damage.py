@@ -8,7 +8,7 @@ A cell is a path, a damage and an operation. --every N takes every Nth cell, ano
 With --go the 1.64 command looks at the store after a repair, too; with --compare there are no operations, but its check and ours (called
 containers-storage) look at the same damage. Prints FAIL lines, and at the end how many cells there were."""
 
-import argparse, hashlib, io, json, os, shutil, stat, subprocess, sys, tarfile, zlib
+import argparse, hashlib, io, json, os, shutil, signal, stat, subprocess, sys, tarfile, zlib
 
 TIMEOUT = 15
 L1, L2, L3, IMAGE_A, IMAGE_B, BOX, LOOSE = ("%064d" % i for i in range(1, 8))
@@ -44,12 +44,15 @@ class Suite:
     def run(self, *words, program=None):
         """(exit status, stdout, stderr); the status is "hang" or "signal N" if it is so."""
         command = [program or self.options.cstorage, "-g", self.at + "/root", "-R", self.at + "/run", "-s", self.driver, *words]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT)
+            out, err = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with the children: the Go command starts itself again
+            process.communicate()
             return "hang", b"", b""
-        status = f"signal {-done.returncode}" if done.returncode < 0 else done.returncode
-        return status, done.stdout, done.stderr
+        status = f"signal {-process.returncode}" if process.returncode < 0 else process.returncode
+        return status, out, err
 
     def must(self, *words):
         status, out, err = self.run(*words)
