@@ -69,6 +69,10 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 		               ? "the graph root cannot be written by this user, so "
 		                 "the store is only read"
 		               : NULL;
+	case CST_ECORRUPT:
+		if (in->command->run == run_check)
+			return NULL;
+		return "'cstorage check' tells what is damaged, and mends it with --repair";
 	case CST_EBUSY: return "'cstorage locks' shows who holds the lock";
 	case CST_ESYS: return of_errno(cst_error_errno(error));
 	default: return NULL;

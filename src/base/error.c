@@ -234,6 +234,21 @@ int error_go_prefix(cst_error **error, int code, const char *format, ...)
 	return r < 0 ? r : code;
 }
 
+int error_own_prefix(cst_error **error, int code, const char *format, ...)
+{
+	if (!is_own(error))
+		return code;
+	int r = error_go_words(error, code, NULL, "%s", cst_error_go_message(*error));
+	if (r != code)
+		return r;
+	va_list args;
+	va_start(args, format);
+	r = replace_text(error, &(*error)->message,
+	                 prefixed(cst_error_message(*error), format, args));
+	va_end(args);
+	return r < 0 ? r : code;
+}
+
 int error_prefix(cst_error **error, int code, const char *format, ...)
 {
 	if (!is_own(error))

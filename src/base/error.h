@@ -49,6 +49,9 @@ int error_go_words(cst_error **error, int code, const char *object, const char *
 /* Puts "MESSAGE: " in front of the Go command's text only. Our message stays. */
 int error_go_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
 
+/* Puts "MESSAGE: " in front of our message only. The Go command's text stays. */
+int error_own_prefix(cst_error **error, int code, const char *format, ...) CST_PRINTF(3, 4);
+
 /* Our text of a code about an object; the caller frees it. NULL: out of memory. */
 char *error_text_about(int code, const char *object);
 

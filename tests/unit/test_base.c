@@ -52,6 +52,12 @@ static void test_error_words(void **state)
 	assert_string_equal(cst_error_go_message(error),
 	                    "error finding layer: copying 3: layer not known");
 	assert_string_equal(cst_error_object(error), "base");
+	assert_int_equal(error_own_prefix(&error, CST_ELAYER_UNKNOWN, "%s", "alas"),
+	                 CST_ELAYER_UNKNOWN);
+	assert_string_equal(cst_error_message(error),
+	                    "alas: copying 3: there is no layer \"base\"");
+	assert_string_equal(cst_error_go_message(error),
+	                    "error finding layer: copying 3: layer not known");
 	error_about_any(&other, CST_ELAYER_UNKNOWN, "box");
 	assert_string_equal(cst_error_message(other),
 	                    "there is no layer, image or container \"box\"");

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "codec/compress.h"
 #include "store/layer/view.h"
+#include <string.h>
 
 /* ---- changes and size ---- */
 
@@ -46,6 +47,7 @@ struct counted {
 	const cst_sink *next;
 	const cst_progress *progress;
 	uint64_t done;
+	bool stopped; /* by the caller's sink or progress: no damage of the layer */
 };
 
 static int report_progress(struct counted *counted, cst_error **error)
@@ -60,7 +62,19 @@ static int counted_write(void *userdata, const void *data, size_t size, cst_erro
 	struct counted *counted = userdata;
 	counted->done += size;
 	int r = report_progress(counted, error);
-	return r == 0 ? sink_write(counted->next, data, size, error) : r;
+	if (r == 0)
+		r = sink_write(counted->next, data, size, error);
+	counted->stopped = r < 0;
+	return r;
+}
+
+/* Readers of a tar-split or of a file do not know whose it is. */
+static int name_layer(const struct layer_view *view, int code, cst_error **error)
+{
+	bool damage = code == CST_ECORRUPT || code == CST_ESYS;
+	if (!damage || !error || strstr(cst_error_message(*error), view->id))
+		return code;
+	return error_own_prefix(error, code, "the layer \"%s\" cannot be given out", view->id);
 }
 
 static int check_digest(const struct layer_view *view, struct digester *digester, cst_error **error)
@@ -87,7 +101,9 @@ static int write_tar(struct layer_view *view, const cst_sink *sink, const cst_pr
 		r = digester_new(DIGEST_SHA256, &digester, error);
 	if (r == 0)
 		r = layer_view_write_tar(view, TARSPLIT_ALL_CPUS, digester, &through, error);
-	return r == 0 ? check_digest(view, digester, error) : r;
+	if (r == 0)
+		r = check_digest(view, digester, error);
+	return counted.stopped ? r : name_layer(view, r, error);
 }
 
 static int packing_write(void *userdata, const void *data, size_t size, cst_error **error)
