@@ -170,11 +170,17 @@ static bool index_records(struct record_set *set)
 			if (!slot->record)
 				continue;
 			slot->raw = NULL; /* the text goes */
+			const struct strings *names = record_names(set, slot->record);
+			size_t n_names = names->len;
 			if (!record_slots_insert(&set->visible, set->visible.len, slot) ||
 			    !prefix_index_add(&set->prefixes, slot->id, slot) ||
 			    !record_index_names(set, slot) ||
 			    !set->kind->settle(set, &set->loaded_memory, slot->record, NULL, f))
 				return false;
+			/* Upstream since 1.62 writes a name twice that it was given twice, and whoever of
+			 * its processes loads that record takes the name away from it. */
+			if (names->len < n_names && !set->read_only)
+				set->dirty[f] = LOST_NAMES;
 		}
 	}
 	return true;

@@ -39,7 +39,10 @@ def audit_records():
         for x in set(seen):
             if seen.count(x) > 1:
                 say("%s %s is recorded twice" % (kind, x))
-        names = [n for x in records for n in x.get("names") or []]
+        for x in records:
+            for n in {n for n in x.get("names") or [] if x["names"].count(n) > 1}:
+                say("%s %s has the name %s twice" % (kind, x["id"], n))
+        names = [n for x in records for n in set(x.get("names") or [])]
         for n in set(names):
             if names.count(n) > 1:
                 say("name %s is used by two %ss" % (n, kind))

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Where two stores meet: images of an additional store, a split image store, and ids that another process is choosing.
+# Where two stores or two processes meet: images of an additional store, a split image store, names given twice, and ids
+# that another process is choosing.
 # shellcheck source=tests/interop/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 if [ -z "$GO" ]; then
-	skip "stores" "no containers-storage" 7
+	skip "stores" "no containers-storage" 8
 	finish
 fi
 
@@ -55,6 +56,15 @@ if [ -n "$newer" ]; then
 else
 	skip "private directories of a split store" "containers-storage knows no split stores" 2
 fi
+
+# ---- a name that the Go command was given twice, and since 1.62 writes twice ----
+
+new_store twice vfs
+tar -cf "$WORK/twice.tar" -C "$WORK" manifest
+go import-layer -i L1 -n one -n one -f "$WORK/twice.tar" >/dev/null
+ours layers -j >"$WORK/twice-ours.txt"
+go layers -j >"$WORK/twice-go.txt"
+same "a name that was given twice" "$WORK/twice-ours.txt" "$WORK/twice-go.txt"
 
 # ---- a transient store after a reboot ----
 

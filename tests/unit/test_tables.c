@@ -283,8 +283,10 @@ static void test_name_twice_in_one_record(void **state)
 	bool repair = true;
 	put_file(&f, "layers.json", "[{\"id\":\"A\",\"names\":[\"l1\",\"l1\",\"dup\"]}]");
 	assert_int_equal(layers_load(&f, t, &repair, NULL), 0);
-	assert_false(repair);
+	assert_true(repair);
 	assert_names(&layer_table_get(t, "A")->names, "l1 dup");
+	assert_int_equal(record_set_save(t, f.lock, NULL), 0);
+	assert_file(&f, "layers.json", "[{\"id\":\"A\",\"names\":[\"l1\",\"dup\"]," TIME "}]");
 	static const char *const names[] = {"l2", "l1", "l2", "x"};
 	add_layer(t, "B", "", LAYER_STABLE, names, 4);
 	assert_names(&layer_table_get(t, "B")->names, "l2 l1 x");
