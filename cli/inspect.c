@@ -18,10 +18,10 @@ static void put_member(FILE *to, const char *key, const char *text)
 }
 
 /* A number, or null where there is none. */
-static void put_size(FILE *to, const char *key, int result, int64_t size)
+static void put_size(FILE *to, const char *key, int64_t size)
 {
 	put_key(to, key);
-	if (result < 0 || size < 0)
+	if (size < 0)
 		fputs("null", to);
 	else
 		fprintf(to, "%" PRId64, size);
@@ -112,7 +112,7 @@ static int put_layer(const struct invocation *in, FILE *to, const cst_layer *lay
 		result = cst_store_layer_children(in->store, id, &children, error);
 	if (result == 0) {
 		put_record(to, "layer", json, size);
-		put_size(to, "size", 0, layer_size(in, id));
+		put_size(to, "size", layer_size(in, id));
 		put_mount(to, layer);
 		put_strings(to, "children", children);
 		put_users(in, to, id);
@@ -183,8 +183,8 @@ static int put_image(const struct invocation *in, FILE *to, const cst_image *ima
 	int result = cst_image_json(image, &json, &length, error);
 	if (result == 0) {
 		put_record(to, "image", json, length);
-		int known = cst_store_image_size(in->store, cst_image_id(image), &size, NULL);
-		put_size(to, "size", known, size);
+		(void)cst_store_image_size(in->store, cst_image_id(image), &size, NULL);
+		put_size(to, "size", size);
 		put_chain(in, to, cst_image_top_layer(image));
 		result = put_containers(in, to, cst_image_id(image), error);
 		put_key(to, "readonly");
@@ -198,19 +198,27 @@ static int put_image(const struct invocation *in, FILE *to, const cst_image *ima
 
 /* ---- containers ---- */
 
+/* What cannot be measured is told; all else is shown. */
+static int64_t container_size(const struct invocation *in, const char *id)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int64_t size = -1;
+	if (cst_store_container_size(in->store, id, &size, &problem) < 0)
+		complain(in, "warning: the size of container %s is not known: %s", id,
+		         error_text(in, problem));
+	return size;
+}
+
 static int put_container(const struct invocation *in, FILE *to, const cst_container *container,
                          cst_error **error)
 {
 	cst_layer *layer = NULL;
 	char *json = NULL;
 	size_t length = 0;
-	int64_t size = -1;
 	int result = cst_container_json(container, &json, &length, error);
 	if (result == 0) {
 		put_record(to, "container", json, length);
-		int known = cst_store_container_size(in->store, cst_container_id(container), &size,
-		                                     NULL);
-		put_size(to, "size", known, size);
+		put_size(to, "size", container_size(in, cst_container_id(container)));
 		(void)cst_store_layer(in->store, cst_container_layer(container), &layer, NULL);
 		put_mount(to, layer);
 		put_paths(in, to, cst_container_layer(container));

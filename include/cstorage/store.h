@@ -395,8 +395,8 @@ CST_PUBLIC int cst_store_delete_image(cst_store *store, const char *id, bool com
 /* Bytes of its layers and data items, those of each layer once. CST_EIMAGE_UNKNOWN, CST_ELAYER_UNKNOWN (one of its layers
  * is missing). */
 CST_PUBLIC int cst_store_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
-/* Private directories of an image or container, made if missing; caller frees *path with cst_free.
- * CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. */
+/* Private directories of an image or container, made if missing; caller frees *path with cst_free. A symlink in the place of one
+ * is not followed: CST_ESYS. CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. */
 CST_PUBLIC int cst_store_image_directory(cst_store *store, const char *id, char **path, cst_error **error);
 CST_PUBLIC int cst_store_image_run_directory(cst_store *store, const char *id, char **path, cst_error **error);
 

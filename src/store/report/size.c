@@ -4,7 +4,7 @@
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
-#include <errno.h>
+#include "store/item/directory.h"
 
 int cst_store_layer_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
 {
@@ -74,30 +74,22 @@ int cst_store_image_size(cst_store *store, const char *id, int64_t *size, cst_er
 	return 0;
 }
 
-typedef int (*directory_function)(cst_store *store, const char *id, char **path, cst_error **error);
-
-static int add_directory(cst_store *store, directory_function directory_of, const char *id,
+static int add_directory(cst_store *store, const char *id, enum cst_directory directory,
                          int64_t *sum, cst_error **error)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
-	_cleanup_error_ cst_error *problem = NULL;
 	int64_t bytes = 0, inodes = 0;
-	int r = directory_of(store, id, &path, &problem);
-	if (r == CST_ESTORE_READ_ONLY) /* never made: nothing in it */
-		return 0;
-	if (r == 0)
-		r = fs_open_dir(path, &fd, &problem);
-	if (r == 0)
-		r = usage_tree(fd, &bytes, &inodes, &problem);
+	int r = private_directory(store, CST_KIND_CONTAINER, id, directory, false, &path, &fd,
+	                          error);
+	if (r == 0 && fd >= 0)
+		r = usage_tree(fd, &bytes, &inodes, error);
 	*sum += bytes;
-	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+	return r;
 }
 
 int cst_store_container_size(cst_store *store, const char *id, int64_t *size, cst_error **error)
 {
-	static const directory_function directories[] = {cst_store_container_directory,
-	                                                 cst_store_container_run_directory};
 	_cleanup_(cst_container_freep) cst_container *container = NULL;
 	int64_t sum = 0;
 	int r = cst_store_container(store, id, &container, error);
@@ -105,8 +97,10 @@ int cst_store_container_size(cst_store *store, const char *id, int64_t *size, cs
 		r = cst_store_diff_size(store, NULL, container->layer, &sum, error);
 	if (r == CST_ELAYER_UNKNOWN)
 		r = error_prefix(error, r, "locating layer with ID \"%s\"", container->layer);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(directories); i++)
-		r = add_directory(store, directories[i], container->id, &sum, error);
+	if (r == 0)
+		r = add_directory(store, container->id, CST_DIRECTORY, &sum, error);
+	if (r == 0)
+		r = add_directory(store, container->id, CST_RUN_DIRECTORY, &sum, error);
 	if (r < 0)
 		return r;
 	*size = sum + data_size(&container->data);
