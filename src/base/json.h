@@ -23,7 +23,10 @@ struct json_reader {
 	bool first;          /* just behind an opening bracket, where no comma is due */
 	const char *problem; /* NULL while all is well; static text */
 	/* Keys decoded lately. Records repeat the same few keys, so most need not be decoded again. */
-	const char *keys[JSON_KNOWN_KEYS];
+	struct json_key {
+		const char *text;
+		size_t len;
+	} keys[JSON_KNOWN_KEYS];
 };
 
 enum json_type {
@@ -37,6 +40,8 @@ enum json_type {
 };
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena);
+/* Begins with another text, and knows the keys of those before. */
+void json_reader_next(struct json_reader *r, const char *data, size_t n);
 /* Skips white space. JSON_BAD: the input ended, or what follows is no value. */
 enum json_type json_peek(struct json_reader *r);
 
@@ -54,6 +59,8 @@ bool json_key_is(const char *key, const char *name);
 /* `null` leaves *ret as it is. A NUL inside of a string is an error. */
 bool json_string(struct json_reader *r, const char **ret);
 bool json_bytes(struct json_reader *r, const char **ret, size_t *len);
+/* The same for a string that is not kept: it may lie in the input, and no NUL ends it there. */
+bool json_passing(struct json_reader *r, const char **ret, size_t *len);
 /* An integer literal in range; `null` leaves *ret as it is. */
 bool json_int64(struct json_reader *r, int64_t *ret);
 bool json_uint32(struct json_reader *r, uint32_t *ret);

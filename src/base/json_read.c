@@ -2,11 +2,21 @@
 /* The JSON reader: checks every byte that it steps over, so that a value which was skipped or taken
  * raw is valid too. */
 #include "base/json.h"
+#include "base/json_escape.h"
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena)
 {
 	*r = (struct json_reader){
 	        .start = data, .pos = data, .end = data + n, .arena = arena, .first = true};
+}
+
+void json_reader_next(struct json_reader *r, const char *data, size_t n)
+{
+	r->start = r->pos = data;
+	r->end = data + n;
+	r->depth = 0;
+	r->first = true;
+	r->problem = NULL;
 }
 
 bool json_fail(struct json_reader *r, const char *problem)
@@ -33,7 +43,8 @@ int json_error(const struct json_reader *r, const char *shown, cst_error **error
 
 static inline const char *skip_space(const char *p, const char *end)
 {
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+	while (p < end && (unsigned char)*p <= ' ' &&
+	       (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
 		p++;
 	return p;
 }
@@ -55,14 +66,15 @@ static bool unexpected(struct json_reader *r, const char *wanted)
 
 /* The first byte of p..end that ends plain string content: a quote, a backslash or a control
  * character. It looks at eight bytes a step. In the mask of a step the lowest mark is always right;
- * the marks above it may be wrong. */
+ * the marks above it may be wrong. With bit 1 turned, a quote is the next above the control
+ * characters. */
 static const char *plain_end(const char *p, const char *end)
 {
 	while (end - p >= 8) {
 		uint64_t word;
 		memcpy(&word, p, 8);
-		uint64_t marks = ((word ^ BYTES('"')) - BYTES(1)) |
-		                 ((word ^ BYTES('\\')) - BYTES(1)) | (word - BYTES(0x20));
+		uint64_t marks =
+		        ((word ^ BYTES(2)) - BYTES(0x21)) | ((word ^ BYTES('\\')) - BYTES(1));
 		marks &= ~word & BYTES(0x80);
 		if (marks)
 			return p + (__builtin_ctzll(marks) >> 3);
@@ -71,39 +83,6 @@ static const char *plain_end(const char *p, const char *end)
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
 		p++;
 	return p;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Four hex digits, or -1. */
-static int hex4(const char *p, const char *end)
-{
-	if (end - p < 4)
-		return -1;
-	int value = 0;
-	for (int i = 0; i < 4; i++) {
-		int digit = hex_value(p[i]);
-		if (digit < 0)
-			return -1;
-		value = value << 4 | digit;
-	}
-	return value;
-}
-
-/* Length of the valid escape at p (a backslash), 0 if it is none. */
-static size_t escape_length(const char *p, const char *end)
-{
-	if (end - p < 2)
-		return 0;
-	if (p[1] == 'u')
-		return hex4(p + 2, end) >= 0 ? 6 : 0;
-	return p[1] && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
 }
 
 /* Checks the string at pos, steps over it, and gives what is between the quotes. */
@@ -116,7 +95,7 @@ static bool scan_string(struct json_reader *r, const char **start, size_t *len, 
 		p = plain_end(p, r->end);
 		if (p < r->end && *p == '"')
 			break;
-		size_t n = p < r->end && *p == '\\' ? escape_length(p, r->end) : 0;
+		size_t n = p < r->end && *p == '\\' ? json_escape_length(p, r->end) : 0;
 		if (!n) {
 			r->pos = p;
 			return unexpected(r, p < r->end && *p == '\\'
@@ -131,62 +110,6 @@ static bool scan_string(struct json_reader *r, const char **start, size_t *len, 
 	return true;
 }
 
-static char *put_utf8(char *to, uint32_t c)
-{
-	if (c < 0x80) {
-		*to++ = (char)c;
-	} else if (c < 0x800) {
-		*to++ = (char)(0xc0 | c >> 6);
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*to++ = (char)(0xe0 | c >> 12);
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
-		*to++ = (char)(0xf0 | c >> 18);
-		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
-/* The character of the \u escape at p, which was checked before. A surrogate pair is two escapes;
- * half a pair alone is U+FFFD. */
-static uint32_t decode_unicode(const char **p, const char *end)
-{
-	uint32_t c = (uint32_t)hex4(*p + 2, end);
-	*p += 6;
-	if (c < 0xd800 || c > 0xdfff)
-		return c;
-	if (c < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') {
-		uint32_t low = (uint32_t)hex4(*p + 2, end);
-		if (low >= 0xdc00 && low <= 0xdfff) {
-			*p += 6;
-			return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-		}
-	}
-	return 0xfffd;
-}
-
-static char *decode_escape(char *to, const char **p, const char *end)
-{
-	char c = (*p)[1];
-	if (c == 'u')
-		return put_utf8(to, decode_unicode(p, end));
-	*p += 2;
-	switch (c) {
-	case 'b': c = '\b'; break;
-	case 'f': c = '\f'; break;
-	case 'n': c = '\n'; break;
-	case 'r': c = '\r'; break;
-	case 't': c = '\t'; break;
-	default: break;
-	}
-	*to++ = c;
-	return to;
-}
-
 /* Decodes what scan_string() found. The result is never longer than the source. */
 static const char *decode_string(struct json_reader *r, const char *p, size_t len, bool escapes,
                                  size_t *ret_len)
@@ -194,28 +117,13 @@ static const char *decode_string(struct json_reader *r, const char *p, size_t le
 	*ret_len = len;
 	if (!len)
 		return "";
-	char *copy = r->arena ? arena_alloc(r->arena, len + 1) : NULL;
-	if (!copy) {
+	char *copy = r->arena ? arena_strndup(r->arena, p, len) : NULL;
+	if (!copy)
 		json_fail(r, r->arena ? "out of memory" : "a string where none is read");
-		return NULL;
-	}
-	if (!escapes) {
-		memcpy(copy, p, len);
+	if (!copy || !escapes)
 		return copy;
-	}
-	const char *end = p + len;
-	char *to = copy;
-	while (p < end) {
-		const char *run = memchr(p, '\\', (size_t)(end - p));
-		size_t n = (size_t)((run ? run : end) - p);
-		memcpy(to, p, n);
-		to += n;
-		p += n;
-		if (run)
-			to = decode_escape(to, &p, end);
-	}
-	*to = '\0';
-	*ret_len = (size_t)(to - copy);
+	*ret_len = json_unescape(p, len, copy);
+	copy[*ret_len] = '\0';
 	return copy;
 }
 
@@ -233,7 +141,7 @@ static bool take_null(struct json_reader *r)
 	return at(r, 'n') && literal(r, "null", 4);
 }
 
-bool json_bytes(struct json_reader *r, const char **ret, size_t *len)
+static bool read_string(struct json_reader *r, bool passing, const char **ret, size_t *len)
 {
 	if (r->problem)
 		return false;
@@ -244,12 +152,27 @@ bool json_bytes(struct json_reader *r, const char **ret, size_t *len)
 	bool escapes;
 	if (!scan_string(r, &start, &raw_len, &escapes))
 		return false;
+	if (passing && !escapes) {
+		*ret = start;
+		*len = raw_len;
+		return true;
+	}
 	const char *decoded = decode_string(r, start, raw_len, escapes, &decoded_len);
 	if (!decoded)
 		return false;
 	*ret = decoded;
 	*len = decoded_len;
 	return true;
+}
+
+bool json_bytes(struct json_reader *r, const char **ret, size_t *len)
+{
+	return read_string(r, false, ret, len);
+}
+
+bool json_passing(struct json_reader *r, const char **ret, size_t *len)
+{
+	return read_string(r, true, ret, len);
 }
 
 bool json_string(struct json_reader *r, const char **ret)
@@ -344,13 +267,14 @@ static const char *known_key(struct json_reader *r, const char *start, size_t le
 {
 	if (!len || len > 32)
 		return NULL;
-	size_t n = (len * 7 + (unsigned char)start[0] + (unsigned char)start[len - 1] * 3u) %
+	/* Of the keys of a layer no two get one place. */
+	size_t n = (len * 8 + (unsigned char)start[0] + (unsigned char)start[len - 1] * 4u) %
 	           JSON_KNOWN_KEYS;
-	const char *known = r->keys[n];
-	if (known && strncmp(known, start, len) == 0 && !known[len])
-		return known;
-	size_t ignored;
-	return r->keys[n] = decode_string(r, start, len, false, &ignored);
+	struct json_key *known = &r->keys[n];
+	if (known->text && known->len == len && memcmp(known->text, start, len) == 0)
+		return known->text;
+	known->text = decode_string(r, start, len, false, &known->len);
+	return known->text;
 }
 
 bool json_object_next(struct json_reader *r, const char **key)
@@ -440,9 +364,24 @@ static bool scan_number(struct json_reader *r, bool *integer)
 	return true;
 }
 
+/* Most numbers are a few digits with punctuation behind them. */
+static bool short_integer(struct json_reader *r, int64_t *ret)
+{
+	const char *start = skip_space(r->pos, r->end), *p = start;
+	int64_t value = 0;
+	while (p < r->end && p - start < 18 && *p >= '0' && *p <= '9')
+		value = value * 10 + (*p++ - '0');
+	if (p == start || p == r->end || (*p != ',' && *p != '}' && *p != ']') ||
+	    (*start == '0' && p - start > 1))
+		return false;
+	r->pos = p;
+	*ret = value;
+	return true;
+}
+
 bool json_int64(struct json_reader *r, int64_t *ret)
 {
-	if (r->problem || take_null(r))
+	if (r->problem || short_integer(r, ret) || take_null(r))
 		return !r->problem;
 	const char *p = r->pos;
 	bool integer;

@@ -42,6 +42,7 @@ struct arena_block {
 	alignas(max_align_t) unsigned char data[];
 };
 
+/* Memory as it comes. */
 static void *take(struct arena *arena, size_t size, size_t alignment)
 {
 	if (arena->failed || size > SIZE_MAX / 2) {
@@ -63,20 +64,24 @@ static void *take(struct arena *arena, size_t size, size_t alignment)
 		at = 0;
 	}
 	block->used = at + size;
-	/* Unused memory of the block is never touched, so it costs nothing. */
-	return memset(block->data + at, 0, size);
+	return block->data + at;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-	return take(arena, MAX(size, (size_t)1), alignof(max_align_t));
+	size = MAX(size, (size_t)1);
+	void *fresh = take(arena, size, alignof(max_align_t));
+	/* Unused memory of the block is never touched, so it costs nothing. */
+	return fresh ? memset(fresh, 0, size) : NULL;
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)
 {
 	char *copy = take(arena, n + 1, 1);
-	if (copy)
+	if (copy) {
 		memcpy(copy, s, n);
+		copy[n] = '\0';
+	}
 	return copy;
 }
 

@@ -123,22 +123,24 @@ static const char *entry_text(struct record_set *set, uint32_t number,
 
 /* Fills *record, which has what else the kind knows afterwards. */
 static bool parse_record(struct record_set *set, const struct index_entry *entry, const char *text,
-                         struct arena *arena, void *record)
+                         struct record_reader *r, void *record)
 {
-	struct json_reader json;
-	struct record_reader r = {.json = &json, .arena = arena};
-	json_reader_init(&json, text, entry->length, arena);
-	set->kind->read(&r, record);
-	bool ok = !r.bad && json_finish(&json) && !arena->failed;
-	record_reader_free(&r);
-	return ok && set->kind->settle(set, arena, record, NULL, entry->file);
+	json_reader_next(r->json, text, entry->length);
+	set->kind->read(r, record);
+	return !r->bad && json_finish(r->json) && !r->arena->failed &&
+	       set->kind->settle(set, r->arena, record, NULL, entry->file);
 }
 
 static struct slot *parse_entry(struct record_set *set, uint32_t number,
                                 const struct index_entry *entry, const char *text)
 {
-	void *record = arena_alloc(&set->loaded_memory, set->kind->size);
-	if (!record || !parse_record(set, entry, text, &set->loaded_memory, record))
+	struct json_reader json;
+	struct record_reader r = {.json = &json, .arena = &set->loaded_memory};
+	void *record = arena_alloc(r.arena, set->kind->size);
+	json_reader_init(&json, NULL, 0, r.arena);
+	bool ok = record && parse_record(set, entry, text, &r, record);
+	record_reader_free(&r);
+	if (!ok)
 		return NULL;
 	struct slot *slot = record_slot_new(*(const char **)record, entry->file);
 	if (!slot)
@@ -443,7 +445,8 @@ static bool slot_at(struct record_set *set, size_t i, bool peek, struct slot **r
 	return peek || *ret;
 }
 
-bool record_base_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to)
+bool record_base_read_at(const struct record_set *set, size_t i, struct record_reader *r,
+                         void *record)
 {
 	struct record_set *writable = (struct record_set *)set;
 	if (!set->base)
@@ -458,11 +461,7 @@ bool record_base_copy_at(const struct record_set *set, size_t i, struct arena *a
 	const struct index_entry *entry =
 	        base && !item.slot ? index_entry_at(base->index, item.number) : NULL;
 	const char *text = entry ? entry_text(writable, item.number, entry) : NULL;
-	/* The copy is without what only reading takes, such as the names of the members. */
-	_cleanup_arena_ struct arena scratch = {0};
-	void *record = text ? arena_alloc(&scratch, set->kind->size) : NULL;
-	bool ok = record && parse_record(writable, entry, text, &scratch, record) &&
-	          set->kind->copy(arena, record, to);
+	bool ok = text && parse_record(writable, entry, text, r, record);
 	pthread_mutex_unlock(&writable->lazy);
 	return ok;
 }

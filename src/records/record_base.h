@@ -45,8 +45,9 @@ bool record_base_find_prefix(const struct record_set *set, const char *prefix, s
 /* By position in the list of all. `peek`: NULL unless it was looked at before. */
 bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret);
 
-/* Reads the record at this position to *to. False: it was looked at before, or cannot be read. */
-bool record_base_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to);
+/* Reads the record at this position to *record. False: it was looked at before, or cannot be read. */
+bool record_base_read_at(const struct record_set *set, size_t i, struct record_reader *r,
+                         void *record);
 
 /* ---- edits ---- */
 

@@ -22,6 +22,7 @@ struct record_reader {
 	const char *bad; /* NULL, or static text: why the record cannot be served */
 	struct scratch list, unknown;
 	struct strbuf text;
+	const char *seen[32]; /* for each member the key that it was found by last */
 };
 void record_reader_free(struct record_reader *r);
 
@@ -32,7 +33,7 @@ struct member {
 };
 
 /* Reads the next value as a record; members that are not in the table go to *unknown in their
- * order. */
+ * order. A reader is for one table. */
 void record_read(struct record_reader *r, const struct member *members, size_t n, void *record,
                  struct raw_members *unknown);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads the members of records, and keeps those that this version does not know. */
 #include "records/record_fields.h"
+#include <assert.h>
 
 void record_reader_free(struct record_reader *r)
 {
@@ -52,7 +53,7 @@ void read_time(struct record_reader *r, void *field)
 {
 	const char *text = NULL;
 	size_t len = 0;
-	if (json_bytes(r->json, &text, &len) && text && !timestamp_parse(text, len, field))
+	if (json_passing(r->json, &text, &len) && text && !timestamp_parse(text, len, field))
 		r->bad = "invalid time";
 }
 
@@ -282,13 +283,14 @@ bool data_items_build(struct arena *arena, const struct data_fields *fields, str
 /* ---- the record ---- */
 
 /* Files written by one program have the members in one order: the search goes on where the last one
- * was found. */
-static const struct member *find_field(const struct member *members, size_t n, size_t *from,
-                                       const char *key)
+ * was found. The JSON reader gives the same address for the same key mostly. */
+static const struct member *find_field(struct record_reader *r, const struct member *members,
+                                       size_t n, size_t *from, const char *key)
 {
 	for (size_t i = 0; i < n; i++) {
 		size_t at = *from + i < n ? *from + i : *from + i - n;
-		if (json_key_is(key, members[at].name)) {
+		if (r->seen[at] == key || json_key_is(key, members[at].name)) {
+			r->seen[at] = key;
 			*from = at + 1 < n ? at + 1 : 0;
 			return &members[at];
 		}
@@ -311,12 +313,13 @@ void record_read(struct record_reader *r, const struct member *members, size_t n
 {
 	size_t from = 0;
 	const char *key;
+	assert(n <= ARRAY_SIZE(r->seen));
 	r->bad = NULL;
 	r->unknown.len = 0;
 	if (!json_object_begin(r->json))
 		return;
 	while (json_object_next(r->json, &key)) {
-		const struct member *member = find_field(members, n, &from, key);
+		const struct member *member = find_field(r, members, n, &from, key);
 		if (member)
 			member->read(r, (char *)record + member->offset);
 		else

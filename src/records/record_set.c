@@ -197,12 +197,21 @@ bool record_set_dirty(const struct record_set *set)
 	return false;
 }
 
-bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to)
+bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n)
 {
-	if (record_base_copy_at(set, i, arena, to))
-		return true;
-	const void *record = record_set_at(set, i);
-	return record && !set->problem && set->kind->copy(arena, record, to);
+	struct json_reader json;
+	struct record_reader r = {.json = &json, .arena = arena};
+	bool ok = true;
+	json_reader_init(&json, NULL, 0, arena);
+	for (size_t i = 0; ok && i < n; i++) {
+		void *copy = (char *)to + i * set->kind->size;
+		if (record_base_read_at(set, i, &r, copy))
+			continue;
+		const void *record = record_set_at(set, i);
+		ok = record && !set->problem && set->kind->copy(arena, record, copy);
+	}
+	record_reader_free(&r);
+	return ok;
 }
 
 int record_set_problem(const struct record_set *set, cst_error **error)

@@ -62,9 +62,9 @@ void *record_set_get(const struct record_set *set, const char *id); /* exact ID 
 void *record_set_by_name(const struct record_set *set, const char *name);
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
 void *record_set_find(const struct record_set *set, const char *id);
-/* Copies the record at this position to *to. One that was not looked at before is read for this copy only. False: out
- * of memory, or record_set_problem(). */
-bool record_set_copy_at(const struct record_set *set, size_t i, struct arena *arena, void *to);
+/* Copies the first n records, one after the other, to `to`. Those that were not looked at before are read for this copy
+ * only. False: out of memory, or record_set_problem(). */
+bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n);
 /* A copy of a record of this kind in an arena. NULL: out of memory. */
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
 /* Number i of the records that cannot be used, with the reason. False: there are not so many. */

@@ -286,13 +286,64 @@ static void test_keys(void **state)
 	assert_true(json_finish(&r));
 }
 
+/* ---- strings that are not kept, texts one after the other ---- */
+
+static void test_passing(void **state)
+{
+	struct json_reader r;
+	_cleanup_arena_ struct arena arena = {0};
+	static const char text[] = "[\"plain\",\"es\\u0063aped\",\"\",null,1]";
+	static const char *const want[] = {"plain", "escaped", "", NULL};
+	const char *got;
+	size_t len;
+	json_reader_init(&r, text, sizeof(text) - 1, &arena);
+	assert_true(json_array_begin(&r));
+	for (size_t i = 0; i < 4; i++) {
+		got = NULL;
+		assert_true(json_array_next(&r) && json_passing(&r, &got, &len));
+		assert_int_equal(!want[i], !got);
+		assert_true(!got || (len == strlen(want[i]) && memcmp(got, want[i], len) == 0));
+	}
+	assert_true(json_array_next(&r) && !json_passing(&r, &got, &len));
+}
+
+static void test_next_text(void **state)
+{
+	struct json_reader r;
+	_cleanup_arena_ struct arena arena = {0};
+	const char *first, *second;
+	json_reader_init(&r, "{\"key\":[x", 9, &arena);
+	assert_true(json_object_begin(&r) && json_object_next(&r, &first));
+	assert_false(json_skip(&r));
+	json_reader_next(&r, "{\"key\":1}", 9);
+	assert_true(json_object_begin(&r) && json_object_next(&r, &second));
+	assert_ptr_equal(first, second);
+	assert_true(json_skip(&r) && !json_object_next(&r, &second) && json_finish(&r));
+}
+
 /* ---- numbers ---- */
 
+static bool read_listed_int(const char *text, int64_t *ret)
+{
+	struct json_reader r;
+	char list[64];
+	int n = snprintf(list, sizeof(list), "[ %s,1]", text);
+	json_reader_init(&r, list, (size_t)n, NULL);
+	bool ok = json_array_begin(&r) && json_array_next(&r) && json_int64(&r, ret);
+	return ok && json_array_next(&r) && json_skip(&r) && !json_array_next(&r) &&
+	       json_finish(&r);
+}
+
+/* By itself and with punctuation behind it, which are read in different ways. */
 static bool read_int(const char *text, int64_t *ret)
 {
 	struct json_reader r;
+	int64_t listed = *ret;
 	json_reader_init(&r, text, strlen(text), NULL);
-	return json_int64(&r, ret) && json_finish(&r);
+	bool ok = json_int64(&r, ret) && json_finish(&r);
+	assert_int_equal(read_listed_int(text, &listed), ok);
+	assert_true(!ok || listed == *ret);
+	return ok;
 }
 
 static bool read_uint32(const char *text, uint32_t *ret)
@@ -309,6 +360,8 @@ static void test_integers(void **state)
 	assert_true(read_int("null", &n) && n == 7);
 	assert_true(read_int("0", &n) && n == 0);
 	assert_true(read_int("-0", &n) && n == 0);
+	assert_true(read_int("999999999999999999", &n) && n == 999999999999999999);
+	assert_true(read_int("1000000000000000000", &n) && n == 1000000000000000000);
 	assert_true(read_int("9223372036854775807", &n) && n == INT64_MAX);
 	assert_true(read_int("-9223372036854775808", &n) && n == INT64_MIN);
 	static const char *const bad[] = {"9223372036854775808",
@@ -538,6 +591,8 @@ int main(void)
 	        cmocka_unit_test(test_doubles),
 	        cmocka_unit_test(test_double_dialects),
 	        cmocka_unit_test(test_double_round_trip),
+	        cmocka_unit_test(test_passing),
+	        cmocka_unit_test(test_next_text),
 	        cmocka_unit_test(test_values),
 	        cmocka_unit_test(test_error_sticks),
 	        cmocka_unit_test(test_writer),
