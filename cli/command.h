@@ -365,8 +365,9 @@ void show_keyed(FILE *to, const char *key, const char *text); /* the line "KEY: 
 void print_field(const char *label, const char *text);
 void print_fields(const char *label, const char *const *texts, size_t n);
 /* The text with everything escaped that is not printable, wherever it will go. The caller frees it.
- * NULL: out of memory. */
+ * NULL: out of memory. The other function prints it. */
 char *plain_text(const char *text);
+void show_plain(FILE *to, const char *text);
 /* False for control and format characters, and for those that change the direction of writing. */
 bool is_printable(uint32_t point);
 /* How many columns of a terminal a character takes: 2 for most of East Asia, 0 for accents that

@@ -32,9 +32,8 @@ static void print_notes(const struct uses *uses, const cst_layer *layer,
 	const char *mount_point = cst_layer_mount_point(layer);
 	if (style->mounts && mount_point[0])
 		print_notes_of(style, "mount: ", &mount_point, 1);
-	const struct use *end = uses->items + uses->n;
-	for (const struct use *use = uses_first(uses, id); use < end && strcmp(use->layer, id) == 0;
-	     use++) {
+	const struct layer_users *users = uses_of(uses, id);
+	for (const struct use *use = users->uses; use < users->uses + users->n; use++) {
 		const char *user =
 		        use->image ? cst_image_id(use->image) : cst_container_id(use->container);
 		n = use->image ? cst_image_names(use->image, &names)
@@ -119,7 +118,7 @@ static int print_layers(const struct invocation *in, const cst_layer_list *list)
 		return 0;
 	}
 	struct uses uses = {0};
-	bool ok = uses_find(in->store, &uses);
+	bool ok = uses_find(in->store, NULL, &uses);
 	if (ok && is_on(in, OPT_TREE))
 		ok = print_tree(list, &uses);
 	else if (ok)
@@ -171,50 +170,17 @@ static const struct field fields[] = {
 struct layer_rows {
 	const cst_layer_list *layers;
 	struct uses uses;
-	const char **parents; /* of all layers, sorted */
 };
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool sort_parents(struct layer_rows *rows)
-{
-	size_t n = cst_layer_list_size(rows->layers);
-	rows->parents = calloc(n + 1, sizeof(*rows->parents));
-	if (!rows->parents)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		rows->parents[i] = cst_layer_parent(cst_layer_list_get(rows->layers, i));
-	qsort(rows->parents, n, sizeof(*rows->parents), by_text);
-	return true;
-}
-
-static size_t count_children(const struct layer_rows *rows, const char *id)
-{
-	size_t low = 0, high = cst_layer_list_size(rows->layers), n = high, count = 0;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (strcmp(rows->parents[middle], id) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	while (low + count < n && strcmp(rows->parents[low + count], id) == 0)
-		count++;
-	return count;
-}
-
 /* Makes "image NAME, 2 containers": a single user is named. */
-static char *users_text(const struct layer_rows *rows, const char *id)
+static char *users_text(const struct layer_rows *rows, size_t row, const char *id)
 {
 	const cst_image *image = NULL;
 	const cst_container *container = NULL;
 	size_t images = 0, containers = 0;
-	const struct use *end = rows->uses.items + rows->uses.n;
-	for (const struct use *use = uses_first(&rows->uses, id);
-	     use < end && strcmp(use->layer, id) == 0; use++) {
+	const struct layer_users *users_here = uses_of(&rows->uses, id);
+	for (const struct use *use = users_here->uses; use < users_here->uses + users_here->n;
+	     use++) {
 		image = use->image ? use->image : image;
 		container = use->container ? use->container : container;
 		images += use->image != NULL;
@@ -227,16 +193,15 @@ static char *users_text(const struct layer_rows *rows, const char *id)
 	n = container ? cst_container_names(container, &names) : 0;
 	users_add(&users, "container", containers, container ? cst_container_id(container) : "",
 	          names, n);
-	users_add(&users, "layer", count_children(rows, id), "", NULL, 0);
+	users_add(&users, "layer", uses_children(&rows->uses, rows->layers, row), "", NULL, 0);
 	return users_done(&users);
 }
 
 static void count_users(const struct layer_rows *rows, const char *id, bool images,
                         struct value *ret)
 {
-	const struct use *end = rows->uses.items + rows->uses.n;
-	for (const struct use *use = uses_first(&rows->uses, id);
-	     use < end && strcmp(use->layer, id) == 0; use++)
+	const struct layer_users *users = uses_of(&rows->uses, id);
+	for (const struct use *use = users->uses; use < users->uses + users->n; use++)
 		ret->number += images ? use->image != NULL : use->container != NULL;
 }
 
@@ -251,7 +216,7 @@ static void find_value(const struct list *list, size_t row, size_t field, struct
 	case CREATED:
 	case AGE: ret->number = cst_layer_created(layer, NULL); break;
 	case SIZE: ret->number = layer_content_size(list->in, layer); break;
-	case USED: ret->text = ret->owned = users_text(rows, id); break;
+	case USED: ret->text = ret->owned = users_text(rows, row, id); break;
 	case NAMES: ret->n_texts = cst_layer_names(layer, &ret->texts); break;
 	case IMAGES:
 	case CONTAINERS: count_users(rows, id, field == IMAGES, ret); break;
@@ -282,12 +247,11 @@ static int list_layers(const struct invocation *in, const cst_layer_list *layers
 	                    .in = in,
 	                    .source = &rows};
 	int code = 1;
-	if (uses_find(in->store, &rows.uses) && sort_parents(&rows))
+	if (uses_find(in->store, layers, &rows.uses))
 		code = list_print(&list);
 	else
 		complain(in, "out of memory");
 	uses_done(&rows.uses);
-	free(rows.parents);
 	return code;
 }
 

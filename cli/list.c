@@ -67,23 +67,46 @@ static bool listing_start(struct listing *listing, const struct list *list)
 
 /* ---- what lists are made of ---- */
 
+static const char *number_text(int64_t number, struct text_room *room)
+{
+	uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+	char *at = room->number + sizeof(room->number) - 1;
+	*at = '\0';
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (number < 0)
+		*--at = '-';
+	return at;
+}
+
 void users_add(struct users *users, const char *kind, size_t n, const char *id,
                const char *const *names, size_t n_names)
 {
-	char *text = NULL;
+	struct text_room room;
+	bool named = n == 1 && (n_names > 0 || id[0]);
+	const char *name = n_names > 0 ? names[0] : id;
+	size_t name_length = n_names > 0 ? strlen(name) : strnlen(name, SHORT_ID);
 	if (n == 0 || users->failed)
 		return;
-	const char *before = users->text ? users->text : "", *between = users->text ? ", " : "";
-	int length = n == 1 && (n_names > 0 || id[0])
-	                     ? asprintf(&text, "%s%s%s %.*s", before, between, kind,
-	                                n_names > 0 ? -1 : SHORT_ID, n_names > 0 ? names[0] : id)
-	                     : asprintf(&text, "%s%s%zu %s%s", before, between, n, kind,
-	                                n == 1 ? "" : "s");
-	users->failed = length < 0;
-	if (users->failed)
+	size_t most = users->length + strlen(kind) + name_length + sizeof(room.number);
+	char *longer = realloc(users->text, most);
+	users->failed = !longer;
+	if (!longer)
 		return;
-	free(users->text);
-	users->text = text;
+	char *to = longer + users->length;
+	if (users->text)
+		to = stpcpy(to, ", ");
+	if (!named)
+		to = stpcpy(stpcpy(to, number_text((int64_t)n, &room)), " ");
+	to = stpcpy(to, kind);
+	if (named)
+		to = mempcpy(stpcpy(to, " "), name, name_length);
+	else if (n > 1)
+		*to++ = 's';
+	*to = '\0';
+	users->text = longer;
+	users->length = (size_t)(to - longer);
 }
 
 char *users_done(struct users *users)
@@ -105,20 +128,28 @@ int64_t layer_content_size(const struct invocation *in, const cst_layer *layer)
 
 /* ---- values in full ---- */
 
-static char *time_text(int64_t seconds)
+static char *put_digits(char *to, int number, int n)
 {
-	char text[40] = "";
-	time_t time = (time_t)seconds;
-	struct tm utc;
-	if (gmtime_r(&time, &utc))
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	return strdup(text);
+	for (int i = n; i > 0; i--, number /= 10)
+		to[i - 1] = (char)('0' + number % 10);
+	return to + n;
 }
 
-static char *number_text(int64_t number)
+/* RFC 3339 has years of four digits; of others nothing is shown. */
+static void write_time(int64_t seconds, char *to)
 {
-	char *text = NULL;
-	return asprintf(&text, "%" PRId64, number) < 0 ? NULL : text;
+	static const char between[] = "--T::Z";
+	time_t time = (time_t)seconds;
+	struct tm utc;
+	if (gmtime_r(&time, &utc) && utc.tm_year >= -1900 && utc.tm_year < 8100) {
+		const int parts[] = {utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+		                     utc.tm_hour,        utc.tm_min,     utc.tm_sec};
+		for (size_t i = 0; between[i]; i++) {
+			to = put_digits(to, parts[i], i ? 2 : 4);
+			*to++ = between[i];
+		}
+	}
+	*to = '\0';
 }
 
 static char *texts_joined(const struct value *value, const char *between)
@@ -138,17 +169,27 @@ static char *texts_joined(const struct value *value, const char *between)
 	return NULL;
 }
 
-char *value_text(const struct field *field, const struct value *value)
+const char *value_text(const struct field *field, const struct value *value, struct text_room *room)
 {
 	switch (field->type) {
 	case FIELD_ID:
-	case FIELD_TEXT: return strdup(value->text ? value->text : "");
-	case FIELD_TEXTS: return texts_joined(value, ",");
-	case FIELD_BOOL: return strdup(value->number ? "true" : "false");
-	case FIELD_SIZE: return value->number < 0 ? strdup("") : number_text(value->number);
-	case FIELD_TIME: return time_text(value->number);
-	default: return number_text(value->number);
+	case FIELD_TEXT: return value->text ? value->text : "";
+	case FIELD_TEXTS:
+		if (value->n_texts < 2)
+			return value->n_texts ? value->texts[0] : "";
+		return room->joined = texts_joined(value, ",");
+	case FIELD_BOOL: return value->number ? "true" : "false";
+	case FIELD_TIME: write_time(value->number, room->number); return room->number;
+	default:
+		if (field->type == FIELD_SIZE && value->number < 0)
+			return "";
+		return number_text(value->number, room);
 	}
+}
+
+void free_text_room(struct text_room *room)
+{
+	free(room->joined);
 }
 
 /* ---- the table ---- */
@@ -159,12 +200,13 @@ static void add_cell(struct table *table, struct listing *listing, size_t row, s
 	const struct value *value = listing_value(listing, row, index);
 	char text[SIZE_TEXT_MAX];
 	bool in_full = is_on(listing->list->in, OPT_NO_TRUNC);
-	_cleanup_text_ char *names = NULL;
+	_cleanup_text_room_ struct text_room room = {0};
+	const char *full;
 	switch (field->type) {
 	case FIELD_ID: table_add(table, "%.*s", in_full ? -1 : SHORT_ID, value->text); break;
 	case FIELD_TEXTS:
-		names = texts_joined(value, ", ");
-		table_add(table, "%s", names ? names : "");
+		room.joined = texts_joined(value, ", ");
+		table_add(table, "%s", room.joined ? room.joined : "");
 		break;
 	case FIELD_SIZE:
 		table_add(table, "%s",
@@ -174,7 +216,7 @@ static void add_cell(struct table *table, struct listing *listing, size_t row, s
 		table_add(table, "%s", age_text(text, listing->now - value->number));
 		break;
 	case FIELD_BOOL: table_add(table, "%s", value->number ? "yes" : ""); break;
-	default: names = value_text(field, value); table_add(table, "%s", names ? names : "");
+	default: full = value_text(field, value, &room); table_add(table, "%s", full ? full : "");
 	}
 }
 
@@ -202,6 +244,16 @@ static int print_table(struct listing *listing)
 	return table_print(list->in, &table);
 }
 
+bool print_value(struct listing *listing, size_t row, size_t index)
+{
+	_cleanup_text_room_ struct text_room room = {0};
+	const struct value *value = listing_value(listing, row, index);
+	const char *text = value_text(&listing->list->fields[index], value, &room);
+	if (text)
+		show_plain(stdout, text);
+	return text;
+}
+
 /* For programs: no title, tabs between fields, everything in full. */
 static int print_lines(struct listing *listing)
 {
@@ -211,13 +263,12 @@ static int print_lines(struct listing *listing)
 		for (size_t f = 0; f < list->n_fields; f++) {
 			if (!list->fields[f].title)
 				continue;
-			_cleanup_text_ char *text = value_text(
-			        &list->fields[f], listing_value(listing, listing->rows[i], f));
-			_cleanup_text_ char *plain = text ? plain_text(text) : NULL;
-			printf("%s%s", first ? "" : "\t", plain ? plain : "");
+			if (!first)
+				putchar_unlocked('\t');
+			print_value(listing, listing->rows[i], f);
 			first = false;
 		}
-		putchar('\n');
+		putchar_unlocked('\n');
 	}
 	return 0;
 }

@@ -51,6 +51,7 @@ struct list {
 /* Makes "image NAME, 2 containers": a single user is named, by its first name or else its ID. */
 struct users {
 	char *text;
+	size_t length;
 	bool failed;
 };
 void users_add(struct users *users, const char *kind, size_t n, const char *id, const char *const *names, size_t n_names);
@@ -84,9 +85,18 @@ size_t list_field(const struct list *list, const char *option, const char *name,
 /* Drops the rows that --filter excludes. Returns an exit code. */
 int list_filter(struct listing *listing);
 int list_sort(struct listing *listing);
+/* Prints a value in full. False: out of memory. */
+bool print_value(struct listing *listing, size_t row, size_t index);
 /* Prints the rows as --format says. */
 int list_print_format(struct listing *listing, const char *format);
-/* A value in full, for programs: bytes, RFC 3339, names with commas. The caller frees it; NULL: out of memory. */
-char *value_text(const struct field *field, const struct value *value);
+/* A value in full, for programs: bytes, RFC 3339, names with commas. NULL: out of memory. It lives as long as the value
+ * and the room for it. */
+struct text_room {
+	char number[32];
+	char *joined;
+};
+const char *value_text(const struct field *field, const struct value *value, struct text_room *room);
+void free_text_room(struct text_room *room);
+#define _cleanup_text_room_ __attribute__((cleanup(free_text_room)))
 
 #endif

@@ -141,7 +141,8 @@ static bool fits_text(enum field_type type, const char *wanted, const char *text
 static bool is_equal(const struct field *field, const struct value *value, const char *wanted)
 {
 	if (field->type != FIELD_TEXTS) {
-		_cleanup_text_ char *text = value_text(field, value);
+		_cleanup_text_room_ struct text_room room = {0};
+		const char *text = value_text(field, value, &room);
 		return text && fits_text(field->type, wanted, text);
 	}
 	for (size_t i = 0; i < value->n_texts; i++)
@@ -155,8 +156,9 @@ static int order_of(const struct field *field, const struct value *value,
                     const struct filter *filter)
 {
 	if (field->type == FIELD_TIME) {
-		_cleanup_text_ char *text = value_text(field, value);
-		return text ? strncmp(text, filter->wanted, strlen(filter->wanted)) : 0;
+		_cleanup_text_room_ struct text_room room = {0};
+		const char *text = value_text(field, value, &room);
+		return strncmp(text, filter->wanted, strlen(filter->wanted));
 	}
 	return (double)value->number < filter->number ? -1 : (double)value->number > filter->number;
 }

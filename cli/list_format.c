@@ -7,15 +7,10 @@
 
 static int print_field_of(struct listing *listing, size_t row, size_t field)
 {
-	_cleanup_text_ char *text =
-	        value_text(&listing->list->fields[field], listing_value(listing, row, field));
-	_cleanup_text_ char *plain = text ? plain_text(text) : NULL;
-	if (!plain) {
-		complain(listing->list->in, "out of memory");
-		return 1;
-	}
-	fputs(plain, stdout);
-	return 0;
+	if (print_value(listing, row, field))
+		return 0;
+	complain(listing->list->in, "out of memory");
+	return 1;
 }
 
 /* Prints the field "{NAME}" at *at, and moves *at behind it. NO_ROW: only looks whether there is

@@ -167,17 +167,33 @@ char *go_quote(const char *text)
 /* Quotes and backslashes are harmless, and parts of the text may be quoted already. */
 static const char harmless[] = "\"\\";
 
-/* Most texts are such. */
-static bool is_printable_ascii(const char *text)
+#define BYTES(b) (0x0101010101010101ULL * (b))
+
+/* Most texts are such. It looks at eight bytes a step; a byte that is not has its highest bit in the marks. */
+static bool is_printable_ascii(const char *text, size_t length)
 {
-	while (*text >= ' ' && *text <= '~')
-		text++;
-	return !*text;
+	uint64_t marks = 0, word;
+	for (; length >= sizeof(word); length -= sizeof(word), text += sizeof(word)) {
+		memcpy(&word, text, sizeof(word));
+		marks |= word | (word - BYTES(' ')) | (word + BYTES(0x7f - '~'));
+	}
+	for (size_t i = 0; i < length; i++)
+		marks |= text[i] < ' ' || text[i] > '~' ? BYTES(0x80) : 0;
+	return !(marks & BYTES(0x80));
+}
+
+void show_plain(FILE *to, const char *text)
+{
+	size_t length = strlen(text);
+	if (is_printable_ascii(text, length))
+		fwrite_unlocked(text, 1, length, to);
+	else
+		write_escaped(to, text, harmless);
 }
 
 char *plain_text(const char *text)
 {
-	if (is_printable_ascii(text))
+	if (is_printable_ascii(text, strlen(text)))
 		return strdup(text);
 	return escaped(text, "", harmless);
 }
