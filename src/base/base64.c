@@ -4,16 +4,29 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* Headers of a tar are zeros for the most part. */
+#define ZEROS 24
+static const unsigned char zeros[ZEROS];
+
 static size_t encode(const unsigned char *in, size_t n, char *out)
 {
 	char *p = out;
 
-	for (; n >= 3; n -= 3, in += 3) {
+	while (n >= 3) {
+		if (in[0] == 0 && n >= ZEROS && memcmp(in, zeros, ZEROS) == 0) {
+			memset(p, alphabet[0], ZEROS / 3 * 4);
+			p += ZEROS / 3 * 4;
+			in += ZEROS;
+			n -= ZEROS;
+			continue;
+		}
 		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
 		*p++ = alphabet[v >> 18];
 		*p++ = alphabet[v >> 12 & 63];
 		*p++ = alphabet[v >> 6 & 63];
 		*p++ = alphabet[v & 63];
+		in += 3;
+		n -= 3;
 	}
 	if (n > 0) {
 		uint32_t v = (uint32_t)in[0] << 16 | (n > 1 ? (uint32_t)in[1] << 8 : 0);

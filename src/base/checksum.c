@@ -9,9 +9,18 @@
 #include "base/isal.h"
 #endif
 
-/* To checksum fewer bytes than this, as in a header or an announcement, the tables are quicker than
- * loading ISA-L. */
-#define WORTH_A_LIBRARY 1024
+#if HAVE_ISAL
+/* To checksum fewer bytes, as in a header or an announcement, the tables are quicker than loading
+ * ISA-L, and quicker than calling it. */
+#define WORTH_LOADING 1024
+#define WORTH_A_CALL  32
+
+static bool isal_for(size_t n, const struct isal **ret)
+{
+	bool worth = n >= WORTH_LOADING || (n >= WORTH_A_CALL && isal_is_loaded());
+	return worth && isal_load(ret, NULL) == 0;
+}
+#endif
 
 static uint64_t tables[2][256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -43,7 +52,7 @@ uint32_t crc32_gzip(uint32_t crc, const void *data, size_t n)
 {
 #if HAVE_ISAL
 	const struct isal *isal;
-	if (n >= WORTH_A_LIBRARY && isal_load(&isal, NULL) == 0)
+	if (isal_for(n, &isal))
 		return isal->crc32(crc, data, n);
 #endif
 	return ~(uint32_t)by_table(CRC32, ~crc, data, n);
@@ -53,7 +62,7 @@ uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
 {
 #if HAVE_ISAL
 	const struct isal *isal;
-	if (n >= WORTH_A_LIBRARY && isal_load(&isal, NULL) == 0)
+	if (isal_for(n, &isal))
 		return isal->crc64_iso(crc, data, n);
 #endif
 	return ~by_table(CRC64, ~crc, data, n);

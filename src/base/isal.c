@@ -31,3 +31,8 @@ int isal_load(const struct isal **ret, cst_error **error)
 		*ret = &isal;
 	return r;
 }
+
+bool isal_is_loaded(void)
+{
+	return library_is_loaded(&library);
+}

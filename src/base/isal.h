@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include <isa-l.h>
+#include <stdbool.h>
 
 struct isal {
 	__typeof__(isal_inflate) *inflate;
@@ -18,5 +19,6 @@ struct isal {
 
 /* CST_ENOTSUP: it cannot be loaded. */
 int isal_load(const struct isal **ret, cst_error **error);
+bool isal_is_loaded(void);
 
 #endif

@@ -27,7 +27,7 @@ static int load(struct library *library, cst_error **error)
 
 int library_load(struct library *library, cst_error **error)
 {
-	if (__atomic_load_n(&library->loaded, __ATOMIC_ACQUIRE))
+	if (library_is_loaded(library))
 		return 0;
 	pthread_mutex_lock(&load_mutex);
 	int r = library->loaded ? 0 : load(library, error);

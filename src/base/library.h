@@ -25,6 +25,10 @@ struct library {
 /* Loads the library and sets every function pointer, once for the process; it stays loaded.
  * CST_ENOTSUP: none of the sonames can be loaded, or one lacks a function. Thread-safe. */
 int library_load(struct library *library, cst_error **error);
+static inline bool library_is_loaded(const struct library *library)
+{
+	return __atomic_load_n(&library->loaded, __ATOMIC_ACQUIRE);
+}
 
 #define LIBRARY_NOTE_TYPE 0x407c0c0a
 /* `feature` and `sonames` are written as in the note's JSON: LIBRARY_NOTE("zstd", "recommended",

@@ -62,17 +62,19 @@ void strbuf_addc(struct strbuf *buf, char c)
 
 static void strbuf_addv(struct strbuf *buf, const char *format, va_list args)
 {
+	if (!strbuf_room(buf, 0))
+		return;
+	size_t room = buf->capacity - buf->len;
 	va_list again;
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, again);
+	int n = vsnprintf(buf->data + buf->len, room, format, again);
 	va_end(again);
-	if (n < 0) {
+	if (n < 0)
 		buf->failed = true;
+	if (n < 0 || !strbuf_room(buf, (size_t)n))
 		return;
-	}
-	if (!strbuf_room(buf, (size_t)n))
-		return;
-	(void)vsnprintf(buf->data + buf->len, (size_t)n + 1, format, args);
+	if ((size_t)n >= room)
+		(void)vsnprintf(buf->data + buf->len, (size_t)n + 1, format, args);
 	buf->len += (size_t)n;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base64.h"
 #include "base/checksum.h"
 #include "base/digest.h"
 #include "base/error.h"
@@ -90,6 +91,13 @@ static void test_strings(void **state)
 	for (int i = 0; i < 1000; i++)
 		strbuf_addf(&buf, "%d,", i);
 	assert_int_equal(buf.len, 10 * 2 + 90 * 3 + 900 * 4);
+	for (int n = 0; n < 100; n++) { /* around the room that there is */
+		_cleanup_strbuf_ struct strbuf line = {0};
+		strbuf_addf(&line, "%*s", n, "");
+		strbuf_addf(&line, "%s%d", "x", 5);
+		assert_int_equal(line.len, n + 2);
+		assert_string_equal(line.data + n, "x5");
+	}
 	_cleanup_strv_ struct strv v = {0};
 	assert_true(strv_split(&v, "b:a::c", ':'));
 	assert_int_equal(v.len, 4);
@@ -193,6 +201,43 @@ static void test_digests(void **state)
 	            0xb90956c775a41001ULL); /* docs/format/archive.md, "tar-split" */
 	assert_true(crc64_iso(0, "", 0) == 0);
 	assert_true(crc64_iso(crc64_iso(0, "1234", 4), "56789", 5) == 0xb90956c775a41001ULL);
+}
+
+/* However the bytes are handed over, by a call of the library or by the tables. */
+static void test_checksum_lengths(void **state)
+{
+	unsigned char data[1500];
+	uint64_t crc64 = 0;
+	uint32_t crc32 = 0;
+
+	for (size_t n = 0; n < sizeof(data); n++) {
+		assert_true(crc64_iso(0, data, n) == crc64);
+		assert_int_equal(crc32_gzip(0, data, n), crc32);
+		data[n] = (unsigned char)(n * n / 7);
+		crc64 = crc64_iso(crc64, data + n, 1);
+		crc32 = crc32_gzip(crc32, data + n, 1);
+	}
+}
+
+/* Zeros are encoded in runs: the text is that of group after group. */
+static void test_base64(void **state)
+{
+	for (size_t before = 0; before < 5; before++) {
+		for (size_t zeros = 0; zeros < 80; zeros++) {
+			_cleanup_strbuf_ struct strbuf whole = {0}, groups = {0};
+			unsigned char data[100] = {0}, back[136];
+			size_t n = before + zeros + zeros % 4, len, bad;
+			memset(data, 0x5a, before);
+			memset(data + before + zeros, 0xa5, zeros % 4);
+			base64_encode(&whole, data, n);
+			for (size_t i = 0; i < n; i += 3)
+				base64_encode(&groups, data + i, MIN(n - i, (size_t)3));
+			assert_string_equal(strbuf_str(&whole), strbuf_str(&groups));
+			assert_true(base64_decode(strbuf_str(&whole), whole.len, back, &len, &bad));
+			assert_int_equal(len, n);
+			assert_memory_equal(back, data, n);
+		}
+	}
 }
 
 static void test_ids(void **state)
@@ -409,6 +454,8 @@ int main(void)
 	        cmocka_unit_test(test_hashmap),
 	        cmocka_unit_test(test_paths),
 	        cmocka_unit_test(test_digests),
+	        cmocka_unit_test(test_checksum_lengths),
+	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_confined_open),
 	        cmocka_unit_test(test_replace),

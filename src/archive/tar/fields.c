@@ -64,16 +64,20 @@ char *tar_parse_text(struct arena *arena, const uint8_t *field, size_t n)
 
 bool tar_block_checksum_ok(const uint8_t *block)
 {
-	int64_t wanted, sum_unsigned = 0, sum_signed = 0;
+	uint32_t sum = 8 * ' ', negative = 0; /* spaces stand for the checksum */
+	int64_t wanted;
 
 	if (!parse_octal(block + 148, 8, &wanted))
 		return false;
-	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		uint8_t c = i >= 148 && i < 156 ? ' ' : block[i];
-		sum_unsigned += c;
-		sum_signed += (int8_t)c;
+	for (size_t i = 0; i < TAR_BLOCK; i++) { /* no condition, so that it is done with SIMD */
+		sum += block[i];
+		negative += block[i] >> 7;
 	}
-	return wanted == sum_unsigned || wanted == sum_signed;
+	for (size_t i = 148; i < 156; i++) {
+		sum -= block[i];
+		negative -= block[i] >> 7;
+	}
+	return wanted == (int64_t)sum || wanted == (int64_t)sum - 256 * (int64_t)negative;
 }
 
 enum tar_format tar_block_format(const uint8_t *block)

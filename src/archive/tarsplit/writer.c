@@ -70,6 +70,20 @@ static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **
 	return r;
 }
 
+static void add_number(struct tarsplit_writer *w, const char *key, int64_t n)
+{
+	struct json_writer json;
+	strbuf_adds(&w->lines, key);
+	json_writer_init(&json, &w->lines, JSON_OUTPUT);
+	json_put_int64(&json, n);
+}
+
+static void end_line(struct tarsplit_writer *w)
+{
+	add_number(w, ",\"position\":", w->position++);
+	strbuf_adds(&w->lines, "}\n");
+}
+
 /* ---- segments ---- */
 
 static int close_segment(struct tarsplit_writer *w, cst_error **error)
@@ -79,7 +93,8 @@ static int close_segment(struct tarsplit_writer *w, cst_error **error)
 	base64_encode(&w->lines, w->held, w->n_held);
 	w->n_held = 0;
 	w->segment_len = 0;
-	strbuf_addf(&w->lines, "\",\"position\":%lld}\n", (long long)w->position++);
+	strbuf_adds(&w->lines, "\"");
+	end_line(w);
 	return flush_lines(w, LINES_SIZE, error);
 }
 
@@ -184,13 +199,14 @@ int tarsplit_add_file(struct tarsplit_writer *w, const char *name, size_t name_l
 	if (size > 0) {
 		for (int i = 0; i < 8; i++)
 			sum[i] = (unsigned char)(crc >> (56 - 8 * i));
-		strbuf_addf(&w->lines, ",\"size\":%lld,\"payload\":\"", (long long)size);
+		add_number(w, ",\"size\":", size);
+		strbuf_adds(&w->lines, ",\"payload\":\"");
 		base64_encode(&w->lines, sum, sizeof(sum));
-		strbuf_addc(&w->lines, '"');
+		strbuf_adds(&w->lines, "\"");
 	} else {
 		strbuf_adds(&w->lines, ",\"payload\":null");
 	}
-	strbuf_addf(&w->lines, ",\"position\":%lld}\n", (long long)w->position++);
+	end_line(w);
 	return flush_lines(w, LINES_SIZE, error);
 }
 
