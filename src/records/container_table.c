@@ -78,8 +78,11 @@ static int container_loaded(struct record_set *set, bool *repair, cst_error **er
 
 static bool container_keys(const void *record, const struct key_visitor *visitor)
 {
-	const char *layer = ((const cst_container *)record)->layer;
-	return !*layer || visitor->visit(visitor->userdata, KEY_LAYER, layer);
+	const cst_container *container = record;
+	return (!*container->layer ||
+	        visitor->visit(visitor->userdata, KEY_LAYER, container->layer)) &&
+	       (!*container->image ||
+	        visitor->visit(visitor->userdata, KEY_IMAGE, container->image));
 }
 
 static const struct record_kind container_kind = {

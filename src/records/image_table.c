@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is different about the table of images. */
-#include "records/record_base.h"
+#include "records/record_set.h"
 
 static void read_image(struct record_reader *r, void *record)
 {
@@ -54,36 +54,6 @@ static const struct record_kind image_kind = {
         .settle = settle_image,
         .keys = image_keys,
 };
-
-static bool uses_layer(const cst_image *image, enum image_use use, const char *layer)
-{
-	if (use == IMAGE_TOP_LAYER)
-		return streq(image->layer, layer);
-	for (size_t i = 0; i < image->mapped_layers.len; i++) {
-		if (streq(image->mapped_layers.items[i], layer))
-			return true;
-	}
-	return false;
-}
-
-const cst_image *image_table_by_layer(const struct record_set *images, enum image_use use,
-                                      const char *layer, const cst_image *previous)
-{
-	const enum record_key key = use == IMAGE_TOP_LAYER ? KEY_LAYER : KEY_MAPPED;
-	struct slot *slot, *before = previous ? record_set_slot(images, previous->id) : NULL;
-	if (isempty(layer) || (previous && !before))
-		return NULL;
-	if (record_base_find(images, key, layer, before, &slot))
-		return slot ? slot->record : NULL;
-	bool passed = !previous;
-	for (size_t i = 0; i < record_set_size(images); i++) {
-		const cst_image *image = image_table_at(images, i);
-		if (passed && uses_layer(image, use, layer))
-			return image;
-		passed |= previous && streq(image->id, previous->id);
-	}
-	return NULL;
-}
 
 int image_table_new(const char *dir, bool read_only, struct record_set **ret, cst_error **error)
 {

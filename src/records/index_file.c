@@ -10,7 +10,7 @@
 
 #define BLOCK   4096
 #define MAGIC   0x31787864692d7363 /* "cs-idxx1" */
-#define VERSION 1
+#define VERSION 2
 
 struct header_file {
 	uint64_t exists, dev, ino, size, mtime, mtime_ns, ctime, ctime_ns;

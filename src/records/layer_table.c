@@ -145,7 +145,7 @@ static bool layer_keys(const void *record, const struct key_visitor *visitor)
 {
 	for (unsigned i = 0; i < LAYER_CHAINS; i++) {
 		const char *text = chain_key(record, i);
-		if (*text && !visitor->visit(visitor->userdata, KEY_PARENT + i, text))
+		if (*text && !visitor->visit(visitor->userdata, KEY_PARENT << i, text))
 			return false;
 	}
 	return true;
@@ -238,7 +238,7 @@ static const cst_layer *chained(const struct record_set *layers, unsigned which,
 	struct slot *slot, *before = previous ? record_set_slot(layers, previous->id) : NULL;
 	if (previous && !before)
 		return NULL;
-	if (record_base_find(layers, KEY_PARENT + which, key, before, &slot))
+	if (record_base_find(layers, KEY_PARENT << which, key, before, &slot))
 		return slot ? slot->record : NULL;
 	if (need_chains(t)) {
 		before = previous ? record_set_slot(layers, previous->id) : NULL;

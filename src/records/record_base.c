@@ -166,25 +166,6 @@ static struct slot *slot_of(struct record_set *set, uint32_t number)
 
 /* ---- by a key ---- */
 
-struct wanted_key {
-	enum record_key key;
-	const char *text;
-};
-
-static bool is_other_key(void *userdata, enum record_key key, const char *text)
-{
-	const struct wanted_key *wanted = userdata;
-	return key != wanted->key || !streq(text, wanted->text);
-}
-
-static bool has_key(const struct record_set *set, const struct slot *slot, enum record_key key,
-                    const char *text)
-{
-	struct wanted_key wanted = {.key = key, .text = text};
-	const struct key_visitor visitor = {.visit = is_other_key, .userdata = &wanted};
-	return !record_visit_keys(set, slot->record, &visitor);
-}
-
 /* The first key that is not below. False: damaged. */
 static bool lower_bound(struct index_file *index, uint32_t hash, uint32_t number, size_t *ret)
 {
@@ -222,7 +203,7 @@ static bool find_unedited(struct record_set *set, enum record_key key, const cha
 		struct slot *slot = slot_of(set, candidate->number);
 		if (!slot)
 			return false;
-		if (!slot->edited && has_key(set, slot, key, text)) {
+		if (!slot->edited && record_has_key(set, slot->record, key, text)) {
 			*ret = slot;
 			return true;
 		}
@@ -230,7 +211,22 @@ static bool find_unedited(struct record_set *set, enum record_key key, const cha
 	return true;
 }
 
-static struct slot *find_edited(const struct record_set *set, enum record_key key, const char *text,
+/* The same of several keys: the first record that has one of them. */
+static bool find_first_unedited(struct record_set *set, unsigned keys, const char *text,
+                                uint32_t from, struct slot **ret)
+{
+	*ret = NULL;
+	for (unsigned left = keys; left; left &= left - 1) {
+		struct slot *found;
+		if (!find_unedited(set, (enum record_key)(left & -left), text, from, &found))
+			return false;
+		if (found && (!*ret || found->number < (*ret)->number))
+			*ret = found;
+	}
+	return true;
+}
+
+static struct slot *find_edited(const struct record_set *set, unsigned keys, const char *text,
                                 const struct slot *after)
 {
 	const struct slots *edited = &set->base->edited;
@@ -238,23 +234,23 @@ static struct slot *find_edited(const struct record_set *set, enum record_key ke
 	while (after && i < edited->len && edited->items[i] != after)
 		i++;
 	for (i += after != NULL; i < edited->len; i++) {
-		if (has_key(set, edited->items[i], key, text))
+		if (record_has_key(set, edited->items[i]->record, keys, text))
 			return edited->items[i];
 	}
 	return NULL;
 }
 
-static bool find(struct record_set *set, enum record_key key, const char *text,
-                 const struct slot *after, struct slot **ret)
+static bool find(struct record_set *set, unsigned keys, const char *text, const struct slot *after,
+                 struct slot **ret)
 {
 	*ret = NULL;
 	if (!after || !after->edited) {
-		if (!find_unedited(set, key, text, after ? after->number + 1 : 0, ret))
+		if (!find_first_unedited(set, keys, text, after ? after->number + 1 : 0, ret))
 			return false;
 		after = NULL;
 	}
 	if (!*ret)
-		*ret = find_edited(set, key, text, after);
+		*ret = find_edited(set, keys, text, after);
 	return true;
 }
 
@@ -401,7 +397,7 @@ static void fall_back(struct record_set *set)
 	set->broken = true;
 }
 
-bool record_base_find(const struct record_set *set, enum record_key key, const char *text,
+bool record_base_find(const struct record_set *set, unsigned keys, const char *text,
                       const struct slot *after, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set; /* for what it reads */
@@ -409,7 +405,7 @@ bool record_base_find(const struct record_set *set, enum record_key key, const c
 	if (!set->base)
 		return false;
 	pthread_mutex_lock(&writable->lazy);
-	if (set->base && !find(writable, key, text, after, ret))
+	if (set->base && !find(writable, keys, text, after, ret))
 		fall_back(writable);
 	bool has_base = set->base;
 	pthread_mutex_unlock(&writable->lazy);

@@ -37,8 +37,8 @@ bool record_base_start(struct record_set *set, struct index_file *index);
 void record_base_free(struct record_set *set); /* the former one, too */
 
 /* Look-ups. False: the set has no base (any more), look into its maps. *ret is NULL if there is none.
- * The first slot with that key, or the next one after `after`. */
-bool record_base_find(const struct record_set *set, enum record_key key, const char *text,
+ * The first slot with one of these keys, or the next one after `after`. */
+bool record_base_find(const struct record_set *set, unsigned keys, const char *text,
                       const struct slot *after, struct slot **ret);
 /* The one whose ID begins so. */
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret);

@@ -19,6 +19,25 @@ bool record_visit_keys(const struct record_set *set, const void *record,
 
 uint32_t record_key_hash(const uint64_t secret[2], enum record_key key, const char *text)
 {
-	const uint64_t own[2] = {secret[0] + key, secret[1]};
+	const uint64_t own[2] = {secret[0] + (unsigned)__builtin_ctz(key), secret[1]};
 	return (uint32_t)siphash24(text, strlen(text), own);
+}
+
+struct wanted_key {
+	unsigned keys;
+	const char *text;
+};
+
+static bool is_other_key(void *userdata, enum record_key key, const char *text)
+{
+	const struct wanted_key *wanted = userdata;
+	return !(key & wanted->keys) || !streq(text, wanted->text);
+}
+
+bool record_has_key(const struct record_set *set, const void *record, unsigned keys,
+                    const char *text)
+{
+	struct wanted_key wanted = {.keys = keys, .text = text};
+	const struct key_visitor visitor = {.visit = is_other_key, .userdata = &wanted};
+	return !record_visit_keys(set, record, &visitor);
 }

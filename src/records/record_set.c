@@ -165,6 +165,25 @@ void *record_set_by_name(const struct record_set *set, const char *name)
 	return record_of(slot);
 }
 
+void *record_set_next(const struct record_set *set, unsigned keys, const char *text,
+                      const void *previous)
+{
+	const char *id = previous ? *(const char *const *)previous : NULL;
+	struct slot *slot, *before = id ? record_set_slot(set, id) : NULL;
+	if (isempty(text) || (previous && !before))
+		return NULL;
+	if (record_base_find(set, keys, text, before, &slot))
+		return record_of(slot);
+	bool passed = !previous;
+	for (size_t i = 0; i < set->visible.len; i++) {
+		slot = set->visible.items[i];
+		if (passed && record_has_key(set, slot->record, keys, text))
+			return slot->record;
+		passed |= previous && streq(slot->id, id);
+	}
+	return NULL;
+}
+
 static void *by_prefix(const struct record_set *set, const char *prefix)
 {
 	struct slot *slot;

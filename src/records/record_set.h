@@ -21,18 +21,6 @@
 
 #define SLOT_CHAINS 4
 
-/* What a record is found by, apart from the beginning of its ID. */
-enum record_key {
-	KEY_ID,
-	KEY_NAME,
-	KEY_PARENT, /* of a layer */
-	KEY_COMPRESSED_DIGEST,
-	KEY_DIFF_DIGEST,
-	KEY_TOC_DIGEST,
-	KEY_LAYER,  /* of a container; of an image its top layer */
-	KEY_MAPPED, /* a mapped copy of an image's top layer */
-	KEY_DIGEST, /* of an image */
-};
 /* Called for each of the keys of a record, until it returns false. */
 struct key_visitor {
 	bool (*visit)(void *userdata, enum record_key key, const char *text);
@@ -162,6 +150,8 @@ bool record_index_names(struct record_set *set, struct slot *slot);
 /* Visits ID, names and the keys of the kind. */
 bool record_visit_keys(const struct record_set *set, const void *record,
                        const struct key_visitor *visitor);
+bool record_has_key(const struct record_set *set, const void *record, unsigned keys,
+                    const char *text); /* as one of these keys, a mask */
 uint32_t record_key_hash(const uint64_t secret[2], enum record_key key, const char *text);
 void record_set_release(struct record_set *set); /* frees what was retired */
 

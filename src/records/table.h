@@ -33,6 +33,21 @@
 
 struct record_set;
 
+/* What a record is found by, apart from the beginning of its ID. Each is a bit of a mask. */
+enum record_key {
+	KEY_ID = 1 << 0,
+	KEY_NAME = 1 << 1,
+	KEY_PARENT = 1 << 2, /* of a layer */
+	KEY_COMPRESSED_DIGEST = 1 << 3,
+	KEY_DIFF_DIGEST = 1 << 4,
+	KEY_TOC_DIGEST = 1 << 5,
+	KEY_LAYER = 1 << 6,  /* of a container; of an image its top layer */
+	KEY_MAPPED = 1 << 7, /* a mapped copy of an image's top layer */
+	KEY_DIGEST = 1 << 8, /* of an image */
+	KEY_IMAGE = 1 << 9,  /* of a container */
+};
+#define RECORD_KEYS 10
+
 void record_set_free(struct record_set *set); /* NULL allowed */
 
 /* Must it be loaded (again)? True at first; later if the token, or the device, inode, size or times
@@ -60,6 +75,10 @@ void *record_set_at(const struct record_set *set, size_t i);
 void *record_set_peek(const struct record_set *set, size_t i);
 void *record_set_get(const struct record_set *set, const char *id); /* exact ID */
 void *record_set_by_name(const struct record_set *set, const char *name);
+/* The first record (previous NULL) that has this text as one of these keys, a mask; or the next one after `previous`. They
+ * come in their order, those that were edited since the last save or load at the end. "" is no key. NULL: no more. */
+void *record_set_next(const struct record_set *set, unsigned keys, const char *text,
+                      const void *previous);
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
 void *record_set_find(const struct record_set *set, const char *id);
 /* Copies the first n records, one after the other, to `to`. Those that were not looked at before are read for this copy
@@ -184,11 +203,18 @@ static inline const cst_image *image_table_find(const struct record_set *images,
 	return record_set_find(images, id);
 }
 
-/* The first image (previous NULL) with that top layer, or with that mapped copy of it; or the next one after
- * `previous`. NULL: no more. */
-enum image_use { IMAGE_TOP_LAYER, IMAGE_MAPPED_LAYER };
-const cst_image *image_table_by_layer(const struct record_set *images, enum image_use use,
-                                      const char *layer, const cst_image *previous);
+/* As record_set_next(): the images with that top layer, with that mapped copy of it, or with either. */
+enum image_use {
+	IMAGE_TOP_LAYER = KEY_LAYER,
+	IMAGE_MAPPED_LAYER = KEY_MAPPED,
+	IMAGE_ANY_LAYER = KEY_LAYER | KEY_MAPPED
+};
+static inline const cst_image *image_table_by_layer(const struct record_set *images,
+						    enum image_use use, const char *layer,
+						    const cst_image *previous)
+{
+	return record_set_next(images, use, layer, previous);
+}
 
 /* ---- containers ---- */
 

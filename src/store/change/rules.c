@@ -29,8 +29,7 @@ static bool layer_is_used(const struct sets *sets, const char *id)
 	const struct record_set *images = sets->images.table;
 	return layer_table_first_child(sets->layers.table, id) ||
 	       container_table_by_layer(sets->containers.table, id) ||
-	       image_table_by_layer(images, IMAGE_TOP_LAYER, id, NULL) ||
-	       image_table_by_layer(images, IMAGE_MAPPED_LAYER, id, NULL);
+	       image_table_by_layer(images, IMAGE_ANY_LAYER, id, NULL);
 }
 
 static bool owner_is_gone(cst_store *store, const struct intent *intent)

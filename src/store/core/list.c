@@ -3,7 +3,6 @@
 #include "base/digest.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
-#include "store/core/names.h"
 #include "store/core/store.h"
 
 DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
@@ -42,20 +41,16 @@ static int chosen_room(cst_store *store, enum cst_kind kind, struct chosen *ret,
 	return ret->items ? 0 : error_oom(error);
 }
 
-/* Does the record belong in the list of what is `wanted`? */
-typedef bool (*fits_function)(const void *record, const char *wanted);
-
-static int choose(cst_store *store, enum cst_kind kind, fits_function fits, const char *wanted,
+/* Those that have the text as one of these keys. */
+static int choose(cst_store *store, enum cst_kind kind, unsigned keys, const char *text,
                   struct chosen *ret, cst_error **error)
 {
 	int r = chosen_room(store, kind, ret, error);
 	for (size_t i = 0; r == 0 && i <= store->n_additional; i++) {
 		const struct record_set *table = table_at(store, kind, i);
-		for (size_t j = 0; table && j < record_set_size(table); j++) {
-			const void *record = record_set_at(table, j);
-			if (fits(record, wanted))
-				ret->items[ret->len++] = record;
-		}
+		const void *record = NULL;
+		while (table && (record = record_set_next(table, keys, text, record)))
+			ret->items[ret->len++] = record;
 		if (table)
 			r = record_set_problem(table, error);
 	}
@@ -225,14 +220,14 @@ int cst_store_layers_by_toc_digest(cst_store *store, const char *digest, cst_lay
 
 /* ---- images ---- */
 
-static int images_that(cst_store *store, fits_function fits, const char *wanted,
-                       cst_image_list **ret, cst_error **error)
+static int images_by(cst_store *store, unsigned keys, const char *text, cst_image_list **ret,
+                     cst_error **error)
 {
 	_cleanup_hold_ struct hold held = {0};
 	_cleanup_chosen_ struct chosen chosen = {0};
 	int r = hold_read(store, CST_KIND_IMAGE, &held, error);
 	if (r == 0)
-		r = choose(store, CST_KIND_IMAGE, fits, wanted, &chosen, error);
+		r = choose(store, CST_KIND_IMAGE, keys, text, &chosen, error);
 	if (r < 0)
 		return r;
 	cst_image_list *list = image_list_new((const cst_image *const *)chosen.items, chosen.len);
@@ -248,21 +243,11 @@ int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error)
 	return r == 0 ? list_images(store, list, error) : r;
 }
 
-static bool has_image_digest(const void *record, const char *digest)
-{
-	return strings_contain(&((const cst_image *)record)->digests, digest);
-}
-
 int cst_store_images_by_digest(cst_store *store, const char *digest, cst_image_list **list,
                                cst_error **error)
 {
 	int r = digest_validate(digest, error);
-	return r < 0 ? r : images_that(store, has_image_digest, digest, list, error);
-}
-
-static bool has_top_layer(const void *record, const char *layer)
-{
-	return image_has_top_layer(record, layer);
+	return r < 0 ? r : images_by(store, KEY_DIGEST, digest, list, error);
 }
 
 int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_list **list,
@@ -270,7 +255,7 @@ int cst_store_images_by_top_layer(cst_store *store, const char *id, cst_image_li
 {
 	_cleanup_found_item_ struct found_item layer = {0};
 	int r = item_read(store, CST_KIND_LAYER, id, &layer, error);
-	return r == 0 ? images_that(store, has_top_layer, record_id(layer.record), list, error) : r;
+	return r == 0 ? images_by(store, IMAGE_ANY_LAYER, record_id(layer.record), list, error) : r;
 }
 
 int cst_store_containers(cst_store *store, cst_container_list **ret, cst_error **error)

@@ -27,13 +27,11 @@ int image_delete_record(cst_store *store, const char *id, const cst_progress *pr
 static bool other_image_has_top_layer(const cst_store *store, const cst_image *image,
                                       const char *layer)
 {
-	for (enum image_use use = IMAGE_TOP_LAYER; use <= IMAGE_MAPPED_LAYER; use++) {
-		const struct record_set *images = store->sets.images.table;
-		const cst_image *other = NULL;
-		while ((other = image_table_by_layer(images, use, layer, other))) {
-			if (!streq(other->id, image->id))
-				return true;
-		}
+	const struct record_set *images = store->sets.images.table;
+	const cst_image *other = NULL;
+	while ((other = image_table_by_layer(images, IMAGE_ANY_LAYER, layer, other))) {
+		if (!streq(other->id, image->id))
+			return true;
 	}
 	return false;
 }
@@ -84,13 +82,9 @@ static int image_in_use(const cst_image *image, const cst_container *container, 
 
 static int check_no_container(cst_store *store, const cst_image *image, cst_error **error)
 {
-	for (size_t i = 0; i < record_set_size(store->sets.containers.table); i++) {
-		const cst_container *container =
-		        container_table_at(store->sets.containers.table, i);
-		if (streq(container->image, image->id))
-			return image_in_use(image, container, error);
-	}
-	return 0;
+	const cst_container *container =
+	        record_set_next(store->sets.containers.table, KEY_IMAGE, image->id, NULL);
+	return container ? image_in_use(image, container, error) : 0;
 }
 
 /* Deletes the record of an image from before the store was split. It is in the graph root, under a
