@@ -82,10 +82,10 @@ static int prepare(struct overlay_below *below)
 
 /* Reads where the lowers further down have a directory, if not under its own name: a path from their root on, or another name in
  * the same parent. */
-static int read_redirect(int fd, char **ret)
+static int read_redirect(const struct overlay_below *below, int fd, char **ret)
 {
 	char path[XATTR_PATH_MAX], value[PATH_MAX];
-	if (driver_is_rootless()) /* the kernel takes no redirects from attributes user.overlay.* */
+	if (below->rootless) /* the kernel takes no redirects from attributes user.overlay.* */
 		return 0;
 	xattr_fd_path(path, fd);
 	ssize_t n = getxattr(path, "trusted.overlay.redirect", value, sizeof(value));
@@ -144,8 +144,8 @@ static int step(const struct overlay_below *below, char *const *places, const ch
 		if (fstat(fd, &st) < 0)
 			return -1;
 		bool directory = S_ISDIR(st.st_mode);
-		bool last = !directory || xattr_is_opaque(fd, ".", driver_is_rootless());
-		if (directory && read_redirect(fd, &redirect) < 0)
+		bool last = !directory || xattr_is_opaque(fd, ".", below->rootless);
+		if (directory && read_redirect(below, fd, &redirect) < 0)
 			return -1;
 		if (directory)
 			children[i] = steal_ptr(&path);
@@ -175,42 +175,74 @@ static void places_free(const struct overlay_below *below, char **places)
 
 static void forget(struct overlay_below *below)
 {
-	places_free(below, steal_ptr(&below->places));
+	while (below->n_levels)
+		places_free(below, below->levels[--below->n_levels].places);
 	strbuf_free(&below->directory);
 }
 
-/* Makes below->places those of the directory with this path. They are kept, since an archive seldom changes the directory with
- * each entry. */
-static int go_to(struct overlay_below *below, const char *path, size_t n)
+/* Takes places over. */
+static void push_level(struct overlay_below *below, char **places)
 {
-	struct strbuf *at = &below->directory;
-	bool here = below->places && n >= at->len && memcmp(path, strbuf_str(at), at->len) == 0 &&
-	            (at->len == 0 || n == at->len || path[at->len] == '/');
-
-	if (!here) {
-		forget(below);
-		below->places = places_new(below);
-		for (size_t i = 0; below->places && i < below->roots.len; i++)
-			if (!(below->places[i] = strdup("")))
-				return -1;
+	if (below->n_levels == BELOW_LEVELS) {
+		places_free(below, below->levels[0].places);
+		memmove(below->levels, below->levels + 1,
+		        sizeof(below->levels[0]) * --below->n_levels);
 	}
-	while (below->places && at->len < n) {
-		size_t start = at->len + (at->len > 0), len = strcspn(path + start, "/");
-		_cleanup_free_ char *name = strndup(path + start, len);
-		char **next = places_new(below);
-		_cleanup_close_ int fd = name && next ? step(below, below->places, name, next) : -1;
-		bool failed = !name || !next || (fd < 0 && errno != ENOENT);
-		places_free(below, steal_ptr(&below->places));
-		below->places = next;
-		strbuf_add(at, path + at->len, start + len - at->len);
-		if (failed || at->failed) {
-			int problem = errno;
-			forget(below);
-			errno = problem;
+	below->levels[below->n_levels++] =
+	        (struct below_level){.len = below->directory.len, .places = places};
+}
+
+static bool is_on_the_way(const struct overlay_below *below, size_t len, const char *path, size_t n)
+{
+	return len == 0 || (n >= len && memcmp(path, strbuf_str(&below->directory), len) == 0 &&
+	                    (n == len || path[len] == '/'));
+}
+
+/* Goes up to the nearest directory known that the path leads through; else to the top. */
+static int go_up(struct overlay_below *below, const char *path, size_t n)
+{
+	while (below->n_levels &&
+	       !is_on_the_way(below, below->levels[below->n_levels - 1].len, path, n))
+		places_free(below, below->levels[--below->n_levels].places);
+	if (below->n_levels) {
+		below->directory.len = below->levels[below->n_levels - 1].len;
+		return 0;
+	}
+	char **places = places_new(below);
+	below->directory.len = 0;
+	for (size_t i = 0; places && i < below->roots.len; i++) {
+		if (!(places[i] = strdup(""))) {
+			places_free(below, places);
 			return -1;
 		}
 	}
-	return below->places ? 0 : -1;
+	if (places)
+		push_level(below, places);
+	return places ? 0 : -1;
+}
+
+/* Opens what the lowers show under the next component of the path, and makes that the last level. -1 and errno; ENOENT: they show
+ * nothing, which is a level, too. */
+static int go_down(struct overlay_below *below, const char *path)
+{
+	struct strbuf *at = &below->directory;
+	size_t start = at->len + (at->len > 0), len = strcspn(path + start, "/");
+	_cleanup_free_ char *name = strndup(path + start, len);
+	char **next = places_new(below);
+	_cleanup_close_ int fd =
+	        name && next ? step(below, below->levels[below->n_levels - 1].places, name, next)
+	                     : -1;
+	int problem = name && next ? errno : ENOMEM;
+	if (fd >= 0 || problem == ENOENT) {
+		strbuf_add(at, path + at->len, start + len - at->len);
+		problem = at->failed ? ENOMEM : problem;
+	}
+	if (at->failed || (fd < 0 && problem != ENOENT))
+		places_free(below, next);
+	else
+		push_level(below, next);
+	errno = problem;
+	return at->failed ? -1 : steal_fd(&fd);
 }
 
 static int below_open(void *userdata, const char *path)
@@ -226,12 +258,16 @@ static int below_open(void *userdata, const char *path)
 	}
 	if (!*path)
 		return open(below->roots.items[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (go_to(below, path, base > path ? (size_t)(base - path - 1) : 0) < 0)
-		return -1;
-	char **children = places_new(below);
-	int fd = children ? step(below, below->places, base, children) : -1;
+	int fd = -1;
+	bool failed = go_up(below, path, base > path ? (size_t)(base - path - 1) : 0) < 0;
+	while (!failed && below->directory.len < strlen(path)) {
+		closep(&fd);
+		fd = go_down(below, path);
+		failed = fd < 0 && errno != ENOENT;
+	}
 	int problem = errno;
-	places_free(below, children);
+	if (failed)
+		forget(below);
 	errno = problem;
 	return fd;
 }
@@ -257,6 +293,7 @@ void overlay_below_init(struct overlay_below *below, const struct driver_staged 
 	*below = (struct overlay_below){
 	        .staged = staged,
 	        .policy = policy,
+	        .rootless = driver_is_rootless(),
 	        .unpack = {.open = below_open, .list_root = below_list_root, .userdata = below},
 	};
 }

@@ -5,16 +5,22 @@
 
 #include "driver/overlay/staged.h"
 
+#define BELOW_LEVELS 16
+
 /* For unpack_options.below of a staged layer. One thread at a time may use it. It reads nothing before it is asked. */
 struct overlay_below {
 	struct unpack_below unpack;
 	const struct driver_staged *staged;
 	const struct driver_unpack_policy *policy;
-	bool ready;
+	bool ready, rootless;
 	struct strv roots;       /* paths of the lowers, top first */
 	cst_error *problem;      /* why they are not known */
 	struct strbuf directory; /* the one that was looked at last */
-	char **places;           /* where each of the lowers has it; NULL: it is not seen there */
+	struct below_level {
+		size_t len;    /* of its path, which is the beginning of `directory` */
+		char **places; /* where each of the lowers has it; NULL: it is not seen there */
+	} levels[BELOW_LEVELS]; /* that directory comes last; before it those that it is in, the nearest ones */
+	size_t n_levels;
 };
 void overlay_below_init(struct overlay_below *below, const struct driver_staged *staged,
                         const struct driver_unpack_policy *policy);
