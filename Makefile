@@ -79,7 +79,7 @@ fuzz: deps-fuzz
 	@tests/fuzz/fuzz
 
 bench: ready-bench
-	@bench/run
+	@OUT=$(BUILD)/bench bench/run
 
 # A built tree is installed as it is: `sudo make install` does not build as root what is up to date.
 install: all
