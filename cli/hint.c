@@ -70,7 +70,7 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 		                 "the store is only read"
 		               : NULL;
 	case CST_ECORRUPT:
-		if (in->command->run == run_check)
+		if (!in->store || in->command->run == run_check)
 			return NULL;
 		return "'cstorage check' tells what is damaged, and mends it with --repair";
 	case CST_EBUSY: return "'cstorage locks' shows who holds the lock";

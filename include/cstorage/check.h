@@ -56,6 +56,7 @@ enum cst_finding_code {
 	CST_FINDING_MOUNT = 19,       /* layer: it counts as mounted, and no process has such a mount */
 	CST_FINDING_RECORD = 21,      /* any kind: its record cannot be used, and is kept as it is */
 	CST_FINDING_RECORDS = 20,     /* a file of records is not understood; nothing else is looked at */
+	CST_FINDING_LOCK_FILE = 23,   /* a lock file of the store is not a regular file; unless it is userns.lock, nothing else is looked at */
 };
 
 /* One thing that is wrong. */

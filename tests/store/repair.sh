@@ -147,6 +147,21 @@ record_files() {
 	[ "$(head -c -1 "$WORK/whole-$DRIVER/root/$DRIVER-containers/containers.json")" = "$(cat "$aside")" ] && pass "$DRIVER: the old file is kept" || fail "$DRIVER: the old file is kept" "$aside"
 }
 
+# A directory cannot have been locked by anybody; through anything else another tool may hold the lock.
+lock_files() {
+	local lock
+	for lock in root/userns.lock "root/$DRIVER-layers/layers.lock" "root/$DRIVER-images/images.lock" "root/$DRIVER-containers/containers.lock" \
+		"run/$DRIVER-layers/mountpoints.lock"; do
+		mended "a directory in the place of $lock" "rm -f \"\$WORK/at/$lock\"; mkdir \"\$WORK/at/$lock\"" lock-file:file
+		done_ "a FIFO in the place of $lock" "rm -f \"\$WORK/at/$lock\"; mkfifo \"\$WORK/at/$lock\"" lock-file:file left:file
+		done_ "a symlink in the place of $lock" "mv \"\$WORK/at/$lock\" \"\$WORK/at/lock\"; ln -s \"\$WORK/at/lock\" \"\$WORK/at/$lock\"" lock-file:file left:file
+		[ -L "$WORK/at/$lock" ] && [ -f "$WORK/at/lock" ] && pass "$DRIVER: it stays" || fail "$DRIVER: it stays" "$(ls -l "$WORK/at")"
+	done
+	mended "a directory with a file in it" 'rm -f "$G/userns.lock"; mkdir "$G/userns.lock"; echo keep >"$G/userns.lock/a.damaged-1"' lock-file:file
+	[ "$(cat "$G"/userns.lock.damaged-*/a.damaged-1)" = keep ] && pass "$DRIVER: it is kept" || fail "$DRIVER: it is kept" "$(ls -l "$G")"
+	mended "a lock file and records" 'rm "$layers/layers.lock"; mkdir "$layers/layers.lock"; truncate -s -1 "$layers/layers.json"' lock-file:file
+}
+
 # Records that are gone. The layers' content tells of them; what it does not tell is kept.
 field() { # KEY: of all layers, by ID
 	python3 -c 'import json, sys
@@ -264,6 +279,7 @@ for DRIVER in $(drivers); do
 	silent "$DRIVER: it is whole" && pass "$DRIVER: it is whole"
 	data_items
 	record_files
+	lock_files
 	bad_input
 	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; circles; bad_numbers; }
 	[ "$DRIVER" != vfs ] || lost_and_left

@@ -229,8 +229,14 @@ static int look_again(struct check *check, cst_error **error)
 
 static int run(struct check *check, cst_error **error)
 {
-	int r = check_wants(check, CST_CHECK_MOUNTS) ? 0 : check_record_files(check, error);
-	if (r < 0 || check->findings->len)
+	bool goes_on = true;
+	int r = 0;
+	if (!check_wants(check, CST_CHECK_MOUNTS)) {
+		r = check_lock_files(check, &goes_on, error);
+		if (r == 0 && goes_on)
+			r = check_record_files(check, &goes_on, error);
+	}
+	if (r < 0 || !goes_on)
 		return r;
 	r = inventory_read(check, &check->before, error);
 	if (r < 0)

@@ -77,8 +77,12 @@ int check_mount(struct checked *layer, cst_error **error);
 /* Mounts the layer and compares. The layers below were looked at before. */
 int check_layer_mount(struct checked *layer, cst_error **error);
 
-/* record_files.c: files that are not understood. If there are any, nothing else can be found. */
-int check_record_files(struct check *check, cst_error **error);
+/* lock_files.c: lock files of another type. *goes_on: all locks that a look at the store takes can be taken. */
+int check_lock_files(struct check *check, bool *goes_on, cst_error **error);
+/* Is the finding one that *goes_on is false for? */
+bool lock_files_hide_records(const cst_store *store, const struct cst_finding *finding);
+/* record_files.c: files that are not understood. *goes_on: there are none; else nothing else can be found. */
+int check_record_files(struct check *check, bool *goes_on, cst_error **error);
 /* records.c: what items say of one another, by check->now. */
 int check_records(struct check *check, cst_error **error);
 

@@ -62,6 +62,10 @@ static const struct words {
                 {"records",
                  "nothing can be done with what the file lists; nothing else was looked at",
                  "a repair keeps what can be read, and puts the file aside"},
+        [CST_FINDING_LOCK_FILE] =
+                {"lock-file", "whoever needs the lock is refused, such as a new container",
+                 "a repair moves a directory away; remove anything else when no tool is at work in "
+                 "the store"},
         [CST_FINDING_RECORD] = {"record", "the object cannot be used",
                                 "delete the record from the file by hand, or what it is about"},
         [CST_FINDING_DIRECTORY] = {"directory", "the layer cannot be mounted",

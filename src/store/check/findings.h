@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include <cstorage/check.h>
 
-#define FILE_SUBJECT 0 /* in the place of a kind: a file of records, whose path is the ID */
+#define FILE_SUBJECT 0 /* in the place of a kind: a file of the whole store, whose path is the ID */
 
 /* Whom a finding is about. The ID is borrowed. */
 struct subject {

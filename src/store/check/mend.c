@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static const struct mender menders[] = {
+        {MEND_LOCKS, CST_FINDING_LOCK_FILE, mend_lock_file},
         {MEND_FILES, CST_FINDING_RECORDS, mend_record_files},
         {MEND_STORE, CST_FINDING_RECORD, mend_record},
         {MEND_STORE, CST_FINDING_NO_RECORD, mend_lost_layers},
@@ -160,7 +161,7 @@ int mend_all(struct mending *mending, enum mend_stage stage, cst_error **error)
 	struct depths depths = {0};
 	mending->stage = stage;
 	mending->mended = false;
-	int r = stage == MEND_FILES ? 0 : depths_read(mending->store, &depths, error);
+	int r = stage <= MEND_FILES ? 0 : depths_read(mending->store, &depths, error);
 	if (r == 0)
 		r = mend_objects(mending, &depths, error);
 	depths_done(&depths);

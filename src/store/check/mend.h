@@ -25,7 +25,8 @@
 #include "store/core/store.h"
 
 enum mend_stage {
-	MEND_FILES,   /* the files of records: then everything is looked at, what had no findings too */
+	MEND_LOCKS,   /* the lock files: then everything is looked at, what had no findings too */
+	MEND_FILES,   /* the files of records: then the same */
 	MEND_STORE,   /* what says which objects there are, and what they are built on */
 	MEND_CONTENT, /* what an object holds */
 	MEND_STAGES,
@@ -39,7 +40,7 @@ struct mending {
 	const char *lost; /* records were lost (lost.h); NULL: they were not */
 	struct cst_repairs *steps;
 	struct blobs *blobs; /* that the caller gave; NULL: none */
-	struct strv *left;   /* layers that nobody may touch now */
+	struct strv *left;   /* layers and files that nobody may touch now */
 	struct strv *sound;  /* layers whose content was damaged, or seemed so, and is right now */
 	bool mended; /* anything, in this stage */
 };

@@ -22,6 +22,9 @@ int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct 
 /* mounts.c: the layer counts as mounted, and is not. */
 int mend_mount(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
+/* lock_files.c: a lock file is not a regular file. */
+int mend_lock_file(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+
 /* record_files.c: a file of records is not understood. */
 int mend_record_files(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 

@@ -24,9 +24,10 @@ static int damaged_file(cst_store *store, enum cst_kind kind, char **ret, char *
 	return *ret && *why ? 0 : error_oom(error);
 }
 
-int check_record_files(struct check *check, cst_error **error)
+int check_record_files(struct check *check, bool *goes_on, cst_error **error)
 {
 	int r = 0;
+	*goes_on = true;
 	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++) {
 		_cleanup_free_ char *path = NULL, *why = NULL;
 		r = damaged_file(check->store, kind, &path, &why, error);
@@ -35,6 +36,7 @@ int check_record_files(struct check *check, cst_error **error)
 		const struct subject about = {.kind = FILE_SUBJECT, .id = path};
 		findings_add(check->findings, CST_FINDING_RECORDS, &about, NULL, steal_ptr(&why),
 		             strdup(""));
+		*goes_on = false;
 	}
 	return r == 0 && check->findings->failed ? error_oom(error) : r;
 }

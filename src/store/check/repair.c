@@ -19,7 +19,7 @@ struct repair {
 	struct cst_repairs *steps;
 	struct strv deleted; /* layers that went with images */
 	struct blobs *blobs;
-	struct strv left; /* layers that are in use */
+	struct strv left; /* layers that are in use, files that were told of */
 	char *lost;       /* records were lost: what tells so; NULL: none were */
 };
 
@@ -238,12 +238,14 @@ static int for_each(struct repair *repair, enum cst_kind kind, repair_step step,
 }
 
 /* While records cannot be read, nobody knows what is used. */
-static bool records_are_damaged(const struct repair *repair)
+static bool records_are_hidden(const struct repair *repair)
 {
-	bool damaged = false;
-	for (size_t i = 0; i < repair->findings->len; i++)
-		damaged = damaged || repair->findings->items[i].code == CST_FINDING_RECORDS;
-	return damaged;
+	const struct cst_findings *findings = repair->findings;
+	bool hidden = false;
+	for (size_t i = 0; i < findings->len; i++)
+		hidden = hidden || findings->items[i].code == CST_FINDING_RECORDS ||
+		         lock_files_hide_records(repair->store, &findings->items[i]);
+	return hidden;
 }
 
 /* Before the first of them is made again. */
@@ -266,7 +268,7 @@ static int mend(struct repair *repair, cst_error **error)
 	int r = 0;
 	for (enum mend_stage stage = 0; r == 0 && stage < MEND_STAGES; stage++) {
 		struct cst_findings *again = NULL;
-		if (stage > MEND_FILES && records_are_damaged(repair))
+		if (stage > MEND_FILES && records_are_hidden(repair))
 			return 0;
 		if (stage == MEND_STORE)
 			r = note_lost(repair, error);
@@ -277,7 +279,7 @@ static int mend(struct repair *repair, cst_error **error)
 		r = mend_all(&mending, stage, error);
 		if (r < 0 || !mending.mended)
 			continue;
-		r = stage == MEND_FILES
+		r = stage <= MEND_FILES
 		            ? cst_store_check(repair->store, &repair->findings->options, &again,
 		                              error)
 		            : check_again(repair->store, repair->findings, NULL, &again, error);
@@ -297,7 +299,10 @@ static int leave_container(struct repair *repair, const struct subject *about, c
 
 static int leave_file(struct repair *repair, const struct subject *about, cst_error **error)
 {
-	return add_left(repair, about, "it is not understood, so nothing is deleted", error);
+	return strv_contains(&repair->left, about->id)
+	               ? 0
+	               : add_left(repair, about, "it is not understood, so nothing is deleted",
+	                          error);
 }
 
 static int tell_read_only(struct repair *repair, cst_error **error)
@@ -314,7 +319,7 @@ static int tell_read_only(struct repair *repair, cst_error **error)
 static int run(struct repair *repair, cst_error **error)
 {
 	int r = repair->options.delete_only ? 0 : mend(repair, error);
-	if (r == 0 && records_are_damaged(repair))
+	if (r == 0 && records_are_hidden(repair))
 		return for_each(repair, FILE_SUBJECT, leave_file, error);
 	if (r == 0 && (repair->options.remove_containers || !repair->options.delete_only))
 		r = for_each(repair, CST_KIND_CONTAINER,
