@@ -34,10 +34,21 @@ static enum overlay_known cache_read(const struct overlay *o, const char *featur
 		_cleanup_free_ char *name = cache_name(feature, yes);
 		_cleanup_free_ char *path = name ? path_join(o->base.run_home, name) : NULL;
 
-		if (path && fs_exists(AT_FDCWD, path))
+		struct stat st;
+		if (path && fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
 			return yes ? OVERLAY_YES : OVERLAY_NO;
 	}
 	return OVERLAY_UNKNOWN;
+}
+
+/* The Go tools cannot read a directory, a FIFO or a device in the place of an answer. The run home is of this boot only. */
+static int clear_place(int fd, const char *name, cst_error **error)
+{
+	struct stat st;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode))
+		return 0;
+	return fs_remove_tree(fd, name, name, error);
 }
 
 /* If the answer cannot be written, the next process tries again; that is no reason to fail. */
@@ -50,6 +61,7 @@ static void cache_write(const struct overlay *o, const char *feature, bool yes, 
 	if (!name || o->read_only)
 		return;
 	if (fs_open_dir(o->base.run_home, &fd, &problem) < 0 ||
+	    clear_place(fd, name, &problem) < 0 ||
 	    fs_replace_file(fd, name, reason, strlen(reason), 0644, 0, NULL, &problem) < 0)
 		log_debug("recording %s: %s", name, cst_error_message(problem));
 }
