@@ -180,8 +180,13 @@ static int recover_area(const struct overlay *o, size_t home, const char *name,
                         enum tempdir_layout layout, cst_error **error)
 {
 	_cleanup_free_ char *root = path_join(o->homes[home].path, name);
-
-	return root ? tempdir_recover(root, layout, error) : error_oom(error);
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = root ? tempdir_recover(root, layout, &problem) : error_oom(&problem);
+	int errnum = cst_error_errno(problem);
+	if (errnum != ENOTDIR && errnum != ELOOP)
+		return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+	log_warning("%s is not a directory: remove it, or no layer can be made", root);
+	return 0;
 }
 
 static int recover(struct driver *d, cst_error **error)
