@@ -113,6 +113,29 @@ static int open_below_cached(struct target *t, const char *path, size_t n)
 	return openat(parent->directory.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* Takes over the path and the descriptor. */
+static void slot_set(struct directory_cache *cache, struct directory_slot *slot, char *path,
+                     uint64_t hash, const struct directory *directory)
+{
+	*slot = (struct directory_slot){
+	        .path = path, .hash = hash, .used = ++cache->clock, .directory = *directory};
+}
+
+bool directory_cache_keep(struct target *t, const char *path, const struct directory *directory)
+{
+	uint64_t hash;
+
+	if (cached(t, path, strlen(path), &hash))
+		return false;
+	char *copy = strdup(path);
+	if (!copy)
+		return false;
+	struct directory_slot *slot = oldest_slot(&t->directories);
+	slot_clear(slot);
+	slot_set(&t->directories, slot, copy, hash, directory);
+	return true;
+}
+
 int directory_get(struct target *t, const char *path, size_t n, enum directory_missing missing,
                   struct directory *ret)
 {
@@ -132,10 +155,7 @@ int directory_get(struct target *t, const char *path, size_t n, enum directory_m
 		slot_clear(slot); /* first: there may be no descriptor for one more */
 		if (finish_open(&t->own, fd < 0 ? open_path(t, copy, missing) : fd, &directory) < 0)
 			return -1;
-		*slot = (struct directory_slot){.path = steal_ptr(&copy),
-		                                .hash = hash,
-		                                .used = ++cache->clock,
-		                                .directory = directory};
+		slot_set(cache, slot, steal_ptr(&copy), hash, &directory);
 	}
 	*ret = slot->directory;
 	return 0;

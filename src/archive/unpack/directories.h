@@ -11,6 +11,8 @@
 int directory_get(struct target *t, const char *path, size_t n, enum directory_missing missing, struct directory *ret);
 int directory_get_parent(struct target *t, const struct entry *entry, enum directory_missing missing,
 			 struct directory *ret);
+/* A directory that was just made: its entries come next. Takes over the descriptor; false: it did not. */
+bool directory_cache_keep(struct target *t, const char *path, const struct directory *directory);
 void directory_cache_begin_entry(struct target *t);
 /* A directory or symlink goes: what was known by paths may be elsewhere. */
 void directory_paths_changed(struct target *t);

@@ -82,13 +82,35 @@ static bool owner_is_right(const struct entry *e, const struct stat *st)
 	return st->st_uid == e->host_uid && st->st_gid == e->host_gid;
 }
 
-static int set_owner(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+static int set_owner(struct metadata *m, const struct entry *e, int fd, const struct stat *st,
+                     cst_error **error)
 {
-	struct stat st;
-
-	if (m->options->force_mask >= 0 || (fstat(fd, &st) == 0 && owner_is_right(e, &st)))
+	if (m->options->force_mask >= 0 || owner_is_right(e, st))
 		return 0;
 	return sys_fchown(fd, e->host_uid, e->host_gid) < 0 ? chown_failed(m, e, error) : 0;
+}
+
+/* ---- mode ---- */
+
+mode_t metadata_mode(const struct metadata *m, const struct entry *e)
+{
+	return m->options->force_mask >= 0 ? (mode_t)m->options->force_mask : e->header.mode;
+}
+
+static int set_owner_and_mode(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+{
+	mode_t mode = metadata_mode(m, e);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat /%s", e->path);
+	int r = set_owner(m, e, fd, &st, error);
+	if (r < 0)
+		return r;
+	/* Most files are created with their mode. A chown may have taken bits of it away. */
+	if ((st.st_mode & 07777) == mode && owner_is_right(e, &st))
+		return 0;
+	return sys_fchmod(fd, mode) < 0 ? error_sys(error, errno, "chmod /%s", e->path) : 0;
 }
 
 /* ---- xattrs ---- */
@@ -238,22 +260,14 @@ int metadata_default(struct metadata *m, int fd)
 	return (st.st_mode & 07777) != mode ? sys_fchmod(fd, mode) : 0;
 }
 
-static mode_t masked_mode(const struct metadata *m, const struct entry *e)
-{
-	return m->options->force_mask >= 0 ? (mode_t)m->options->force_mask : e->header.mode;
-}
-
 /* ---- all of it, by kind ---- */
 
 int metadata_directory(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
-	int r = set_owner(m, e, fd, error);
+	int r = set_owner_and_mode(m, e, fd, error);
 
-	if (r < 0)
-		return r;
-	if (sys_fchmod(fd, masked_mode(m, e)) < 0)
-		return error_sys(error, errno, "chmod /%s", e->path);
-	r = set_xattrs(m, e, fd, error);
+	if (r == 0)
+		r = set_xattrs(m, e, fd, error);
 	return r < 0 ? r : set_override(m, e, fd, error);
 }
 
@@ -273,12 +287,10 @@ int metadata_file(struct metadata *m, const struct entry *e, int fd, cst_error *
 int metadata_node(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	struct timespec times[2];
-	int r = set_owner(m, e, fd, error);
+	int r = set_owner_and_mode(m, e, fd, error);
 
 	if (r < 0)
 		return r;
-	if (sys_fchmod(fd, masked_mode(m, e)) < 0)
-		return error_sys(error, errno, "chmod /%s", e->path);
 	entry_times(e, times);
 	if (sys_futimens(fd, times) < 0)
 		return error_sys(error, errno, "chtimes /%s", e->path);
@@ -288,8 +300,11 @@ int metadata_node(struct metadata *m, const struct entry *e, int fd, cst_error *
 int metadata_symlink(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	const struct tar_header *h = &e->header;
-	int r = set_owner(m, e, fd, error);
+	struct stat st;
 
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat /%s", e->path);
+	int r = set_owner(m, e, fd, &st, error);
 	if (r < 0)
 		return r;
 	bool later = h->has_atime && h->atime.tv_sec > h->mtime.tv_sec;

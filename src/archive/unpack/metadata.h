@@ -12,6 +12,7 @@ struct metadata {
 	const struct unpack_options *options;
 	_Atomic bool xattrs_ignored; /* the file system has none */
 };
+mode_t metadata_mode(const struct metadata *m, const struct entry *entry); /* what it gets */
 int metadata_file(struct metadata *m, const struct entry *entry, int fd, cst_error **error); /* all, times included */
 int metadata_directory(struct metadata *m, const struct entry *entry, int fd, cst_error **error); /* all but times */
 /* These take an O_PATH descriptor. */

@@ -79,15 +79,22 @@ struct creation {
 	int link_fd;        /* hard links: the file, O_PATH */
 };
 
+/* The permissions that it will have; the set-id bits come when its owner is right. Nobody else can reach it before. */
+static mode_t permissions(const struct creation *c)
+{
+	return metadata_mode(&c->namespace->target->metadata, c->entry) & 0777;
+}
+
 static int make_file(struct creation *c)
 {
 	return sys_openat(c->place.fd, c->place.name,
-	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, permissions(c));
 }
 
 static int make_directory(struct creation *c)
 {
-	return sys_mkdirat(c->place.fd, c->place.name, 0700);
+	/* It is opened before it is finished. */
+	return sys_mkdirat(c->place.fd, c->place.name, permissions(c) | 0700);
 }
 
 static int make_symlink(struct creation *c)
@@ -219,7 +226,12 @@ static int create_directory(struct creation *c, cst_error **error)
 	r = metadata_directory(&ns->target->metadata, e, fd, error);
 	if (r == 0 && !kept)
 		r = settle(c, error);
-	return r < 0 ? r : directory_times_add(ns->times, e, fd, error);
+	if (r == 0)
+		r = directory_times_add(ns->times, e, fd, error);
+	bool keep = r == 0 && !ns->target->options->in_use;
+	if (keep && directory_cache_keep(ns->target, e->path, &directory))
+		fd = -1;
+	return r;
 }
 
 /* What was made and is not opened: its attributes, and its name. */
