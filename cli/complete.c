@@ -35,5 +35,5 @@ void print_operand_candidates(struct invocation *in)
 	in->store_options.read_only = true;
 	if (cst_store_open(&in->store_options, &in->store, NULL) < 0)
 		return;
-	each_object(in->store, in->command->kinds, print_item, NULL);
+	each_object(in->store, in->command->kinds, SIZE_MAX, print_item, NULL);
 }

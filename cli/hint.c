@@ -94,6 +94,9 @@ static void say(const char *text)
 
 /* ---- what was not found ---- */
 
+/* Of more objects the nearest is not looked for: a mistyped name would cost more than a right one. */
+#define MANY 2000
+
 struct search {
 	struct nearest nearest;
 	enum kinds kind; /* of the nearest */
@@ -138,7 +141,7 @@ void hint_unknown(const struct invocation *in, unsigned kinds, const char *text)
 	/* Keeps the lowest bit: the first of these kinds. */
 	other &= ~other + 1;
 	if (!other && text[0])
-		each_object(in->store, kinds, offer, &search);
+		each_object(in->store, kinds, MANY, offer, &search);
 	int length = 0;
 	if (other)
 		length = asprintf(&line, "'%s' is %s %s, not %s %s.", text, article(other),

@@ -45,13 +45,18 @@ static void each_container(cst_store *store, object_visitor visit, void *userdat
 	cst_container_list_free(list);
 }
 
-void each_object(cst_store *store, unsigned kinds, object_visitor visit, void *userdata)
+void each_object(cst_store *store, unsigned kinds, size_t most, object_visitor visit,
+                 void *userdata)
 {
-	if (kinds & KIND_LAYER)
+	size_t layers = 0, images = 0, containers = 0;
+	(void)cst_store_count(store, kinds & KIND_LAYER ? &layers : NULL,
+	                      kinds & KIND_IMAGE ? &images : NULL,
+	                      kinds & KIND_CONTAINER ? &containers : NULL, NULL);
+	if (kinds & KIND_LAYER && layers <= most)
 		each_layer(store, visit, userdata);
-	if (kinds & KIND_IMAGE)
+	if (kinds & KIND_IMAGE && images <= most)
 		each_image(store, visit, userdata);
-	if (kinds & KIND_CONTAINER)
+	if (kinds & KIND_CONTAINER && containers <= most)
 		each_container(store, visit, userdata);
 }
 

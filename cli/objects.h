@@ -6,8 +6,9 @@
 #include "command.h"
 
 typedef void (*object_visitor)(enum kinds kind, const char *id, const char *const *names, size_t n_names, void *userdata);
-/* Visits all items of these kinds. Those that cannot be read are skipped. */
-void each_object(cst_store *store, unsigned kinds, object_visitor visit, void *userdata);
+/* Visits all items of these kinds, but none of a kind of which there are more than `most`. Those that cannot be read are
+ * skipped. */
+void each_object(cst_store *store, unsigned kinds, size_t most, object_visitor visit, void *userdata);
 /* Of which of these kinds is there an item that `text` names? */
 unsigned object_kinds(cst_store *store, unsigned kinds, const char *text);
 /* "layer, image or container" */

@@ -120,6 +120,9 @@ CST_PUBLIC int cst_store_containers(cst_store *store, cst_container_list **list,
  * wanted is NULL. L r, I r and C r of those wanted, held together. */
 CST_PUBLIC int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list **images,
 				  cst_container_list **containers, cst_error **error);
+/* How many a list would have, which does not read the records of a large store. One that is not wanted is NULL. L r, I r and
+ * C r of those wanted, one after the other. */
+CST_PUBLIC int cst_store_count(cst_store *store, size_t *layers, size_t *images, size_t *containers, cst_error **error);
 
 /* CST_ELAYER_UNKNOWN, CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. A container is also found by its layer's ID. */
 CST_PUBLIC int cst_store_layer(cst_store *store, const char *id, cst_layer **layer, cst_error **error);

@@ -701,6 +701,20 @@ static void test_snapshot(void **state)
 	assert_int_equal(cst_store_snapshot(api->store, NULL, NULL, NULL, NULL), 0);
 }
 
+static void test_count(void **state)
+{
+	const struct api *api = api_of(state);
+	size_t n_layers, n_images, n_containers;
+	fill(api);
+	assert_int_equal(cst_store_count(api->store, &n_layers, &n_images, &n_containers, NULL), 0);
+	assert_int_equal(n_layers, 3);
+	assert_int_equal(n_images, 1);
+	assert_int_equal(n_containers, 1);
+	n_images = 7;
+	assert_int_equal(cst_store_count(api->store, NULL, &n_images, NULL, NULL), 0);
+	assert_int_equal(n_images, 1);
+}
+
 static void test_settings(void **state)
 {
 	const struct api *api = api_of(state);
@@ -965,6 +979,7 @@ static void test_threads(void **state)
 	X(test_callbacks)                   \
 	X(test_waits_for_locks)             \
 	X(test_snapshot)                    \
+	X(test_count)                       \
 	X(test_settings)                    \
 	X(test_other_settings)              \
 	X(test_digest_lock)                 \

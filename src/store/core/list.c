@@ -29,15 +29,21 @@ static const struct record_set *table_at(cst_store *store, enum cst_kind kind, s
 	return sets_get(i ? &store->additional[i - 1].sets : &store->sets, kind)->table;
 }
 
+/* The set is held. */
+static size_t count_records(cst_store *store, enum cst_kind kind)
+{
+	size_t n = 0;
+	for (size_t i = 0; i <= store->n_additional; i++) {
+		const struct record_set *table = table_at(store, kind, i);
+		n += table ? record_set_size(table) : 0;
+	}
+	return n;
+}
+
 /* Makes room for all records of the kind. The set is held. */
 static int chosen_room(cst_store *store, enum cst_kind kind, struct chosen *ret, cst_error **error)
 {
-	size_t total = 0;
-	for (size_t i = 0; i <= store->n_additional; i++) {
-		const struct record_set *table = table_at(store, kind, i);
-		total += table ? record_set_size(table) : 0;
-	}
-	ret->items = new0(const void *, total + 1);
+	ret->items = new0(const void *, count_records(store, kind) + 1);
 	return ret->items ? 0 : error_oom(error);
 }
 
@@ -154,6 +160,26 @@ int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list
 		*images = steal_ptr(&image_list);
 	if (containers)
 		*containers = steal_ptr(&container_list);
+	return 0;
+}
+
+/* ---- how many ---- */
+
+int cst_store_count(cst_store *store, size_t *layers, size_t *images, size_t *containers,
+                    cst_error **error)
+{
+	size_t *const wanted[KINDS] = {layers, images, containers}, counts[KINDS] = {0};
+	for (size_t i = 0; i < KINDS; i++) {
+		_cleanup_hold_ struct hold held = {0};
+		int r = wanted[i] ? hold_read(store, CST_KIND_LAYER + i, &held, error) : 0;
+		if (r < 0)
+			return r;
+		counts[i] = wanted[i] ? count_records(store, CST_KIND_LAYER + i) : 0;
+	}
+	for (size_t i = 0; i < KINDS; i++) {
+		if (wanted[i])
+			*wanted[i] = counts[i];
+	}
 	return 0;
 }
 
