@@ -118,8 +118,8 @@ static unsigned layer_file_of(const struct record_set *set, const void *record)
 
 static int layer_loaded(struct record_set *set, bool *repair, cst_error **error)
 {
-	for (size_t i = 0; i < record_set_size(set) && !*repair; i++)
-		*repair = layer_table_at(set, i)->incomplete;
+	for (size_t i = 0; i < set->visible.len && !*repair; i++)
+		*repair = ((const cst_layer *)set->visible.items[i]->record)->incomplete;
 	*repair = *repair && !set->read_only;
 	return 0;
 }

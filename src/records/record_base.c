@@ -397,33 +397,61 @@ static void fall_back(struct record_set *set)
 	set->broken = true;
 }
 
+/* Locks the base, which a look-up of another thread may take from the set. NULL: the set has none, and what it has instead can
+ * be looked at. */
+static struct record_base *lock_base(const struct record_set *set)
+{
+	struct record_set *writable = (struct record_set *)set; /* for what look-ups read */
+	if (!set->index_dir)
+		return NULL;
+	pthread_mutex_lock(&writable->lazy);
+	if (!set->base)
+		pthread_mutex_unlock(&writable->lazy);
+	return set->base;
+}
+
+/* Returns whether the set still has its base. */
+static bool unlock_base(struct record_set *set)
+{
+	bool has_base = set->base;
+	pthread_mutex_unlock(&set->lazy);
+	return has_base;
+}
+
 bool record_base_find(const struct record_set *set, unsigned keys, const char *text,
                       const struct slot *after, struct slot **ret)
 {
-	struct record_set *writable = (struct record_set *)set; /* for what it reads */
+	struct record_set *writable = (struct record_set *)set;
 	*ret = NULL;
-	if (!set->base)
+	if (!lock_base(set))
 		return false;
-	pthread_mutex_lock(&writable->lazy);
-	if (set->base && !find(writable, keys, text, after, ret))
+	if (!find(writable, keys, text, after, ret))
 		fall_back(writable);
-	bool has_base = set->base;
-	pthread_mutex_unlock(&writable->lazy);
-	return has_base;
+	return unlock_base(writable);
 }
 
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set;
 	*ret = NULL;
-	if (!set->base)
+	if (!lock_base(set))
 		return false;
-	pthread_mutex_lock(&writable->lazy);
-	if (set->base && !find_prefix(writable, prefix, ret))
+	if (!find_prefix(writable, prefix, ret))
 		fall_back(writable);
-	bool has_base = set->base;
-	pthread_mutex_unlock(&writable->lazy);
-	return has_base;
+	return unlock_base(writable);
+}
+
+static size_t size_of(const struct record_set *set)
+{
+	return set->base->prepared ? set->visible.len : index_entries(set->base->index);
+}
+
+bool record_base_size(const struct record_set *set, size_t *ret)
+{
+	if (!lock_base(set))
+		return false;
+	*ret = size_of(set);
+	return unlock_base((struct record_set *)set);
 }
 
 /* False: it cannot be read. */
@@ -431,7 +459,7 @@ static bool slot_at(struct record_set *set, size_t i, bool peek, struct slot **r
 {
 	struct record_base *base = set->base;
 	struct base_item item = {.number = (uint32_t)i};
-	if (i >= record_set_size(set))
+	if (i >= size_of(set))
 		return true;
 	if (base->prepared)
 		item = record_base_item(set, i);
@@ -445,20 +473,19 @@ bool record_base_read_at(const struct record_set *set, size_t i, struct record_r
                          void *record)
 {
 	struct record_set *writable = (struct record_set *)set;
-	if (!set->base)
-		return false;
-	pthread_mutex_lock(&writable->lazy);
-	struct record_base *base = set->base;
+	struct record_base *base = lock_base(set);
 	struct base_item item = {.number = (uint32_t)i};
-	if (base && base->prepared)
+	if (!base)
+		return false;
+	if (base->prepared)
 		item = record_base_item(set, i);
-	else if (base)
+	else
 		item.slot = base->slots[i];
 	const struct index_entry *entry =
-	        base && !item.slot ? index_entry_at(base->index, item.number) : NULL;
+	        item.slot ? NULL : index_entry_at(base->index, item.number);
 	const char *text = entry ? entry_text(writable, item.number, entry) : NULL;
 	bool ok = text && parse_record(writable, entry, text, r, record);
-	pthread_mutex_unlock(&writable->lazy);
+	(void)unlock_base(writable);
 	return ok;
 }
 
@@ -466,14 +493,11 @@ bool record_base_at(const struct record_set *set, size_t i, bool peek, struct sl
 {
 	struct record_set *writable = (struct record_set *)set;
 	*ret = NULL;
-	if (!set->base)
+	if (!lock_base(set))
 		return false;
-	pthread_mutex_lock(&writable->lazy);
-	if (set->base && !slot_at(writable, i, peek, ret))
+	if (!slot_at(writable, i, peek, ret))
 		fall_back(writable);
-	bool has_base = set->base;
-	pthread_mutex_unlock(&writable->lazy);
-	return has_base;
+	return unlock_base(writable);
 }
 
 /* ---- edits ---- */
@@ -530,59 +554,4 @@ const char *record_base_text(struct record_set *set, uint32_t number)
 bool record_base_place(struct record_set *set, const char *id, size_t *ret)
 {
 	return first_place(set, id, ret);
-}
-
-/* ---- after a save ---- */
-
-struct opened {
-	int fds[RECORD_FILES];
-};
-
-static void opened_close(struct opened *opened)
-{
-	for (size_t f = 0; f < RECORD_FILES; f++)
-		closep(&opened->fds[f]);
-}
-
-bool record_base_change(struct record_set *set, struct index_file *index)
-{
-	struct record_base *base = set->base;
-	_cleanup_(opened_close) struct opened opened = {.fds = {-1, -1, -1}};
-	size_t n = index_entries(index);
-	struct slot **slots = new0(struct slot *, n + 1);
-	bool ok = slots;
-	for (unsigned f = 0; ok && f < set->n_files; f++)
-		ok = record_file_open_same(&set->files[f], &opened.fds[f]);
-	if (!ok) {
-		free(slots);
-		index_free(index);
-		return false;
-	}
-	for (size_t i = 0; i < n; i++) {
-		slots[i] = record_base_item(set, i).slot;
-		if (slots[i]) {
-			slots[i]->edited = false;
-		}
-	}
-	/* only now, since the items go by the old numbers */
-	for (size_t i = 0; i < n; i++) {
-		if (slots[i])
-			slots[i]->number = (uint32_t)i;
-	}
-	for (unsigned f = 0; f < set->n_files; f++) {
-		int old = set->files[f].fd;
-		set->files[f].fd = opened.fds[f];
-		opened.fds[f] = old;
-	}
-	for (size_t i = 0; i < index_entries(base->index); i++) {
-		if (base->slots[i] && !base->slots[i]->record)
-			record_slot_free(base->slots[i]);
-	}
-	index_free(base->index);
-	free(base->slots);
-	base->index = index;
-	base->slots = slots;
-	base->edited.len = base->window_len = set->visible.len = 0;
-	base->prepared = false;
-	return true;
 }

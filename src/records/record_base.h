@@ -42,6 +42,7 @@ bool record_base_find(const struct record_set *set, unsigned keys, const char *t
                       const struct slot *after, struct slot **ret);
 /* The one whose ID begins so. */
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret);
+bool record_base_size(const struct record_set *set, size_t *ret);
 /* By position in the list of all. `peek`: NULL unless it was looked at before. */
 bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret);
 
@@ -71,8 +72,5 @@ struct base_item record_base_item(const struct record_set *set, size_t i);
 const char *record_base_text(struct record_set *set, uint32_t number);
 /* Where an ID belongs among the places. False: a record cannot be read. */
 bool record_base_place(struct record_set *set, const char *id, size_t *ret);
-/* The files were replaced: record i of the list of all is now number i of this index, which becomes the set's. False:
- * they cannot be opened; nothing is changed, and the index is freed. */
-bool record_base_change(struct record_set *set, struct index_file *index);
 
 #endif

@@ -116,8 +116,8 @@ void record_set_free(struct record_set *set)
 
 size_t record_set_size(const struct record_set *set)
 {
-	return set->base && !set->base->prepared ? index_entries(set->base->index)
-	                                         : set->visible.len;
+	size_t size;
+	return record_base_size(set, &size) ? size : set->visible.len;
 }
 
 static void *record_of(const struct slot *slot)
@@ -227,7 +227,8 @@ bool record_set_copy_all(const struct record_set *set, struct arena *arena, void
 		if (record_base_read_at(set, i, &r, copy))
 			continue;
 		const void *record = record_set_at(set, i);
-		ok = record && !set->problem && set->kind->copy(arena, record, copy);
+		ok = record && record_set_problem(set, NULL) == 0 &&
+		     set->kind->copy(arena, record, copy);
 	}
 	record_reader_free(&r);
 	return ok;
@@ -235,10 +236,13 @@ bool record_set_copy_all(const struct record_set *set, struct arena *arena, void
 
 int record_set_problem(const struct record_set *set, cst_error **error)
 {
-	if (!set->problem)
-		return 0;
-	return error_set(error, cst_error_code(set->problem), "%s",
-	                 cst_error_message(set->problem));
+	struct record_set *writable =
+	        (struct record_set *)set; /* another thread may meet it just now */
+	pthread_mutex_lock(&writable->lazy);
+	const cst_error *problem = set->problem;
+	pthread_mutex_unlock(&writable->lazy);
+	return problem ? error_set(error, cst_error_code(problem), "%s", cst_error_message(problem))
+	               : 0;
 }
 
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record)

@@ -120,7 +120,7 @@ struct record_set {
 	struct slots visible;               /* all that can be served, in order of files */
 	struct hashmap by_id, by_name;
 	struct prefix_index prefixes;
-	pthread_mutex_t lazy; /* held while a look-up builds an index */
+	pthread_mutex_t lazy; /* held while a look-up builds an index, or uses the base */
 
 	struct arena loaded_memory, raw_memory;
 	size_t edited,

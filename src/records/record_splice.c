@@ -176,6 +176,61 @@ struct fs_content splice_content(struct splice *splice, unsigned file)
 
 /* ---- afterwards ---- */
 
+struct opened {
+	int fds[RECORD_FILES];
+};
+
+static void opened_close(struct opened *opened)
+{
+	for (size_t f = 0; f < RECORD_FILES; f++)
+		closep(&opened->fds[f]);
+}
+
+/* The files were replaced: record i of the list of all is now number i of this index, which becomes the set's. False:
+ * they cannot be opened; nothing is changed, and the index is freed. */
+static bool change_base(struct record_set *set, struct index_file *index)
+{
+	struct record_base *base = set->base;
+	_cleanup_(opened_close) struct opened opened = {.fds = {-1, -1, -1}};
+	size_t n = index_entries(index);
+	struct slot **slots = new0(struct slot *, n + 1);
+	bool ok = slots;
+	for (unsigned f = 0; ok && f < set->n_files; f++)
+		ok = record_file_open_same(&set->files[f], &opened.fds[f]);
+	if (!ok) {
+		free(slots);
+		index_free(index);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		slots[i] = record_base_item(set, i).slot;
+		if (slots[i]) {
+			slots[i]->edited = false;
+		}
+	}
+	/* only now, since the items go by the old numbers */
+	for (size_t i = 0; i < n; i++) {
+		if (slots[i])
+			slots[i]->number = (uint32_t)i;
+	}
+	for (unsigned f = 0; f < set->n_files; f++) {
+		int old = set->files[f].fd;
+		set->files[f].fd = opened.fds[f];
+		opened.fds[f] = old;
+	}
+	for (size_t i = 0; i < index_entries(base->index); i++) {
+		if (base->slots[i] && !base->slots[i]->record)
+			record_slot_free(base->slots[i]);
+	}
+	index_free(base->index);
+	free(base->slots);
+	base->index = index;
+	base->slots = slots;
+	base->edited.len = base->window_len = set->visible.len = 0;
+	base->prepared = false;
+	return true;
+}
+
 void splice_done(struct splice *splice)
 {
 	struct record_set *set = splice->set;
@@ -185,6 +240,6 @@ void splice_done(struct splice *splice)
 	index_parts_free(&parts);
 	if (index)
 		record_index_write(set, index);
-	if (!index || !record_base_change(set, index))
+	if (!index || !change_base(set, index))
 		set->stale = true;
 }
