@@ -179,6 +179,8 @@ DELIBERATE = [
     Meant(r"get-?\w+-?data\b.* (-f|--file)", "fixed-get-data-leaves-no-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
     Meant(r"(^| )diff .*(-f|--file)", "fixed-diff-leaves-old-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
     Meant(r"\b(applydiff|apply-diff)\b", "fixed-applydiff-fails-whole", unchanged=True, ours=("stderr", r"\S")),
+    Meant(r"\b(applydiff|apply-diff)\b.*\bb\.tar (L1|base)\b", "fixed-ovl-applydiff-whiteout: upstream fails on overlay where the file is the "
+          "layer's own", free="exit stderr store"),
     Meant(r"(^|-\S+ |cs )mount\b", "fixed-mount-layer-name: a layer's name will do as well as its ID", ask=mount_ids,
           cut=[("stdout", r'"id":"[^"]*",')]),
     Meant(r"\b(unmount|umount)\b.*(-j|--json)", "fixed-unmount-json: nothing but the JSON", cut=[("stdout", r"(?m)^.* mountpoint unmounted\n")]),
@@ -189,6 +191,8 @@ DELIBERATE = [
     Meant(r"\bdelete\S*( .*)? (\S+) (.* )?\2( |$)", "fixed-delete-same-twice", free="exit stdout stderr"),
     Meant(r"(^| )-[a-z]*j|--json", "fixed-init-error-json", free="stdout stderr", ours=("stderr", "error initializing")),
     Meant(r"json; cs (layers -q|images)$", "fixed-broken-records: told of in other words, when it is needed", free="exit stdout stderr"),
+    Meant(r'^(csc|"\$BIN") .*layers -q$', "fixed-ovl-only-vfs-read: no other driver begins a store because somebody reads",
+          cut=[("store", r"(?m)^[gr]/overlay[ /-].*\n?")]),
     Meant(r"set-?layer-?data .*\bsrc\b", "fixed-set-layer-data-reads-first",
           cut=[("stderr", "copying bigdata for the layer: (?=read src)"), ("store", r"(?m)^g/\w+-layers/L\w+[/ ].*\n?")]),
     Meant(r"\bcopy\b.* (new|none|out)\b", "fixed-copy-relative-target: one of the caller's", ask=copy_to_absolute),
@@ -632,7 +636,7 @@ class Bench:
 
 UNORDERED = re.compile(r"^(exists|delete|changes)|cs (exists|delete|changes)[-a-z]* ")
 # What differs between two runs of the same command, and our own notes outside of what the Go tools look at.
-IGNORED = re.compile(r"^g/cstorage(/|$)|/(backingFsBlockDev|tmp|tempdirs|staging)$")
+IGNORED = re.compile(r"^g/cstorage(/|$)|/(backingFsBlockDev|tmp|tempdirs|staging|\.reserve-[^/]*)$")
 
 
 def walk(top):
