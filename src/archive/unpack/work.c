@@ -2,9 +2,9 @@
 /* The first error in archive order, counting tasks, and chunks that are used again. */
 #include "archive/unpack/work.h"
 
-/* 16 chunks of the plain stream and 4 of the compressed one: enough to keep a few cores busy, small
- * enough that all of unpacking stays below 24 MiB. */
-#define CHUNK_COUNT 16
+/* 12 chunks of the plain stream and 4 of the compressed one: enough to keep a few cores busy, small
+ * enough that all of unpacking stays below 20 MiB. */
+#define CHUNK_COUNT 12
 
 void work_init(struct work *work, struct pool *pool)
 {
