@@ -139,17 +139,35 @@ static void print_image_names(cst_store *store, const char *image_id)
 	cst_image_free(image);
 }
 
+/* containers-storage makes the private directories to measure them. */
+static int make_directories(const struct invocation *in, const char *id, cst_error **error)
+{
+	char *path = NULL, *run_path = NULL;
+	if (in->personality != GO_STYLE)
+		return 0;
+	int result = cst_store_container_directory(in->store, id, &path, error);
+	if (result == 0)
+		result = cst_store_container_run_directory(in->store, id, &run_path, error);
+	cst_free(path);
+	cst_free(run_path);
+	return result;
+}
+
 static void print_container(const struct invocation *in, const cst_container *container)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	const char *const *items = NULL;
 	int64_t size = 0;
-	print_field("ID: ", cst_container_id(container));
+	const char *id = cst_container_id(container);
+	print_field("ID: ", id);
 	size_t n = cst_container_names(container, &items);
 	print_fields("Name: ", items, n);
 	print_field("Image: ", cst_container_image(container));
 	print_image_names(in->store, cst_container_image(container));
-	if (cst_store_container_size(in->store, cst_container_id(container), &size, &error) < 0)
+	int result = cst_store_container_size(in->store, id, &size, &error);
+	if (result == 0)
+		result = make_directories(in, id, &error);
+	if (result < 0)
 		print_field("Size unknown: ", error_text(in, error));
 	else
 		printf("Size: %" PRId64 "\n", size);
