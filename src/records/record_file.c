@@ -124,15 +124,19 @@ bool record_file_open_same(const struct record_file *file, int *ret)
 
 int record_file_read(struct record_file *file, char **ret, size_t *ret_len, cst_error **error)
 {
-	if (file->fd >= 0 && lseek(file->fd, 0, SEEK_SET) < 0)
-		return error_sys(error, errno, "read %s", file->path);
-	if (file->fd >= 0)
-		return fs_read_fd(file->fd, file->path, LARGEST_FILE, ret, ret_len, error);
-	char *nothing = strdup("");
-	if (!nothing)
+	const size_t size = file->fd >= 0 ? (size_t)file->identity.size : 0;
+	if (size > LARGEST_FILE)
+		return error_set(error, CST_EINVAL, "%s: larger than %zu bytes", file->path,
+		                 LARGEST_FILE);
+	_cleanup_free_ char *text = malloc(size + 1);
+	if (!text)
 		return error_oom(error);
-	*ret = nothing;
-	*ret_len = 0;
+	ssize_t got = size ? fs_pread_full(file->fd, text, size, 0) : 0;
+	if (got < 0)
+		return error_sys(error, errno, "read %s", file->path);
+	text[got] = '\0';
+	*ret = steal_ptr(&text);
+	*ret_len = (size_t)got;
 	return 0;
 }
 

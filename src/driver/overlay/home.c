@@ -12,14 +12,22 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+static bool lacks_links_dir(const struct overlay *o, size_t home)
+{
+	return o->homes[home].writable && !overlay_has_links_dir(o, home);
+}
+
 /* Makes `l` in each home that this process may write to. */
 static int make_links_dirs(const struct overlay *o, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	int r = overlay_dirs_open(o, &dirs, error);
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < o->n_homes; i++) {
-		if (o->homes[i].writable)
+		if (!lacks_links_dir(o, i))
+			continue;
+		r = dirs.fds ? 0 : overlay_dirs_open(o, &dirs, error);
+		if (r == 0)
 			r = overlay_make_links_dir(o, &dirs, i, error);
 	}
 	return r;
@@ -123,7 +131,7 @@ bool overlay_home_ready(const struct overlay *o)
 	if (fd < 0)
 		return false;
 	for (size_t i = 0; i < o->n_homes; i++) {
-		if (o->homes[i].writable && !overlay_has_links_dir(o, i))
+		if (lacks_links_dir(o, i))
 			return false;
 	}
 	if (o->options.skip_mount_home)
