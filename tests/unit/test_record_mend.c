@@ -44,7 +44,8 @@ static void assert_mended(const char *data, size_t n, size_t kept)
 		fail_msg("%zu records of: %.*s", record_set_size(t), (int)n, data);
 	for (size_t i = 0; i < kept; i++)
 		assert_string_equal(image_table_at(t, i)->id, ids[i]);
-	mended.len = 0; /* it is whole now */
+	strv_free(&mended);
+	/* It is whole now. */
 	assert_int_equal(mend(&f, t, &mended), 0);
 	assert_int_equal(mended.len, 0);
 }
