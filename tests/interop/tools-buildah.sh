@@ -7,13 +7,14 @@
 begin "buildah" 79
 from() { buildah_ from --signature-policy "$WORK/policy.json" --pull-never --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 "$1"; }
 commit() { buildah_ commit --signature-policy "$WORK/policy.json" "$@"; }
+# What runs says by its exit status whether all is well: buildah 1.28 loses what it prints, now and then.
 in_it() { buildah_ run --isolation chroot "$made" /bin/busybox "$@"; }
 
 tool_store built
 our_image localhost/ours:1 || finish
 made=$(from localhost/ours:1 2>"$WORK/err")
 [ -n "$made" ] && pass "buildah begins from our image" || { fail "buildah begins from our image" "$(tail -n 5 "$WORK/err")"; finish; }
-says "buildah runs in it" "hello" in_it echo hello
+case_ "buildah runs in it" in_it test -x /bin/busybox
 case_ "buildah writes in it" in_it sh -c 'echo by-buildah >/written; rm /srv/second; rm -r /srv/hidden; mkdir /srv/hidden;
 	echo more >>/etc/motd; ln -s written /link; chmod 700 /srv'
 case_ "ours sees buildah's container" ours container "$made"
@@ -28,7 +29,7 @@ case_ "buildah unmounts it" buildah_ umount "$made"
 says "it is still mounted for ours" by-buildah cat "$point/written"
 case_ "ours unmounts it" ours unmount "$made"
 says "nobody has it mounted now" "" cat "$point/written"
-says "buildah goes on in it" by-buildah in_it cat /written
+case_ "buildah goes on in it" in_it grep -qx by-buildah /written
 case_ "buildah commits" commit "$made" localhost/buildah:1
 case_ "buildah commits without compression, and removes its container" commit --disable-compression --rm "$made" localhost/buildah:2
 for name in localhost/buildah:1 localhost/buildah:2; do
