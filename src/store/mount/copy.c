@@ -345,16 +345,27 @@ static int copy_from(cst_store *store, const cst_copy_place *given, const struct
 	return check_still_there(r, store, &source, error);
 }
 
+/* The root of an overlay mount does not tell that a file could not be written: its file system counts such errors by itself. That
+ * of the layers does, to a descriptor that was open before. */
+static int sync_copies(const struct place *to, int layers, cst_error **error)
+{
+	if (sys_syncfs(to->root) < 0 || sys_syncfs(layers) < 0)
+		return error_sys(error, errno, "syncfs %s", to->mount);
+	return 0;
+}
+
 static int copy_all(cst_store *store, const cst_copy_place *sources, size_t n_sources,
                     const cst_copy_place *target, const cst_copy_options *options, struct place *to,
                     cst_error **error)
 {
+	_cleanup_close_ int layers = -1;
 	int r = place_open(store, target, to, error);
+	bool syncs = r == 0 && to->root >= 0 && store->driver->sync_content;
+	if (syncs)
+		r = fs_open_dir(store->driver->home, &layers, error);
 	for (size_t i = 0; r == 0 && i < n_sources; i++)
 		r = copy_from(store, &sources[i], to, options, error);
-	if (r == 0 && to->root >= 0 && store->driver->sync_content && sys_syncfs(to->root) < 0)
-		return error_sys(error, errno, "syncfs %s", to->mount);
-	return r;
+	return r == 0 && syncs ? sync_copies(to, layers, error) : r;
 }
 
 int cst_store_copy(cst_store *store, const cst_copy_place *sources, size_t n_sources,
