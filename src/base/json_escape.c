@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Escapes in strings of JSON. */
 #include "base/json_escape.h"
-#include <stdint.h>
+#include "base/str.h"
 #include <string.h>
 
 static int hex_value(char c)
@@ -36,26 +36,6 @@ size_t json_escape_length(const char *p, const char *end)
 	return p[1] && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
 }
 
-static char *put_utf8(char *to, uint32_t c)
-{
-	if (c < 0x80) {
-		*to++ = (char)c;
-	} else if (c < 0x800) {
-		*to++ = (char)(0xc0 | c >> 6);
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*to++ = (char)(0xe0 | c >> 12);
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
-		*to++ = (char)(0xf0 | c >> 18);
-		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
 /* The character of the \u escape at p, which was checked before. A surrogate pair is two escapes;
  * half a pair alone is U+FFFD. */
 static uint32_t decode_unicode(const char **p, const char *end)
@@ -78,7 +58,7 @@ static char *decode_escape(char *to, const char **p, const char *end)
 {
 	char c = (*p)[1];
 	if (c == 'u')
-		return put_utf8(to, decode_unicode(p, end));
+		return utf8_put(to, decode_unicode(p, end));
 	*p += 2;
 	switch (c) {
 	case 'b': c = '\b'; break;

@@ -72,4 +72,7 @@ void strv_free(struct strv *v);
 /* Reads a decimal number without sign or blanks. False: it is none, or above `max`. */
 bool parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
+/* Writes a code point as UTF-8, four bytes at most, and returns where it ends. */
+char *utf8_put(char *to, uint32_t c);
+
 #endif
