@@ -85,10 +85,11 @@ enum option_type { OPTION_BOOL, OPTION_STRING, OPTION_LIST };
 struct option {
 	enum option_id id;
 	enum option_type type;
-	const char *names[3]; /* "--json", "-j": in the order help shows them */
-	const char *initial;  /* default of a string; NULL: empty */
-	const char *help;     /* NULL: cstorage knows it, but does not offer it */
-	const char *go_help;  /* of containers-storage; NULL: the same */
+	/* Arrays, since the loader would write each pointer at every start (docs/design.md, "Dependencies"). */
+	char names[3][20]; /* "--json", "-j": in the order help shows them */
+	char initial[8];   /* default of a string */
+	char help[96];     /* "": cstorage knows it, but does not offer it */
+	char go_help[64];  /* of containers-storage; "": the same */
 };
 
 struct option_value {

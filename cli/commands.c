@@ -9,17 +9,17 @@
 
 /* An option with our help text, and with that of containers-storage where it differs. cstorage does
  * not offer an option without a text of ours, but takes it. */
-#define FLAG(id, help, go_help, ...)                                \
-	{                                                           \
-		id, OPTION_BOOL, {__VA_ARGS__}, NULL, help, go_help \
+#define FLAG(id, help, go_help, ...)                              \
+	{                                                         \
+		id, OPTION_BOOL, {__VA_ARGS__}, "", help, go_help \
 	}
-#define TEXT(id, help, go_help, ...)                                  \
-	{                                                             \
-		id, OPTION_STRING, {__VA_ARGS__}, NULL, help, go_help \
-	}
-#define LIST(id, help, go_help, ...)                                \
+#define TEXT(id, help, go_help, ...)                                \
 	{                                                           \
-		id, OPTION_LIST, {__VA_ARGS__}, NULL, help, go_help \
+		id, OPTION_STRING, {__VA_ARGS__}, "", help, go_help \
+	}
+#define LIST(id, help, go_help, ...)                              \
+	{                                                         \
+		id, OPTION_LIST, {__VA_ARGS__}, "", help, go_help \
 	}
 #define TEXT_OF(id, initial, help, go_help, ...)                         \
 	{                                                                \
@@ -65,46 +65,46 @@ const struct option global_options[] = {
              "Set storage driver options ($STORAGE_OPTS)", "--storage-opt"),
         FLAG(OPT_DEBUG, "Log what is being done", "Print debugging information", "--debug", "-D"),
         /* Its help text ends in the default, which help.c adds. */
-        FLAG(OPT_UNSHARE, "Run in a user namespace", NULL, "--unshare", "-U"),
+        FLAG(OPT_UNSHARE, "Run in a user namespace", "", "--unshare", "-U"),
 };
 const size_t n_global_options = COUNT(global_options);
 
-const struct option help_option = FLAG(OPT_HELP, "Print usage", NULL, "--help");
+const struct option help_option = FLAG(OPT_HELP, "Print usage", "", "--help");
 
 const struct option gnu_options[] = {
-        FLAG(OPT_READ_ONLY_STORE, "Change nothing, take no lock for writing", NULL,
+        FLAG(OPT_READ_ONLY_STORE, "Change nothing, take no lock for writing", "",
              "--read-only-store"),
-        FLAG(OPT_HELP, "Print help and exit", NULL, "--help", "-h"),
-        FLAG(OPT_VERSION, "Print the version and exit", NULL, "--version"),
+        FLAG(OPT_HELP, "Print help and exit", "", "--help", "-h"),
+        FLAG(OPT_VERSION, "Print the version and exit", "", "--version"),
 };
 const size_t n_gnu_options = COUNT(gnu_options);
 
 static const struct option progress_options[] = {
-        TEXT_OF(OPT_PROGRESS, "auto", "Progress: auto, json or none", NULL, "--progress"),
-        TEXT(OPT_PROGRESS_FD, "Descriptor for progress, in place of stderr", NULL, "--progress-fd"),
+        TEXT_OF(OPT_PROGRESS, "auto", "Progress: auto, json or none", "", "--progress"),
+        TEXT(OPT_PROGRESS_FD, "Descriptor for progress, in place of stderr", "", "--progress-fd"),
 };
 static const struct option list_options[] = {
-        FLAG(OPT_QUIET, "Print IDs only", NULL, "--quiet", "-q"),
-        TEXT(OPT_FORMAT, "table, json, or such as '{id} {names}'", NULL, "--format"),
-        LIST(OPT_FILTER, "Only what fits, such as 'names=alpine*'", NULL, "--filter"),
-        TEXT(OPT_SORT, "Order by a field; '-FIELD' turns it round", NULL, "--sort"),
-        FLAG(OPT_NO_TRUNC, "Cut no ID, digest or name short", NULL, "--no-trunc"),
+        FLAG(OPT_QUIET, "Print IDs only", "", "--quiet", "-q"),
+        TEXT(OPT_FORMAT, "table, json, or such as '{id} {names}'", "", "--format"),
+        LIST(OPT_FILTER, "Only what fits, such as 'names=alpine*'", "", "--filter"),
+        TEXT(OPT_SORT, "Order by a field; '-FIELD' turns it round", "", "--sort"),
+        FLAG(OPT_NO_TRUNC, "Cut no ID, digest or name short", "", "--no-trunc"),
 };
 
 static const struct option json_only[] = {JSON};
 static const struct option prune_options[] = {
-        FLAG(OPT_LAYERS, "Delete layers that nothing is built on (the default)", NULL, "--layers"),
-        FLAG(OPT_IMAGES, "Delete images without containers, named ones too", NULL, "--images"),
-        FLAG(OPT_CONTAINERS, "Delete containers that are not mounted", NULL, "--containers"),
-        TEXT_OF(OPT_OLDER_THAN, "24h", "Only what was made longer ago", NULL, "--older-than"),
+        FLAG(OPT_LAYERS, "Delete layers that nothing is built on (the default)", "", "--layers"),
+        FLAG(OPT_IMAGES, "Delete images without containers, named ones too", "", "--images"),
+        FLAG(OPT_CONTAINERS, "Delete containers that are not mounted", "", "--containers"),
+        TEXT_OF(OPT_OLDER_THAN, "24h", "Only what was made longer ago", "", "--older-than"),
         JSON,
 };
 static const struct option dry_run_options[] = {
-        FLAG(OPT_TEST, "Tell what would happen, and change nothing", NULL, "--dry-run"),
+        FLAG(OPT_TEST, "Tell what would happen, and change nothing", "", "--dry-run"),
 };
 static const struct option level_options[] = {
-        FLAG(OPT_TREE, "Compare the files of layers, but not their content", NULL, "--tree"),
-        LIST(OPT_FROM, "With --repair: where blobs of damaged layers are; may be repeated", NULL,
+        FLAG(OPT_TREE, "Compare the files of layers, but not their content", "", "--tree"),
+        LIST(OPT_FROM, "With --repair: where blobs of damaged layers are; may be repeated", "",
              "--from"),
 };
 static const struct option check_options[] = {
@@ -145,22 +145,22 @@ static const struct option expect_options[] = {
         TEXT(OPT_EXPECT_DIGEST,
              "sha256 of the archive, as it is or as plain tar; one unpacking serves all who want "
              "it",
-             NULL, "--expect-digest"),
+             "", "--expect-digest"),
 };
 static const struct option import_layers_options[] = {
-        TEXT(OPT_PARENT, "Layer below the first one", NULL, "--parent", "-p"),
-        LIST(OPT_NAME, "Name of the top layer; may be repeated", NULL, "--name", "-n"),
-        LIST(OPT_ID, "ID of a layer, in the order of the files (random ones)", NULL, "--id", "-i"),
-        TEXT(OPT_LABEL, "SELinux label of their mounts", NULL, "--label", "-l"),
-        FLAG(OPT_READ_ONLY, "Keep them in the image store, if there is one", NULL, "--readonly",
+        TEXT(OPT_PARENT, "Layer below the first one", "", "--parent", "-p"),
+        LIST(OPT_NAME, "Name of the top layer; may be repeated", "", "--name", "-n"),
+        LIST(OPT_ID, "ID of a layer, in the order of the files (random ones)", "", "--id", "-i"),
+        TEXT(OPT_LABEL, "SELinux label of their mounts", "", "--label", "-l"),
+        FLAG(OPT_READ_ONLY, "Keep them in the image store, if there is one", "", "--readonly",
              "-r"),
         JSON,
         ID_MAPS,
 };
 static const struct option import_options[] = {
-        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", NULL,
+        TEXT(OPT_ARCHITECTURE, "Architecture to choose or to record, such as arm64", "",
              "--architecture"),
-        TEXT(OPT_OS, "Operating system to choose or to record", NULL, "--os"),
+        TEXT(OPT_OS, "Operating system to choose or to record", "", "--os"),
         JSON,
 };
 static const struct option create_image_options[] = {
@@ -195,9 +195,9 @@ static const struct option diff_options[] = {
              "--file", "-f"),
         FLAG(OPT_UNCOMPRESSED, "Do not compress", "Use no compression", "--uncompressed", "-u"),
         FLAG(OPT_GZIP, "Compress with gzip", "Compress using gzip", "--gzip", "-c"),
-        FLAG(OPT_BZIP2, NULL, "Compress using bzip2 (not currently supported)", "--bzip2", "--bz2",
+        FLAG(OPT_BZIP2, "", "Compress using bzip2 (not currently supported)", "--bzip2", "--bz2",
              "-b"),
-        FLAG(OPT_XZ, NULL, "Compress using xz (not currently supported)", "--xz", "-x"),
+        FLAG(OPT_XZ, "", "Compress using xz (not currently supported)", "--xz", "-x"),
 };
 static const struct option apply_diff_options[] = {
         TEXT(OPT_FILE, "Read from this file, not from stdin", "Read from file instead of stdin",
@@ -215,12 +215,12 @@ static const struct option exists_options[] = {
         JSON,
 };
 static const struct option images_options[] = {
-        FLAG(OPT_QUIET, NULL, "Only print IDs", "--quiet", "-q"),
+        FLAG(OPT_QUIET, "", "Only print IDs", "--quiet", "-q"),
         JSON,
 };
 static const struct option layers_options[] = {
         FLAG(OPT_TREE, "Show children below their parents", "Use a tree", "--tree", "-t"),
-        FLAG(OPT_QUIET, NULL, "Just the IDs", "--quick", "-q"),
+        FLAG(OPT_QUIET, "", "Just the IDs", "--quick", "-q"),
         JSON,
 };
 static const struct option metadata_options[] = {
@@ -229,7 +229,7 @@ static const struct option metadata_options[] = {
 };
 static const struct option set_metadata_options[] = {METADATA};
 static const struct option mount_options[] = {
-        TEXT(OPT_MOUNT_OPTIONS, NULL, "Mount Options", "--opt", "-o"),
+        TEXT(OPT_MOUNT_OPTIONS, "", "Mount Options", "--opt", "-o"),
         TEXT(OPT_LABEL, "SELinux label of the mount", "Mount Label", "--label", "-l"),
         FLAG(OPT_READ_ONLY, "Mount images, which nobody can write to", "Mount image readonly",
              "--read-only", "--ro", "-r"),
@@ -241,7 +241,7 @@ static const struct option unmount_options[] = {
         JSON,
 };
 static const struct option shutdown_options[] = {
-        FLAG(OPT_FORCE, "Unmount mounted layers first", NULL, "--force", "-f"),
+        FLAG(OPT_FORCE, "Unmount mounted layers first", "", "--force", "-f"),
         JSON,
 };
 static const struct option add_names_options[] = {

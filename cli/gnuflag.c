@@ -54,8 +54,8 @@ static bool unknown_option(const struct option_set *set, const char *word, size_
 	_cleanup_nearest_ struct nearest nearest = {.word = name ? name : word};
 	for (size_t t = 0; t < set->n_tables; t++)
 		for (size_t i = 0; i < set->sizes[t]; i++)
-			for (size_t k = 0; set->tables[t][i].help && k < 3; k++)
-				if (set->tables[t][i].names[k] &&
+			for (size_t k = 0; *set->tables[t][i].help && k < 3; k++)
+				if (*set->tables[t][i].names[k] &&
 				    set->tables[t][i].names[k][1] == '-')
 					nearest_offer(&nearest, set->tables[t][i].names[k]);
 	if (nearest.found)

@@ -26,7 +26,7 @@ static size_t sorted_options(const struct option_set *set, const struct option *
 
 static void print_names(FILE *to, const struct option *option)
 {
-	for (size_t n = 0; n < 3 && option->names[n]; n++)
+	for (size_t n = 0; n < 3 && *option->names[n]; n++)
 		fprintf(to, "%s%s", n ? ", " : "  ", option->names[n]);
 }
 
@@ -97,7 +97,7 @@ static void print_option_table(FILE *to, const struct option_set *set,
 	for (size_t i = 0; i < n; i++) {
 		const char *label = labels[i] ? labels[i] : "";
 		fprintf(to, "%s%*s %s", label, (int)(width - text_characters(label)), "",
-		        sorted[i]->go_help ? sorted[i]->go_help : sorted[i]->help);
+		        *sorted[i]->go_help ? sorted[i]->go_help : sorted[i]->help);
 		if (sorted[i]->id == OPT_UNSHARE)
 			fprintf(to, " (default %s)", is_rootless() ? "true" : "false");
 		fputc('\n', to);
@@ -131,15 +131,15 @@ static void print_gnu_options(const struct option *table, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char label[64] = "  ";
-		if (!table[i].help)
+		if (!*table[i].help)
 			continue;
 		const char *short_name = NULL;
-		for (size_t k = 0; k < 3 && table[i].names[k]; k++)
+		for (size_t k = 0; k < 3 && *table[i].names[k]; k++)
 			if (table[i].names[k][1] != '-')
 				short_name = table[i].names[k];
 		strcat(label, short_name ? short_name : "    ");
 		strcat(label, short_name ? ", " : "");
-		for (size_t k = 0, first = 1; k < 3 && table[i].names[k]; k++) {
+		for (size_t k = 0, first = 1; k < 3 && *table[i].names[k]; k++) {
 			if (table[i].names[k] == short_name)
 				continue;
 			strcat(label, first ? "" : ", ");
@@ -149,7 +149,7 @@ static void print_gnu_options(const struct option *table, size_t n)
 		if (table[i].type != OPTION_BOOL)
 			strcat(label, "=VALUE");
 		printf("%-30s%s", label, table[i].help);
-		if (table[i].initial)
+		if (*table[i].initial)
 			printf(" (default %s)", table[i].initial);
 		putchar('\n');
 	}
@@ -203,7 +203,7 @@ void gnu_help_command(const struct command *command)
 static void print_option_candidates(const struct option *table, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; table[i].help && k < 3 && table[i].names[k]; k++)
+		for (size_t k = 0; *table[i].help && k < 3 && *table[i].names[k]; k++)
 			printf("%s\t%s\n", table[i].names[k], table[i].help);
 }
 

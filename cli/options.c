@@ -11,7 +11,7 @@ void option_set_add(struct option_set *set, const struct option *table, size_t n
 	set->sizes[set->n_tables++] = n;
 	for (size_t i = 0; i < n; i++)
 		if (!set->values[table[i].id].text)
-			set->values[table[i].id].text = table[i].initial ? table[i].initial : "";
+			set->values[table[i].id].text = table[i].initial;
 }
 
 /* Finds an option by its name with the dashes. Only exact matches count. */
@@ -20,7 +20,7 @@ const struct option *option_find(const struct option_set *set, const char *name,
 	for (size_t t = 0; t < set->n_tables; t++) {
 		for (size_t i = 0; i < set->sizes[t]; i++) {
 			const struct option *option = &set->tables[t][i];
-			for (size_t n = 0; n < 3 && option->names[n]; n++)
+			for (size_t n = 0; n < 3 && *option->names[n]; n++)
 				if (strncmp(option->names[n], name, length) == 0 &&
 				    option->names[n][length] == '\0')
 					return option;

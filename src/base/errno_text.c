@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include <errno.h>
 
-static const char *const texts[] = {
+static const char texts[][52] = {
         [EPERM] = "operation not permitted",
         [ENOENT] = "no such file or directory",
         [ESRCH] = "no such process",
@@ -140,7 +140,7 @@ static const char *const texts[] = {
 
 const char *errno_text(int errnum)
 {
-	if (errnum > 0 && (size_t)errnum < ARRAY_SIZE(texts) && texts[errnum])
+	if (errnum > 0 && (size_t)errnum < ARRAY_SIZE(texts) && *texts[errnum])
 		return texts[errnum];
 	return errnum == 0 ? "errno 0" : "unknown error";
 }

@@ -61,9 +61,9 @@ enum setting_kind {
 };
 
 struct setting_info {
-	const char *table, *key;
+	char table[24], key[24];
 	enum setting_kind kind;
-	const char *option; /* name of the driver option, NULL: it is none */
+	char option[32]; /* name of the driver option; "": it is none */
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 

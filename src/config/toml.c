@@ -81,8 +81,8 @@ static void skip_comment(struct toml_reader *r)
 {
 	if (!toml_at(r, '#'))
 		return;
-	while (r->pos < r->end && *r->pos != '\n')
-		r->pos++;
+	const char *newline = memchr(r->pos, '\n', (size_t)(r->end - r->pos));
+	r->pos = newline ? newline : r->end;
 }
 
 static bool skip_newline(struct toml_reader *r)

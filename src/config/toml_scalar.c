@@ -148,30 +148,29 @@ static bool bad_number(struct toml_reader *r, const char *what, const struct tok
 
 static bool parse_prefixed(struct toml_reader *r, const struct token *t, struct toml_node *node)
 {
-	static const char *const digits[] = {
-	        ['x'] = "0123456789abcdefABCDEF", ['o'] = "01234567", ['b'] = "01"};
-	static const char *const names[] = {
-	        ['x'] = "a hexadecimal", ['o'] = "an octal", ['b'] = "a binary"};
-	int kind = t->text[1];
+	static const struct {
+		char letter, digits[24], name[16];
+		int base;
+	} kinds[] = {{'x', "0123456789abcdefABCDEF", "a hexadecimal", 16},
+	             {'o', "01234567", "an octal", 8},
+	             {'b', "01", "a binary", 2}};
+	size_t k = 0;
+	while (kinds[k].letter != t->text[1])
+		k++;
 	struct token rest = {t->text + 2, t->len - 2};
 	size_t accepted = 0;
 	while (accepted < rest.len &&
-	       (rest.text[accepted] == '_' || strchr(digits[kind], rest.text[accepted])))
+	       (rest.text[accepted] == '_' || strchr(kinds[k].digits, rest.text[accepted])))
 		accepted++;
 	if (!rest.len || accepted < rest.len)
-		return toml_fail(r, "not %s number: '%.*s'", names[kind], (int)t->len, t->text);
+		return toml_fail(r, "not %s number: '%.*s'", kinds[k].name, (int)t->len, t->text);
 	char *plain = arena_alloc(r->arena, rest.len + 1);
 	if (!plain)
 		return toml_fail_memory(r);
 	if (!strip_underscores(&rest, true, plain))
 		return bad_number(r, "integer", t, "underscores must be surrounded by digits");
 	errno = 0;
-	int base = 2;
-	if (kind == 'x')
-		base = 16;
-	else if (kind == 'o')
-		base = 8;
-	long long value = strtoll(plain, NULL, base);
+	long long value = strtoll(plain, NULL, kinds[k].base);
 	if (errno)
 		return toml_fail(r, "%.*s is out of range for int64", (int)t->len, t->text);
 	node->type = TOML_INTEGER;

@@ -7,7 +7,7 @@
 
 static const struct {
 	uint32_t magic;
-	const char *name;
+	char name[12];
 } names[] = {
         {BACKING_AUFS, "aufs"}, {BACKING_BTRFS, "btrfs"},
         {0x28CD3D45, "cramfs"}, {BACKING_ECRYPTFS, "ecryptfs"},

@@ -218,7 +218,7 @@ void tar_pax_free(struct tar_pax *pax)
 }
 
 struct known_key {
-	const char *key;
+	char key[24];
 	size_t offset; /* of a const char * in struct tar_pax */
 	bool text;     /* NUL forbidden in the value */
 };

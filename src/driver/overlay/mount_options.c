@@ -5,7 +5,7 @@
 
 /* mount(8) turns these words into flags, for every filesystem. All other words are for the filesystem. */
 static const struct {
-	const char *word;
+	char word[16];
 	unsigned long flag;
 	bool clear;
 } words[] = {

@@ -6,7 +6,7 @@
 
 /* What a code means to a user, and what mends it. */
 static const struct words {
-	const char *name, *meaning, *remedy;
+	char name[24], meaning[104], remedy[128];
 } words[] = {
         [CST_FINDING_PARENT_MISSING] = {"parent-missing", "the layer cannot be mounted",
                                         "import or pull again what the layer belongs to"},
