@@ -11,8 +11,7 @@ void id_maps_done(struct id_maps *maps)
 	free(maps->gids);
 }
 
-/* Appends ranges that the library made to those of the list, which is malloc'ed. */
-static bool append_ranges(cst_idmap **list, size_t *n, cst_idmap *ranges, size_t n_ranges)
+bool append_ranges(cst_idmap **list, size_t *n, cst_idmap *ranges, size_t n_ranges)
 {
 	bool ok = true;
 	if (n_ranges > 0) {
@@ -199,9 +198,11 @@ int run_create_container(struct invocation *in)
 {
 	_cleanup_text_ char *content = NULL;
 	_cleanup_id_maps_ struct id_maps maps = {0};
+	_cleanup_auto_userns_ struct auto_userns userns = {0};
 	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
 	int code = metadata_from_options(in, &content, &options.metadata);
 	code = code ? code : id_maps_from_options(in, &maps);
+	code = code ? code : auto_userns_from_options(in, &userns, &options);
 	if (code)
 		return code;
 	options.id = text_of(in, OPT_ID);

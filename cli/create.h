@@ -13,6 +13,20 @@ struct id_maps {
 void id_maps_done(struct id_maps *maps);
 #define _cleanup_id_maps_ __attribute__((cleanup(id_maps_done)))
 
+/* Appends ranges that the library made, which it frees, to those of a malloc'ed list. False: out of memory. */
+bool append_ranges(cst_idmap **list, size_t *n, cst_idmap *ranges, size_t n_ranges);
+
+/* What --userns asks for. */
+struct auto_userns {
+	cst_auto_userns_options options;
+	cst_idmap *uids, *gids;
+};
+void auto_userns_done(struct auto_userns *userns);
+#define _cleanup_auto_userns_ __attribute__((cleanup(auto_userns_done)))
+/* Sets *options of a container to it, if it is asked for. Returns an exit code. */
+int auto_userns_from_options(const struct invocation *in, struct auto_userns *userns,
+                             cst_container_options *options);
+
 /* The maps that --uidmap, --subuidmap and the like ask for. Returns an exit code. */
 int id_maps_from_options(const struct invocation *in, struct id_maps *maps);
 /* The options borrow from the invocation and the maps. */

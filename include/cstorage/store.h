@@ -41,8 +41,8 @@ typedef struct cst_store_options {
 	size_t n_driver_options;
 	const cst_idmap *uid_map, *gid_map; /* default maps of new layers */
 	size_t n_uid_map, n_gid_map;
-	const char *root_auto_userns_user;
-	uint32_t auto_userns_min_size, auto_userns_max_size;
+	const char *root_auto_userns_user; /* whose subordinate ids automatic user namespaces are made of; NULL or "": containers */
+	uint32_t auto_userns_min_size, auto_userns_max_size; /* how many ids one has; 0: 1024, 65536 */
 	const char *const *pull_options;   /* "key=value", in key order */
 	size_t n_pull_options;
 	bool has_pull_options;             /* the configuration had a pull_options table */
@@ -405,6 +405,18 @@ CST_PUBLIC int cst_store_image_run_directory(cst_store *store, const char *id, c
 
 /* ---- containers ---- */
 
+/* Maps that the store chooses, of ids that no container of it uses. */
+typedef struct cst_auto_userns_options {
+	size_t size;
+	uint32_t ids;         /* so many container ids from 0 on, whatever the configuration's bounds are; 0: as many as are needed */
+	uint32_t initial_ids; /* with ids 0: at least so many */
+	/* Read in place of /etc/passwd and /etc/group of the image, since something is to be mounted there; NULL or "": those. */
+	const char *passwd_file, *group_file;
+	const cst_idmap *uid_map, *gid_map; /* taken over as they are; the store chooses for the other ids */
+	size_t n_uid_map, n_gid_map;
+} cst_auto_userns_options;
+#define CST_AUTO_USERNS_OPTIONS_INIT { .size = sizeof(cst_auto_userns_options) }
+
 typedef struct cst_container_options {
 	size_t size;
 	const char *id;    /* NULL or "": random */
@@ -426,13 +438,16 @@ typedef struct cst_container_options {
 	size_t n_flags;
 	const char *const *storage_options; /* "size=1g", "inodes=1000" of its own layer; no driver has quotas yet */
 	size_t n_storage_options;
+	/* An automatic user namespace: the maps are the store's choice, of the subordinate ids of root_auto_userns_user, or of the user who
+	 * runs this; the record has them. Not together with maps. NULL: none. */
+	const cst_auto_userns_options *auto_userns;
 } cst_container_options;
 #define CST_CONTAINER_OPTIONS_INIT { .size = sizeof(cst_container_options) }
 
 /* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item,
- * flag, storage option, or one of the two labels without the other), CST_ENOTSUP (a quota). L w, I r, C w; with maps
- * userns.lock around them. */
+ * flag, storage option, one of the two labels without the other, or an automatic user namespace above the configuration's size),
+ * CST_ENOTSUP (a quota), CST_ENO_AVAILABLE_IDS. L w, I r, C w; with maps userns.lock around them. */
 CST_PUBLIC int cst_store_create_container(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */

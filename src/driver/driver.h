@@ -277,6 +277,8 @@ struct driver_ops {
 	int (*view_size)(struct driver_view *view, int64_t *ret, cst_error **error);
 	/* Opens a file for tar-split, a regular one of exactly `size` bytes: of the layer itself, or else of what is below it. */
 	int (*view_open_content)(struct driver_view *view, const char *name, int64_t size, cst_error **error);
+	/* The root of all that the layer shows, itself and what is below it, of a view against nothing. *ret_fd is the view's. */
+	int (*view_tree)(struct driver_view *view, int *ret_fd, cst_error **error);
 	void (*view_close)(struct driver_view *view);
 };
 

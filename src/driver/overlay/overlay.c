@@ -378,7 +378,7 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \
 	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
 	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
-	.view_close = overlay_view_close
+	.view_tree = overlay_view_tree, .view_close = overlay_view_close
 
 const struct driver_ops overlay_driver = {
         .name = "overlay",

@@ -368,6 +368,7 @@ int overlay_view_changes(struct driver_view *view, struct cst_changes *ret, cst_
 int overlay_view_size(struct driver_view *view, int64_t *ret, cst_error **error);
 int overlay_view_open_content(struct driver_view *view, const char *name, int64_t size,
                               cst_error **error);
+int overlay_view_tree(struct driver_view *view, int *ret_fd, cst_error **error);
 void overlay_view_close(struct driver_view *view);
 
 #endif

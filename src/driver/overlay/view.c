@@ -313,3 +313,12 @@ int overlay_view_open_content(struct driver_view *v, const char *name, int64_t s
 	}
 	return fd;
 }
+
+/* Against nothing, a layer is native if it is a base layer. */
+int overlay_view_tree(struct driver_view *v, int *ret_fd, cst_error **error)
+{
+	int r = decide(v, error);
+	if (r == 0)
+		*ret_fd = v->native ? v->diff_fd : v->trees.tree_fd;
+	return r;
+}

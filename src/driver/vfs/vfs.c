@@ -329,6 +329,12 @@ static int vfs_view_open_content(struct driver_view *view, const char *name, int
 	return unpack_open_content(view->trees.tree_fd, name, size, error);
 }
 
+static int vfs_view_tree(struct driver_view *view, int *ret_fd, cst_error **error)
+{
+	*ret_fd = view->trees.tree_fd;
+	return 0;
+}
+
 const struct driver_ops vfs_driver = {
         .name = "vfs",
         .capabilities = DRIVER_REOWNS_PARENT | DRIVER_WHOLE_TREES | DRIVER_DEDUP,
@@ -376,5 +382,6 @@ const struct driver_ops vfs_driver = {
         .view_changes = vfs_view_changes,
         .view_size = vfs_view_size,
         .view_open_content = vfs_view_open_content,
+        .view_tree = vfs_view_tree,
         .view_close = vfs_view_close,
 };

@@ -3,6 +3,7 @@
 #include "store/layer/create.h"
 #include "base/id.h"
 #include "store/change/change.h"
+#include "store/container/auto_userns.h"
 #include "store/core/lookup.h"
 #include "store/core/names.h"
 #include "store/core/store.h"
@@ -84,14 +85,24 @@ static int plan_image(cst_store *store, const char *id, struct new_container *co
 	return container->arena.failed ? error_oom(error) : 0;
 }
 
-static int plan_maps(const cst_container_options *options, struct new_container *container,
-                     cst_error **error)
+/* The maps that the caller gives. */
+static int given_maps(const cst_container_options *options, struct idmaps *maps, cst_error **error)
 {
 	size_t n_uids = options->host_uid_map ? 0 : options->n_uid_map,
 	       n_gids = options->host_gid_map ? 0 : options->n_gid_map;
-	if (!idmap_copy(&container->maps.uids, options->uid_map, n_uids) ||
-	    !idmap_copy(&container->maps.gids, options->gid_map, n_gids))
-		return error_oom(error);
+	if (options->auto_userns &&
+	    (options->host_uid_map || options->host_gid_map || n_uids || n_gids))
+		return error_set(error, CST_EINVAL,
+		                 "a container with an automatic user namespace takes no other "
+		                 "ID maps");
+	return idmap_copy(&maps->uids, options->uid_map, n_uids) &&
+	                       idmap_copy(&maps->gids, options->gid_map, n_gids)
+	               ? 0
+	               : error_oom(error);
+}
+
+static int use_maps(struct new_container *container, cst_error **error)
+{
 	cst_container *record = &container->record;
 	record->uid_map = (struct idranges){.items = container->maps.uids.ranges,
 	                                    .len = container->maps.uids.len};
@@ -112,7 +123,9 @@ static int plan_container(cst_store *store, const cst_container_options *options
 	if (r == 0)
 		r = names_unique(options->names, options->n_names, &container->names, error);
 	if (r == 0)
-		r = plan_maps(options, container, error);
+		r = given_maps(options, &container->maps, error);
+	if (r == 0)
+		r = use_maps(container, error);
 	if (r < 0)
 		return r;
 	record->names = strings_of(&container->names);
@@ -199,13 +212,19 @@ static int precheck(cst_store *store, const struct new_container *container, cst
 
 /* A process that looks for ids which no container uses holds this lock until the ids that it chose
  * are recorded. The threads of one handle take turns too. */
-static int lock_ids(cst_store *store, const struct idmaps *maps, struct lockfile **held,
-                    cst_error **error)
+static int lock_ids(cst_store *store, const cst_container_options *options,
+                    struct new_container *container, struct lockfile **held, cst_error **error)
 {
-	if (!maps->uids.len && !maps->gids.len)
+	struct idmaps *maps = &container->maps;
+	if (!options->auto_userns && !maps->uids.len && !maps->gids.len)
 		return 0;
 	int r = additional_refresh(store, error);
-	return r == 0 ? lockfile_hold(store->userns_lock, LOCKFILE_WRITE, held, error) : r;
+	if (r == 0)
+		r = lockfile_hold(store->userns_lock, LOCKFILE_WRITE, held, error);
+	if (r < 0 || !options->auto_userns)
+		return r;
+	r = auto_userns_maps(store, options->auto_userns, container->record.image, maps, error);
+	return r == 0 ? use_maps(container, error) : r;
 }
 
 static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,
@@ -218,7 +237,7 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	if (r == 0)
 		r = precheck(store, &container, error);
 	if (r == 0)
-		r = lock_ids(store, &container.maps, &ids, error);
+		r = lock_ids(store, options, &container, &ids, error);
 	if (r < 0)
 		return r;
 	if (*container.record.image)
@@ -234,10 +253,10 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	layer_options.is_volatile = options->is_volatile || store->transient;
 	layer_options.host_uid_map = options->host_uid_map;
 	layer_options.host_gid_map = options->host_gid_map;
-	layer_options.uid_map = options->uid_map;
-	layer_options.n_uid_map = options->n_uid_map;
-	layer_options.gid_map = options->gid_map;
-	layer_options.n_gid_map = options->n_gid_map;
+	layer_options.uid_map = container.maps.uids.ranges;
+	layer_options.n_uid_map = container.maps.uids.len;
+	layer_options.gid_map = container.maps.gids.ranges;
+	layer_options.n_gid_map = container.maps.gids.len;
 	r = new_layer_plan(store, &layer_options, &layer, error);
 	if (r < 0) {
 		*parent_gone = r == CST_ELAYER_UNKNOWN && container.parent;

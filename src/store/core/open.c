@@ -29,6 +29,11 @@ static int open_graph_locks(cst_store *store, cst_error **error)
 
 static int copy_options(cst_store *store, const cst_store_options *options, cst_error **error)
 {
+	store->auto_userns_min = options->auto_userns_min_size;
+	store->auto_userns_max = options->auto_userns_max_size;
+	if (!isempty(options->root_auto_userns_user) &&
+	    !(store->auto_userns_user = strdup(options->root_auto_userns_user)))
+		return error_oom(error);
 	store->disable_volatile = options->disable_volatile;
 	store->transient = options->transient_store;
 	store->read_only = options->read_only;
@@ -128,6 +133,7 @@ void cst_store_close(cst_store *store)
 	lockfile_free(store->userns_lock);
 	pthread_mutex_destroy(&store->graph_mutex);
 	idmaps_free(&store->maps);
+	free(store->auto_userns_user);
 	strv_free(&store->driver_options);
 	strv_free(&store->option_origins);
 	free(store->graph_root);

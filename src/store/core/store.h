@@ -32,6 +32,8 @@ struct cst_store {
 	struct strv driver_options;
 	struct strv option_origins; /* of each of these, for messages; "": unknown */
 	struct idmaps maps; /* defaults of new layers */
+	char *auto_userns_user; /* NULL: the usual one */
+	uint32_t auto_userns_min, auto_userns_max; /* 0: the usual ones */
 	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
 	struct lock_wait lock_wait; /* of all locks that are ours */
 
