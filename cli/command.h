@@ -529,6 +529,7 @@ int run_unshare(struct invocation *in);
 int run_version(struct invocation *in);
 int run_wipe(struct invocation *in);
 int run_dedup(struct invocation *in);
+int run_create_composefs(struct invocation *in);
 int run_unsupported(struct invocation *in);
 
 #endif

@@ -509,6 +509,9 @@ const struct command commands[] = {
 	{{"tree"}, NULL, NULL,
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_tree,
 	 "", "Show images with their layers and containers", 0},
+	{{"create-composefs"}, NULL, NULL,
+	 WITH(write_data_options), 0, 1, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_create_composefs,
+	 "[DUMP]", "Make a composefs image of a dump", 0},
 };
 /* clang-format on */
 const size_t n_commands = COUNT(commands);
