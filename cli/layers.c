@@ -167,18 +167,38 @@ static const struct field fields[] = {
         [METADATA] = {"metadata", NULL, FIELD_TEXT},
 };
 
+/* Found when a field first asks for them, since that costs more than the list of layers. */
+struct late_uses {
+	struct uses uses;
+	bool looked, found;
+};
+
 struct layer_rows {
 	const cst_layer_list *layers;
-	struct uses uses;
+	cst_store *store;
+	struct late_uses *late;
 };
+
+/* NULL: out of memory. */
+static const struct uses *uses_of_rows(const struct layer_rows *rows)
+{
+	struct late_uses *late = rows->late;
+	if (!late->looked)
+		late->found = uses_find(rows->store, rows->layers, &late->uses);
+	late->looked = true;
+	return late->found ? &late->uses : NULL;
+}
 
 /* Makes "image NAME, 2 containers": a single user is named. */
 static char *users_text(const struct layer_rows *rows, size_t row, const char *id)
 {
+	const struct uses *uses = uses_of_rows(rows);
+	if (!uses)
+		return NULL;
 	const cst_image *image = NULL;
 	const cst_container *container = NULL;
 	size_t images = 0, containers = 0;
-	const struct layer_users *users_here = uses_of(&rows->uses, id);
+	const struct layer_users *users_here = uses_of(uses, id);
 	for (const struct use *use = users_here->uses; use < users_here->uses + users_here->n;
 	     use++) {
 		image = use->image ? use->image : image;
@@ -193,14 +213,17 @@ static char *users_text(const struct layer_rows *rows, size_t row, const char *i
 	n = container ? cst_container_names(container, &names) : 0;
 	users_add(&users, "container", containers, container ? cst_container_id(container) : "",
 	          names, n);
-	users_add(&users, "layer", uses_children(&rows->uses, rows->layers, row), "", NULL, 0);
+	users_add(&users, "layer", uses_children(uses, rows->layers, row), "", NULL, 0);
 	return users_done(&users);
 }
 
 static void count_users(const struct layer_rows *rows, const char *id, bool images,
                         struct value *ret)
 {
-	const struct layer_users *users = uses_of(&rows->uses, id);
+	const struct uses *uses = uses_of_rows(rows);
+	if (!uses)
+		return;
+	const struct layer_users *users = uses_of(uses, id);
 	for (const struct use *use = users->uses; use < users->uses + users->n; use++)
 		ret->number += images ? use->image != NULL : use->container != NULL;
 }
@@ -237,7 +260,8 @@ static int print_row_json(const struct list *list, size_t row)
 
 static int list_layers(const struct invocation *in, const cst_layer_list *layers)
 {
-	struct layer_rows rows = {.layers = layers};
+	struct late_uses late = {0};
+	struct layer_rows rows = {.layers = layers, .store = in->store, .late = &late};
 	struct list list = {.fields = fields,
 	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
 	                    .n_rows = cst_layer_list_size(layers),
@@ -246,12 +270,12 @@ static int list_layers(const struct invocation *in, const cst_layer_list *layers
 	                    .json_if_empty = "null",
 	                    .in = in,
 	                    .source = &rows};
-	int code = 1;
-	if (uses_find(in->store, layers, &rows.uses))
-		code = list_print(&list);
-	else
+	int code = list_print(&list);
+	if (late.looked && !late.found) {
 		complain(in, "out of memory");
-	uses_done(&rows.uses);
+		code = 1;
+	}
+	uses_done(&late.uses);
 	return code;
 }
 
