@@ -8,12 +8,17 @@
 /* Up to this many entries are synced one by one. */
 #define SYNC_ENTRIES 64
 
-static int add_once(struct strv *paths, const char *path, size_t n, cst_error **error)
+static bool is_listed(const struct strv *paths, const char *path, size_t n)
 {
 	for (size_t i = paths->len; i > 0; i--)
 		if (strlen(paths->items[i - 1]) == n && memcmp(paths->items[i - 1], path, n) == 0)
-			return 0;
-	return strv_addn(paths, path, n) ? 0 : error_oom(error);
+			return true;
+	return false;
+}
+
+static int add_once(struct strv *paths, const char *path, size_t n, cst_error **error)
+{
+	return is_listed(paths, path, n) || strv_addn(paths, path, n) ? 0 : error_oom(error);
 }
 
 void sync_list_give_up(struct sync_list *list)
@@ -93,9 +98,14 @@ int sync_content(struct sync_list *list, cst_error **error)
 		return 0;
 	if (list->overflow)
 		return sync_filesystem(list, error);
-	for (size_t i = 0; i < list->files.len && r == 0; i++)
-		r = sync_file(list, list->files.items[i], error);
+	for (size_t i = 0; i < list->files.len && r == 0; i++) {
+		const char *path = list->files.items[i];
+		if (!is_listed(&list->directories, path, strlen(path)))
+			r = sync_file(list, path, error);
+	}
 	for (size_t i = 0; i < list->directories.len && r == 0; i++)
 		r = sync_directory(list, list->directories.items[i], error);
-	return r < 0 ? r : sync_directory(list, "", error);
+	if (r == 0 && !is_listed(&list->directories, "", 0))
+		r = sync_directory(list, "", error);
+	return r;
 }

@@ -26,7 +26,7 @@ int data_stage_file(int dirfd, const char *file, const cst_source *source, const
 		r = error_sys(error, errno, "fsync %s", shown);
 	if (r == 0 && sys_close_checked(steal_fd(&fd)) < 0)
 		r = error_sys(error, errno, "close %s", shown);
-	return r == 0 ? fs_fsync_dir(dirfd, shown, error) : r;
+	return r;
 }
 
 /* ---- the items of something new ---- */
@@ -93,6 +93,8 @@ int new_data_stage(cst_store *store, const char *kind, const cst_data_item *item
 		r = stage_item(dirfd, kind, &items[i], arena, &data.items[data.len], error);
 		data.len++;
 	}
+	if (r == 0)
+		r = fs_fsync_dir(dirfd, STAGED_DATA, error);
 	if (r == 0)
 		*ret = data;
 	return r;

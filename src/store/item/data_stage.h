@@ -37,7 +37,7 @@ int new_data_commit(const struct new_data *data, const struct tempdir *stage, in
                     const char *id, cst_error **error);
 
 /* Writes what a source gives to a new file of a staging directory, durably. Returns its size, and
- * its sha256 if `digest` (DIGEST_TEXT_MAX bytes) is not NULL. */
+ * its sha256 if `digest` (DIGEST_TEXT_MAX bytes) is not NULL. Its name becomes durable with the directory. */
 int data_stage_file(int dirfd, const char *file, const cst_source *source, const char *shown,
                     int64_t *size, char *digest, cst_error **error);
 
