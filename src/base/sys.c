@@ -345,6 +345,21 @@ int sys_mount_setattr(int dirfd, const char *path, unsigned flags, const struct 
 	            (int)syscall(SYS_mount_setattr, dirfd, path, flags, attr, sizeof(*attr)));
 }
 
+/* posix_spawnp() returns its errno. */
+static int spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const *args, char *const *environment)
+{
+	errno = posix_spawnp(pid, program, actions, attributes, args, environment);
+	return errno ? -1 : 0;
+}
+
+int sys_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions,
+              const posix_spawnattr_t *attributes, char *const *args, char *const *environment)
+{
+	return ONCE(SYS_CALL_SPAWN, -1, program,
+	            spawn(pid, program, actions, attributes, args, environment));
+}
+
 int sys_openat2(int dirfd, const char *path, const struct open_how_v0 *how)
 {
 	int fd;

@@ -13,6 +13,7 @@
 #define CST_BASE_SYS_H
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -64,6 +65,10 @@ struct mount_attr_v0 { /* struct mount_attr of linux/mount.h, which older header
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
 };
 int sys_mount_setattr(int dirfd, const char *path, unsigned flags, const struct mount_attr_v0 *attr);
+
+/* posix_spawnp(): starts a program, which may change anything. -1 and errno. */
+int sys_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions,
+	      const posix_spawnattr_t *attributes, char *const *args, char *const *environment);
 
 /* Read-only helpers that libc of Debian 12 does not wrap. */
 struct open_how_v0 {

@@ -54,6 +54,7 @@ static const char *const call_names[SYS_CALL_MAX] = {
         [SYS_CALL_MOVE_MOUNT] = "sys_move_mount",
         [SYS_CALL_OPEN_TREE] = "sys_open_tree",
         [SYS_CALL_MOUNT_SETATTR] = "sys_mount_setattr",
+        [SYS_CALL_SPAWN] = "sys_spawn",
         [SYS_CALL_OPEN_READING] = "sys_openat2",
 };
 

@@ -66,6 +66,7 @@ enum sys_call {
 	SYS_CALL_MOVE_MOUNT,
 	SYS_CALL_OPEN_TREE,
 	SYS_CALL_MOUNT_SETATTR,
+	SYS_CALL_SPAWN,
 	SYS_CALL_OPEN_READING, /* sys_openat2, and sys_openat that creates and truncates nothing */
 	SYS_CALL_MAX
 };

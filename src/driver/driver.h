@@ -286,6 +286,7 @@ struct driver { /* first member of every driver's own struct */
 	const struct driver_ops *ops;
 	char *home;     /* <graph_root>/<name> */
 	char *run_home; /* <run_root>/<name> */
+	bool marks_are_files; /* whiteouts are kept as an archive has them, since a program reads them */
 	bool sync_content; /* what is unpacked is made durable; false only if the user said sync=none */
 	struct driver_kept kept;
 };

@@ -361,19 +361,6 @@ static void test_read_only(void **state)
 	assert_false(fs_exists(AT_FDCWD, in_home(&f, "l")));
 }
 
-static void test_mount_program_flag(void **state)
-{
-	_cleanup_fixture_ struct fixture f = fixture_make("root");
-	const struct driver_config config = fixture_config(&f);
-	_cleanup_error_ cst_error *error = NULL;
-
-	fs_mkdir_p(in_home(&f, "l"), 0755, NULL);
-	write_text_at(AT_FDCWD, in_home(&f, ".has-mount-program"), "true");
-	assert_int_equal(overlay_driver.open(&config, &f.driver, &error), CST_ENOTSUP);
-	assert_true(has_suffix(cst_error_message(error),
-	                       "mount_program is not supported yet by this build"));
-}
-
 /* ---- beside the Go tool ---- */
 
 static int go(const struct fixture *f, const char *arguments)
@@ -454,7 +441,6 @@ int main(void)
 	        cmocka_unit_test(test_hidden_files),
 	        cmocka_unit_test(test_other_stores),
 	        cmocka_unit_test(test_read_only),
-	        cmocka_unit_test(test_mount_program_flag),
 	        cmocka_unit_test(test_go_in_turns),
 	};
 

@@ -7,9 +7,11 @@
  */
 #include "archive/unpack/metadata.h"
 #include "archive/tree/xattrs.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
@@ -320,6 +322,21 @@ bool mark_is_whiteout(const struct unpack_options *options, const struct stat *s
 {
 	return options->whiteouts == UNPACK_WHITEOUT_OVERLAY && S_ISCHR(st->st_mode) &&
 	       st->st_rdev == makedev(0, 0);
+}
+
+bool mark_is_opaque(const struct unpack_options *options, int fd)
+{
+	return xattr_is_opaque(fd, ".", options->userns) ||
+	       (options->whiteouts == UNPACK_WHITEOUT_KEEP && fs_exists(fd, ".wh..wh..opq"));
+}
+
+bool mark_hides(const struct unpack_options *options, int fd, const char *name)
+{
+	char mark[NAME_MAX + sizeof(".wh.")];
+	if (options->whiteouts != UNPACK_WHITEOUT_KEEP || strlen(name) > NAME_MAX)
+		return false;
+	snprintf(mark, sizeof(mark), ".wh.%s", name);
+	return fs_exists(fd, mark);
 }
 
 int mark_opaque(const struct unpack_options *options, int fd)

@@ -29,6 +29,9 @@ struct timespec metadata_clamp_time(struct timespec time);
 /* ---- overlay's marks ---- */
 
 bool mark_is_whiteout(const struct unpack_options *options, const struct stat *st);
+/* Does the directory hide what is below it, and a mark in it what is below under this name? */
+bool mark_is_opaque(const struct unpack_options *options, int fd);
+bool mark_hides(const struct unpack_options *options, int fd, const char *name);
 /* What is below the directory stays hidden: the xattr, where the target is one layer's own. -1 and errno. */
 int mark_opaque(const struct unpack_options *options, int fd);
 

@@ -71,7 +71,7 @@ static int enter(struct way *way, const char *name, int fd, bool hidden)
 	if (way->path.failed)
 		return fail(ENOMEM);
 	const struct unpack_options *options = way->target->options;
-	if (!known && (hidden || (options->below && xattr_is_opaque(fd, ".", options->userns))))
+	if (!known && (hidden || (options->below && mark_is_opaque(options, fd))))
 		way->hidden_at = way->path.len;
 	return 0;
 }
@@ -145,6 +145,8 @@ static int open_below(const struct way *way, const char *path)
 
 static int look_below(const struct way *way, const char *name)
 {
+	if (mark_hides(way->target->options, way->fd, name))
+		return fail(ENOENT);
 	_cleanup_free_ char *path = way->path.len ? path_join(way->path.data, name) : strdup(name);
 	return path ? open_below(way, path) : fail(ENOMEM);
 }

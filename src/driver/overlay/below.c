@@ -117,6 +117,25 @@ static int open_child(const struct overlay_below *below, size_t lower, const cha
 	return dir < 0 ? -1 : openat(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* Has the lower a file beside this path that deletes what is below it? */
+static bool is_deleted(const struct overlay_below *below, size_t lower, const char *path)
+{
+	const char *base = path_base(path);
+	_cleanup_free_ char *mark =
+	        below->files ? str_printf("%.*s.wh.%s", (int)(base - path), path, base) : NULL;
+	_cleanup_close_ int fd = mark ? open_child(below, lower, mark) : -1;
+	return fd >= 0;
+}
+
+/* Hides the directory what is further down? fuse-overlayfs has an attribute of its own for that, and takes the file, too. */
+static bool is_opaque(const struct overlay_below *below, int fd)
+{
+	if (xattr_is_opaque(fd, ".", below->rootless))
+		return true;
+	return below->files && (fs_exists(fd, ".wh..wh..opq") ||
+	                        overlay_has_xattr(fd, ".", "user.fuseoverlayfs.opaque", "y"));
+}
+
 static bool is_absent(int errnum)
 {
 	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
@@ -139,12 +158,15 @@ static int step(const struct overlay_below *below, char *const *places, const ch
 		_cleanup_close_ int fd = path ? open_child(below, i, path) : -1;
 		if (!path || (fd < 0 && !is_absent(errno)))
 			return -1;
+		bool deleted = is_deleted(below, i, path);
+		if (fd < 0 && deleted)
+			break;
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &st) < 0)
 			return -1;
 		bool directory = S_ISDIR(st.st_mode);
-		bool last = !directory || xattr_is_opaque(fd, ".", below->rootless);
+		bool last = !directory || deleted || is_opaque(below, fd);
 		if (directory && read_redirect(below, fd, &redirect) < 0)
 			return -1;
 		if (directory)
@@ -294,6 +316,7 @@ void overlay_below_init(struct overlay_below *below, const struct driver_staged 
 	        .staged = staged,
 	        .policy = policy,
 	        .rootless = driver_is_rootless(),
+	        .files = staged->overlay->base.marks_are_files,
 	        .unpack = {.open = below_open, .list_root = below_list_root, .userdata = below},
 	};
 }

@@ -13,6 +13,7 @@ struct overlay_below {
 	const struct driver_staged *staged;
 	const struct driver_unpack_policy *policy;
 	bool ready, rootless;
+	bool files; /* of layers that a mount program shows: marks may be files, as in archives */
 	struct strv roots;       /* paths of the lowers, top first */
 	cst_error *problem;      /* why they are not known */
 	struct strbuf directory; /* the one that was looked at last */

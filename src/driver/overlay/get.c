@@ -21,7 +21,7 @@ struct getting {
 	char *path, *merged; /* paths of the layer and of its mount point */
 	struct overlay_mount_options mount_options;
 	struct overlay_lowers lowers;
-	bool read_only, idmapped;
+	bool read_only, shifts; /* the mount maps ids */
 };
 
 static void getting_close(struct getting *g)
@@ -90,7 +90,7 @@ static int collect_options(struct getting *g, cst_error **error)
 	g->read_only = (to->flags & MS_RDONLY) || g->home != 0;
 	if (g->read_only)
 		to->flags |= MS_RDONLY;
-	if (r == 0 && driver_is_rootless())
+	if (r == 0 && !g->o->program && driver_is_rootless())
 		r = overlay_mount_options_add(to, "userxattr", error);
 	if (r == 0 && g->options->is_volatile && !g->read_only &&
 	    !strv_contains(&to->data, "volatile") && overlay_supports_volatile(g->o))
@@ -182,7 +182,7 @@ static int clear_volatile_mark(const struct getting *g, int work_fd, cst_error *
 
 static int attach(struct getting *g, const struct overlay_mount *mount, cst_error **error)
 {
-	if (!g->idmapped)
+	if (!g->shifts || g->o->program)
 		return overlay_mount_at(g->o, mount, g->merged_fd, g->merged, error);
 	return overlay_mount_idmapped_at(g->o, mount, g->options->maps, g->layer_fd, g->path,
 	                                 g->merged_fd, g->merged, error);
@@ -199,7 +199,8 @@ static int mount_layer(struct getting *g, cst_error **error)
 	                              .upper = upper,
 	                              .work = work,
 	                              .options = &g->mount_options,
-	                              .label = g->options->label};
+	                              .label = g->options->label,
+	                              .maps = g->shifts ? g->options->maps : NULL};
 	int r = 0;
 
 	if (!upper || !work)
@@ -262,10 +263,18 @@ static int shows_layer(const struct getting *g, int merged_fd, bool *ret, cst_er
 	return 0;
 }
 
+static int unmount(const struct getting *g, cst_error **error)
+{
+	int dirfd = g->home == 0 ? g->layer_fd : AT_FDCWD;
+	const char *name = g->home == 0 ? "merged" : g->merged;
+	return g->o->program ? overlay_program_unmount(dirfd, name, g->merged, error)
+	                     : overlay_unmount(dirfd, name, g->merged, error);
+}
+
 enum mount_state { NOT_MOUNTED, MOUNTED, MOUNTED_BY_ANOTHER_STORE };
 
 /* Tells what is mounted on the layer's mount point, of which merged_fd is a descriptor. The mount point of a layer of home 0 is
- * inside of that home, so whatever is mounted there is ours. */
+ * inside of that home, so whatever is mounted there is ours. A mount whose program died counts as none. */
 static int mount_state(const struct getting *g, int merged_fd, enum mount_state *ret,
                        cst_error **error)
 {
@@ -276,7 +285,8 @@ static int mount_state(const struct getting *g, int merged_fd, enum mount_state 
 	int r = mounted && g->home != 0 ? shows_layer(g, merged_fd, &shown, error) : 0;
 	if (r < 0)
 		return r;
-	*ret = !mounted ? NOT_MOUNTED : MOUNTED;
+	bool dead = mounted && g->o->program && overlay_program_is_dead(merged_fd);
+	*ret = !mounted || dead ? NOT_MOUNTED : MOUNTED;
 	if (!shown)
 		*ret = MOUNTED_BY_ANOTHER_STORE;
 	return 0;
@@ -301,8 +311,10 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	if (r < 0)
 		return r;
 	if (state == NOT_MOUNTED) {
-		if (has_maps(options->maps))
-			r = overlay_supports_shifting(d, options->maps, &g.idmapped, error);
+		if (g.o->program) /* one that died may be there */
+			r = unmount(&g, error);
+		if (r == 0 && has_maps(options->maps))
+			r = overlay_supports_shifting(d, options->maps, &g.shifts, error);
 		if (r == 0)
 			r = collect_options(&g, error);
 		if (r == 0)
@@ -315,6 +327,18 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	return r;
 }
 
+/* fuse-overlayfs maps the upper directory, too, and for that it needs maps without holes. */
+static bool is_contiguous(const struct idmap *map)
+{
+	for (size_t i = 1; i < map->len; i++) {
+		const cst_idmap *before = &map->ranges[i - 1], *range = &map->ranges[i];
+		if (before->host_id + before->size != range->host_id ||
+		    before->container_id + before->size != range->container_id)
+			return false;
+	}
+	return true;
+}
+
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error)
 {
@@ -323,6 +347,10 @@ int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool 
 
 	if (o->read_only || (disabled && streq(disabled, "yes"))) {
 		*ret = false;
+		return 0;
+	}
+	if (o->program) {
+		*ret = !maps || (is_contiguous(&maps->uids) && is_contiguous(&maps->gids));
 		return 0;
 	}
 	return overlay_supports_idmapped_lowers(o, ret, error);
@@ -369,7 +397,7 @@ static int put_foreign(const struct getting *g, cst_error **error)
 
 	if (!dir)
 		return error_oom(error);
-	int r = overlay_unmount(AT_FDCWD, g->merged, g->merged, error);
+	int r = unmount(g, error);
 	if (r < 0)
 		return r;
 	if ((sys_unlinkat(AT_FDCWD, g->merged, AT_REMOVEDIR) < 0 && errno != ENOENT) ||
@@ -389,7 +417,7 @@ int overlay_put(struct driver *d, const char *id, cst_error **error)
 	overlay_idmapped_detach(g.layer_fd, g.path);
 	if (g.home != 0)
 		return put_foreign(&g, error);
-	r = overlay_unmount(g.layer_fd, "merged", g.merged, error);
+	r = unmount(&g, error);
 	if (r < 0)
 		return r;
 	/* A full disk may have no room for a new directory. In this namespace the layer is unmounted all the same. */

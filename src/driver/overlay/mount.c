@@ -41,7 +41,6 @@ enum {
 enum { MOVE_FROM_EMPTY = 0x4, MOVE_TO_EMPTY = 0x40 };
 
 #define FD_PATH_SIZE 32
-#define MAX_STACKED  64 /* so many mounts on top of each other are taken away */
 
 static void fd_path(int fd, char ret[FD_PATH_SIZE])
 {
@@ -386,6 +385,41 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 	return errnum ? mount_error(o, m, target, errnum, NULL, error) : 0;
 }
 
+/* ---- the mount program ---- */
+
+static void add_map(struct strbuf *data, const char *kind, const struct idmap *map)
+{
+	if (map->len == 1 && map->ranges[0].size == 1) {
+		strbuf_addf(data, ",squash_to_%s=%u", kind, map->ranges[0].host_id);
+		return;
+	}
+	strbuf_addf(data, ",%smapping=", kind);
+	for (size_t i = 0; i < map->len; i++)
+		strbuf_addf(data, ":%u:%u:%u", map->ranges[i].container_id, map->ranges[i].host_id,
+		            map->ranges[i].size);
+}
+
+/* The options are those that the Go tools give; flags of mount(2) are not among them (docs/format/drivers.md, "Mount program"). */
+static int mount_by_program(const struct overlay *o, const struct overlay_mount *m,
+                            const char *target, cst_error **error)
+{
+	_cleanup_free_ char *shown = describe(o, m);
+	_cleanup_strbuf_ struct strbuf data = {0};
+	strbuf_adds(&data, strempty(shown));
+	if (m->maps) {
+		add_map(&data, "uid", &m->maps->uids);
+		add_map(&data, "gid", &m->maps->gids);
+	}
+	if (o->options.force_mask >= 0)
+		strbuf_adds(&data, ",xattr_permissions=2");
+	if (!shown || data.failed)
+		return error_oom(error);
+	int r = overlay_program_mount(o, data.data, target, error);
+	return r == 0 ? 0
+	              : error_prefix(error, r, "creating overlay mount to %s, mount_data=\"%s\"",
+	                             target, shown);
+}
+
 /* ---- the two ways to have it ---- */
 
 /* Tries the interfaces that make a detached mount, the best first. 1: this kernel has none of them, only mount(2). */
@@ -404,6 +438,8 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
 {
 	_cleanup_close_ int mount_fd = -1;
 
+	if (o->program)
+		return mount_by_program(o, mount, target, error);
 	if (mount->options->flags &
 	    (MS_BIND | MS_REMOUNT | MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE))
 		return mount_error(o, mount, target, EINVAL,
@@ -418,10 +454,10 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
 	return 0;
 }
 
-/* mount(2) needs a directory to mount on: one in the staging area. The mount is taken off it at once, and lives on by the
+/* mount(2) and a mount program need a directory to mount on: one in the staging area. The mount is taken off it at once, and lives on by the
  * descriptor of its root. */
-static int detach_classic(const struct overlay *o, const struct overlay_mount *m, int *ret_fd,
-                          cst_error **error)
+static int detach_attached(const struct overlay *o, const struct overlay_mount *m, int *ret_fd,
+                           cst_error **error)
 {
 	_cleanup_free_ char *root = overlay_staging_path(o, 0), *target = NULL;
 	_cleanup_(tempdir_freep) struct tempdir *temp = NULL;
@@ -437,7 +473,7 @@ static int detach_classic(const struct overlay *o, const struct overlay_mount *m
 		return error_oom(error);
 	if (sys_mkdirat(temp->fd, "merged", 0700) < 0)
 		return error_sys(error, errno, "mkdir %s", target);
-	r = mount_classic(o, m, target, error);
+	r = o->program ? mount_by_program(o, m, target, error) : mount_classic(o, m, target, error);
 	if (r < 0)
 		return r;
 	r = fs_open_dir(target, &fd, error);
@@ -452,15 +488,17 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
                            struct overlay_detached *ret, cst_error **error)
 {
 	_cleanup_detached_ struct overlay_detached detached = {.mount_fd = -1, .root_fd = -1};
-	int r = mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
-	if (r == 1 && o->read_only) /* mount(2) needs a directory, which would have to be made */
+	int r = o->program ? 1 : mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
+	if (r == 1 && o->read_only) /* a directory would have to be made */
 		return error_set(
 		        error, CST_ENOTSUP,
 		        "these layers of %s cannot be compared without writing to it: that takes "
-		        "an overlay mount, which root can make on Linux 5.2 or newer",
-		        o->base.home);
+		        "%s",
+		        o->base.home,
+		        o->program ? "a mount of the mount program"
+		                   : "an overlay mount, which root can make on Linux 5.2 or newer");
 	if (r == 1)
-		r = detach_classic(o, mount, &detached.root_fd, error);
+		r = detach_attached(o, mount, &detached.root_fd, error);
 	if (r < 0)
 		return r;
 	if (detached.root_fd < 0)
@@ -478,29 +516,4 @@ void overlay_detached_close(struct overlay_detached *detached)
 	closep(&detached->root_fd);
 	closep(&detached->mount_fd);
 	*detached = (struct overlay_detached){.mount_fd = -1, .root_fd = -1};
-}
-
-/* Unmounts by the descriptor first: if another process mounted the home meanwhile, the path does not lead to the mount any more.
- * The path is for a process that has no /proc. */
-static int unmount_in(int dirfd, const char *name, const char *path)
-{
-	_cleanup_free_ char *reached = str_printf("/proc/self/fd/%d/%s", dirfd, name);
-	int flags = MNT_DETACH | UMOUNT_NOFOLLOW;
-
-	if (reached && sys_umount2(reached, flags) == 0)
-		return 0;
-	return sys_umount2(path, flags);
-}
-
-int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **error)
-{
-	for (int i = 0; i < MAX_STACKED && mountinfo_is_mount_point(dirfd, name) == 1; i++) {
-		if (unmount_in(dirfd, name, path) == 0)
-			continue;
-		/* Another namespace has the mount, or it is gone by now. */
-		if (errno == EINVAL || errno == ENOENT)
-			return 0;
-		return error_sys(error, errno, "unmounting %s", path);
-	}
-	return 0;
 }

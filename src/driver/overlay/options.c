@@ -14,7 +14,6 @@ struct parser { /* with what is checked once all options are read */
 	struct overlay_options *options;
 	const char *graph_root;
 	bool quota, composefs, layer_store;
-	char *mount_program;
 };
 
 static int not_yet(const char *what, cst_error **error)
@@ -136,14 +135,14 @@ static int option_layer_store(struct parser *p, const char *value, cst_error **e
 
 static int option_mount_program(struct parser *p, const char *value, cst_error **error)
 {
-	free(steal_ptr(&p->mount_program));
+	free(steal_ptr(&p->options->mount_program));
 	if (isempty(value))
 		return 0;
 	if (faccessat(AT_FDCWD, value, F_OK, 0) < 0)
 		return error_sys(error, errno, "overlay: can't stat program \"%s\": faccessat %s",
 		                 value, value);
-	p->mount_program = strdup(value);
-	return p->mount_program ? 0 : error_oom(error);
+	p->options->mount_program = strdup(value);
+	return p->options->mount_program ? 0 : error_oom(error);
 }
 
 static int option_mountopt(struct parser *p, const char *value, cst_error **error)
@@ -266,8 +265,6 @@ static int check_supported(const struct parser *p, cst_error **error)
 {
 	uint32_t magic = 0;
 
-	if (p->mount_program)
-		return not_yet("mount_program", error);
 	if (p->layer_store)
 		return not_yet("additionallayerstore", error);
 	if (p->composefs)
@@ -296,7 +293,6 @@ int overlay_options_parse(const struct driver_config *config, const char *name,
 		r = parse_option(&parser, name, config->options[i], error);
 	if (r == 0)
 		r = check_supported(&parser, error);
-	free(parser.mount_program);
 	if (r < 0)
 		return r;
 	*ret = options;
@@ -307,6 +303,7 @@ int overlay_options_parse(const struct driver_config *config, const char *name,
 void overlay_options_free(struct overlay_options *options)
 {
 	free(steal_ptr(&options->mount_options));
+	free(steal_ptr(&options->mount_program));
 	strv_free(&options->image_stores);
 	strv_free(&options->told);
 }

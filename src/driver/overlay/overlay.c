@@ -20,6 +20,7 @@ void overlay_free(struct overlay *o)
 	}
 	free(o->namespaces);
 	overlay_options_free(&o->options);
+	free(o->program);
 	pthread_mutex_destroy(&o->lock);
 	free(o->base.home);
 	free(o->base.run_home);
@@ -112,17 +113,48 @@ static int probe(struct overlay *o, bool was_there, cst_error **error)
 	return error_propagate(error, steal_ptr(&problem));
 }
 
+/* Layers on a network filesystem belong to one user there, who may not give files to others. */
+static void force_mask_on_network(struct overlay *o)
+{
+	if (!driver_is_rootless() || !backing_is_network(o->magic) || o->options.force_mask >= 0)
+		return;
+	o->options.force_mask = 0700;
+	log_warning("Network file system detected as backing store.  Enforcing overlay option "
+	            "`force_mask=\"700\"`.  Add it to storage.conf to silence this warning");
+}
+
+static void use_program(struct overlay *o)
+{
+	o->base.marks_are_files = true;
+	force_mask_on_network(o);
+	overlay_probe_none(o);
+}
+
+/* Decides who makes the mounts, and finds out what they can do. */
+static int choose(struct overlay *o, bool was_there, cst_error **error)
+{
+	cst_error *problem = NULL;
+	int r = overlay_choose_program(o, error);
+	if (r == 0 && !o->program && probe(o, was_there, &problem) < 0)
+		r = overlay_fall_back(o, problem, error);
+	if (r < 0 || !o->program)
+		return r;
+	use_program(o);
+	return overlay_note_program(o, error);
+}
+
 /* The part of opening that two processes may do at the same time: all but the mount of the home. */
 static int prepare(struct overlay *o, cst_error **error)
 {
+	cst_error *problem = NULL;
 	bool created = false;
-	int r = overlay_check_backing(o, error);
+	int r = overlay_check_backing(o, &problem);
+	if (r < 0)
+		r = overlay_fall_back(o, problem, error);
 	if (r == 0 && !o->read_only)
 		r = overlay_make_home(o, &created, error);
 	if (r == 0)
-		r = overlay_check_native(o, error);
-	if (r == 0)
-		r = probe(o, !created, error);
+		r = choose(o, !created, error);
 	if (r < 0 && created)
 		unmake_home(o);
 	return r;
@@ -151,17 +183,24 @@ static int probe_as(const char *name, const struct driver_config *config, cst_er
 	return r < 0 ? r : prepare(o, error);
 }
 
+/* Is everything known that choose() would find out? */
+static bool is_ready(struct overlay *o)
+{
+	if (!o->program)
+		return overlay_check_backing(o, NULL) == 0 && overlay_probe_cached(o);
+	use_program(o);
+	return overlay_program_noted(o) && fs_exists(AT_FDCWD, o->base.run_home);
+}
+
 static int open_ready_as(const char *name, const struct driver_config *config, struct driver **ret,
                          cst_error **error)
 {
 	_cleanup_(overlay_freep) struct overlay *o = NULL;
 	int r = overlay_new(config, name, &o, error);
-	if (r == 0)
-		r = overlay_check_backing(o, error);
-	if (r < 0 || !overlay_home_ready(o) || !overlay_probe_cached(o))
+	if (r < 0 || !overlay_home_ready(o))
 		return r;
-	r = overlay_check_native(o, error);
-	if (r < 0)
+	r = overlay_choose_program(o, error);
+	if (r < 0 || !is_ready(o))
 		return r;
 	*ret = &o->base;
 	o = NULL;

@@ -6,10 +6,12 @@
  *   layer_dir.c      finding a layer's directory, its small files
  *   links.c          the home's directory of links
  *   home.c           the homes, the mount of the driver's own one, places in them
- *   native.c         may this home be used at all?
+ *   native.c         does the kernel make the mounts, or a mount program?
  *   parents.c        a layer's ancestors
  *   lowers.c         what a layer's mount stacks
  *   mount_options.c  words of mount options
+ *   unmount.c        taking a mount away
+ *   program.c        runs the mount program
  *   mount.c          one overlay mount, on any kernel
  *   idmap_mount.c    the same with its lowers id-mapped
  *   probe.c          what this kernel can do; probe_scratch.c: where it is tried
@@ -50,6 +52,7 @@
 
 struct overlay_options {
 	char *mount_options;      /* mountopt; NULL: not given */
+	char *mount_program;      /* NULL: not given */
 	struct strv image_stores; /* absolute paths of additional stores, which are only read */
 	struct strv told;         /* "key=value", for debug lines */
 	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
@@ -87,6 +90,7 @@ struct overlay {
 	struct overlay_home *homes; /* the driver's own, that in the image store (if any), those in additional stores */
 	size_t n_homes;
 	size_t read_only_home; /* home of new layers that are not a container's: 0; with an image store 1 */
+	char *program; /* the mount program that makes the mounts; NULL: the kernel makes them */
 	bool read_only, metacopy, native_diff;
 	uint32_t magic; /* number of the filesystem that the home is on */
 	enum overlay_mount_interface interface;
@@ -229,6 +233,23 @@ bool overlay_mount_options_drop(struct overlay_mount_options *options, const cha
 void overlay_mount_options_free(struct overlay_mount_options *options);
 #define _cleanup_mount_options_ _cleanup_(overlay_mount_options_free)
 
+/* ---- unmount.c ---- */
+
+/* Unmounts all that is on <dirfd>/<name>, whose path is `path`. If nothing is mounted there, that is success. */
+int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **error);
+
+/* ---- program.c ---- */
+
+extern _Atomic int overlay_program_limit_ms; /* so long a mount program may take for one answer; tests set it */
+/* Lets o->program mount at `target`; `data` are its options. After a failure it is not mounted, and no process of the program
+ * is left. */
+int overlay_program_mount(const struct overlay *o, const char *data, const char *target,
+                          cst_error **error);
+/* overlay_unmount() for a mount that a program made: what was written there is in the layer then. */
+int overlay_program_unmount(int dirfd, const char *name, const char *path, cst_error **error);
+/* Has the program of the mount with this root ended? One that does not answer counts as alive. */
+bool overlay_program_is_dead(int root_fd);
+
 /* ---- mount.c ---- */
 
 struct overlay_mount {
@@ -239,6 +260,7 @@ struct overlay_mount {
 	const char *upper, *work; /* their names in messages, or their paths */
 	const struct overlay_mount_options *options;
 	const char *label; /* SELinux context, NULL or "": none */
+	const struct idmaps *maps; /* by which the mount program maps ids; NULL: none */
 	bool mapped;       /* `dirs` are detached clones, to which no path leads */
 };
 /* Logs the mount in a debug line, in the words of the Go tools. */
@@ -256,9 +278,6 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
 void overlay_detached_close(struct overlay_detached *detached);
 #define _cleanup_detached_ _cleanup_(overlay_detached_close)
 
-/* Unmounts all that is on <dirfd>/<name>, whose path is `path`. If nothing is mounted there, that is success. */
-int overlay_unmount(int dirfd, const char *name, const char *path, cst_error **error);
-
 /* ---- idmap_mount.c ---- */
 
 /* As overlay_mount_at(), with clones that have these maps in the place of mount->dirs. On kernels that want that, they are
@@ -274,6 +293,8 @@ void overlay_idmapped_detach(int layer_fd, const char *layer_path);
 /* Finds out metacopy and native_diff, from the cache in the run home, or else by trying. CST_EBACKINGFS: this kernel or this
  * filesystem cannot do overlay. */
 int overlay_probe(struct overlay *o, cst_error **error);
+/* For a home whose mounts a program makes: nothing is tried. */
+void overlay_probe_none(struct overlay *o);
 /* The same from the cache alone. False: it does not have all. */
 bool overlay_probe_cached(struct overlay *o);
 bool overlay_supports_volatile(struct overlay *o); /* is found out with the first call */
@@ -289,9 +310,15 @@ int overlay_points_below(int diff_fd, bool *ret, cst_error **error);
 
 /* ---- native.c ---- */
 
-/* Fails if the kernel's own overlay cannot be used for the layers of this home: CST_ENOTSUP, CST_EBACKINGFS. */
-int overlay_check_native(struct overlay *o, cst_error **error);
-/* Fails if it cannot be used on this filesystem: CST_EBACKINGFS. Changes nothing. */
+/* Sets o->program if the options or the layers of this home want a mount program. CST_EBACKINGFS: they do, and there is none. */
+int overlay_choose_program(struct overlay *o, cst_error **error);
+/* The kernel's overlay does not work here, because of `problem`: sets o->program to fuse-overlayfs, or fails with the problem if
+ * there is none. Takes the problem over. */
+int overlay_fall_back(struct overlay *o, cst_error *problem, cst_error **error);
+/* The flag file of the home says that a mount program is used: does it, and let it. */
+bool overlay_program_noted(const struct overlay *o);
+int overlay_note_program(const struct overlay *o, cst_error **error);
+/* Fails if the kernel's overlay cannot be used on this filesystem: CST_EBACKINGFS. Changes nothing. */
 int overlay_check_backing(const struct overlay *o, cst_error **error);
 /* Has <dirfd>/<path>, which is no symlink, this attribute, with this value? `value` NULL: with any value. */
 bool overlay_has_xattr(int dirfd, const char *path, const char *name, const char *value);

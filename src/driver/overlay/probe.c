@@ -339,6 +339,13 @@ int overlay_probe(struct overlay *o, cst_error **error)
 	return 0;
 }
 
+void overlay_probe_none(struct overlay *o)
+{
+	o->metacopy = o->native_diff = false;
+	tell_options(o);
+	tell_probed(o);
+}
+
 bool overlay_probe_cached(struct overlay *o)
 {
 	_cleanup_free_ char *metacopy = feature_with_options(o, "metacopy");
@@ -441,7 +448,7 @@ static void remember(struct overlay *o, enum overlay_known *known, bool yes)
 
 bool overlay_supports_volatile(struct overlay *o)
 {
-	enum overlay_known answer = recall(o, &o->supports_volatile);
+	enum overlay_known answer = o->program ? OVERLAY_YES : recall(o, &o->supports_volatile);
 
 	if (answer == OVERLAY_UNKNOWN) {
 		bool yes = probe_feature(o, "volatile", &volatile_feature, try_volatile, false);

@@ -244,7 +244,7 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);
 	int r = check_storage_options(options, error);
-	if (r == 0 && options->writable && o->options.force_mask >= 0)
+	if (r == 0 && options->writable && o->options.force_mask >= 0 && !o->program)
 		r = error_set(error, CST_ENOTSUP,
 		              "overlay: force_mask option for writeable layers is only supported "
 		              "with a mount_program");
@@ -346,7 +346,8 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 {
 	const struct overlay *o = staged->overlay;
 	struct unpack_options options = naive_unpack_options(policy, &staged->maps);
-	options.whiteouts = UNPACK_WHITEOUT_OVERLAY;
+	options.whiteouts =
+	        o->base.marks_are_files ? UNPACK_WHITEOUT_KEEP : UNPACK_WHITEOUT_OVERLAY;
 	options.userns = driver_is_rootless();
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;

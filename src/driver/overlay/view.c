@@ -79,21 +79,21 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	                                    .options = &options};
 	/* With these options the kernel reads right what any mount wrote, whatever the options are today. It takes neither
 	 * redirects nor metacopy from attributes user.overlay.*. */
-	int r = overlay_mount_options_add(
-	        &options, driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on",
-	        error);
+	const char *words = driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on";
+	int r = overlay_mount_options_add(&options, o->program ? "" : words, error);
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
 		r = error_set(error, CST_EINVAL, "max depth exceeded");
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* Opens the directories in s->lowers; if they are many, mounts them. */
+/* Opens the directories in s->lowers; if they are many, mounts them. A mount program is too slow for that, as the caller holds a
+ * lock: it gets their paths later. */
 static int stack_open(const struct overlay *o, const struct overlay_dirs *dirs, struct stack *s,
                       cst_error **error)
 {
 	int r = 0;
 	if (s->lowers.len > MAX_HELD)
-		return mount_lowers(o, dirs, NULL, &s->lowers, &s->mount, error);
+		return o->program ? 0 : mount_lowers(o, dirs, NULL, &s->lowers, &s->mount, error);
 	s->fds = new0(int, MAX_HELD);
 	if (!s->fds)
 		return error_oom(error);
@@ -105,7 +105,8 @@ static int stack_open(const struct overlay *o, const struct overlay_dirs *dirs, 
 
 static int stack_mount(const struct overlay *o, struct stack *s, cst_error **error)
 {
-	return s->fds ? mount_lowers(o, NULL, s->fds, &s->lowers, &s->mount, error) : 0;
+	return s->mount.root_fd < 0 ? mount_lowers(o, NULL, s->fds, &s->lowers, &s->mount, error)
+	                            : 0;
 }
 
 /* Lists all directories of a layer. The kernel makes no overlay of a single one, so a base layer comes with its `empty`. */
@@ -244,7 +245,7 @@ static int decide(struct driver_view *v, cst_error **error)
 	return 0;
 }
 
-/* What is below `diff`, for looking up single files. */
+/* What is below `diff`, for looking up single files: directories, or a mount of them. */
 static const int *below_fds(const struct driver_view *v, size_t *n)
 {
 	*n = v->below.fds ? v->below.lowers.len : 1;
@@ -295,9 +296,11 @@ int overlay_view_open_content(struct driver_view *v, const char *name, int64_t s
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	size_t n;
-	const int *below = below_fds(v, &n);
 	int fd = unpack_open_content(v->diff_fd, name, size, &problem);
-
+	if (fd < 0 && cst_error_errno(problem) == ENOENT && !v->below.fds &&
+	    stack_mount(v->overlay, &v->below, error) < 0)
+		return -1;
+	const int *below = below_fds(v, &n);
 	for (size_t i = 0; fd < 0 && cst_error_errno(problem) == ENOENT && i < n; i++) {
 		cst_error *next = NULL;
 

@@ -314,6 +314,7 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
 	const struct expected_options options = {
 	        .as_upstream = mounts,
 	        .own_content = !mounts && !(store->driver->ops->capabilities & DRIVER_WHOLE_TREES),
+	        .marks_are_files = !mounts && store->driver->marks_are_files,
 	        .ignore_owners = masked || has_option(store, "ignore_chown_errors=true"),
 	        .ignore_modes = masked,
 	        .ignore_types = masked,

@@ -2,6 +2,7 @@
 /* Puts together the tree that layers should make, and compares it with a real one (expected.h). */
 #include "store/check/expected.h"
 #include "archive/tree/walk.h"
+#include "archive/tree/xattrs.h"
 #include "base/fs.h"
 #include "store/check/compare.h"
 #include <sys/sysmacros.h>
@@ -339,10 +340,20 @@ static int whiteout(struct expected *expected, const char *path, const struct he
 	return expected->options.own_content ? create(expected, target, &device, error) : 0;
 }
 
+/* A mark that stays a file deletes nothing in its own layer. */
+static int mark_file(struct expected *expected, const char *path, const struct header *header,
+                     cst_error **error)
+{
+	struct header mark = *header;
+	mark.attributes = (struct node_attributes){.type = NODE_WHITEOUT, .target = ""};
+	return create(expected, path, &mark, error);
+}
+
 static int apply(struct expected *expected, const struct header *header, cst_error **error)
 {
+	bool files = expected->options.marks_are_files;
 	/* Metadata of aufs, which exists at the root only. */
-	if (!expected->options.as_upstream &&
+	if (!expected->options.as_upstream && !files &&
 	    has_prefix(header->name, WHITEOUT_PREFIX WHITEOUT_PREFIX) &&
 	    !streq(header->name, OPAQUE_NAME))
 		return 0;
@@ -350,6 +361,8 @@ static int apply(struct expected *expected, const struct header *header, cst_err
 	        expected->options.as_upstream ? header->name : resolve(expected, header->name);
 	if (!path)
 		return error_oom(error);
+	if (files && whiteout_rank(path))
+		return mark_file(expected, path, header, error);
 	return whiteout_rank(path) ? whiteout(expected, path, header, error)
 	                           : create(expected, path, header, error);
 }
@@ -383,10 +396,33 @@ static int add_difference(struct differences *to, char *text, size_t path_end, c
 	return 0;
 }
 
+/* Is the entry one of these marks? The kernel's overlay may have made the layer, before a mount program was used. */
+static bool is_mark(struct expected *expected, const struct tree_entry *entry)
+{
+	const char *base = path_base(entry->path);
+	int dir = (int)(base - entry->path);
+	bool whiteout = S_ISCHR(entry->stat.st_mode) && entry->stat.st_rdev == 0;
+	bool opaque = S_ISDIR(entry->stat.st_mode) &&
+	              (xattr_is_opaque(entry->dirfd, entry->name, false) ||
+	               xattr_is_opaque(entry->dirfd, entry->name, true));
+	_cleanup_free_ char *path = NULL;
+	if (whiteout)
+		path = str_printf("%.*s" WHITEOUT_PREFIX "%s", dir, entry->path, base);
+	else if (opaque)
+		path = str_printf("%s/" OPAQUE_NAME, entry->path);
+	struct node *node = nodes_get(&expected->nodes, path ? path : entry->path);
+	if (!node || node->attributes->type != NODE_WHITEOUT)
+		return false;
+	node->seen = true;
+	return !opaque;
+}
+
 static int compare_entry(struct expected *expected, const struct tree_entry *entry,
                          struct differences *differences, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
+	if (expected->options.marks_are_files && is_mark(expected, entry))
+		return 0;
 	struct node *node = nodes_get(&expected->nodes, entry->path);
 	bool directory = S_ISDIR(entry->stat.st_mode);
 	size_t path_end = strlen(entry->path) + 1;

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the mount program, which makes mounts in the place of the kernel's own overlay (docs/format/drivers.md, "Mount program"). It
+ * is called while locks of the store are held. So nothing here waits without end: what hangs is given up after a while, and of
+ * a program that failed no process is left.
+ */
+#include "base/fs.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "driver/mountinfo.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FUSE_MAGIC    0x65735546
+#define SAID_MAX      1024      /* so much of what the program says is shown */
+#define ENVIRON_MAX   (2 << 20) /* of one process */
+#define MARK          "CSTORAGE_MOUNT="
+#define MARK_MAX      (sizeof(MARK) + ID_HEX_LEN)
+#define KILL_ROUNDS   16 /* a process may fork while it is looked for */
+#define NS_PER_SECOND 1000000000L
+
+extern char **environ;
+
+_Atomic int overlay_program_limit_ms = 30000;
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- calls that a mount program may never answer ---- */
+
+/* Shared by the thread that makes the calls and the one that waits; the last of them frees it. */
+struct question {
+	int fd; /* the root of the mount, with O_PATH */
+	bool sync;
+	int answer; /* errno, or 0 */
+	bool answered;
+	unsigned holders;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+};
+
+static void question_leave(struct question *q)
+{
+	pthread_mutex_lock(&q->lock);
+	bool last = --q->holders == 0;
+	pthread_mutex_unlock(&q->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&q->changed);
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+}
+
+static int ask(int fd, bool sync)
+{
+	struct statfs st;
+	if (fstatfs(fd, &st) < 0)
+		return errno;
+	if (!sync || (unsigned long)st.f_type != FUSE_MAGIC)
+		return 0;
+	_cleanup_close_ int root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return root < 0 || sys_syncfs(root) < 0 ? errno : 0;
+}
+
+/* With the last descriptor the mount goes, too, if it is detached. The kernel may then wait for the program once more. */
+static void *ask_in_thread(void *userdata)
+{
+	struct question *q = userdata;
+	int answer = ask(q->fd, q->sync);
+	closep(&q->fd);
+	pthread_mutex_lock(&q->lock);
+	q->answer = answer;
+	q->answered = true;
+	pthread_cond_signal(&q->changed);
+	pthread_mutex_unlock(&q->lock);
+	question_leave(q);
+	return NULL;
+}
+
+static struct question *question_new(int fd, bool sync)
+{
+	struct question *q = new0(struct question, 1);
+	pthread_condattr_t attributes;
+	if (!q)
+		return NULL;
+	*q = (struct question){.fd = fd, .sync = sync, .holders = 2};
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return q;
+}
+
+static int start_thread(struct question *q)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int errnum = pthread_create(&thread, NULL, ask_in_thread, q);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (errnum == 0)
+		pthread_detach(thread);
+	return errnum;
+}
+
+static int wait_for_answer(struct question *q)
+{
+	struct timespec until;
+	int r = 0;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += overlay_program_limit_ms / 1000;
+	until.tv_nsec += overlay_program_limit_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= NS_PER_SECOND) {
+		until.tv_nsec -= NS_PER_SECOND;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&q->lock);
+	while (!q->answered && r == 0)
+		r = pthread_cond_timedwait(&q->changed, &q->lock, &until);
+	int answer = q->answered ? q->answer : ETIMEDOUT;
+	pthread_mutex_unlock(&q->lock);
+	return answer;
+}
+
+/* Asks the mount of this descriptor, which it takes over, if it is alive; with `sync` also to write what it has. The answer is an
+ * errno: 0 is yes, ENOTCONN a program that died, ETIMEDOUT one that hangs. The thread waits for one that hangs until it ends. */
+static int ask_mount(int fd, bool sync)
+{
+	struct question *q = fd >= 0 ? question_new(fd, sync) : NULL;
+	int errnum = q ? start_thread(q) : ENOMEM;
+	if (errnum == 0) {
+		errnum = wait_for_answer(q);
+	} else { /* no other thread has it */
+		closep(&fd);
+		if (q)
+			q->holders = 1;
+	}
+	if (q)
+		question_leave(q);
+	return errnum;
+}
+
+bool overlay_program_is_dead(int root_fd)
+{
+	return ask_mount(fcntl(root_fd, F_DUPFD_CLOEXEC, 0), false) == ENOTCONN;
+}
+
+int overlay_program_unmount(int dirfd, const char *name, const char *path, cst_error **error)
+{
+	/* This descriptor keeps the mount until its last question is answered. */
+	_cleanup_close_ int root =
+	        openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool mounted = root >= 0 && mountinfo_is_mount_point(root, "") == 1;
+	int r = overlay_unmount(dirfd, name, path, error);
+	if (r == 0 && mounted && ask_mount(steal_fd(&root), true) == ETIMEDOUT)
+		log_warning("the mount program of %s did not answer: what was written there last "
+		            "may be lost",
+		            path);
+	return r;
+}
+
+/* ---- what is left of a program that failed ---- */
+
+/* A mount program starts a process that outlives it. All have the same mark in their environment. */
+static bool has_mark(const char *pid, const char *mark)
+{
+	char path[64];
+	_cleanup_error_ cst_error *ignored = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	snprintf(path, sizeof(path), "/proc/%.20s/environ", pid);
+	return fs_read_file(AT_FDCWD, path, ENVIRON_MAX, &text, &len, &ignored) == 0 &&
+	       memmem(text, len, mark, strlen(mark)) != NULL;
+}
+
+/* The process is held by a descriptor while its mark is read, so no other one with the same number is killed. */
+static bool kill_marked(const char *pid, const char *mark)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	return fd >= 0 && has_mark(pid, mark) &&
+	       syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+}
+
+static void kill_all(const char *mark)
+{
+	bool found = true;
+	for (int i = 0; i < KILL_ROUNDS && found; i++) {
+		_cleanup_error_ cst_error *ignored = NULL;
+		_cleanup_strv_ struct strv names = {0};
+		found = false;
+		if (fs_list_dir(AT_FDCWD, "/proc", &names, NULL, &ignored) < 0)
+			return;
+		strv_foreach (name, &names)
+			if (*name >= '1' && *name <= '9')
+				found = kill_marked(name, mark) || found;
+	}
+}
+
+/* ---- running it ---- */
+
+struct run {
+	const char *program;
+	char mark[MARK_MAX];
+	pid_t pid;
+	int pidfd, said_fd;
+	char said[SAID_MAX + 1];
+	size_t said_len;
+	int status; /* of waitpid() */
+};
+
+static void run_close(struct run *run)
+{
+	closep(&run->pidfd);
+	closep(&run->said_fd);
+}
+
+static char **marked_environment(const char *mark)
+{
+	size_t n = 0;
+	while (environ && environ[n])
+		n++;
+	char **copy = new0(char *, n + 2);
+	if (copy && n)
+		memcpy(copy, environ, n * sizeof(*copy));
+	if (copy)
+		copy[n] = (char *)mark;
+	return copy;
+}
+
+/* Starts it as the Go tools do: in the home, without input, with its messages in a pipe. 0 or an errno. */
+static int spawn(struct run *run, const char *home, char *const *args, char **environment,
+                 int said_fd)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+	                                              POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	int errnum =
+	        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (errnum == 0)
+		errnum = posix_spawn_file_actions_adddup2(&actions, said_fd, STDERR_FILENO);
+	if (errnum == 0)
+		errnum = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+		                                          O_WRONLY, 0);
+	if (errnum == 0)
+		errnum = posix_spawn_file_actions_addchdir_np(&actions, home);
+	if (errnum == 0)
+		errnum = sys_spawn(&run->pid, run->program, &actions, &attributes, args,
+		                   environment) < 0
+		                 ? errno
+		                 : 0;
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return errnum;
+}
+
+static void end_it(struct run *run)
+{
+	siginfo_t info = {0};
+	(void)kill(-run->pid, SIGKILL);
+	(void)kill(run->pid, SIGKILL);
+	while (waitid(P_PID, (id_t)run->pid, &info, WEXITED) < 0 && errno == EINTR)
+		;
+}
+
+static int start(struct run *run, const char *home, const char *data, const char *target,
+                 cst_error **error)
+{
+	char *args[] = {(char *)run->program, (char *)"-o", (char *)data, (char *)target, NULL};
+	char id[ID_HEX_LEN + 1];
+	int ends[2];
+	int r = id_generate(id, error);
+	if (r < 0)
+		return r;
+	snprintf(run->mark, sizeof(run->mark), MARK "%s", id);
+	_cleanup_free_ char **environment = marked_environment(run->mark);
+	if (!environment)
+		return error_oom(error);
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return error_sys(error, errno, "pipe");
+	_cleanup_close_ int said_fd = ends[1];
+	run->said_fd = ends[0];
+	int errnum = spawn(run, home, args, environment, said_fd);
+	if (errnum)
+		return error_sys(error, errnum, "using mount program %s", run->program);
+	run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
+	if (run->pidfd >= 0)
+		return 0;
+	errnum = errno;
+	end_it(run);
+	return error_sys(error, errnum, "using mount program %s: pidfd_open", run->program);
+}
+
+/* Keeps the beginning of what the program says, in printable characters, and reads the rest away. */
+static void listen_to(struct run *run)
+{
+	char text[4096];
+	ssize_t n;
+	while ((n = read(run->said_fd, text, sizeof(text))) > 0) {
+		for (ssize_t i = 0; i < n && run->said_len < SAID_MAX; i++) {
+			unsigned char c = (unsigned char)text[i];
+			bool plain = c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f);
+			run->said[run->said_len++] = plain ? (char)c : '?';
+		}
+	}
+	if (n == 0)
+		closep(&run->said_fd);
+}
+
+/* Waits until the program ends. False: it has not ended in time. */
+static bool wait_for_end(struct run *run)
+{
+	int64_t until = now_ms() + overlay_program_limit_ms, left;
+	siginfo_t info = {0};
+	bool ended = false;
+	while (!ended && (left = until - now_ms()) > 0) {
+		struct pollfd fds[] = {{.fd = run->pidfd, .events = POLLIN},
+		                       {.fd = run->said_fd, .events = POLLIN}};
+		if (poll(fds, ARRAY_SIZE(fds), (int)left) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			listen_to(run);
+		ended = fds[0].revents != 0;
+	}
+	if (!ended) {
+		end_it(run);
+		return false;
+	}
+	while (waitid(P_PID, (id_t)run->pid, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	/* If the program of the caller ignores SIGCHLD, nobody knows the status; the mount tells. */
+	run->status = info.si_code == CLD_EXITED || info.si_code == 0 ? info.si_status : -1;
+	listen_to(run);
+	return true;
+}
+
+static const char *said(struct run *run)
+{
+	while (run->said_len && run->said[run->said_len - 1] == '\n')
+		run->said_len--;
+	run->said[run->said_len] = '\0';
+	return run->said_len ? run->said : "<stderr empty>";
+}
+
+/* Is there a mount now that answers? */
+static int check_mount(const struct run *run, const char *target, cst_error **error)
+{
+	_cleanup_close_ int fd = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno != ENOTCONN)
+		return error_sys(error, errno, "open %s", target);
+	if (fd >= 0 && mountinfo_is_mount_point(fd, "") != 1)
+		return error_set(error, CST_EINVAL,
+		                 "the mount program %s ended without an error, but it mounted "
+		                 "nothing on %s",
+		                 run->program, target);
+	int errnum = fd < 0 ? ENOTCONN : ask_mount(steal_fd(&fd), false);
+	if (errnum == ETIMEDOUT)
+		return error_set(error, CST_ETIMEOUT,
+		                 "the mount program %s mounted %s, but does not answer; it was "
+		                 "killed after %d seconds",
+		                 run->program, target, overlay_program_limit_ms / 1000);
+	return errnum == 0
+	               ? 0
+	               : error_sys(error, errnum, "the mount program %s died after it mounted %s",
+	                           run->program, target);
+}
+
+static int run_program(struct run *run, const char *home, const char *data, const char *target,
+                       cst_error **error)
+{
+	int r = start(run, home, data, target, error);
+	if (r < 0)
+		return r;
+	if (!wait_for_end(run))
+		return error_set(error, CST_ETIMEOUT,
+		                 "the mount program %s has mounted nothing on %s after %d seconds, "
+		                 "and was killed",
+		                 run->program, target, overlay_program_limit_ms / 1000);
+	if (run->status > 0)
+		return error_set(error, CST_EINVAL, "using mount program %s: %s: exit status %d",
+		                 run->program, said(run), run->status);
+	if (run->status < 0)
+		return error_set(error, CST_EINVAL,
+		                 "using mount program %s: %s: killed by a signal", run->program,
+		                 said(run));
+	return check_mount(run, target, error);
+}
+
+int overlay_program_mount(const struct overlay *o, const char *data, const char *target,
+                          cst_error **error)
+{
+	_cleanup_(run_close) struct run run = {.program = o->program, .pidfd = -1, .said_fd = -1};
+	for (size_t i = 0; i < o->n_homes; i++)
+		if (o->homes[i].path[strcspn(o->homes[i].path, ":,\\")])
+			return error_set(error, CST_EINVAL,
+			                 "%s: a mount program takes no path with ':', ',' or a "
+			                 "backslash",
+			                 o->homes[i].path);
+	int r = run_program(&run, o->base.home, data, target, error);
+	if (r < 0 && run.pid > 0) {
+		kill_all(run.mark);
+		(void)overlay_unmount(AT_FDCWD, target, target, NULL);
+	}
+	return r;
+}
