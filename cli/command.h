@@ -78,6 +78,7 @@ enum option_id {
 	OPT_PARENT,
 	OPT_EXPECT_DIGEST,
 	OPT_AUTO_USERNS,
+	OPT_TOC_DIGEST,
 	OPTION_COUNT,
 };
 
@@ -167,6 +168,7 @@ struct command {
 	int (*run)(struct invocation *invocation); /* returns the exit code */
 	const char *operands, *description;        /* of our help */
 	unsigned kinds;                            /* of the things that operands name */
+	const char *const *actions;                /* what the first operand can be; NULL ends. NULL: it is no action */
 };
 
 extern const struct command commands[];
@@ -462,6 +464,7 @@ bool find_program(const char *name, char *path, size_t size);
 
 /* ---- the verbs ---- */
 
+int run_chunked(struct invocation *in);
 int run_df(struct invocation *in);
 int run_inspect(struct invocation *in);
 int run_locks(struct invocation *in);

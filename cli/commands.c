@@ -260,6 +260,13 @@ static const struct option set_names_options[] = {
         JSON,
 };
 
+static const struct option chunked_options[] = {
+        TEXT(OPT_TOC_DIGEST, "sha256 that the TOC must have, as the manifest of the image says", "",
+             "--toc-digest"),
+        JSON,
+};
+static const char *const chunked_actions[] = {"inspect", NULL};
+
 #define LAYER_OR_CONTAINER (KIND_LAYER | KIND_CONTAINER)
 
 /* The operands as containers-storage writes them. */
@@ -506,6 +513,9 @@ const struct command commands[] = {
 	{{"locks"}, NULL, NULL,
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE, run_locks,
 	 "", "Show who holds which lock, and who waits", 0},
+	{{"chunked"}, NULL, NULL,
+	 WITH(chunked_options), 2, 2, GROUP_LAYERS, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_chunked,
+	 "inspect BLOB", "Look into a zstd:chunked or eStargz layer", 0, chunked_actions},
 	{{"tree"}, NULL, NULL,
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_tree,
 	 "", "Show images with their layers and containers", 0},

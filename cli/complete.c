@@ -29,6 +29,12 @@ static void print_item(enum kinds kind, const char *id, const char *const *names
 /* Opens the store read only: completing must write nothing. */
 void print_operand_candidates(struct invocation *in)
 {
+	const char *const *actions = in->command->actions;
+	if (actions && in->n_operands == 0) {
+		for (; *actions; actions++)
+			printf("%s\taction\n", *actions);
+		return;
+	}
 	if (in->n_operands >= in->command->max_operands ||
 	    prepare_store_options(in, NULL, NULL) < 0)
 		return;

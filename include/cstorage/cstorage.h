@@ -5,6 +5,7 @@
 
 #include <cstorage/archive.h>
 #include <cstorage/check.h>
+#include <cstorage/chunked.h>
 #include <cstorage/composefs.h>
 #include <cstorage/dedup.h>
 #include <cstorage/error.h>

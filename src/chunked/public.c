@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chunked layers for the users of the library. */
+#include "base/types.h"
+#include "chunked/place.h"
+#include <cstorage/chunked.h>
+
+struct cst_toc {
+	struct toc *toc;
+};
+
+static int place_of(const struct chunked_blob *blob, const cst_toc_options *options,
+                    struct toc_place *ret, cst_error **error)
+{
+	if (!isempty(options->position))
+		return place_from_annotations(strempty(options->digest), options->position,
+		                              options->tarsplit_position, blob->size, ret, error);
+	if (!isempty(options->tarsplit_position))
+		return error_set(error, CST_EINVAL,
+		                 "the place of a tar-split is given, and not that of its TOC");
+	struct toc_place place;
+	int r = place_from_blob(blob, &place, error);
+	if (r < 0)
+		return r;
+	strcpy(place.digest, strempty(options->digest));
+	*ret = place;
+	return 0;
+}
+
+int cst_toc_read(int fd, const cst_toc_options *given, cst_toc **ret, cst_error **error)
+{
+	cst_toc_options options = CST_TOC_OPTIONS_INIT;
+	struct chunked_blob blob;
+	struct toc_place place;
+	int r = options_take(&options, sizeof(options), given, "cst_toc_options", error);
+	if (r == 0 && !isempty(options.digest) && !digest_is_sha256(options.digest))
+		r = error_set(error, CST_EINVAL, "\"%s\" is not a sha256 digest", options.digest);
+	if (r == 0)
+		r = chunked_blob_fd(&fd, &blob, error);
+	if (r == 0)
+		r = place_of(&blob, &options, &place, error);
+	if (r < 0)
+		return r;
+	_cleanup_free_ cst_toc *toc = new0(cst_toc, 1);
+	if (!toc)
+		return error_oom(error);
+	r = toc_read(&blob, &place, &toc->toc, error);
+	if (r == 0)
+		*ret = steal_ptr(&toc);
+	return r;
+}
+
+void cst_toc_free(cst_toc *toc)
+{
+	if (!toc)
+		return;
+	toc_free(toc->toc);
+	free(toc);
+}
+
+int cst_toc_format(const cst_toc *toc)
+{
+	return toc->toc->format;
+}
+
+const char *cst_toc_digest(const cst_toc *toc)
+{
+	return toc->toc->digest;
+}
+
+const char *cst_toc_tarsplit_digest(const cst_toc *toc)
+{
+	return toc->toc->tarsplit_digest;
+}
+
+const char *cst_toc_json(const cst_toc *toc, size_t *size)
+{
+	*size = toc->toc->json_size;
+	return toc->toc->json;
+}
+
+static cst_blob_part part_of(const struct chunked_part *part)
+{
+	return (cst_blob_part){part->offset, part->size, part->plain_size};
+}
+
+cst_blob_part cst_toc_place(const cst_toc *toc)
+{
+	return part_of(&toc->toc->place);
+}
+
+cst_blob_part cst_toc_tarsplit_place(const cst_toc *toc)
+{
+	return part_of(&toc->toc->tarsplit);
+}
+
+/* ---- entries ---- */
+
+size_t cst_toc_size(const cst_toc *toc)
+{
+	return toc->toc->n_entries;
+}
+
+static int no_entry(size_t index, cst_error **error)
+{
+	return error_set(error, CST_EINVAL, "the TOC has no entry %zu", index);
+}
+
+int cst_toc_entry_get(const cst_toc *toc, size_t index, cst_toc_entry *ret, cst_error **error)
+{
+	int r = result_check(ret, "cst_toc_entry", error);
+	if (r < 0)
+		return r;
+	if (!ret || index >= toc->toc->n_entries)
+		return no_entry(index, error);
+	const struct toc_entry *from = &toc->toc->entries[index];
+	cst_toc_entry entry = {.name = from->name,
+	                       .link_name = from->linkname,
+	                       .file_size = from->size,
+	                       .mode = from->mode,
+	                       .mtime = from->mtime.sec,
+	                       .mtime_nsec = from->mtime.nsec,
+	                       .uid = from->uid,
+	                       .gid = from->gid,
+	                       .device_major = from->devmajor,
+	                       .device_minor = from->devminor,
+	                       .type = from->type,
+	                       .n_xattrs = from->n_xattrs,
+	                       .n_chunks = from->n_chunks};
+	if (from->has_digest)
+		toc_digest_format(from->digest, entry.digest);
+	result_give(ret, &entry, sizeof(entry));
+	return 0;
+}
+
+int cst_toc_chunk_get(const cst_toc *toc, size_t index, size_t number, cst_toc_chunk *ret,
+                      cst_error **error)
+{
+	int r = result_check(ret, "cst_toc_chunk", error);
+	if (r < 0)
+		return r;
+	if (!ret || index >= toc->toc->n_entries)
+		return no_entry(index, error);
+	const struct toc_entry *entry = &toc->toc->entries[index];
+	if (number >= entry->n_chunks)
+		return error_set(error, CST_EINVAL, "TOC: entry \"%s\" has no chunk %zu",
+		                 entry->name, number);
+	const struct toc_chunk *from = &toc->toc->chunks[entry->first_chunk + number];
+	cst_toc_chunk chunk = {.blob_offset = from->offset,
+	                       .blob_size = from->end - from->offset,
+	                       .file_offset = from->file_offset,
+	                       .chunk_size = from->size,
+	                       .zeros = from->zeros};
+	if (from->has_digest)
+		toc_digest_format(from->digest, chunk.digest);
+	result_give(ret, &chunk, sizeof(chunk));
+	return 0;
+}
+
+/* ---- looking for ---- */
+
+static int not_found(const char *what, cst_error **error)
+{
+	return error_set(error, CST_EDATA_UNKNOWN, "the TOC has no \"%s\"", what);
+}
+
+static int parse_digest(const char *text, uint8_t ret[TOC_DIGEST_SIZE], cst_error **error)
+{
+	if (text && toc_digest_parse(text, ret))
+		return 0;
+	return error_set(error, CST_EINVAL, "\"%s\" is not a sha256 digest", strempty(text));
+}
+
+int cst_toc_find(const cst_toc *toc, const char *name, size_t *index, cst_error **error)
+{
+	const struct toc_entry *entry = toc_find_name(toc->toc, strempty(name));
+	if (!entry)
+		return not_found(strempty(name), error);
+	*index = (size_t)(entry - toc->toc->entries);
+	return 0;
+}
+
+int cst_toc_find_file(const cst_toc *toc, const char *digest, size_t *index, cst_error **error)
+{
+	uint8_t raw[TOC_DIGEST_SIZE];
+	int r = parse_digest(digest, raw, error);
+	const struct toc_entry *entry = r == 0 ? toc_find_file(toc->toc, raw) : NULL;
+	if (!entry)
+		return r < 0 ? r : not_found(digest, error);
+	*index = (size_t)(entry - toc->toc->entries);
+	return 0;
+}
+
+int cst_toc_find_chunk(const cst_toc *toc, const char *digest, size_t *index, size_t *number,
+                       cst_error **error)
+{
+	uint8_t raw[TOC_DIGEST_SIZE];
+	int r = parse_digest(digest, raw, error);
+	const struct toc_chunk *chunk = r == 0 ? toc_find_chunk(toc->toc, raw) : NULL;
+	if (!chunk)
+		return r < 0 ? r : not_found(digest, error);
+	*index = chunk->entry;
+	*number = (size_t)(chunk - toc->toc->chunks) - toc->toc->entries[chunk->entry].first_chunk;
+	return 0;
+}

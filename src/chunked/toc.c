@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is asked of a TOC that was read (toc.h). */
+#include "chunked/toc.h"
+#include <stdio.h>
+
+void toc_free(struct toc *toc)
+{
+	if (!toc)
+		return;
+	free(toc->json);
+	free(toc->entries);
+	free(toc->chunks);
+	free(toc->files_by_digest);
+	free(toc->chunks_by_digest);
+	hashmap_free(&toc->by_name);
+	arena_clear(&toc->arena);
+	free(toc);
+}
+
+const struct toc_entry *toc_find_name(const struct toc *toc, const char *name)
+{
+	return hashmap_get(&toc->by_name, name);
+}
+
+/* ---- digests ---- */
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool toc_digest_parse(const char *text, uint8_t ret[TOC_DIGEST_SIZE])
+{
+	const char *hex = text + strlen("sha256:");
+	if (!has_prefix(text, "sha256:") || strlen(hex) != 2 * TOC_DIGEST_SIZE)
+		return false;
+	for (size_t i = 0; i < TOC_DIGEST_SIZE; i++) {
+		int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+		if (high < 0 || low < 0)
+			return false;
+		ret[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+void toc_digest_format(const uint8_t digest[TOC_DIGEST_SIZE], char ret[TOC_DIGEST_TEXT])
+{
+	char *to = stpcpy(ret, "sha256:");
+	for (size_t i = 0; i < TOC_DIGEST_SIZE; i++)
+		to += sprintf(to, "%02x", digest[i]);
+}
+
+/* The first of the sorted items whose digest is not below the one that is looked for. `digest_at` gives the digest of an item. */
+static size_t lower_bound(const struct toc *toc, const uint32_t *items, size_t n,
+                          const uint8_t *(*digest_at)(const struct toc *toc, uint32_t item),
+                          const uint8_t digest[TOC_DIGEST_SIZE])
+{
+	size_t low = 0, high = n;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (memcmp(digest_at(toc, items[middle]), digest, TOC_DIGEST_SIZE) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static const uint8_t *file_digest(const struct toc *toc, uint32_t item)
+{
+	return toc->entries[item].digest;
+}
+
+static const uint8_t *chunk_digest(const struct toc *toc, uint32_t item)
+{
+	return toc->chunks[item].digest;
+}
+
+const struct toc_entry *toc_find_file(const struct toc *toc, const uint8_t digest[TOC_DIGEST_SIZE])
+{
+	size_t at =
+	        lower_bound(toc, toc->files_by_digest, toc->n_files_by_digest, file_digest, digest);
+	if (at == toc->n_files_by_digest)
+		return NULL;
+	const struct toc_entry *entry = &toc->entries[toc->files_by_digest[at]];
+	return memcmp(entry->digest, digest, TOC_DIGEST_SIZE) == 0 ? entry : NULL;
+}
+
+const struct toc_chunk *toc_find_chunk(const struct toc *toc, const uint8_t digest[TOC_DIGEST_SIZE])
+{
+	size_t at = lower_bound(toc, toc->chunks_by_digest, toc->n_chunks_by_digest, chunk_digest,
+	                        digest);
+	if (at == toc->n_chunks_by_digest)
+		return NULL;
+	const struct toc_chunk *chunk = &toc->chunks[toc->chunks_by_digest[at]];
+	return memcmp(chunk->digest, digest, TOC_DIGEST_SIZE) == 0 ? chunk : NULL;
+}
