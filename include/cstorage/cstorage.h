@@ -14,6 +14,7 @@
 #include <cstorage/lock.h>
 #include <cstorage/records.h>
 #include <cstorage/report.h>
+#include <cstorage/staged.h>
 #include <cstorage/store.h>
 #include <cstorage/types.h>
 

@@ -106,6 +106,14 @@ struct driver_unpack_policy {
 	void *await_userdata;
 };
 
+/* How somebody else than stage_unpack() fills a staged layer. */
+struct driver_filling {
+	int fd; /* the root directory of its content */
+	enum unpack_whiteouts whiteouts;
+	int force_mask; /* -1: none */
+	bool userns, ignore_chown_errors; /* as in struct unpack_options */
+};
+
 struct driver_usage { /* of a layer's own content */
 	int64_t bytes;  /* of all files but directories; each inode counts once */
 	int64_t inodes;
@@ -174,6 +182,9 @@ struct driver_ops {
 	 * ret->fault says what is to blame. After success the caller frees *ret with unpack_result_free(). */
 	int (*stage_unpack)(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
 			    struct unpack_result *ret, cst_error **error);
+	/* No lock. Opens the content of a layer of stage() to somebody else, who fills it and syncs it before stage_sync(). The caller
+	 * closes ret->fd. NULL: only stage_unpack() can fill it. */
+	int (*stage_open)(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
 	/* No lock; L w for a layer staged in place. Makes the driver's own files of the staged layer durable, and its directories.
 	 * stage_unpack() has synced the content. */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);

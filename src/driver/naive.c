@@ -3,6 +3,7 @@
 #include "driver/naive.h"
 #include "base/fs.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -84,6 +85,15 @@ struct unpack_options naive_unpack_options(const struct driver_unpack_policy *po
 	        .sync = policy->sync,
 	        .progress = policy->progress,
 	};
+}
+
+int naive_reopen(int dirfd, int *ret_fd, cst_error **error)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open the content of a staged layer");
+	*ret_fd = fd;
+	return 0;
 }
 
 int naive_barrier(const struct tempdir *area, int also_fd, cst_error **error)

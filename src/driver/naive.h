@@ -38,6 +38,9 @@ int naive_view_size(const struct naive_view *view, int64_t *ret, cst_error **err
 /* Options of unpack_layer() that say what the store wants; the driver adds its own. `maps` empty: there are none. */
 struct unpack_options naive_unpack_options(const struct driver_unpack_policy *policy, const struct idmaps *maps);
 
+/* For driver_ops.stage_open: the descriptor once more, O_RDONLY. */
+int naive_reopen(int dirfd, int *ret_fd, cst_error **error);
+
 /* driver_ops.stage_barrier: for a staging area, and for another directory, which may be on another filesystem. */
 int naive_barrier(const struct tempdir *area, int also_fd, cst_error **error);
 

@@ -26,6 +26,7 @@ struct pack_options {
 	const struct idmaps *maps; /* host to container; NULL: identity */
 	const struct idmaps *old_maps; /* changes_trees: those of the old tree */
 	bool userns;               /* user.overlay.opaque */
+	bool with_whiteouts;       /* pack_tree: files called .wh.NAME are meant as whiteouts, and not left out */
 	const int *lowers;         /* directory descriptors, top first */
 	size_t n_lowers;
 	const cst_progress *progress;

@@ -229,7 +229,7 @@ int packer_add(struct packer *packer, int dirfd, const char *name, const char *p
 	bool ok;
 	if (added)
 		*added = false;
-	if (is_unsayable(path))
+	if (!packer->options->with_whiteouts && is_unsayable(path))
 		return 0;
 	if (!header.type) {
 		log_warning("archive: skipping \"%s\" since it is a socket", path);

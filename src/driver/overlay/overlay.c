@@ -400,17 +400,17 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.cleanup = cleanup, .recover = recover, .stage = overlay_stage,                           \
 	.stage_copy = overlay_stage_copy, .stage_in_place = overlay_stage_in_place,               \
 	.stage_unpack = overlay_stage_unpack, .stage_sync = overlay_stage_sync,                   \
-	.stage_settle = overlay_stage_settle, .stage_barrier = overlay_stage_barrier,             \
-	.stage_commit = overlay_stage_commit, .stage_note = overlay_stage_note,                   \
-	.stage_replace = overlay_stage_replace, .replace_recover = overlay_replace_recover,       \
-	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
-	.stage_free = overlay_stage_free, .staged_id = overlay_staged_id,                         \
-	.stage_keep = driver_stage_keep, .stage_list = driver_stage_list,                         \
-	.stage_adopt = driver_stage_adopt, .stage_discard = driver_stage_discard,                 \
-	.remove = overlay_remove, .trash_count = naive_trash_count,                               \
-	.trash_empty = naive_trash_empty, .trash_free = naive_trash_free, .exists = exists,       \
-	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
-	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                               \
+	.stage_open = overlay_stage_open, .stage_settle = overlay_stage_settle,                   \
+	.stage_barrier = overlay_stage_barrier, .stage_commit = overlay_stage_commit,             \
+	.stage_note = overlay_stage_note, .stage_replace = overlay_stage_replace,                 \
+	.replace_recover = overlay_replace_recover, .staged_identity = overlay_staged_identity,   \
+	.content_identity = overlay_content_identity, .stage_free = overlay_stage_free,           \
+	.staged_id = overlay_staged_id, .stage_keep = driver_stage_keep,                          \
+	.stage_list = driver_stage_list, .stage_adopt = driver_stage_adopt,                       \
+	.stage_discard = driver_stage_discard, .remove = overlay_remove,                          \
+	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
+	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
+	.paths = overlay_paths, .inspect = overlay_inspect, .ancestors = overlay_ancestors,       \
 	.content_open = overlay_content_open, .image_stores = image_stores, .missing = missing,   \
 	.supports_shifting = overlay_supports_shifting, .usage = naive_usage,                     \
 	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \

@@ -345,6 +345,7 @@ int overlay_content_identity(struct driver *d, const char *id, struct driver_ide
                              cst_error **error);
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
+int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_settle(struct driver_staged *staged, cst_error **error);
 int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);

@@ -366,6 +366,16 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	return r;
 }
 
+int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error)
+{
+	const struct overlay *o = staged->overlay;
+	*ret = (struct driver_filling){.whiteouts = UNPACK_WHITEOUT_OVERLAY,
+	                               .force_mask = o->options.force_mask,
+	                               .userns = driver_is_rootless(),
+	                               .ignore_chown_errors = o->options.ignore_chown_errors};
+	return naive_reopen(staged->diff_fd, &ret->fd, error);
+}
+
 /* ---- layers of an image ---- */
 
 static bool same_root(const struct root_attributes *a, const struct root_attributes *b)

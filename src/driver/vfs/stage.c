@@ -186,6 +186,14 @@ int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	return unpack_layer(staged->fd, source, &options, ret, error);
 }
 
+int vfs_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error)
+{
+	*ret = (struct driver_filling){.whiteouts = UNPACK_WHITEOUT_APPLY,
+	                               .force_mask = -1,
+	                               .ignore_chown_errors = staged->vfs->ignore_chown_errors};
+	return naive_reopen(staged->fd, &ret->fd, error);
+}
+
 /* The content was synced as it was written. The attributes of its root may have been set after that. */
 int vfs_stage_sync(struct driver_staged *staged, cst_error **error)
 {

@@ -345,6 +345,7 @@ const struct driver_ops vfs_driver = {
         .recover = vfs_recover,
         .stage = vfs_stage,
         .stage_unpack = vfs_stage_unpack,
+        .stage_open = vfs_stage_open,
         .stage_sync = vfs_stage_sync,
         .stage_barrier = vfs_stage_barrier,
         .stage_commit = vfs_stage_commit,

@@ -55,6 +55,7 @@ int vfs_stage_in_place(struct driver *d, const char *id, const struct idmaps *ma
 		       cst_error **error);
 int vfs_stage_unpack(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
 		     struct unpack_result *ret, cst_error **error);
+int vfs_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
 int vfs_stage_sync(struct driver_staged *staged, cst_error **error);
 int vfs_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
 const char *vfs_stage_note(struct driver_staged *staged);

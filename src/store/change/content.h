@@ -16,8 +16,10 @@ struct trash;
  * directory that only we look at, under a name of its own, since a dead process may have announced
  * one too. The caller's; NULL when out of memory. */
 char *content_waiting_tarsplit(const char *id, const char *content);
+/* The same of a data item that comes with the content; `file` is the name of its file. */
+char *content_waiting_data(const char *id, const char *content, const char *file);
 
-/* The tar-split takes its place, and the record says of the content what `described` does. */
+/* The tar-split and the data items take their places, and the record says of the content what `described` does. */
 int content_finish(cst_store *store, const cst_layer *described, const char *content,
                    cst_error **error);
 
@@ -25,8 +27,7 @@ int content_finish(cst_store *store, const cst_layer *described, const char *con
 int content_settle(cst_store *store, const struct intent *intent, struct trash *trash,
                    cst_error **error);
 
-/* What a diff that was unpacked says of a layer: digests, sizes, owners. The strings stay those of
- * `from`. */
+/* What is known of a layer's content: digests, sizes, owners. The strings stay those of `from`. */
 void layer_take_digests(const cst_layer *from, cst_layer *to);
 
 #endif

@@ -193,6 +193,20 @@ static int plan_flags(const cst_layer_options *options, struct new_layer *layer,
 	return r;
 }
 
+int new_layer_identify(const cst_layer_options *options, struct new_layer *layer, cst_error **error)
+{
+	int r = id_for_new("layer", options->id, &layer->arena, &layer->record.id, error);
+	strv_free(&layer->names);
+	if (r == 0)
+		r = names_unique(options->names, options->n_names, &layer->names, error);
+	layer->record.names = strings_of(&layer->names);
+	layer->record.flags = (struct raw_members){0};
+	if (r == 0)
+		r = plan_flags(options, layer, error);
+	layer->record.created = timestamp_now();
+	return r;
+}
+
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                    cst_error **error)
 {
@@ -200,7 +214,6 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	layer->record = (cst_layer){
 	        .metadata = "",
 	        .mount_label = arena_strdup(&layer->arena, strempty(options->mount_label)),
-	        .created = timestamp_now(),
 	        .compressed_digest = "",
 	        .diff_digest = "",
 	        .toc_digest = "",
@@ -210,14 +223,8 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 	if (!isempty(store->image_store) && !options->writable &&
 	    layer->record.file == LAYER_STABLE)
 		layer->record.file = LAYER_IMAGE_STORE;
-	int r = store->read_only
-	                ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
-	                : id_for_new("layer", options->id, &layer->arena, &layer->record.id, error);
-	if (r == 0)
-		r = names_unique(options->names, options->n_names, &layer->names, error);
-	layer->record.names = strings_of(&layer->names);
-	if (r == 0)
-		r = plan_flags(options, layer, error);
+	int r = store->read_only ? error_about(error, CST_ESTORE_READ_ONLY, store->graph_root)
+	                         : new_layer_identify(options, layer, error);
 	snprintf(layer->tarsplit, sizeof(layer->tarsplit), "%u-addition", layer->number);
 	if (r < 0)
 		return r;
@@ -227,8 +234,8 @@ int new_layer_plan(cst_store *store, const cst_layer_options *options, struct ne
 
 /* ---- fill ---- */
 
-static int fill_data(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
-                     cst_error **error)
+int new_layer_stage_data(cst_store *store, const cst_layer_options *options,
+                         struct new_layer *layer, cst_error **error)
 {
 	int r = new_data_stage(store, "layer", options->data, options->n_data, &layer->metadata,
 	                       &layer->arena, &layer->data, error);
@@ -258,7 +265,7 @@ int new_layer_stage(cst_store *store, const cst_layer_options *options, struct n
 	        .of_image = layer->of_image,
 	        .staged_parent = layer->parent ? layer->parent->staged : NULL,
 	};
-	int r = fill_data(store, options, layer, error);
+	int r = new_layer_stage_data(store, options, layer, error);
 	if (r < 0)
 		return r;
 	r = layer->driver->ops->stage(layer->driver, &stage, &layer->staged, error);
@@ -372,8 +379,7 @@ void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind
 	change_add(change, &intent, place_layer, NULL, layer);
 }
 
-static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **ret,
-                        cst_error **error)
+int new_layer_commit(cst_store *store, struct new_layer *layer, cst_layer **ret, cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
 	int r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
@@ -382,6 +388,7 @@ static int create_layer(cst_store *store, struct new_layer *layer, cst_layer **r
 	if (r < 0)
 		return r;
 	new_layer_add(&change, layer, 0, NULL);
+	layer->consumed = true;
 	r = change_commit(&change, error);
 	/* If there is no memory for the copy, the layer exists all the same. */
 	return r < 0 ? r
@@ -399,7 +406,7 @@ static int create_once(cst_store *store, const cst_layer_options *options, const
 		r = new_layer_fill(store, options, diff, &layer, error);
 	listening = lock_wait_listen(options->progress);
 	if (r == 0)
-		r = create_layer(store, &layer, ret, error);
+		r = new_layer_commit(store, &layer, ret, error);
 	*parent_gone = layer.parent_gone;
 	return r;
 }

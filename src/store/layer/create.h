@@ -21,6 +21,7 @@ struct new_layer {
 	struct tempdir *metadata; /* holds the tar-split if there is one, and the data items */
 	char tarsplit[24];        /* its name there */
 	bool has_tarsplit;
+	bool consumed; /* a change has had it: what was staged is in place, or worth nothing */
 	/* Of the layers of an image: */
 	bool of_image;            /* nothing is on disk before the barrier, which is made once for all */
 	bool followed;            /* by another one, whose step syncs the directories */
@@ -38,6 +39,8 @@ void new_layer_free(struct new_layer *layer); /* what was not committed goes */
  * gives back the locks L r, C r. */
 int new_layer_plan(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                    cst_error **error);
+/* The part of it that only names the layer: ID, names, flags, and the time. May be called again. */
+int new_layer_identify(const cst_layer_options *options, struct new_layer *layer, cst_error **error);
 /* For a layer with a template: the record (L held), and the tar-split, become like the
  * template's. */
 int new_layer_inherit(const cst_layer *template, struct new_layer *layer, cst_error **error);
@@ -52,6 +55,8 @@ int new_layer_fill(cst_store *store, const cst_layer_options *options, const cst
 struct layer_unpacking;
 int new_layer_stage(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
                     cst_error **error);
+int new_layer_stage_data(cst_store *store, const cst_layer_options *options, struct new_layer *layer,
+                         cst_error **error); /* a part of the first */
 int new_layer_unpack(cst_store *store, const struct layer_unpacking *how, struct new_layer *layer,
                      cst_error **error);
 int new_layer_explain(cst_store *store, struct new_layer *layer, cst_error *problem,
@@ -62,6 +67,9 @@ int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error
  * layer has an owner that gets no record, recovery removes the layer. */
 void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,
                    const char *owner_id);
+
+/* The change that makes this one layer. L w. */
+int new_layer_commit(cst_store *store, struct new_layer *layer, cst_layer **ret, cst_error **error);
 
 /* Unpacks into a staged layer of `driver`, and notes digests, sizes and ids in the record. */
 struct layer_unpacking {

@@ -113,26 +113,6 @@ static int plan(cst_store *store, const char *id, struct reextraction *re, bool 
 
 /* ---- unpacking, without a lock ---- */
 
-static int stage(cst_store *store, struct reextraction *re, cst_error **error)
-{
-	const cst_layer *record = &re->content.record;
-	struct idmaps maps = {0}, parent_maps = {0};
-	int r = layer_content_maps(store, record, &maps, error);
-	if (r == 0 && *re->parent.id)
-		r = layer_content_maps(store, &re->parent, &parent_maps, error);
-	if (r < 0)
-		return r;
-	const struct driver_stage_options options = {
-	        .parent = *re->parent.id ? re->parent.id : NULL,
-	        .parent_maps = &parent_maps,
-	        .mount_label = *record->mount_label ? record->mount_label : NULL,
-	        .maps = maps.uids.len || maps.gids.len ? &maps : NULL,
-	        .writable = !isempty(store->image_store) && record->file != LAYER_IMAGE_STORE,
-	};
-	re->content.driver = store->driver;
-	return store->driver->ops->stage(store->driver, &options, &re->content.staged, error);
-}
-
 /* The digest proves the archive. So if it has another size than the record says, the record is wrong. */
 static int unpack(cst_store *store, const cst_source *archive, const cst_progress *progress,
                   struct reextraction *re, cst_error **error)
@@ -238,6 +218,8 @@ static int check_again(cst_store *store, struct reextraction *re, cst_error **er
 		return error_wrap_code(error, CST_ELAYER_UNKNOWN,
 		                       "the layer \"%s\" was deleted or changed meanwhile",
 		                       record->id);
+	re->content.record.metadata = layer->metadata; /* of now: others may set it at any time */
+	re->content.record.data_names = layer->data_names;
 	r = find_user(store, record->id, &user, error);
 	return r == 0 && user && !re->content.in_place ? busy(record, error) : r;
 }
@@ -391,7 +373,8 @@ int layer_reextract(cst_store *store, const char *id, const cst_source *archive,
 	_cleanup_lock_wait_ bool listening = lock_wait_listen(progress);
 	int r = plan(store, id, &re, in_use, error);
 	if (r == 0)
-		r = stage(store, &re, error);
+		r = new_content_stage(store, &re.content.record, &re.parent, re.content.driver,
+		                      &re.content.staged, error);
 	if (r == 0)
 		r = unpack(store, archive, progress, &re, error);
 	if (r == 0 && *in_use)

@@ -37,19 +37,64 @@ int layer_content_maps(cst_store *store, const cst_layer *layer, struct idmaps *
 	return r;
 }
 
-static int stage_waiting_tarsplit(cst_store *store, const struct new_content *content,
-                                  cst_error **error)
+int new_content_stage(cst_store *store, const cst_layer *record, const cst_layer *parent,
+                      struct driver *driver, struct driver_staged **ret, cst_error **error)
 {
-	_cleanup_free_ char *name =
-	        content_waiting_tarsplit(content->record.id, content->identity.text);
+	struct idmaps maps = {0}, parent_maps = {0};
+	int r = layer_content_maps(store, record, &maps, error);
+	if (r == 0 && *parent->id)
+		r = layer_content_maps(store, parent, &parent_maps, error);
+	if (r < 0)
+		return r;
+	const struct driver_stage_options options = {
+	        .parent = *parent->id ? parent->id : NULL,
+	        .parent_maps = &parent_maps,
+	        .mount_label = *record->mount_label ? record->mount_label : NULL,
+	        .maps = maps.uids.len || maps.gids.len ? &maps : NULL,
+	        .writable = !isempty(store->image_store) && record->file != LAYER_IMAGE_STORE,
+	};
+	return driver->ops->stage(driver, &options, ret, error);
+}
+
+static int stage_waiting(const cst_store *store, const struct new_content *content,
+                         const char *from, char *name, cst_error **error)
+{
 	_cleanup_free_ char *path = name ? path_join(store->graph_root, name) : NULL;
+	free(name);
 	if (!path)
 		return error_oom(error);
-	if (sys_renameat(content->metadata->fd, TARSPLIT_STAGED, AT_FDCWD, path) < 0)
-		return error_sys(error, errno, "rename %s %s", TARSPLIT_STAGED, path);
+	if (sys_renameat(content->metadata->fd, from, AT_FDCWD, path) < 0)
+		return error_sys(error, errno, "rename %s %s", from, path);
+	return 0;
+}
+
+static int stage_waiting_data(const cst_store *store, const struct new_content *content,
+                              const char *key, cst_error **error)
+{
+	_cleanup_free_ char *file = data_file_name(key);
+	_cleanup_free_ char *from = file ? path_join(STAGED_DATA, file) : NULL;
+	if (!from)
+		return error_oom(error);
+	return stage_waiting(store, content, from,
+	                     content_waiting_data(content->record.id, content->identity.text, file),
+	                     error);
+}
+
+/* What belongs to the content goes where it waits until the content is in place. */
+static int stage_all_waiting(const cst_store *store, const struct new_content *content,
+                             cst_error **error)
+{
+	int r = stage_waiting(store, content, TARSPLIT_STAGED,
+	                      content_waiting_tarsplit(content->record.id, content->identity.text),
+	                      error);
+	for (size_t i = 0; r == 0 && content->data && i < content->data->len; i++)
+		r = stage_waiting_data(store, content, content->data->items[i].name, error);
+	if (r < 0)
+		return r;
 	_cleanup_close_ int dir = -1;
-	int r = fs_open_dir(store->sets.layers.journal.dir, &dir, error);
-	return r == 0 ? fs_fsync_dir(dir, path, error) : r;
+	const char *shown = store->sets.layers.journal.dir;
+	r = fs_open_dir(shown, &dir, error);
+	return r == 0 ? fs_fsync_dir(dir, shown, error) : r;
 }
 
 /* The content of a damaged layer may be gone altogether. */
@@ -70,7 +115,7 @@ static int place_content(struct change *change, const struct intent *intent, voi
 {
 	struct new_content *content = arg;
 	cst_store *store = change->store;
-	int r = stage_waiting_tarsplit(store, content, error);
+	int r = stage_all_waiting(store, content, error);
 	if (r == 0 && !content->in_place)
 		r = put_into_place(content, store->driver->sync_content, error);
 	return r == 0 ? content_finish(store, &content->record, intent->content, error) : r;
