@@ -145,7 +145,6 @@ enum command_flags {
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
 	COMMAND_READS = 64,     /* changes nothing */
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
-	COMMAND_REFUSED = 256,  /* not part of this version: cstorage does not offer it */
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree and --from */
 	COMMAND_CLAIMS = 4096, /* takes --expect-digest */
@@ -533,6 +532,6 @@ int run_version(struct invocation *in);
 int run_wipe(struct invocation *in);
 int run_dedup(struct invocation *in);
 int run_create_composefs(struct invocation *in);
-int run_unsupported(struct invocation *in);
+int run_apply_directory(struct invocation *in);
 
 #endif

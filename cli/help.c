@@ -155,11 +155,6 @@ static void print_gnu_options(const struct option *table, size_t n)
 	}
 }
 
-static bool is_offered(const struct command *command)
-{
-	return !(command->flags & COMMAND_REFUSED);
-}
-
 void gnu_help_program(void)
 {
 	static const char *const titles[GROUP_COUNT] = {"Layers", "Images", "Containers",
@@ -169,8 +164,8 @@ void gnu_help_program(void)
 	for (int group = 0; group < GROUP_COUNT; group++) {
 		printf("\n%s:\n", titles[group]);
 		for (size_t i = 0; i < n_commands; i++)
-			if ((int)commands[i].group == group && is_offered(&commands[i]))
-				printf("  %-27s%s\n", commands[i].names[0],
+			if ((int)commands[i].group == group)
+				printf("  %-29s%s\n", commands[i].names[0],
 				       commands[i].description);
 	}
 	printf("\nOptions:\n");
@@ -216,8 +211,7 @@ int print_completions(const char *const *words, size_t n)
 		command = command_find(words[i]);
 	if (!command) {
 		for (size_t i = 0; i < n_commands; i++)
-			if (is_offered(&commands[i]))
-				printf("%s\t%s\n", commands[i].names[0], commands[i].description);
+			printf("%s\t%s\n", commands[i].names[0], commands[i].description);
 		printf("help\tShow help\n");
 	} else {
 		struct option_table tables[COMMAND_TABLES_MAX];

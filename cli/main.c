@@ -255,8 +255,7 @@ static int unknown_command(const struct invocation *in, const char *word)
 {
 	_cleanup_nearest_ struct nearest nearest = {.word = word};
 	for (size_t i = 0; i < n_commands; i++)
-		if (!(commands[i].flags & COMMAND_REFUSED))
-			nearest_offer(&nearest, commands[i].names[0]);
+		nearest_offer(&nearest, commands[i].names[0]);
 	if (nearest.found)
 		complain(in, "unknown command '%s'; did you mean '%s'?", word, nearest.found);
 	else
@@ -273,10 +272,6 @@ static int gnu_help(const struct invocation *in, const char *const *words, size_
 	const struct command *command = command_find(words[0]);
 	if (!command)
 		return unknown_command(in, words[0]);
-	if (command->flags & COMMAND_REFUSED) {
-		complain(in, "%s: not supported by this version", words[0]);
-		return 1;
-	}
 	gnu_help_command(command);
 	return 0;
 }

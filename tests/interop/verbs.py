@@ -28,6 +28,7 @@ KINDS = {
     IMAGE: ["I1", "img1", "I2", "I3", "nosuch", "", "L1", "C1", "imgé", "I"],
     CONTAINER: ["C1", "c1", "C2", "C3", "nosuch", "", "I1", "L1", "C"],
     ANY: ["L1", "base", "L3", "L4", "LM", "I1", "img1", "I2", "I3", "C1", "c1", "C2", "C3", "nosuch", "", "odd<&>", "uni", "both"],
+    "directory": ["src", "none", "a.tar", ""],
     "key": ["k1", "nokey", "", "manifest", "odd/<&>key", "a\tb"],
     "digest": ["@D1@", "sha256:" + "0" * 64, "sha256:12", "md5:abc", "junk", "", "sha512:" + "0" * 128],
     "place": ["L1:/d", "L4:/x", "src", "L4:/", "L1:/d/f", "a.tar", "none", "nosuch:/x", "L4:/a/b", ":/x", "L4:", "out", "L2:/d"],
@@ -63,7 +64,7 @@ VERBS = [
     ("diff", [], FILE_OUT + [("--uncompressed", "-u"), ("--gzip", "-c"), ("--bzip2", "--bz2", "-b"), ("--xz", "-x")],
      [LAYER, LAYER]),
     ("applydiff", ["apply-diff"], FILE_IN, [LAYER]),
-    ("applydiff-using-staging-dir", [], [], ["nothing"]),
+    ("applydiff-using-staging-dir", [], [], [LAYER, "directory"]),
     ("exists", [], [("--quiet", "-q"), ("--layer", "-l"), ("--image", "-i"), ("--container", "-c"), JSON], [ANY, "*"]),
     ("gc", [], [], ["nothing"]),
     ("image", [], [JSON], [IMAGE, "*"]),
@@ -161,7 +162,7 @@ def copy_to_absolute(bench, line):
 
 
 DELIBERATE = [
-    Meant(r"(^|cs )(check|gc|applydiff-using-staging-dir)\b|^-.* (check|gc)\b", NOT_YET, free="exit stdout stderr store",
+    Meant(r"(^|cs )(check|gc)\b|^-.* (check|gc)\b", NOT_YET, free="exit stdout stderr store",
           ours=("stderr", ": not supported by this version")),
     Meant(r">&-", "fixed-closed-stdout: a closed stream is an error", free="exit stderr", ours=("stderr", "bad file descriptor")),
     Meant(r"<&-", "fixed-closed-stdin: a closed stream is an error", free="exit stdout stderr store",

@@ -412,13 +412,20 @@ static void read_only_store_refuses(void **state)
 	assert_null(staged);
 }
 
-#define EACH(X)                                                                              \
-	X(archive_becomes_layer)                                                             \
-	X(nobody_sees_it_before)                                                             \
-	X(failed_commit_can_be_repeated) X(parent_may_go_meanwhile) X(bad_archive_spoils_it) \
-	        X(directory_becomes_layer) X(directory_that_fails) X(caller_fills_it)        \
-	                X(content_is_replaced) X(replacement_is_refused)                     \
-	                        X(read_only_store_refuses)
+/* clang-format off */
+#define EACH(X) \
+	X(archive_becomes_layer) \
+	X(nobody_sees_it_before) \
+	X(failed_commit_can_be_repeated) \
+	X(parent_may_go_meanwhile) \
+	X(bad_archive_spoils_it) \
+	X(directory_becomes_layer) \
+	X(directory_that_fails) \
+	X(caller_fills_it) \
+	X(content_is_replaced) \
+	X(replacement_is_refused) \
+	X(read_only_store_refuses)
+/* clang-format on */
 DEFINE_RUN_ON_DRIVERS("staged", EACH)
 
 int main(void)
