@@ -168,6 +168,10 @@ def everywhere(_mode):
     return True
 
 
+def has_subids(_mode):
+    return all(os.path.exists(file) for file in rig.SUBID_FILES)
+
+
 def split(mode):
     return mode.split
 
@@ -370,6 +374,7 @@ def container_operations(archives, mode):
     new = ID['new']
     mount = (['mount', 'c1'],)
     mapped = ['create-container', *MAPS, '-i', new, '-n', 'new', 'i1']
+    first_ids = ['create-container', '--uidmap', '0:500000:10', '--gidmap', '0:500000:20', '-i', ID['mapped'], 'i1']
     return [
         Operation('create-container', ['create-container', '-i', new, '-n', 'new', '-m', 'meta', 'i1'], prints=True),
         Operation('create-container-no-image', ['create-container', '-i', new, ''], prints=True, code=None, since=164),
@@ -379,6 +384,8 @@ def container_operations(archives, mode):
                   whole=maps_at_mount_time(mode)),  # else a copy of the image's layer comes first, and stays for the next
         Operation('create-container-mapped-again', ['create-container', *MAPS, '-i', ID['mapped'], '-n', 'other', 'i1'],
                   prints=True, first=(mapped,)),
+        Operation('create-container-auto', ['create-container', '--userns=auto', '-i', new, '-n', 'new', 'i1'], prints=True,
+                  since=164, program='cstorage', whole=maps_at_mount_time(mode), only=has_subids, first=(first_ids,)),
         library('create-container-with-data', ['container', new, 'new', 'i1', archives + '/config', archives + '/one'],
                 prints=True),
         Operation('create-container-volatile', ['create-container', '--volatile', '-i', new, 'i1'], prints=True,

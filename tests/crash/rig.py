@@ -17,6 +17,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -517,9 +518,24 @@ def read_count(path):
         return 0
 
 
+SUBID_FILES = ('/etc/subuid', '/etc/subgid')
+
+
+def give_subids():
+    """The user of automatic user namespaces has ids, in files that are mounted over those of the machine."""
+    for file in SUBID_FILES:
+        if os.path.exists(file):
+            with tempfile.NamedTemporaryFile('w', encoding='utf-8') as ours:
+                ours.write('containers:500000:100000\n')
+                ours.flush()
+                os.chmod(ours.name, 0o644)
+                subprocess.run(['mount', '--bind', ours.name, file], check=True)
+
+
 def enter_namespace():
     """A mount namespace of our own; everything mounted in it goes with it."""
     if os.environ.get('CRASH_NAMESPACE'):
+        give_subids()
         return
     os.environ['CRASH_NAMESPACE'] = '1'
     os.execvp('unshare', ['unshare', '--mount', '--propagation', 'private', sys.executable, *sys.argv])
