@@ -52,6 +52,9 @@ test-asan: deps-test
 test-crash: ready-test
 	@BUILD=$(BUILD) CRASH=full tests/run crash
 
+test-drivers: ready-test
+	@DRIVER=full $(tests_run) driver
+
 test-powercut: ready-test
 	@BUILD=$(BUILD) CRASH=powercut tests/run crash
 
@@ -95,4 +98,4 @@ clean:
 help:
 	@sed 's/^  //' scripts/make-help
 
-.PHONY: all demo test lint test-asan test-crash test-powercut test-vm test-peers test-bare test-platforms fuzz bench install dist clean help
+.PHONY: all demo test lint test-asan test-crash test-drivers test-powercut test-vm test-peers test-bare test-platforms fuzz bench install dist clean help

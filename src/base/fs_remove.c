@@ -5,6 +5,7 @@
  * so that no other file can take its place. */
 #include "base/fs.h"
 #include "base/fs_chain.h"
+#include "base/subvolume.h"
 #include <dirent.h>
 #include <errno.h>
 #include <linux/fs.h>
@@ -89,7 +90,7 @@ static int try_unlink(int dirfd, const char *name, bool directory)
 			directory = false;
 			continue;
 		case ENOTEMPTY:
-		case EEXIST: return 1;
+		case EEXIST: return subvolume_remove(dirfd, name) ? 0 : 1;
 		case EBUSY:
 			if (detach_mount(dirfd, name))
 				continue;

@@ -4,6 +4,7 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -199,6 +200,73 @@ int sys_dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_
 {
 	return RETRIED(SYS_CALL_DEDUPE_RANGE, to, NULL,
 	               dedupe_range(from, to, offset, length, same));
+}
+
+static int ask_by_name(int dirfd, unsigned long request, const char *name)
+{
+	struct btrfs_ioctl_vol_args ask = {0};
+
+	if (snprintf(ask.name, sizeof(ask.name), "%s", name) >= (int)sizeof(ask.name)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return ioctl(dirfd, request, &ask);
+}
+
+int sys_subvolume_create(int dirfd, const char *name)
+{
+	return ONCE(SYS_CALL_SUBVOLUME_CREATE, dirfd, name,
+	            ask_by_name(dirfd, BTRFS_IOC_SUBVOL_CREATE, name));
+}
+
+int sys_subvolume_snapshot(int subvolume, int dirfd, const char *name)
+{
+	struct btrfs_ioctl_vol_args_v2 ask = {.fd = subvolume};
+
+	if (snprintf(ask.name, sizeof(ask.name), "%s", name) >= (int)sizeof(ask.name)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return ONCE(SYS_CALL_SUBVOLUME_SNAPSHOT, dirfd, name,
+	            ioctl(dirfd, BTRFS_IOC_SNAP_CREATE_V2, &ask));
+}
+
+int sys_subvolume_destroy(int dirfd, const char *name)
+{
+	return ONCE(SYS_CALL_SUBVOLUME_DESTROY, dirfd, name,
+	            ask_by_name(dirfd, BTRFS_IOC_SNAP_DESTROY, name));
+}
+
+int sys_subvolume_make_writable(int subvolume)
+{
+	uint64_t flags = 0;
+
+	return ONCE(SYS_CALL_SUBVOLUME_MAKE_WRITABLE, subvolume, NULL,
+	            ioctl(subvolume, BTRFS_IOC_SUBVOL_SETFLAGS, &flags));
+}
+
+int sys_quota_enable(int fd)
+{
+	struct btrfs_ioctl_quota_ctl_args ask = {.cmd = BTRFS_QUOTA_CTL_ENABLE};
+
+	return ONCE(SYS_CALL_QUOTA_ENABLE, fd, NULL, ioctl(fd, BTRFS_IOC_QUOTA_CTL, &ask));
+}
+
+int sys_quota_limit(int subvolume, uint64_t bytes)
+{
+	struct btrfs_ioctl_qgroup_limit_args ask = {
+	        /* group 0 is that of the subvolume */
+	        .lim = {.flags = BTRFS_QGROUP_LIMIT_MAX_RFER, .max_rfer = bytes}};
+
+	return ONCE(SYS_CALL_QUOTA_LIMIT, subvolume, NULL,
+	            ioctl(subvolume, BTRFS_IOC_QGROUP_LIMIT, &ask));
+}
+
+int sys_quota_forget(int fd, uint64_t group)
+{
+	struct btrfs_ioctl_qgroup_create_args ask = {.create = 0, .qgroupid = group};
+
+	return ONCE(SYS_CALL_QUOTA_FORGET, fd, NULL, ioctl(fd, BTRFS_IOC_QGROUP_CREATE, &ask));
 }
 
 int sys_ftruncate(int fd, off_t size)

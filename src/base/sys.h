@@ -37,6 +37,14 @@ int sys_ficlone(int to, int from); /* ioctl(FICLONE) */
 /* ioctl(FIDEDUPERANGE): the kernel compares this range of both files, and if they are equal `to` shares the blocks of
  * `from` there. Content and times stay. *same: how many bytes they share now, from the offset on; 0: they differ. */
 int sys_dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_t *same);
+/* Subvolumes of btrfs. */
+int sys_subvolume_create(int dirfd, const char *name);
+int sys_subvolume_snapshot(int subvolume, int dirfd, const char *name); /* a writable one */
+int sys_subvolume_destroy(int dirfd, const char *name); /* with all that is in it. ENOTEMPTY: there are subvolumes in it */
+int sys_subvolume_make_writable(int subvolume);
+int sys_quota_enable(int fd); /* for the whole file system */
+int sys_quota_limit(int subvolume, uint64_t bytes);
+int sys_quota_forget(int fd, uint64_t group); /* the group of a subvolume that is gone */
 int sys_ftruncate(int fd, off_t size);
 int sys_reserve(int fd, off_t size); /* fallocate(): room for so many bytes, the size of the file stays as it is */
 int sys_close_checked(int fd); /* EINTR counts as success */

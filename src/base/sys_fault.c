@@ -35,6 +35,13 @@ static const char *const call_names[SYS_CALL_MAX] = {
         [SYS_CALL_COPY_FILE_RANGE] = "sys_copy_file_range",
         [SYS_CALL_FICLONE] = "sys_ficlone",
         [SYS_CALL_DEDUPE_RANGE] = "sys_dedupe_range",
+        [SYS_CALL_SUBVOLUME_CREATE] = "sys_subvolume_create",
+        [SYS_CALL_SUBVOLUME_SNAPSHOT] = "sys_subvolume_snapshot",
+        [SYS_CALL_SUBVOLUME_DESTROY] = "sys_subvolume_destroy",
+        [SYS_CALL_SUBVOLUME_MAKE_WRITABLE] = "sys_subvolume_make_writable",
+        [SYS_CALL_QUOTA_ENABLE] = "sys_quota_enable",
+        [SYS_CALL_QUOTA_LIMIT] = "sys_quota_limit",
+        [SYS_CALL_QUOTA_FORGET] = "sys_quota_forget",
         [SYS_CALL_FTRUNCATE] = "sys_ftruncate",
         [SYS_CALL_RESERVE] = "sys_reserve",
         [SYS_CALL_CLOSE_CHECKED] = "sys_close_checked",
@@ -234,7 +241,8 @@ bool sys_fault_skips(enum sys_call call, int fd)
 static bool always_works(enum sys_call call)
 {
 	return (faults.number == ENOSPC || faults.number == EDQUOT) &&
-	       (call == SYS_CALL_UNLINKAT || call == SYS_CALL_UMOUNT2);
+	       (call == SYS_CALL_UNLINKAT || call == SYS_CALL_UMOUNT2 ||
+	        call == SYS_CALL_SUBVOLUME_DESTROY);
 }
 
 static bool needs_room(enum sys_call call, int fd, const char *path)
@@ -243,6 +251,8 @@ static bool needs_room(enum sys_call call, int fd, const char *path)
 	case SYS_CALL_MKDIRAT:
 	case SYS_CALL_MKNODAT:
 	case SYS_CALL_SYMLINKAT:
+	case SYS_CALL_SUBVOLUME_CREATE:
+	case SYS_CALL_SUBVOLUME_SNAPSHOT:
 	case SYS_CALL_RESERVE: return true;
 	case SYS_CALL_OPENAT: return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	default: return false;

@@ -6,7 +6,8 @@
 #include "driver/option.h"
 #include "lock/tempdir.h"
 
-static const struct driver_ops *const drivers[] = {&overlay_driver, &overlay2_driver, &vfs_driver};
+static const struct driver_ops *const drivers[] = {&overlay_driver, &overlay2_driver, &btrfs_driver,
+                                                   &vfs_driver};
 
 static const char *const default_priority[] = {"overlay", "btrfs", "zfs", "vfs"};
 static const char *const removed_drivers[] = {"aufs", "devicemapper"};

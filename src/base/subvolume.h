@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Subvolumes of btrfs: what can be asked about them, and removing one. Making and limiting them is in sys.h. */
+#ifndef CST_BASE_SUBVOLUME_H
+#define CST_BASE_SUBVOLUME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct subvolume {
+	uint64_t id; /* in its file system; no other one ever gets it. Its quota group has this number */
+	uint8_t uuid[16];
+	bool read_only;
+};
+/* Is this directory the root of a subvolume? 1, 0, or -1 and errno. `ret` NULL: nobody wants to know more. */
+int subvolume_read(int fd, struct subvolume *ret);
+
+/* Removes the subvolume `name`, with its quota group. False: it is no subvolume, or there is a subvolume in it, or this process
+ * may not do that: then it can be emptied and removed like a directory. */
+bool subvolume_remove(int dirfd, const char *name);
+
+bool subvolume_quota_is_enabled(int fd); /* for this file system. False, too, if this process may not ask */
+
+#endif

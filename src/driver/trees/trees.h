@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What drivers have in common whose layers are whole trees: vfs and btrfs. A layer is a directory, <home>/<place>/<id>, with all
+ * of its root file system. It begins as a copy of its parent, is built in <home>/tempdirs, and is renamed into place. Nothing is
+ * mounted (docs/format/drivers.md, "vfs" and "btrfs").
+ *
+ *   trees.c   opening, taking layers away, reading them
+ *   home.c    the homes, and finding a layer in them
+ *   stage.c   building a layer, and new content for one
+ */
+#ifndef CST_DRIVER_TREES_TREES_H
+#define CST_DRIVER_TREES_TREES_H
+
+#include "driver/naive.h"
+
+struct trees;
+
+/* In which the drivers differ. */
+struct trees_kind {
+	const char *place;   /* of the layers, below the home */
+	bool in_image_store; /* an image store has the layers that are not writable */
+	/* Makes the directory `name` in a staging area: empty, if from_fd is -1; else with the tree from_fd copied into it. `sync`:
+	 * what is copied is on disk afterwards. The caller opens it, and removes what is left after a failure. */
+	int (*make)(int from_fd, const struct tempdir *area, const char *name, bool sync, cst_error **error);
+	int (*identity)(int dirfd, struct driver_identity *ret, cst_error **error);
+	/* Applies an option of the driver that not all of these have. *known false: it has none of this key. */
+	int (*option)(struct trees *trees, const char *key, const char *value, bool *known, cst_error **error);
+};
+
+/* A store has the home of its graph root. With an image store it can have that one's, too. */
+struct trees_home {
+	char *path, *layers_path, *tempdirs;
+	int layers_fd; /* <home>/<place>; for reading: see trees_layers_beside() */
+};
+#define TREES_MAX_HOMES 2
+
+struct trees {
+	struct driver base;
+	const struct trees_kind *kind;
+	struct trees_home homes[TREES_MAX_HOMES];
+	size_t n_homes;
+	bool ignore_chown_errors;
+	struct strv image_stores; /* graph roots that are only read; their layers may be parents */
+};
+
+static inline struct trees *trees_of(struct driver *d)
+{
+	return (struct trees *)d;
+}
+
+struct driver_staged {
+	struct trees *trees;
+	const struct trees_home *home;
+	struct tempdir *area; /* NULL: the content is an existing layer's */
+	char name[24];        /* of the content in it */
+	unsigned number;      /* among the layers of an image that are staged together */
+	bool of_image;        /* nothing is synced before the barrier, and no descriptor stays open */
+	int fd;               /* the content */
+	struct idmaps maps;   /* whose ids files get that are unpacked; empty: no maps */
+	uint64_t size;        /* a limit of what it may hold, of drivers that have limits; 0: none */
+};
+
+/* ---- trees.c: what a driver's open() does, and operations of driver_ops ---- */
+
+/* Fills a driver's own struct, whose first member is a zeroed struct trees, and opens the homes. After a failure the caller
+ * frees it with trees_close(). */
+int trees_open(struct trees *trees, const struct driver_ops *ops, const struct trees_kind *kind,
+	       const struct driver_config *config, cst_error **error);
+void trees_close(struct driver *d);
+int trees_cleanup(struct driver *d, cst_error **error);
+int trees_recover(struct driver *d, cst_error **error);
+int trees_exists(struct driver *d, const char *id, bool *ret, cst_error **error);
+int trees_list(struct driver *d, struct strv *ids, cst_error **error);
+const struct strv *trees_image_stores(struct driver *d);
+int trees_status(struct driver *d, struct strv *pairs, cst_error **error);
+int trees_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
+int trees_shareable(struct driver *d, const char *id, const char **root, char **path, cst_error **error);
+int trees_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
+int trees_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int trees_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable,
+		 cst_error **error);
+int trees_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path,
+	      cst_error **error);
+int trees_put(struct driver *d, const char *id, cst_error **error);
+int trees_mount_open(struct driver *d, const char *id, const char *path, int *ret_fd, cst_error **error);
+int trees_view_open(struct driver *d, const char *id, const char *from, const struct driver_view_maps *maps,
+		    struct driver_view **ret, cst_error **error);
+int trees_view_diff(struct driver_view *view, const cst_sink *sink, const cst_progress *progress, cst_error **error);
+int trees_view_changes(struct driver_view *view, struct cst_changes *ret, cst_error **error);
+int trees_view_size(struct driver_view *view, int64_t *ret, cst_error **error);
+int trees_view_open_content(struct driver_view *view, const char *name, int64_t size, cst_error **error);
+int trees_view_tree(struct driver_view *view, int *ret_fd, cst_error **error);
+void trees_view_close(struct driver_view *view);
+
+/* ---- home.c ---- */
+
+/* Are the homes there that this configuration needs? */
+bool trees_homes_are_there(const char *name, const struct trees_kind *kind, const struct driver_config *config);
+/* Adds the home in a graph root. If it is missing it is made, unless the store is only read. */
+int trees_home_open(struct trees *trees, const char *root, bool read_only, cst_error **error);
+/* The home that has the layer; the first one if none has it. */
+const struct trees_home *trees_home_of(const struct trees *trees, const char *id);
+/* Opens the directory of the layers on the mount that a temporary directory is on. Another process can mount a home on itself,
+ * or unmount it, at any moment, and a rename goes from a mount to the same mount only. */
+int trees_layers_beside(const struct trees *trees, const struct trees_home *home, const struct tempdir *area, int *ret_fd,
+			cst_error **error);
+/* The path of a layer in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
+char *trees_layer_path(const struct trees *trees, const char *id);
+/* Opens the layer's directory. The first looks in our homes and in the additional stores, the second in our homes only. */
+int trees_layer_open(const struct trees *trees, const char *id, int *ret_fd, cst_error **error);
+int trees_own_layer_open(const struct trees *trees, const char *id, int *ret_fd, cst_error **error);
+
+/* ---- stage.c: operations of driver_ops ---- */
+
+int trees_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret, cst_error **error);
+int trees_stage_copy(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+		     cst_error **error);
+int trees_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
+			 cst_error **error);
+int trees_stage_unpack(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
+		       struct unpack_result *ret, cst_error **error);
+int trees_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
+int trees_stage_sync(struct driver_staged *staged, cst_error **error);
+int trees_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
+const char *trees_stage_note(struct driver_staged *staged);
+int trees_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int trees_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int trees_staged_identity(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
+int trees_content_identity(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
+const char *trees_staged_id(struct driver_staged *staged);
+void trees_stage_free(struct driver_staged *staged);
+DEFINE_CLEANUP(struct driver_staged *, trees_stage_free)
+
+#endif

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of store that the tests are run on: a driver, a file system below it, and how the driver is to work there. A
+further one is a line of the table."""
+
+import os
+import shutil
+import subprocess
+
+
+class Kind:
+    """`quick`: a part of `make test`. `mounts`: the driver mounts a layer to show it. `sizes`: it can limit what a layer holds.
+    `options`: of the driver, for every command. `environment`: the same."""
+
+    def __init__(self, driver, filesystem, quick=False, mounts=False, sizes=False, options=(), environment=None):
+        self.driver, self.filesystem, self.quick = driver, filesystem, quick
+        self.mounts, self.sizes, self.options, self.environment = mounts, sizes, options, environment or {}
+
+
+KINDS = {
+    'overlay-ext4': Kind('overlay', 'ext4', mounts=True),
+    'overlay-tmpfs': Kind('overlay', 'tmpfs', mounts=True, quick=True),
+    'overlay-xfs': Kind('overlay', 'xfs', mounts=True),
+    'overlay-btrfs': Kind('overlay', 'btrfs', mounts=True),
+    'overlay-copies': Kind('overlay', 'ext4', mounts=True, environment={'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'}),
+    'vfs-ext4': Kind('vfs', 'ext4'),
+    'vfs-xfs': Kind('vfs', 'xfs'),
+    'vfs-btrfs': Kind('vfs', 'btrfs'),
+    'vfs-tmpfs': Kind('vfs', 'tmpfs', quick=True),
+    'btrfs': Kind('btrfs', 'btrfs', sizes=True, quick=True),
+    'btrfs-quota': Kind('btrfs', 'btrfs', sizes=True, options=('btrfs.min_space=1M',)),
+}
+MKFS = {'ext4': ['mkfs.ext4', '-q', '-F'], 'xfs': ['mkfs.xfs', '-q', '-f'], 'btrfs': ['mkfs.btrfs', '-q', '-f']}
+ROOM = '2G'  # an image file with holes
+
+
+def mount(kind, where):
+    """Mounts a new file system of the kind at `where`. What is lacking for it, or None."""
+    os.makedirs(where)
+    if kind.filesystem == 'tmpfs':
+        return said(['mount', '-t', 'tmpfs', '-o', f'size={ROOM}', 'tmpfs', where])
+    program = MKFS[kind.filesystem][0]
+    if not shutil.which(program):
+        return f'no {program}'
+    image = where + '.image'
+    subprocess.run(['truncate', '-s', ROOM, image], check=True)
+    return said([*MKFS[kind.filesystem], image]) or said(['mount', '-o', 'loop', image, where])
+
+
+def unmount(where):
+    subprocess.run(['umount', '-R', '-l', where], stderr=subprocess.DEVNULL, check=False)
+    if os.path.exists(where + '.image'):
+        os.unlink(where + '.image')
+
+
+def said(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f'{command[0]} fails: {done.stderr.strip()}' if done.returncode else None
