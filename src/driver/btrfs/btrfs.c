@@ -165,19 +165,16 @@ static int btrfs_stage(struct driver *d, const struct driver_stage_options *opti
 	if (r == 0)
 		r = trees_stage(d, options, &staged, error);
 	if (r == 0 && size)
-		r = btrfs_quota_limit(btrfs_of(d), staged->fd, size, error);
-	if (r < 0)
-		return r;
-	staged->size = size;
-	*ret = steal_ptr(&staged);
-	return 0;
+		r = btrfs_quota_stage(staged, size, error);
+	if (r == 0)
+		*ret = steal_ptr(&staged);
+	return r;
 }
 
 static int btrfs_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                               cst_error **error)
 {
-	struct btrfs *btrfs = btrfs_of(&staged->trees->base);
-	int r = btrfs_quota_note(btrfs, id, staged->size, durable, error);
+	int r = staged->size ? btrfs_quota_commit(staged, id, durable, error) : 0;
 	return r == 0 ? trees_stage_commit(staged, id, durable, error) : r;
 }
 
@@ -200,7 +197,7 @@ static int btrfs_remove(struct driver *d, const char *id, const char *note,
 	int r = make_movable(d, id, error);
 	if (r == 0)
 		r = trees_remove(d, id, note, trash, durable, error);
-	return r == 0 ? btrfs_quota_note(btrfs_of(d), id, 0, durable, error) : r;
+	return r == 0 ? btrfs_quota_remove(btrfs_of(d), id, durable, error) : r;
 }
 
 static int btrfs_get(struct driver *d, const char *id, const struct driver_mount_options *options,

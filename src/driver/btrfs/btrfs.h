@@ -32,10 +32,12 @@ bool btrfs_quota_is_ready(const struct btrfs *btrfs);
 int btrfs_quota_enable(const struct btrfs *btrfs, cst_error **error);
 /* The limit of a new layer, by its own options and those of the driver. *ret 0: none. */
 int btrfs_quota_of(const struct btrfs *btrfs, const struct driver_stage_options *options, uint64_t *ret, cst_error **error);
-int btrfs_quota_limit(const struct btrfs *btrfs, int subvolume_fd, uint64_t size, cst_error **error);
 /* Sets the limit again that the layer has by its file: groups are lost if quotas are switched off. */
 int btrfs_quota_limit_again(const struct btrfs *btrfs, const char *id, cst_error **error);
-/* Writes the file of a layer, or with size 0 removes it. */
-int btrfs_quota_note(const struct btrfs *btrfs, const char *id, uint64_t size, bool durable, cst_error **error);
+/* Limits a staged layer, and writes the file that says so. */
+int btrfs_quota_stage(struct driver_staged *staged, uint64_t size, cst_error **error);
+/* The file becomes that of layer `id`. */
+int btrfs_quota_commit(const struct driver_staged *staged, const char *id, bool durable, cst_error **error);
+int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, bool durable, cst_error **error);
 
 #endif

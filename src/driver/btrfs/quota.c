@@ -83,7 +83,7 @@ int btrfs_quota_of(const struct btrfs *btrfs, const struct driver_stage_options 
 
 /* ---- setting it ---- */
 
-int btrfs_quota_limit(const struct btrfs *btrfs, int subvolume_fd, uint64_t size, cst_error **error)
+static int limit(const struct btrfs *btrfs, int subvolume_fd, uint64_t size, cst_error **error)
 {
 	int r = btrfs_quota_enable(btrfs, error);
 	if (r == 0 && sys_quota_limit(subvolume_fd, size) < 0)
@@ -118,27 +118,62 @@ int btrfs_quota_limit_again(const struct btrfs *btrfs, const char *id, cst_error
 	if (r < 0 || !size || size < btrfs->min_space)
 		return r;
 	r = trees_own_layer_open(&btrfs->trees, id, &fd, error);
-	return r == 0 ? btrfs_quota_limit(btrfs, fd, size, error) : r;
+	return r == 0 ? limit(btrfs, fd, size, error) : r;
 }
 
-int btrfs_quota_note(const struct btrfs *btrfs, const char *id, uint64_t size, bool durable,
-                     cst_error **error)
+/* ---- the file ---- */
+
+static void staged_name(const struct driver_staged *staged, char ret[24])
 {
-	_cleanup_free_ char *path = path_join(btrfs->trees.base.home, QUOTAS);
-	char text[24];
-	if (!path)
-		return error_oom(error);
-	int r = size ? fs_mkdir_p(path, 0700, error) : 0;
+	snprintf(ret, 24, "%u-quota", staged->number);
+}
+
+int btrfs_quota_stage(struct driver_staged *staged, uint64_t size, cst_error **error)
+{
+	struct btrfs *btrfs = btrfs_of(&staged->trees->base);
+	const struct tempdir *area = staged->area;
+	char name[24], text[24];
+	int r = limit(btrfs, staged->fd, size, error);
+	staged_name(staged, name);
+	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+	if (r == 0)
+		r = fs_write_file(area->fd, name, text, (size_t)n, 0644, area->shown, error);
+	if (r == 0 && staged->trees->base.sync_content)
+		r = fs_fsync_path(area->fd, name, area->shown, error);
+	if (r == 0)
+		staged->size = size;
+	return r;
+}
+
+int btrfs_quota_commit(const struct driver_staged *staged, const char *id, bool durable,
+                       cst_error **error)
+{
+	const struct tempdir *area = staged->area;
+	_cleanup_free_ char *path = path_join(staged->home->path, QUOTAS);
+	char name[24];
+	staged_name(staged, name);
+	int r = path ? fs_mkdir_p(path, 0700, error) : error_oom(error);
 	if (r < 0)
 		return r;
+	/* On the mount of the staging area, as trees_layers_beside(). */
+	_cleanup_close_ int fd =
+	        openat(area->fd, "../../" QUOTAS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s", path);
+	if (sys_renameat(area->fd, name, fd, id) < 0)
+		return error_sys(error, errno, "rename %s/%s/%s %s/%s", area->shown, area->name,
+		                 name, path, id);
+	return durable ? fs_fsync_dir(fd, path, error) : 0;
+}
+
+int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, bool durable, cst_error **error)
+{
+	_cleanup_free_ char *path = path_join(btrfs->trees.base.home, QUOTAS);
+	if (!path)
+		return error_oom(error);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT && !size ? 0 : error_sys(error, errno, "open %s", path);
-	if (size) {
-		int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
-		return fs_replace_file(fd, id, text, (size_t)n, 0644, durable ? FS_DURABLE : 0,
-		                       NULL, error);
-	}
+		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", path);
 	if (sys_unlinkat(fd, id, 0) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "remove %s/%s", path, id);
 	return durable ? fs_fsync_dir(fd, path, error) : 0;
