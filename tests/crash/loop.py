@@ -36,6 +36,8 @@ class Bench:
         self.go = options.go if options.go and options.go_release >= mode.since else ''
         self.where = tempfile.mkdtemp(prefix='crash-', dir=options.work)
         subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2g,mode=0755', 'tmpfs', self.where], check=True)
+        if mode.driver == 'btrfs':
+            self.mount_image(self.where, 1 << 30, ['mkfs.btrfs', '-q', '-f'])
         self.archives = self.where + '/archives'
         operations.make_archives(self.archives)
         self.template = self.where + '/template'
@@ -54,18 +56,22 @@ class Bench:
 
     def disk(self):
         """A directory on a file system whose files can share blocks; made when it is first needed."""
-        where = self.where + '/disk'
+        where = self.where if self.mode.driver == 'btrfs' else self.where + '/disk'
         if not os.path.isdir(where):
             os.mkdir(where)
-            with open(self.where + '/disk.img', 'wb') as image:
-                image.truncate(512 << 20)
-            subprocess.run(['mkfs.xfs', '-q', '-f', '-m', 'reflink=1', image.name], check=True)
-            subprocess.run(['mount', '-o', 'loop', image.name, where], check=True)
+            self.mount_image(where, 512 << 20, ['mkfs.xfs', '-q', '-f', '-m', 'reflink=1'])
         return where
+
+    def mount_image(self, where, size, mkfs):
+        with open(self.where + '/disk.img', 'wb') as image:
+            image.truncate(size)
+        subprocess.run([*mkfs, image.name], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(['mount', '-o', 'loop', image.name, where], check=True)
 
     def close(self):
         rig.remove(self.where)
-        rig.LIBC.umount2(os.fsencode(self.where), rig.MNT_DETACH)
+        while rig.LIBC.umount2(os.fsencode(self.where), rig.MNT_DETACH) == 0:
+            pass
         os.rmdir(self.where)
 
     def fresh(self, operation, name):

@@ -33,7 +33,7 @@ class Mode:
     def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, since=143):
         self.name, self.driver = name, driver
         self.split, self.transient, self.additional = split, transient, additional
-        self.copies, self.since = copies or driver == 'vfs', since
+        self.copies, self.since = copies or driver != 'overlay', since
         self.environment = {'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'} if copies else {}
         if indexed:
             self.environment['CST_INDEX_FROM'] = '1'
@@ -50,6 +50,8 @@ MODES = {mode.name: mode for mode in (
     Mode('vfs-transient', 'vfs', transient=True, since=164),
     Mode('vfs-split', 'vfs', split=True, since=164),
     Mode('vfs-additional', 'vfs', additional=True, since=164),
+    Mode('btrfs', 'btrfs'),
+    Mode('btrfs-additional', 'btrfs', additional=True, since=1000),  # no Go command has additional stores there
 )}
 
 
@@ -181,11 +183,15 @@ def additional(mode):
 
 
 def mounts(mode):
-    return mode.driver != 'vfs'
+    return mode.driver == 'overlay'
 
 
 def overlay_only(mode):
     return mode.driver == 'overlay'
+
+
+def btrfs_only(mode):
+    return mode.driver == 'btrfs'
 
 
 # ---- damages, which a repair mends ----
@@ -405,6 +411,12 @@ def container_operations(archives, mode):
                 loose='container ' + ID['container1']),
         library('set-container-run-file', ['file', 'container', 'c1', 'run-directory', 'file', archives + '/one'],
                 loose='container ' + ID['container1']),
+        Operation('create-container-limited', ['--storage-opt', 'btrfs.size=64m', 'create-container', '-i', new, 'i1'], prints=True,
+                  only=btrfs_only),
+        Operation('mount-limited', ['mount', new], only=btrfs_only,
+                  first=(['--storage-opt', 'btrfs.size=64m', 'create-container', '-i', new, 'i1'],)),
+        Operation('delete-container-limited', ['delete-container', new], only=btrfs_only,
+                  first=(['--storage-opt', 'btrfs.size=64m', 'create-container', '-i', new, 'i1'],)),
         Operation('delete-container', ['delete-container', 'c2']),
         Operation('delete-container-mounted', ['delete-container', 'c1'], first=mount),
         Operation('delete-container-mapped', ['delete-container', 'new'], first=(mapped,)),
@@ -456,7 +468,8 @@ def lose_tarsplit(store):
 
 
 def lose_content(store):
-    shutil.rmtree(f'{store.graph}/vfs/dir/{ID["data"]}' if store.driver == 'vfs' else f'{store.graph}/overlay/{ID["data"]}/diff')
+    where = rig.driver_layers(store)[ID['data']]
+    shutil.rmtree(where + '/diff' if store.driver == 'overlay' else where)
 
 
 def store_operations(archives):

@@ -8,6 +8,7 @@ operation leads to an equal state every time. A crash may leave a store in the s
 state after it, and in no other."""
 
 import ctypes
+import glob
 import gzip
 import hashlib
 import json
@@ -114,12 +115,18 @@ def remove(directory):
 
 
 def copy_store(template, where):
+    """A subvolume is a file system of its own for cp, which leaves an empty directory in its place."""
     remove(where)
-    subprocess.run(['cp', '-a', '--reflink=auto', template, where], check=True)
+    subprocess.run(['cp', '-a', '-x', '--reflink=auto', template, where], check=True)
+    for layer in glob.glob(template + '/*/btrfs/subvolumes/*'):
+        os.rmdir(where + layer[len(template):])
+        subprocess.run(['btrfs', 'subvolume', 'snapshot', layer, where + layer[len(template):]], check=True, stdout=subprocess.DEVNULL)
 
 
 # ---- state ----
 
+# Where a driver keeps its layers, in its home.
+LAYERS = {'overlay': '', 'vfs': '/dir', 'btrfs': '/subvolumes'}
 # What the overlay driver keeps beside its layers.
 NO_LAYERS = ('l', 'staging', 'tempdirs', 'backingFsBlockDev', '.has-mount-program')
 
@@ -218,14 +225,16 @@ def driver_layers(store):
     """{ID: its directory} of all layers that the driver has."""
     found = {}
     for home in store.homes():
-        where = home if store.driver == 'overlay' else home + '/dir'
+        where = home + LAYERS[store.driver]
         found.update((name, f'{where}/{name}') for name in entries(where) if name not in NO_LAYERS)
     return found
 
 
 def layer_content(store, where):
-    if store.driver == 'vfs':
-        return {'tree': tree_state(where)}
+    if store.driver != 'overlay':
+        state = {'tree': tree_state(where)}
+        quota = where.replace('/btrfs/subvolumes/', '/btrfs/quotas/')
+        return {**state, 'quota': read(quota).decode()} if quota != where and os.path.exists(quota) else state
     state = {}
     for name in entries(where):  # diff1 of a layer whose lower ones were given to other ids
         if name.startswith('diff'):
@@ -375,6 +384,8 @@ def check_temporary(store):
     places += [f'{home}/{name}' for home in store.homes() for name in ('tempdirs', 'staging', 'replaced')]
     wrong += [('orphan', f'old content of {where[-64:-56]}') for where in driver_layers(store).values()
               if os.path.exists(where + '/replaced')]
+    wrong += [('orphan', f'quota of {name[:20]}, no layer') for home in store.homes() for name in entries(home + '/quotas')
+              if name not in driver_layers(store)]
     for place in places:
         wrong += [('orphan', f'{place[len(store.where) + 3:]}/{name}') for name in entries(place)]
     for directory, _, files in os.walk(store.graph + '/cstorage'):
