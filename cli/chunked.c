@@ -20,6 +20,14 @@ static void close_blob(int *fd)
 }
 #define _cleanup_blob_ __attribute__((cleanup(close_blob)))
 
+static int fail_blob(const struct invocation *in, const cst_error *error)
+{
+	if (interrupted_by())
+		return fail(in, error);
+	complain(in, "%s: %s", in->operands[1], cst_error_message(error));
+	return 1;
+}
+
 /* Opens the blob that is the last operand, and reads its TOC. Returns an exit code. */
 static int open_blob(const struct invocation *in, int *ret_fd, cst_toc **ret)
 {
@@ -32,8 +40,7 @@ static int open_blob(const struct invocation *in, int *ret_fd, cst_toc **ret)
 	options.digest = text_of(in, OPT_TOC_DIGEST);
 	if (cst_toc_read(*ret_fd, &options, ret, &error) == 0)
 		return 0;
-	complain(in, "%s: %s", path, cst_error_message(error));
-	return 1;
+	return fail_blob(in, error);
 }
 
 /* ---- inspect ---- */
@@ -168,12 +175,101 @@ static int inspect(struct invocation *in)
 	return 0;
 }
 
+/* ---- create and verify ---- */
+
+static void print_result(const struct invocation *in, const cst_chunked_result *result,
+                         const char *format)
+{
+	const struct member {
+		const char *name, *label, *text;
+	} members[] = {
+	        {"format", "Format", format},
+	        {"digest", "Blob", result->blob_digest},
+	        {"diff-digest", "DiffID", result->diff_digest},
+	        {"toc-digest", "TOC digest", result->toc_digest},
+	        {"manifest-position", "TOC position", result->position},
+	        {"tarsplit-position", "tar-split position", result->tarsplit_position},
+	};
+	bool json = is_on(in, OPT_JSON);
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (json)
+			printf("%s\"%s\":\"%s\"", i ? "," : "{", members[i].name, members[i].text);
+		else if (members[i].text[0])
+			printf("%s: %s\n", members[i].label, members[i].text);
+	}
+	printf(json ? ",\"size\":%" PRIu64 ",\"diff-size\":%" PRIu64 ",\"entries\":%" PRIu64 "}\n"
+	            : "Size: %" PRIu64 "\nUnpacked: %" PRIu64 "\nEntries: %" PRIu64 "\n",
+	       result->blob_size, result->diff_size, result->entries);
+}
+
+/* A file is a tar; what is no file is a layer. */
+static int create_blob(struct invocation *in, const cst_sink *blob, cst_chunked_result *result)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_input_ struct input input = {.fd = -1};
+	struct progress progress;
+	cst_chunked_options options = CST_CHUNKED_OPTIONS_INIT;
+	const char *what = in->operands[1];
+	bool is_file = is_standard_stream(in, what) || access(what, F_OK) == 0;
+	int code = is_file ? 0 : need_store(in);
+	if (code)
+		return code;
+	progress_start(in, &progress);
+	options.progress = &progress.hook;
+	code = is_file ? input_open(in, what, &input, &progress) : 0;
+	if (code)
+		return code;
+	int r = is_file ? cst_chunked_create(&input.source, blob, &options, result, &error)
+	                : cst_store_diff_chunked(in->store, what, blob, &options, result, &error);
+	progress_end(&progress);
+	return r < 0 ? fail(in, error) : 0;
+}
+
+static int create(struct invocation *in)
+{
+	_cleanup_output_ struct output output = {.fd = -1};
+	cst_chunked_result result = CST_CHUNKED_RESULT_INIT;
+	bool to_stdout = is_standard_stream(in, text_of(in, OPT_FILE));
+	if (to_stdout && (is_terminal(stdout) || is_on(in, OPT_JSON))) {
+		complain(in, "chunked: stdout gets the blob; -o FILE keeps it");
+		return EXIT_USAGE;
+	}
+	int code = output_open(in, text_of(in, OPT_FILE), &output);
+	if (code)
+		return code;
+	const cst_sink blob = {.write = output_write, .userdata = &output};
+	code = create_blob(in, &blob, &result);
+	code = code ? code : output_commit(in, &output);
+	if (code == 0 && !to_stdout)
+		print_result(in, &result, "zstd:chunked");
+	return code;
+}
+
+static int verify(struct invocation *in)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_toc_ cst_toc *toc = NULL;
+	_cleanup_blob_ int fd = -1;
+	struct progress progress;
+	cst_chunked_result result = CST_CHUNKED_RESULT_INIT;
+	int code = open_blob(in, &fd, &toc);
+	if (code)
+		return code;
+	progress_start(in, &progress);
+	int r = cst_toc_verify(toc, fd, &progress.hook, &result, &error);
+	progress_end(&progress);
+	if (r < 0)
+		return fail_blob(in, error);
+	print_result(in, &result, format_name(toc));
+	return 0;
+}
+
 int run_chunked(struct invocation *in)
 {
 	static const struct {
 		const char *name;
 		int (*run)(struct invocation *in);
-	} actions[] = {{"inspect", inspect}};
+	} actions[] = {{"inspect", inspect}, {"create", create}, {"verify", verify}};
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (strcmp(in->operands[0], actions[i].name) == 0)
 			return actions[i].run(in);

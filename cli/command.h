@@ -141,7 +141,6 @@ enum command_flags {
 	COMMAND_ADD_JSON = 2,   /* --json is cstorage's addition */
 	COMMAND_PROGRESS = 4,   /* takes --progress */
 	COMMAND_STOP_EARLY = 8, /* the first operand ends the options, in both personalities */
-	COMMAND_OPENS = 16,     /* opens the store by itself if it needs one */
 	COMMAND_OURS = 32,      /* containers-storage does not know it */
 	COMMAND_READS = 64,     /* changes nothing */
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
@@ -270,6 +269,9 @@ int prepare_store_options(struct invocation *in, const struct option_value *befo
 void go_configured_defaults(struct invocation *in);
 /* Is there a store where in->store_options say? If not, prints a message. */
 bool store_is_there(const struct invocation *in);
+
+/* For a verb with COMMAND_NO_STORE that needs the store after all; before any thread exists. Returns an exit code. */
+int need_store(struct invocation *in);
 
 /* ---- output ---- */
 

@@ -263,9 +263,10 @@ static const struct option set_names_options[] = {
 static const struct option chunked_options[] = {
         TEXT(OPT_TOC_DIGEST, "sha256 that the TOC must have, as the manifest of the image says", "",
              "--toc-digest"),
+        TEXT(OPT_FILE, "Write the new blob to this file, not to stdout", "", "--output", "-o"),
         JSON,
 };
-static const char *const chunked_actions[] = {"inspect", NULL};
+static const char *const chunked_actions[] = {"inspect", "create", "verify", NULL};
 
 #define LAYER_OR_CONTAINER (KIND_LAYER | KIND_CONTAINER)
 
@@ -515,8 +516,8 @@ const struct command commands[] = {
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE, run_locks,
 	 "", "Show who holds which lock, and who waits", 0},
 	{{"chunked"}, NULL, NULL,
-	 WITH(chunked_options), 2, 2, GROUP_LAYERS, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_chunked,
-	 "inspect BLOB", "Look into a zstd:chunked or eStargz layer", 0, chunked_actions},
+	 WITH(chunked_options), 2, 2, GROUP_LAYERS, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS | COMMAND_PROGRESS, run_chunked,
+	 "inspect|create|verify FILE|LAYER", "Look into zstd:chunked and eStargz layers, or write one", KIND_LAYER, chunked_actions},
 	{{"tree"}, NULL, NULL,
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_tree,
 	 "", "Show images with their layers and containers", 0},

@@ -90,10 +90,36 @@ static bool needs_store(const struct invocation *in)
 	return in->personality == GNU_STYLE && !(in->command->flags & COMMAND_MAKES_STORE);
 }
 
+/* Finds out which store is meant and opens it, in a user namespace where one is needed. Returns an exit code. */
+static int enter_store(struct invocation *in, const struct option_value *before)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	/* Whether a user needs a namespace depends on the store. */
+	bool ask_first = in->personality == GNU_STYLE && geteuid() != 0;
+	if (ask_first && prepare_store_options(in, before, &error) < 0)
+		return cannot_open(in, error);
+	if (wants_namespace(in)) {
+		int code = enter_user_namespace(in);
+		if (code)
+			return code;
+	}
+	if (!ask_first && prepare_store_options(in, before, &error) < 0)
+		return cannot_open(in, error);
+	if (!is_on(in, OPT_DEBUG))
+		set_log_level(CST_LOG_ERROR);
+	if (needs_store(in) && !store_is_there(in))
+		return 1;
+	return open_store(in, &error) < 0 ? cannot_open(in, error) : 0;
+}
+
+int need_store(struct invocation *in)
+{
+	return enter_store(in, NULL);
+}
+
 /* Opens the store and runs the verb: the part that both personalities share. */
 static int run_command(struct invocation *in, const struct option_value *before)
 {
-	_cleanup_error_ cst_error *error = NULL;
 	bool wants_store = in->personality == GO_STYLE || !(in->command->flags & COMMAND_NO_STORE);
 	/* The Go tool logs errors only from here on, and its debug output begins with the store's
 	 * options. cstorage first says where these come from, and what is wrong there. */
@@ -101,24 +127,8 @@ static int run_command(struct invocation *in, const struct option_value *before)
 		set_log_level(CST_LOG_ERROR);
 	else if (is_on(in, OPT_DEBUG))
 		set_log_level(CST_LOG_DEBUG);
-	/* Whether a user needs a namespace depends on the store. */
-	bool ask_first = wants_store && in->personality == GNU_STYLE && geteuid() != 0;
-	if (ask_first && prepare_store_options(in, before, &error) < 0)
-		return cannot_open(in, error);
-	if (wants_store && wants_namespace(in)) {
-		int code = enter_user_namespace(in);
-		if (code)
-			return code;
-	}
-	if (wants_store && !ask_first && prepare_store_options(in, before, &error) < 0)
-		return cannot_open(in, error);
-	if (wants_store && !is_on(in, OPT_DEBUG))
-		set_log_level(CST_LOG_ERROR);
-	if (wants_store && needs_store(in) && !store_is_there(in))
-		return 1;
-	if (wants_store && open_store(in, &error) < 0)
-		return cannot_open(in, error);
-	return in->command->run(in);
+	int code = wants_store ? enter_store(in, before) : 0;
+	return code ? code : in->command->run(in);
 }
 
 /* ---- containers-storage ---- */

@@ -2,13 +2,14 @@
 /*
  * Layers of which parts can be fetched: zstd:chunked and eStargz. Such a blob is a compressed tar that any program can unpack, in
  * which each file, or each piece of a large one, was compressed by itself, and a table of contents (TOC) that says where. A blob is
- * given as the descriptor of a regular file, which stays the caller's; its position is neither used nor changed. Nothing
- * here needs a store or takes a lock. Any call may fail with CST_ENOMEM and CST_ESYS; those are not repeated.
+ * given as the descriptor of a regular file, which stays the caller's; its position is neither used nor changed. But for
+ * cst_store_diff_chunked nothing here needs a store or takes a lock. Any call may fail with CST_ENOMEM and CST_ESYS; those are not
+ * repeated.
  */
 #ifndef CSTORAGE_CHUNKED_H
 #define CSTORAGE_CHUNKED_H
 
-#include <cstorage/types.h>
+#include <cstorage/store.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,6 +94,45 @@ CST_PUBLIC int cst_toc_chunk_get(const cst_toc *toc, size_t index, size_t chunk,
 CST_PUBLIC int cst_toc_find(const cst_toc *toc, const char *name, size_t *index, cst_error **error);
 CST_PUBLIC int cst_toc_find_file(const cst_toc *toc, const char *digest, size_t *index, cst_error **error);
 CST_PUBLIC int cst_toc_find_chunk(const cst_toc *toc, const char *digest, size_t *index, size_t *chunk, cst_error **error);
+
+/* ---- whole blobs ---- */
+
+/* What a blob is. Filled in by the library as far as `size` reaches. */
+typedef struct cst_chunked_result {
+	size_t size; /* sizeof(cst_chunked_result), set by CST_CHUNKED_RESULT_INIT */
+	/* What belongs into the annotations of the layer in its manifest: of zstd:chunked io.github.containers.zstd-chunked.
+	 * manifest-checksum, manifest-position and tarsplit-position, "" if there is none; of eStargz the digest only. */
+	char toc_digest[136], position[96], tarsplit_position[96];
+	char blob_digest[136]; /* "sha256:..." */
+	char diff_digest[136]; /* of the plain tar: the DiffID */
+	uint64_t blob_size, diff_size;
+	uint64_t entries;
+} cst_chunked_result;
+#define CST_CHUNKED_RESULT_INIT {.size = sizeof(cst_chunked_result)}
+
+/* Unpacks a blob whose TOC was read, and looks if all is what the TOC says: each chunk, unpacked by itself, and each file has its
+ * digest; the tar has the same entries with the same content; the tar-split makes this very tar. `progress` (what: "verify") and
+ * `result` may be NULL. CST_EARCHIVE (not so: the entry is named), CST_ECANCELED, CST_EINVAL. */
+CST_PUBLIC int cst_toc_verify(const cst_toc *toc, int fd, const cst_progress *progress, cst_chunked_result *result,
+			      cst_error **error);
+
+typedef struct cst_chunked_options {
+	size_t size; /* sizeof(cst_chunked_options), set by CST_CHUNKED_OPTIONS_INIT */
+	int level;   /* of zstd, 1 to 19; 0: 3 */
+	char unused[4];
+	const cst_progress *progress; /* what: "chunked"; counts bytes of the plain tar. May be NULL */
+} cst_chunked_options;
+#define CST_CHUNKED_OPTIONS_INIT {.size = sizeof(cst_chunked_options)}
+
+/* Writes a layer tar, plain or compressed with gzip, zstd, bzip2 or xz, as a zstd:chunked blob. Files are cut into chunks where the
+ * Go tools cut them; the compressed bytes are not those that the Go tools write. `options` and `result` may be NULL. CST_EARCHIVE
+ * (a damaged tar), CST_ENOTSUP (what the format cannot hold, as two entries of one name, sparse files, global headers, or names
+ * that are not UTF-8), CST_ECANCELED, CST_EINVAL, what source and sink fail with. After a failure what was written is no blob. */
+CST_PUBLIC int cst_chunked_create(const cst_source *archive, const cst_sink *blob, const cst_chunked_options *options,
+				  cst_chunked_result *result, cst_error **error);
+/* The same for the layer tar that cst_store_diff writes of the layer `id` against its parent. Errors as there, too. */
+CST_PUBLIC int cst_store_diff_chunked(cst_store *store, const char *id, const cst_sink *blob, const cst_chunked_options *options,
+				      cst_chunked_result *result, cst_error **error);
 
 #ifdef __cplusplus
 }

@@ -243,3 +243,31 @@ char *utf8_put(char *to, uint32_t c)
 	}
 	return to;
 }
+
+static unsigned continuation_count(unsigned char c)
+{
+	return c < 0x80                ? 0
+	       : c >= 0xc2 && c < 0xe0 ? 1
+	       : c >= 0xe0 && c < 0xf0 ? 2
+	       : c >= 0xf0 && c < 0xf5 ? 3
+	                               : 4;
+}
+
+bool utf8_valid(const char *text, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)text, *end = p + n;
+
+	while (p < end) {
+		unsigned char first = *p++;
+		unsigned more = continuation_count(first);
+		if (more == 4 || (size_t)(end - p) < more)
+			return false;
+		if (more > 0 && ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p >= 0xa0) ||
+		                 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
+			return false;
+		for (; more > 0; more--, p++)
+			if ((*p & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}

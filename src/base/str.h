@@ -72,6 +72,8 @@ void strv_free(struct strv *v);
 /* Reads a decimal number without sign or blanks. False: it is none, or above `max`. */
 bool parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
+/* As Go has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool utf8_valid(const char *text, size_t n);
 /* Writes a code point as UTF-8, four bytes at most, and returns where it ends. */
 char *utf8_put(char *to, uint32_t c);
 

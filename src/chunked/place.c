@@ -10,7 +10,7 @@
 
 /* As a number of eight little-endian bytes. */
 #define FOOTER_MAGIC     UINT64_C(0x78556e496c554e47) /* GNUlInUx */
-#define OLD_FOOTER_MAGIC UINT64_C(0x7855496e6c556e47) /* GnUlInUx, before 1.48 */
+#define OLD_FOOTER_MAGIC UINT64_C(0x78556e496c556e47) /* GnUlInUx, before 1.48 */
 #define OLD_FOOTER_SIZE  40
 
 static uint64_t number_at(const uint8_t *bytes)
@@ -93,6 +93,15 @@ int place_from_annotations(const char *digest, const char *position, const char 
 	return r;
 }
 
+void place_annotations(const struct toc_place *place, char position[POSITION_TEXT_MAX],
+                       char tarsplit[POSITION_TEXT_MAX])
+{
+	snprintf(position, POSITION_TEXT_MAX, "%" PRIu64 ":%" PRIu64 ":%" PRIu64 ":%d",
+	         place->toc.offset, place->toc.size, place->toc.plain_size, CHUNKED_TYPE);
+	snprintf(tarsplit, POSITION_TEXT_MAX, "%" PRIu64 ":%" PRIu64 ":%" PRIu64,
+	         place->tarsplit.offset, place->tarsplit.size, place->tarsplit.plain_size);
+}
+
 /* ---- footers ---- */
 
 static int unknown_type(uint64_t type, cst_error **error)
@@ -118,6 +127,18 @@ int place_from_footer(const uint8_t footer[CHUNKED_FOOTER_SIZE], uint64_t blob_s
 	if (r == 0)
 		*ret = place;
 	return r;
+}
+
+void place_footer(const struct toc_place *place, uint8_t ret[CHUNKED_FOOTER_SIZE])
+{
+	const uint64_t fields[8] = {place->toc.offset,          place->toc.size,
+	                            place->toc.plain_size,      CHUNKED_TYPE,
+	                            place->tarsplit.offset,     place->tarsplit.size,
+	                            place->tarsplit.plain_size, FOOTER_MAGIC};
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		uint64_t n = htole64(fields[i]);
+		memcpy(ret + 8 * i, &n, sizeof(n));
+	}
 }
 
 /* Of versions up to 1.47: without a tar-split. */

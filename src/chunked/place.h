@@ -37,8 +37,13 @@ int chunked_blob_fd(const int *fd, struct chunked_blob *ret, cst_error **error);
 int place_from_annotations(const char *digest, const char *position, const char *tarsplit, uint64_t blob_size,
 			   struct toc_place *ret, cst_error **error);
 
+/* The values for a blob that was written. */
+#define POSITION_TEXT_MAX 96
+void place_annotations(const struct toc_place *place, char position[POSITION_TEXT_MAX], char tarsplit[POSITION_TEXT_MAX]);
+
 /* From the last bytes of the blob. Anyone can have made them: nothing says that the TOC is the one that was meant. */
 int place_from_footer(const uint8_t footer[CHUNKED_FOOTER_SIZE], uint64_t blob_size, struct toc_place *ret, cst_error **error);
+void place_footer(const struct toc_place *place, uint8_t ret[CHUNKED_FOOTER_SIZE]);
 int place_from_estargz_footer(const uint8_t footer[ESTARGZ_FOOTER_SIZE], uint64_t blob_size, struct toc_place *ret,
 			      cst_error **error);
 /* Reads the footer, whichever it is. */

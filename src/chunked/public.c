@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chunked layers for the users of the library. */
+#include "chunked/public.h"
 #include "base/types.h"
-#include "chunked/place.h"
+#include "chunked/verify.h"
+#include "codec/plain_source.h"
 #include <cstorage/chunked.h>
 
 struct cst_toc {
@@ -201,4 +203,103 @@ int cst_toc_find_chunk(const cst_toc *toc, const char *digest, size_t *index, si
 	*index = chunk->entry;
 	*number = (size_t)(chunk - toc->toc->chunks) - toc->toc->entries[chunk->entry].first_chunk;
 	return 0;
+}
+
+/* ---- whole blobs ---- */
+
+void chunked_result_give(const struct chunked_written *from, cst_chunked_result *to)
+{
+	cst_chunked_result all = {.blob_size = from->blob_size,
+	                          .diff_size = from->diff_size,
+	                          .entries = from->entries};
+	memcpy(all.toc_digest, from->place.digest, sizeof(all.toc_digest));
+	memcpy(all.blob_digest, from->blob_digest, sizeof(all.blob_digest));
+	memcpy(all.diff_digest, from->diff_digest, sizeof(all.diff_digest));
+	if (from->place.format == CST_TOC_ZSTD_CHUNKED)
+		place_annotations(&from->place, all.position, all.tarsplit_position);
+	if (from->place.tarsplit.size == 0)
+		all.tarsplit_position[0] = '\0';
+	result_give(to, &all, sizeof(all));
+}
+
+int cst_toc_verify(const cst_toc *toc, int fd, const cst_progress *progress,
+                   cst_chunked_result *result, cst_error **error)
+{
+	struct chunked_blob blob;
+	struct chunked_verified verified;
+	int r = result_check(result, "cst_chunked_result", error);
+	if (r == 0)
+		r = chunked_blob_fd(&fd, &blob, error);
+	if (r == 0)
+		r = chunked_verify(&blob, toc->toc, progress, &verified, error);
+	if (r < 0)
+		return r;
+	struct chunked_written all = {.place = {.format = toc->toc->format,
+	                                        .toc = toc->toc->place,
+	                                        .tarsplit = toc->toc->tarsplit},
+	                              .blob_size = verified.blob_size,
+	                              .diff_size = verified.diff_size,
+	                              .entries = toc->toc->n_entries};
+	strcpy(all.place.digest, toc->toc->digest);
+	strcpy(all.blob_digest, verified.blob_digest);
+	strcpy(all.diff_digest, verified.diff_digest);
+	chunked_result_give(&all, result);
+	return 0;
+}
+
+#define LEVEL_DEFAULT 3
+#define LEVEL_MAX     19
+#define STEP_SIZE     ((size_t)256 << 10)
+
+static int copy_tar(const cst_source *archive, struct chunked_writer *writer,
+                    const cst_progress *progress, cst_error **error)
+{
+	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
+	cst_progress_state state = {.size = sizeof(state), .what = "chunked"};
+	_cleanup_free_ char *buffer = malloc(STEP_SIZE);
+	int r = buffer ? plain_source_new(archive, &plain, error) : error_oom(error);
+	while (r == 0) {
+		int64_t n = plain_source_read(plain, buffer, STEP_SIZE, error);
+		if (n <= 0)
+			return (int)n;
+		state.bytes_done += (uint64_t)n;
+		r = chunked_writer_write(writer, buffer, (size_t)n, error);
+		if (r == 0)
+			r = progress_tell(progress, &state, error);
+	}
+	return r;
+}
+
+int chunked_options_take(cst_chunked_options *options, const cst_chunked_options *given,
+                         const cst_chunked_result *result, cst_error **error)
+{
+	*options = (cst_chunked_options)CST_CHUNKED_OPTIONS_INIT;
+	int r = options_take(options, sizeof(*options), given, "cst_chunked_options", error);
+	if (r == 0)
+		r = result_check(result, "cst_chunked_result", error);
+	if (r == 0 && (options->level < 0 || options->level > LEVEL_MAX))
+		r = error_set(error, CST_EINVAL, "zstd has no level %d here: 1 to %d",
+		              options->level, LEVEL_MAX);
+	if (options->level == 0)
+		options->level = LEVEL_DEFAULT;
+	return r;
+}
+
+int cst_chunked_create(const cst_source *archive, const cst_sink *blob,
+                       const cst_chunked_options *given, cst_chunked_result *result,
+                       cst_error **error)
+{
+	_cleanup_(chunked_writer_freep) struct chunked_writer *writer = NULL;
+	struct chunked_written written;
+	cst_chunked_options options;
+	int r = chunked_options_take(&options, given, result, error);
+	if (r == 0)
+		r = chunked_writer_new(options.level, blob, &writer, error);
+	if (r == 0)
+		r = copy_tar(archive, writer, options.progress, error);
+	if (r == 0)
+		r = chunked_writer_finish(writer, &written, error);
+	if (r == 0)
+		chunked_result_give(&written, result);
+	return r;
 }

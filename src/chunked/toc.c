@@ -22,6 +22,37 @@ const struct toc_entry *toc_find_name(const struct toc *toc, const char *name)
 	return hashmap_get(&toc->by_name, name);
 }
 
+bool toc_is_of_the_format(const struct toc *toc, const char *name)
+{
+	static const char *const names[] = {".prefetch.landmark", ".no.prefetch.landmark",
+	                                    "stargz.index.json"};
+	for (size_t i = 0; toc->format == CST_TOC_ESTARGZ && i < ARRAY_SIZE(names); i++)
+		if (streq(name, names[i]))
+			return true;
+	return false;
+}
+
+/* ---- extended attributes ---- */
+
+static int by_name_and_order(const void *a, const void *b)
+{
+	const struct toc_xattr *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+	return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+size_t toc_sort_xattrs(struct toc_xattr *xattrs, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++)
+		xattrs[i].number = i;
+	qsort(xattrs, n, sizeof(*xattrs), by_name_and_order);
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || !streq(xattrs[i].name, xattrs[i + 1].name))
+			xattrs[kept++] = xattrs[i];
+	return kept;
+}
+
 /* ---- digests ---- */
 
 static int hex_value(char c)

@@ -24,7 +24,7 @@ struct toc_time {
 struct toc_xattr {
 	const char *name;
 	const void *value;
-	size_t len;
+	size_t len, number; /* number: its place in what was read, for toc_sort_xattrs() */
 };
 
 /* A piece of a file, that can be fetched and unpacked by itself. */
@@ -89,6 +89,18 @@ const struct toc_chunk *toc_find_chunk(const struct toc *toc, const uint8_t dige
 /* The raw bytes of "sha256:<hex>", and back. False: it is none. */
 bool toc_digest_parse(const char *text, uint8_t ret[TOC_DIGEST_SIZE]);
 void toc_digest_format(const uint8_t digest[TOC_DIGEST_SIZE], char ret[TOC_DIGEST_TEXT]);
+
+#define TOC_TIME_ZERO INT64_C(-62135596800) /* seconds of Go's zero time, in the year 1 */
+
+/* Sorts by name. Of several with one name the last one stays. Returns how many do. */
+size_t toc_sort_xattrs(struct toc_xattr *xattrs, size_t n);
+/* Is the name that of an entry which eStargz puts into the tar for itself? */
+bool toc_is_of_the_format(const struct toc *toc, const char *name);
+
+/* ---- toc_print.c ---- */
+
+/* Appends the JSON, byte for byte as the Go tools write it. */
+int toc_print(const struct toc *toc, struct strbuf *out, cst_error **error);
 
 /* ---- toc_layout.c ---- */
 

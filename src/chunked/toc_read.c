@@ -256,44 +256,18 @@ static int go_on_with_file(struct reading *reading, cst_error **error)
 
 /* ---- files and what else has a name ---- */
 
-/* Entries that eStargz puts into the tar for itself. */
-static bool is_of_the_format(const struct toc *toc, const char *name)
-{
-	static const char *const names[] = {".prefetch.landmark", ".no.prefetch.landmark",
-	                                    "stargz.index.json"};
-	for (size_t i = 0; toc->format == CST_TOC_ESTARGZ && i < ARRAY_SIZE(names); i++)
-		if (streq(name, names[i]))
-			return true;
-	return false;
-}
-
-/* By name; of the same name in the order of the JSON. */
-static int by_xattr_name(const void *a, const void *b)
-{
-	const struct toc_xattr *const *x = a, *const *y = b;
-	int order = strcmp((*x)->name, (*y)->name);
-	return order ? order : (*x > *y) - (*x < *y);
-}
-
-/* Of several with one name the last one counts. */
 static bool keep_xattrs(struct reading *reading, struct toc_entry *entry)
 {
-	const struct raw_entry *raw = &reading->raw;
-	struct arena *arena = &reading->toc->arena;
+	struct raw_entry *raw = &reading->raw;
 	if (raw->n_xattrs == 0)
 		return true;
-	_cleanup_free_ const struct toc_xattr **sorted =
-	        new0(const struct toc_xattr *, raw->n_xattrs);
-	struct toc_xattr *kept = arena_alloc(arena, raw->n_xattrs * sizeof(*kept));
-	if (!sorted || !kept)
+	size_t n = toc_sort_xattrs(raw->xattrs, raw->n_xattrs);
+	struct toc_xattr *kept = arena_alloc(&reading->toc->arena, n * sizeof(*kept));
+	if (!kept)
 		return false;
-	for (size_t i = 0; i < raw->n_xattrs; i++)
-		sorted[i] = &raw->xattrs[i];
-	qsort(sorted, raw->n_xattrs, sizeof(*sorted), by_xattr_name);
+	memcpy(kept, raw->xattrs, n * sizeof(*kept));
 	entry->xattrs = kept;
-	for (size_t i = 0; i < raw->n_xattrs; i++)
-		if (i + 1 == raw->n_xattrs || !streq(sorted[i]->name, sorted[i + 1]->name))
-			kept[entry->n_xattrs++] = *sorted[i];
+	entry->n_xattrs = n;
 	return true;
 }
 
@@ -347,7 +321,7 @@ static int begin_content(struct reading *reading, struct toc_entry *entry, cst_e
 static int begin_entry(struct reading *reading, char type, cst_error **error)
 {
 	struct raw_entry *raw = &reading->raw;
-	reading->ignored = is_of_the_format(reading->toc, raw->name);
+	reading->ignored = toc_is_of_the_format(reading->toc, raw->name);
 	if (reading->ignored)
 		return 0;
 	struct toc_entry *entry = NULL;

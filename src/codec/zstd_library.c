@@ -13,6 +13,7 @@ static const struct library_symbol symbols[] = {
         {"ZSTD_CCtx_setParameter", &zstd.CCtx_setParameter},
         {"ZSTD_CCtx_reset", &zstd.CCtx_reset},
         {"ZSTD_CStreamOutSize", &zstd.CStreamOutSize},
+        {"ZSTD_compressBound", &zstd.compressBound},
         {"ZSTD_compressStream2", &zstd.compressStream2},
         {"ZSTD_createDCtx", &zstd.createDCtx},
         {"ZSTD_freeDCtx", &zstd.freeDCtx},

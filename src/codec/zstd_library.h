@@ -13,6 +13,7 @@ struct zstd_library {
 	__typeof__(ZSTD_CCtx_setParameter) *CCtx_setParameter;
 	__typeof__(ZSTD_CCtx_reset) *CCtx_reset;
 	__typeof__(ZSTD_CStreamOutSize) *CStreamOutSize;
+	__typeof__(ZSTD_compressBound) *compressBound;
 	__typeof__(ZSTD_compressStream2) *compressStream2;
 	__typeof__(ZSTD_createDCtx) *createDCtx;
 	__typeof__(ZSTD_freeDCtx) *freeDCtx;

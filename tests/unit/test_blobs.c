@@ -3,9 +3,9 @@
 #include "api_fixture.h"
 #include "base/digest.h"
 #include "codec/compress.h"
+#include "codec/plain_source.h"
 #include "store/check/blob_sum.h"
 #include "store/check/blobs.h"
-#include "store/check/plain_source.h"
 
 static void digest_of(const void *data, size_t n, char digest[DIGEST_TEXT_MAX])
 {

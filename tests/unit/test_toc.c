@@ -265,6 +265,8 @@ static const uint8_t footer[CHUNKED_FOOTER_SIZE] =
 static void test_annotations_and_footer(void **state)
 {
 	struct toc_place place, same;
+	char position[POSITION_TEXT_MAX], tarsplit[POSITION_TEXT_MAX];
+	uint8_t written[CHUNKED_FOOTER_SIZE];
 	assert_int_equal(place_from_annotations(DIGEST, "1262740:3001:12214:1",
 	                                        "1265749:1557:37409", BLOB, &place, NULL),
 	                 0);
@@ -277,6 +279,41 @@ static void test_annotations_and_footer(void **state)
 	assert_string_equal(same.digest, "");
 	assert_memory_equal(&place.toc, &same.toc, sizeof(place.toc));
 	assert_memory_equal(&place.tarsplit, &same.tarsplit, sizeof(place.tarsplit));
+	place_footer(&place, written);
+	assert_memory_equal(written, footer, sizeof(footer));
+	place_annotations(&place, position, tarsplit);
+	assert_string_equal(position, "1262740:3001:12214:1");
+	assert_string_equal(tarsplit, "1265749:1557:37409");
+}
+
+static int read_memory(void *userdata, uint64_t offset, void *buffer, size_t n, cst_error **error)
+{
+	const cst_memory *memory = userdata;
+	assert_true(offset + n <= memory->size);
+	memcpy(buffer, memory->data + offset, n);
+	return 0;
+}
+
+/* Of versions up to 1.47, as skopeo 1.9.3 wrote it; and one that points behind the blob. */
+static void test_old_footer(void **state)
+{
+	static char blob[7000000];
+	static const char old[] =
+	        "\xcc\x20\x6a\x00\x00\x00\x00\x00\x97\x21\x00\x00\x00\x00\x00\x00"
+	        "\xf3\x83\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00GnUlInUx";
+	cst_memory memory = {.data = blob, .size = sizeof(blob)};
+	struct chunked_blob reader = {
+	        .read_at = read_memory, .userdata = &memory, .size = sizeof(blob)};
+	struct toc_place place;
+	memcpy(blob + sizeof(blob) - 40, old, 40);
+	assert_int_equal(place_from_blob(&reader, &place, NULL), 0);
+	assert_int_equal(place.toc.offset, 6955212);
+	assert_int_equal(place.toc.size, 8599);
+	assert_int_equal(place.toc.plain_size, 33779);
+	assert_int_equal(place.tarsplit.size, 0);
+	memory.data += 1000000;
+	memory.size = reader.size = sizeof(blob) - 1000000;
+	assert_int_equal(place_from_blob(&reader, &place, NULL), CST_EARCHIVE);
 }
 
 static void test_forged_places(void **state)
@@ -326,14 +363,6 @@ static void test_forged_places(void **state)
 }
 
 /* ---- a TOC in a blob ---- */
-
-static int read_memory(void *userdata, uint64_t offset, void *buffer, size_t n, cst_error **error)
-{
-	const cst_memory *memory = userdata;
-	assert_true(offset + n <= memory->size);
-	memcpy(buffer, memory->data + offset, n);
-	return 0;
-}
 
 static void pack(cst_memory *to, enum cst_compression kind, const char *text, size_t n)
 {
@@ -537,6 +566,7 @@ int main(void)
 	        cmocka_unit_test(test_forged_entries),
 	        cmocka_unit_test(test_forged_json),
 	        cmocka_unit_test(test_annotations_and_footer),
+	        cmocka_unit_test(test_old_footer),
 	        cmocka_unit_test(test_forged_places),
 	        cmocka_unit_test(test_toc_from_bytes),
 	        cmocka_unit_test(test_estargz),

@@ -19,6 +19,7 @@ static bool parse_common(struct tar_reader *r, const uint8_t *block)
 	    !tar_parse_number(block + 136, 12, &seconds))
 		return false;
 	h->mode = (mode_t)mode & 07777;
+	h->recorded_mode = mode;
 	h->mtime = (struct timespec){.tv_sec = seconds};
 	return true;
 }
@@ -54,13 +55,17 @@ static bool is_ascii(const uint8_t *field, size_t n)
  * nevertheless. */
 static bool parse_gnu_times(struct tar_reader *r, const uint8_t *block)
 {
-	int64_t atime = 0, ctime;
+	int64_t atime = 0, ctime = 0;
 
 	if ((!block[345] || tar_parse_number(block + 345, 12, &atime)) &&
 	    (!block[357] || tar_parse_number(block + 357, 12, &ctime))) {
 		if (block[345]) {
 			r->header.atime = (struct timespec){.tv_sec = atime};
 			r->header.has_atime = true;
+		}
+		if (block[357]) {
+			r->header.ctime = (struct timespec){.tv_sec = ctime};
+			r->header.has_ctime = true;
 		}
 		return true;
 	}
@@ -85,7 +90,8 @@ static bool parse_extended(struct tar_reader *r, const uint8_t *block, enum tar_
 		    !tar_parse_number(block + 488, 12, &ctime))
 			return false;
 		h->atime = (struct timespec){.tv_sec = atime};
-		h->has_atime = true;
+		h->ctime = (struct timespec){.tv_sec = ctime};
+		h->has_atime = h->has_ctime = true;
 		return parse_prefix(r, block + 345, 131);
 	default: return true;
 	}
@@ -117,7 +123,6 @@ bool tar_header_merge_pax(struct tar_reader *r)
 {
 	struct tar_header *h = &r->header;
 	const struct tar_pax *pax = &r->pax;
-	struct timespec ctime;
 
 	h->name = pax->path ? pax->path : h->name;
 	h->linkname = pax->linkpath ? pax->linkpath : h->linkname;
@@ -125,9 +130,10 @@ bool tar_header_merge_pax(struct tar_reader *r)
 	h->gname = pax->gname ? pax->gname : h->gname;
 	if (!merge_number(pax->uid, &r->uid) || !merge_number(pax->gid, &r->gid) ||
 	    !merge_number(pax->size, &h->recorded_size) || !merge_time(pax->mtime, &h->mtime) ||
-	    !merge_time(pax->atime, &h->atime) || !merge_time(pax->ctime, &ctime))
+	    !merge_time(pax->atime, &h->atime) || !merge_time(pax->ctime, &h->ctime))
 		return false;
 	h->has_atime |= pax->atime != NULL;
+	h->has_ctime |= pax->ctime != NULL;
 	h->xattrs = pax->xattrs;
 	h->n_xattrs = pax->n_xattrs;
 	return true;

@@ -197,6 +197,23 @@ static int finish_meta(struct tar_reader *r, enum tar_event *event, cst_error **
 	return 0;
 }
 
+static void end_body(struct tar_reader *r)
+{
+	r->left = padding_of(r->shown.body_size); /* a map in front of it is whole blocks */
+	r->state = READ_PADDING;
+	r->body_end = true;
+}
+
+bool tar_reader_skip(struct tar_reader *r, uint64_t n)
+{
+	if (r->state != READ_BODY || n > r->left)
+		return false;
+	r->left -= n;
+	if (r->left == 0)
+		end_body(r);
+	return true;
+}
+
 /* Body bytes go out as they are, and are never kept. */
 static void give_body(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len)
 {
@@ -208,11 +225,8 @@ static void give_body(struct tar_reader *r, enum tar_event *event, const void **
 	r->data += n;
 	r->len -= n;
 	r->left -= n;
-	if (r->left > 0)
-		return;
-	r->left = padding_of(r->shown.body_size); /* a map in front of it is whole blocks */
-	r->state = READ_PADDING;
-	r->body_end = true;
+	if (r->left == 0)
+		end_body(r);
 }
 
 /* The block or body that was wanted is there: 1 with an event, 0 to go on. */

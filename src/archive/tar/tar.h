@@ -30,8 +30,9 @@ struct tar_header {
 	uint64_t size;      /* of the expanded file */
 	uint64_t body_size; /* bytes of body in the archive (sparse: less) */
 	int64_t recorded_size; /* the header's size field even where there is no body; may be negative */
-	struct timespec mtime, atime;
-	bool has_atime;
+	int64_t recorded_mode; /* all of the header's mode field */
+	struct timespec mtime, atime, ctime;
+	bool has_atime, has_ctime;
 	uint32_t devmajor, devminor;
 	const struct tar_xattr *xattrs;
 	size_t n_xattrs;
@@ -53,6 +54,9 @@ struct tar_reader;
 int tar_reader_new(struct tar_reader **ret, cst_error **error);
 /* Gives the next piece of input; valid only after TAR_NEED_DATA (or at start). The buffer must stay until then. */
 void tar_reader_feed(struct tar_reader *r, const void *data, size_t n);
+/* The next n bytes of the input, which the caller need not have, belong to the current body. Of use after TAR_NEED_DATA. False: the
+ * body has fewer left. */
+bool tar_reader_skip(struct tar_reader *r, uint64_t n);
 /* No more input: a cut archive fails with CST_EARCHIVE. */
 int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **data, size_t *len, cst_error **error);
 int tar_reader_end(struct tar_reader *r, cst_error **error);

@@ -3,7 +3,7 @@
 #include "archive/tarsplit/recipe.h"
 #include "base/base64.h"
 #include "base/json.h"
-#include "codec/compress.h"
+#include "base/types.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -15,8 +15,9 @@
 #define SEGMENT "{\"type\":2,\"payload\":\""
 
 struct recipe {
-	int fd;
-	struct decompressor *gunzip;
+	cst_source source;
+	int fd; /* of recipe_open() */
+	struct decompressor *decompressor;
 	char *input;
 	size_t input_pos, input_len;
 	uint64_t input_total;
@@ -30,24 +31,46 @@ struct recipe {
 
 void recipe_free(struct recipe *recipe)
 {
-	if (recipe->gunzip)
-		decompressor_free(recipe->gunzip);
+	if (recipe->decompressor)
+		decompressor_free(recipe->decompressor);
 	free(recipe->input);
 	free(recipe->text);
 	arena_clear(&recipe->arena);
 	free(recipe);
 }
 
+static int64_t read_fd(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	const struct recipe *recipe = userdata;
+	ssize_t n;
+	do
+		n = read(recipe->fd, buffer, size);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? error_sys(error, errno, "read tar-split") : n;
+}
+
 int recipe_open(int fd, struct recipe **ret, cst_error **error)
+{
+	const cst_source source = {.read = read_fd};
+	int r = recipe_open_source(&source, CST_GZIP, ret, error);
+	if (r < 0)
+		return r;
+	(*ret)->fd = fd;
+	(*ret)->source.userdata = *ret;
+	return 0;
+}
+
+int recipe_open_source(const cst_source *source, enum cst_compression compression,
+                       struct recipe **ret, cst_error **error)
 {
 	_cleanup_(recipe_freep) struct recipe *recipe = new0(struct recipe, 1);
 	if (!recipe)
 		return error_oom(error);
-	recipe->fd = fd;
+	recipe->source = *source;
 	recipe->input = malloc(INPUT_SIZE);
 	if (!recipe->input)
 		return error_oom(error);
-	int r = decompressor_new(CST_GZIP, &recipe->gunzip, error);
+	int r = decompressor_new(compression, &recipe->decompressor, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&recipe);
@@ -68,12 +91,9 @@ static int damaged(const cst_error *problem, cst_error **error)
 
 static int read_input(struct recipe *recipe, cst_error **error)
 {
-	ssize_t n;
-	do
-		n = read(recipe->fd, recipe->input, INPUT_SIZE);
-	while (n < 0 && errno == EINTR);
+	int64_t n = source_read(&recipe->source, recipe->input, INPUT_SIZE, error);
 	if (n < 0)
-		return error_sys(error, errno, "read tar-split");
+		return (int)n;
 	if (n == 0 && recipe->input_total == 0)
 		return ends_early("EOF", error);
 	recipe->input_pos = 0;
@@ -111,7 +131,7 @@ static int read_text(struct recipe *recipe, cst_error **error)
 			return r;
 		size_t used = 0, got = 0;
 		_cleanup_error_ cst_error *problem = NULL;
-		r = decompressor_run(recipe->gunzip, recipe->input + recipe->input_pos,
+		r = decompressor_run(recipe->decompressor, recipe->input + recipe->input_pos,
 		                     recipe->input_len - recipe->input_pos, &used,
 		                     recipe->input_end, recipe->text + recipe->text_len,
 		                     recipe->text_capacity - recipe->text_len, &got,

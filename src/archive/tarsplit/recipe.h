@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "codec/compress.h"
 
 enum { RECIPE_FILE = 1, RECIPE_SEGMENT = 2 };
 
@@ -21,6 +22,8 @@ struct recipe_entry {
 
 struct recipe;
 int recipe_open(int fd, struct recipe **ret, cst_error **error); /* fd stays the caller's */
+/* From a stream. The source is copied; its userdata must live as long. */
+int recipe_open_source(const cst_source *source, enum cst_compression compression, struct recipe **ret, cst_error **error);
 /* The entry is good until the next call. A large segment comes in several. *end: there is none left. CST_ECORRUPT. */
 int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error);
 void recipe_free(struct recipe *recipe);

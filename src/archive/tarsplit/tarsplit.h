@@ -10,6 +10,8 @@
 
 struct tarsplit_writer;
 int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error); /* fd stays the caller's */
+/* The lines as they are, not compressed. The sink is copied. */
+int tarsplit_writer_new_plain(const cst_sink *sink, struct tarsplit_writer **ret, cst_error **error);
 int tarsplit_add_segment(struct tarsplit_writer *w, const void *data, size_t n, cst_error **error);
 /* The same in pieces: what is appended until the next file line, add_segment or finish is one segment. */
 int tarsplit_append_segment(struct tarsplit_writer *w, const void *data, size_t n, cst_error **error);

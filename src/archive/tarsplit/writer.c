@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/types.h"
 #include "codec/gzip_writer.h"
 #include <errno.h>
 
@@ -16,8 +17,8 @@
 #define SEGMENT_ENOUGH ((size_t)8 << 20)
 
 struct tarsplit_writer {
-	cst_sink file;
-	struct gzip_writer *gzip;
+	cst_sink sink;
+	struct gzip_writer *gzip; /* in front of the sink; NULL: none */
 	struct strbuf lines;
 	int64_t position;
 	size_t segment_len;    /* of the open segment; 0: none is open */
@@ -37,11 +38,21 @@ int tarsplit_writer_new(int fd, struct tarsplit_writer **ret, cst_error **error)
 
 	if (!w)
 		return error_oom(error);
-	w->file = (cst_sink){.write = write_file, .userdata = (void *)(intptr_t)fd};
-	int r = gzip_writer_new(&w->file, &w->gzip, error);
+	w->sink = (cst_sink){.write = write_file, .userdata = (void *)(intptr_t)fd};
+	int r = gzip_writer_new(&w->sink, &w->gzip, error);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(&w);
+	return 0;
+}
+
+int tarsplit_writer_new_plain(const cst_sink *sink, struct tarsplit_writer **ret, cst_error **error)
+{
+	struct tarsplit_writer *w = new0(struct tarsplit_writer, 1);
+	if (!w)
+		return error_oom(error);
+	w->sink = *sink;
+	*ret = w;
 	return 0;
 }
 
@@ -65,7 +76,8 @@ static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **
 		return error_oom(error);
 	if (w->lines.len <= threshold)
 		return 0;
-	int r = gzip_writer_write(w->gzip, w->lines.data, w->lines.len, error);
+	int r = w->gzip ? gzip_writer_write(w->gzip, w->lines.data, w->lines.len, error)
+	                : sink_write(&w->sink, w->lines.data, w->lines.len, error);
 	strbuf_reset(&w->lines);
 	return r;
 }
@@ -141,40 +153,11 @@ int tarsplit_add_segment(struct tarsplit_writer *w, const void *data, size_t n, 
 
 /* ---- files ---- */
 
-static unsigned continuation_count(unsigned char c)
-{
-	return c < 0x80                ? 0
-	       : c >= 0xc2 && c < 0xe0 ? 1
-	       : c >= 0xe0 && c < 0xf0 ? 2
-	       : c >= 0xf0 && c < 0xf5 ? 3
-	                               : 4;
-}
-
-/* As Go has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool is_utf8(const char *text, size_t n)
-{
-	const unsigned char *p = (const unsigned char *)text, *end = p + n;
-
-	while (p < end) {
-		unsigned char first = *p++;
-		unsigned more = continuation_count(first);
-		if (more == 4 || (size_t)(end - p) < more)
-			return false;
-		if (more > 0 && ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p >= 0xa0) ||
-		                 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
-			return false;
-		for (; more > 0; more--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 static void add_name(struct tarsplit_writer *w, const char *name, size_t n)
 {
 	if (n == 0)
 		return;
-	if (!is_utf8(name, n)) {
+	if (!utf8_valid(name, n)) {
 		strbuf_adds(&w->lines, ",\"name_raw\":\"");
 		base64_encode(&w->lines, name, n);
 		strbuf_addc(&w->lines, '"');
@@ -216,5 +199,5 @@ int tarsplit_finish(struct tarsplit_writer *w, cst_error **error)
 
 	if (r == 0)
 		r = flush_lines(w, 0, error);
-	return r < 0 ? r : gzip_writer_finish(w->gzip, error);
+	return r == 0 && w->gzip ? gzip_writer_finish(w->gzip, error) : r;
 }

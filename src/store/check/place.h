@@ -6,7 +6,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "store/check/blob_sum.h"
-#include "store/check/plain_source.h"
+#include "codec/plain_source.h"
 #include <cstorage/store.h>
 
 struct blob {

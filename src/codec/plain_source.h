@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The plain bytes of a stream that may be compressed. */
-#ifndef CST_STORE_CHECK_PLAIN_SOURCE_H
-#define CST_STORE_CHECK_PLAIN_SOURCE_H
+#ifndef CST_CODEC_PLAIN_SOURCE_H
+#define CST_CODEC_PLAIN_SOURCE_H
 
 #include "base/error.h"
 #include "base/mem.h"

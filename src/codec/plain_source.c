@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decompresses as much of a source as is asked for. */
-#include "store/check/plain_source.h"
+#include "codec/plain_source.h"
 #include "base/types.h"
 #include "codec/compress.h"
 

@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# zstd:chunked: ours reads what skopeo writes; of the same layer ours writes the same TOC, entry by entry and chunk by chunk, and
+# the same tar-split; skopeo takes ours, and pulls it in parts from a registry. eStargz: ours reads it.
+. "$(dirname "$0")/tools-lib.sh"
+lacking=$([ -n "$SKOPEO" ] || echo "no skopeo")
+if [ -n "$lacking" ]; then
+	skip "chunked" "$lacking" 40
+	finish
+fi
+begin "chunked" 40
+chunked() { timeout -k 5 120 "$BUILD/cstorage" chunked "$@"; }
+helper() { python3 "$TOP/tests/interop/chunked.py" "$@"; }
+
+refuses() { # MESSAGE COMMAND...
+	local said
+	! said=$("${@:2}" 2>&1) && [[ $said = *"$1"* ]] || { echo "$said"; false; }
+}
+
+cd "$WORK" || exit
+helper tar all.tar old
+helper tar peculiar.tar
+tar -C / --sort=name --exclude='*.pyc' -cf system.tar etc usr/bin/perl usr/lib/os-release usr/share/perl5 2>/dev/null
+for layer in image/mixed/blobs/sha256/*; do # plain, gzip and zstd, as ours takes them
+	case $(head -c 4 "$layer" | od -An -tx1 | tr -d ' ') in
+	7b* | 28b52ffd | 1f8b*) ;;
+	*) cp "$layer" plain.tar ;;
+	esac
+done
+
+# What skopeo makes of a layer: $blob, and its annotations.
+theirs() { # NAME
+	helper dir "$1.dir" "$1.tar"
+	skopeo_ copy --dest-compress --dest-compress-format zstd:chunked "dir:$1.dir" "oci:$1.oci:x" >"$WORK/err" 2>&1 || return
+	read -r blob digest position split < <(helper blobs "$1.oci")
+}
+names="all system plain"
+theirs all || { skip "zstd:chunked" "skopeo that writes zstd:chunked: $(tail -n 1 "$WORK/err")" 40; names=; }
+if [ -n "$names" ] && [ "$digest" = - ]; then
+	new=
+	skip "annotations, tar-split and empty attributes of zstd:chunked" "skopeo of containers-storage 1.50 or later" 18
+else
+	new=yes names="$names peculiar"
+fi
+for name in $names; do
+	case_ "$name: skopeo writes it" theirs "$name" || { cat "$WORK/err"; continue; }
+	read -r blob digest position split < <(helper blobs "$name.oci")
+	case_ "$name: ours reads skopeo's" chunked inspect "$blob"
+	case_ "$name: every digest in skopeo's is right" chunked verify ${new:+--toc-digest="$digest"} "$blob"
+	if [ -n "$new" ]; then
+		says "$name: the footer says what the annotations say" "$digest $position $split" python3 -c \
+			'import json, sys; told = json.load(sys.stdin); print(told["toc-digest"], told["manifest-position"], told["tarsplit-position"])' \
+			< <(chunked verify --json "$blob")
+		case_ "$name: another digest is refused" refuses "should have sha256:0000" chunked verify --toc-digest="sha256:$(printf %064d 0)" "$blob"
+	fi
+	chunked create --json -o "$name.ours" "$name.tar" >"$name.json" || fail "$name: ours writes it"
+	case_ "$name: every digest in ours is right" chunked verify "$name.ours"
+	case_ "$name: the same entries, chunks and tar-split" helper same "$blob" "$name.ours"
+	says "$name: any decoder gives the tar" "" bash -c "zstd -dcq '$name.ours' | cmp - '$name.tar'"
+	gzip -1 <"$name.tar" | chunked create - >"$name.again"
+	case_ "$name: from gzip, to a pipe: the same blob" cmp "$name.ours" "$name.again"
+done
+
+# From a layer of the store.
+new_store layer vfs
+ours import-layer -i L1 -f plain.tar >/dev/null
+case_ "a layer becomes a blob" timeout 60 "$BUILD/cstorage" -g "$G" -R "$R" -s vfs chunked create -o layer.ours L1
+[ ! -e plain.ours ] || case_ "a layer becomes the blob that its tar becomes" cmp layer.ours plain.ours
+
+# Theirs take ours.
+if [ -n "$names" ]; then
+	helper oci ours.oci all.ours:all.json system.ours:system.json
+	case_ "skopeo copies our layers" skopeo_ copy oci:ours.oci:x "dir:$WORK/copied"
+	tool_store pulled
+	case_ "skopeo stores our layers" skopeo_ copy oci:ours.oci:x "${at}localhost/ours:1"
+fi
+estargz() { # NAME
+	local digest
+	digest=$(helper estargz "$1.estargz" "$1.tar") || return
+	chunked verify --toc-digest="$digest" "$1.estargz"
+}
+for name in all peculiar plain; do
+	case_ "$name: eStargz" estargz "$name"
+done
+
+# ---- a pull in parts ----
+
+start_registry() {
+	cat >registry.yml <<-Y
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $WORK/registry}, delete: {enabled: true}}
+		http: {addr: "127.0.0.1:$port"}
+	Y
+	docker-registry serve registry.yml >registry.log 2>&1 &
+	registry_process=$!
+}
+answers() {
+	for _ in $(seq 100); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+		kill -0 "$registry_process" 2>/dev/null || return
+		sleep 0.1
+	done
+	false
+}
+lacking=$(lacks_command docker-registry)
+[ -n "$names$lacking" ] || lacking="skopeo that writes zstd:chunked"
+[ -n "$new$lacking" ] || lacking="skopeo of containers-storage 1.50 or later"
+if [ -n "$lacking" ]; then
+	skip "a pull in parts" "$lacking" 4
+	finish
+fi
+port=$((20000 + RANDOM % 20000))
+start_registry
+if case_ "a registry" answers; then
+	case_ "our image goes there" skopeo_ copy --preserve-digests --dest-tls-verify=false oci:ours.oci:x "docker://127.0.0.1:$port/ours:1"
+	tool_store parts
+	printf '[storage.options]\npull_options = {enable_partial_images = "true"}\n' >>"$WORK/storage.conf"
+	at=containers-storage:
+	case_ "skopeo pulls it in parts" skopeo_ copy --src-tls-verify=false "docker://127.0.0.1:$port/ours:1" "${at}localhost/parts:1"
+	want=$(for name in all system; do python3 -c 'import json, sys; t = json.load(sys.stdin); print(t["toc-digest"], t["diff-digest"])' \
+		<"$name.json"; done | sort)
+	says "the layers have our TOC digests and DiffIDs" "$want" bash -c "'$OURS' layers -j | python3 -c 'import json, sys
+for x in sorted(json.load(sys.stdin), key=lambda x: x.get(\"toc-digest\", \"\")): print(x.get(\"toc-digest\"), x.get(\"diff-digest\"))'"
+	kill "$registry_process"
+fi
+finish
