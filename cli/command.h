@@ -534,6 +534,7 @@ int run_version(struct invocation *in);
 int run_wipe(struct invocation *in);
 int run_dedup(struct invocation *in);
 int run_create_composefs(struct invocation *in);
+int run_dump_composefs(struct invocation *in);
 int run_apply_directory(struct invocation *in);
 
 #endif

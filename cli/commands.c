@@ -121,6 +121,14 @@ static const struct option check_options[] = {
 static const struct option write_data_options[] = {
         TEXT(OPT_FILE, "Write to this file, not to stdout", "Write data to file", "--file", "-f"),
 };
+static const struct option create_composefs_options[] = {
+        TEXT(OPT_FILE, "Write to this file, not to stdout", "", "--file", "-f"),
+        FLAG(OPT_LAYER, "Let whiteouts of the dump hide what is in layers below", "", "--layer"),
+};
+static const struct option dump_composefs_options[] = {
+        TEXT(OPT_FILE, "Write to this file, not to stdout", "", "--file", "-f"),
+        FLAG(OPT_LAYER, "Show whiteouts that hide what is in layers below, too", "", "--layer"),
+};
 static const struct option read_data_options[] = {
         TEXT(OPT_FILE, "Read from this file, not from stdin", "Read data from file", "--file",
              "-f"),
@@ -522,8 +530,11 @@ const struct command commands[] = {
 	 WITH(json_only), 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_tree,
 	 "", "Show images with their layers and containers", 0},
 	{{"create-composefs"}, NULL, NULL,
-	 WITH(write_data_options), 0, 1, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_create_composefs,
+	 WITH(create_composefs_options), 0, 1, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_create_composefs,
 	 "[DUMP]", "Make a composefs image of a dump", 0},
+	{{"dump-composefs"}, NULL, NULL,
+	 WITH(dump_composefs_options), 1, 2, GROUP_STORE, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS, run_dump_composefs,
+	 "IMAGE [PATH]", "Print what is in a composefs image", 0},
 };
 /* clang-format on */
 const size_t n_commands = COUNT(commands);

@@ -34,6 +34,7 @@ struct text {
 };
 
 struct line {
+	bool layer;
 	struct text fields[FIELD_COUNT];
 	struct erofs_entry entry;
 	struct erofs_xattr *xattrs;
@@ -228,6 +229,23 @@ static int take_xattr(struct line *line, struct text text, cst_error **error)
 	return 0;
 }
 
+/* What is for overlay in the dump of a layer. */
+static void take_orders(struct line *line)
+{
+	struct erofs_entry *entry = &line->entry;
+	size_t n = 0;
+	entry->hides = !entry->link && S_ISCHR(entry->mode) && entry->rdev == 0;
+	for (size_t i = 0; i < entry->n_xattrs; i++) {
+		struct erofs_xattr *xattr = &line->xattrs[i];
+		if (S_ISDIR(entry->mode) && streq(xattr->name, OVERLAY_OPAQUE) && xattr->len == 1 &&
+		    *(const char *)xattr->value == 'y')
+			entry->opaque = true;
+		else
+			line->xattrs[n++] = *xattr;
+	}
+	entry->n_xattrs = n;
+}
+
 /* ---- lines ---- */
 
 /* Cuts off what is before the next space. */
@@ -278,6 +296,8 @@ static int take_line(struct line *line, char *at, char *end, struct erofs_writer
 		r = take_xattr(line, next_word(&at, end), error);
 	line->entry.path = line->fields[FIELD_PATH].text;
 	line->entry.xattrs = line->xattrs;
+	if (line->layer)
+		take_orders(line);
 	return r == 0 ? erofs_writer_add(writer, &line->entry, error) : r;
 }
 
@@ -305,11 +325,11 @@ static int take_lines(struct strbuf *buffer, bool at_end, struct line *line, uin
 	                           (unsigned long long)*number + 1);
 }
 
-int dump_read(const cst_source *source, struct erofs_writer *writer, cst_error **error)
+int dump_read(const cst_source *source, bool layer, struct erofs_writer *writer, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf buffer = {0};
 	_cleanup_free_ char *piece = malloc(READ_SIZE);
-	struct line line = {0};
+	struct line line = {.layer = layer};
 	uint64_t number = 0;
 	int64_t n = 1;
 	int r = piece ? 0 : error_oom(error);

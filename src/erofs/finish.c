@@ -186,7 +186,7 @@ int erofs_writer_finish(struct erofs_writer *writer, const cst_sink *sink, cst_e
 	if (!writer->root)
 		return error_set(error, CST_EINVAL, "composefs image: there is no root directory");
 	int r = follow_links(writer, error);
-	if (r == 0)
+	if (r == 0 && !writer->layer)
 		r = hide_objects(writer, error);
 	if (r == 0)
 		r = add_inode(writer, writer->root, error);

@@ -59,7 +59,7 @@ struct erofs_writer {
 	struct node **links;
 	size_t n_links, links_capacity;
 	uint32_t composefs_version;
-	bool has_acl;
+	bool layer, has_acl;
 	/* every inode, in the order of the image; hard links are not among them */
 	struct node **inodes;
 	size_t n_inodes, inodes_capacity;

@@ -9,11 +9,12 @@
 /* What mkcomposefs takes of one file: half of what EROFS could hold. */
 #define XATTRS_MAX 32767
 
-int erofs_writer_new(struct erofs_writer **ret, cst_error **error)
+int erofs_writer_new(bool layer, struct erofs_writer **ret, cst_error **error)
 {
 	struct erofs_writer *writer = new0(struct erofs_writer, 1);
 	if (!writer)
 		return error_oom(error);
+	writer->layer = layer;
 	*ret = writer;
 	return 0;
 }
@@ -135,6 +136,10 @@ static int check_xattrs(const struct erofs_entry *entry, cst_error **error)
 
 static int check_entry(const struct erofs_entry *entry, cst_error **error)
 {
+	if (entry->hides)
+		return 0;
+	if (entry->opaque && !S_ISDIR(entry->mode))
+		return refuse(entry->path, "is opaque, but no directory", error);
 	if (!has_known_type(entry->mode))
 		return refuse(entry->path, "has a type that no file has", error);
 	if (entry->link)
@@ -216,12 +221,23 @@ static void refer_to_object(struct erofs_writer *writer, struct node *node,
 	add_xattr(node, OVERLAY_REDIRECT, path, n);
 }
 
+/* A whiteout that is content is a file that says so, and its directory says that it has some. */
+static void make_harmless(struct erofs_writer *writer, struct node *node)
+{
+	node->mode = S_IFREG | (node->mode & ~(uint32_t)S_IFMT);
+	node->size = 0;
+	node->parent->has_whiteouts = true;
+	writer->composefs_version = 1;
+	add_xattr(node, OVERLAY_ESCAPED "whiteout", "", 0);
+	add_xattr(node, OVERLAY_USER "whiteout", "", 0);
+}
+
 static int take_xattrs(struct erofs_writer *writer, struct node *node,
                        const struct erofs_entry *entry, cst_error **error)
 {
 	struct arena *arena = &writer->arena;
 	bool whiteout = S_ISCHR(entry->mode) && entry->rdev == 0;
-	size_t own = whiteout || has_object(node) ? 2 : 0;
+	size_t own = whiteout || has_object(node) ? 2 : entry->opaque;
 	if (entry->n_xattrs + own > 0 && !make_room(writer, node, entry->n_xattrs + own))
 		return error_oom(error);
 	for (size_t i = 0; i < entry->n_xattrs; i++) {
@@ -231,15 +247,10 @@ static int take_xattrs(struct erofs_writer *writer, struct node *node,
 	}
 	if (has_object(node))
 		refer_to_object(writer, node, entry);
-	if (whiteout) {
-		/* A whiteout that is content is a file that says so, and its directory says that it has some. */
-		node->mode = S_IFREG | (node->mode & ~(uint32_t)S_IFMT);
-		node->size = 0;
-		node->parent->has_whiteouts = true;
-		writer->composefs_version = 1;
-		add_xattr(node, OVERLAY_ESCAPED "whiteout", "", 0);
-		add_xattr(node, OVERLAY_USER "whiteout", "", 0);
-	}
+	if (whiteout)
+		make_harmless(writer, node);
+	if (entry->opaque)
+		add_xattr(node, OVERLAY_OPAQUE, "y", 1);
 	return arena->failed ? error_oom(error) : 0;
 }
 
@@ -265,6 +276,14 @@ static int fill(struct erofs_writer *writer, struct node *node, const struct ero
 	if (writer->arena.failed)
 		return error_oom(error);
 	return take_xattrs(writer, node, entry, error);
+}
+
+static int fill_whiteout(struct node *node)
+{
+	node->mode = S_IFCHR;
+	node->nlink = 1;
+	node->mtime = node->parent->mtime;
+	return 0;
 }
 
 static int fill_link(struct erofs_writer *writer, struct node *node,
@@ -294,7 +313,7 @@ int erofs_writer_add(struct erofs_writer *writer, const struct erofs_entry *entr
 	if (path.failed)
 		return error_oom(error);
 	int r = check_entry(entry, error);
-	if (r == 0 && is_root && (!S_ISDIR(entry->mode) || entry->link))
+	if (r == 0 && is_root && (!S_ISDIR(entry->mode) || entry->link || entry->hides))
 		r = refuse("/", "is no directory", error);
 	if (r == 0 && !is_root && (path.len == 0 || entry->path[strlen(entry->path) - 1] == '/'))
 		r = refuse(entry->path, "has no name that a file can have", error);
@@ -308,6 +327,8 @@ int erofs_writer_add(struct erofs_writer *writer, const struct erofs_entry *entr
 		return r;
 	if (is_root)
 		writer->root = node;
+	if (entry->hides)
+		return fill_whiteout(node);
 	return entry->link ? fill_link(writer, node, entry, error)
 	                   : fill(writer, node, entry, error);
 }

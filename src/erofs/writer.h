@@ -23,7 +23,9 @@ struct erofs_xattr {
 /* One entry, whose strings need to live no longer than the call. */
 struct erofs_entry {
 	const char *path;   /* absolute; its directory was added before */
-	uint32_t mode;      /* with the type; S_IFCHR and rdev 0 is a whiteout that is content of the layer, and made harmless */
+	uint32_t mode;      /* with the type; S_IFCHR and rdev 0 is a whiteout that is content, and made harmless, unless: */
+	bool hides;         /* it is a whiteout for overlay, which hides what is below; of it counts the path alone */
+	bool opaque;        /* a directory of which overlay shows nothing that is below */
 	uint32_t nlink, uid, gid, rdev;
 	uint64_t size;      /* of regular files */
 	struct timespec mtime;
@@ -36,7 +38,9 @@ struct erofs_entry {
 };
 
 struct erofs_writer;
-int erofs_writer_new(struct erofs_writer **ret, cst_error **error);
+/* `layer`: the image is one in a stack. Else it has whiteouts for all 256 names that a directory of objects can have, as mkcomposefs
+ * writes them for kernels that cannot tell these directories from others: they would hide files of lower layers, too. */
+int erofs_writer_new(bool layer, struct erofs_writer **ret, cst_error **error);
 /* Takes one entry, the root first. CST_EINVAL: the image cannot hold it, or it does not fit what was there before. */
 int erofs_writer_add(struct erofs_writer *writer, const struct erofs_entry *entry, cst_error **error);
 /* Writes the image; nothing can be added after it. CST_EINVAL: there is no root, or a hard link leads nowhere. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """composefs.py dumps FOLDER COUNT   writes dumps: COUNT random trees (the same each time), and the cases at every border
-composefs.py tree FOLDER          prints the dump of a real tree, with objects named by the SHA-256 of their content
+composefs.py tree FOLDER [TO]     prints the dump of a real tree, and puts the objects into TO, named by the SHA-256 of their content
+composefs.py list FOLDER          prints all there is to know of what is below a folder, content and attributes, too
 """
 import hashlib
 import os
@@ -170,7 +171,7 @@ def borders():
     yield 'selinux', line(b'/', 0o40755, uid=7, gid=8, mtime=(3, 4), xattrs=[(b'security.selinux', b'system_u:object_r:root_t:s0\0')])
 
 
-def tree(top):
+def tree(top, objects):
     """A real tree: what a user would hand to mkcomposefs."""
     seen = {}
     out = sys.stdout.buffer
@@ -189,6 +190,10 @@ def tree(top):
             if stat.S_ISREG(st.st_mode):
                 data = open(full, 'rb').read()
                 small = len(data) <= 64
+                if objects and not small:
+                    to = os.path.join(os.fsencode(objects), object_of(data))
+                    os.makedirs(os.path.dirname(to), exist_ok=True)
+                    open(to, 'wb').write(data)
                 out.write(line(path, st.st_mode, size=len(data), content=data if small and data else None,
                                payload=None if small else object_of(data), **common))
             elif stat.S_ISLNK(st.st_mode):
@@ -197,9 +202,30 @@ def tree(top):
                 out.write(line(path, st.st_mode, rdev=st.st_rdev, **common))
 
 
+def show(top):
+    inodes = {}
+    for where, names, files in os.walk(top):
+        names.sort()
+        for name in sorted(names + files) + ([''] if where == top else []):
+            full = os.path.join(where, name) if name else where
+            st = os.lstat(full)
+            path = os.path.relpath(full, top)
+            said = [path, oct(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, st.st_rdev]
+            if not stat.S_ISDIR(st.st_mode):
+                said += [st.st_nlink, inodes.setdefault(st.st_ino, path), st.st_size]
+            if stat.S_ISREG(st.st_mode):
+                said.append(hashlib.sha256(open(full, 'rb').read()).hexdigest())
+            if stat.S_ISLNK(st.st_mode):
+                said.append(os.readlink(full))
+            said += [(x, os.getxattr(full, x, follow_symlinks=False)) for x in sorted(os.listxattr(full, follow_symlinks=False))]
+            print(*said)
+
+
 def main():
     if sys.argv[1] == 'tree':
-        return tree(sys.argv[2])
+        return tree(sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    if sys.argv[1] == 'list':
+        return show(sys.argv[2])
     folder, count = sys.argv[2], int(sys.argv[3])
     for name, dump in borders():
         open(f'{folder}/{name}', 'wb').write(dump)

@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# composefs images beside mkcomposefs (MKCOMPOSEFS; Debian has it from sid on): the same bytes for the same dump, of random trees,
-# of what is at a border of the format, and of real trees. ROUNDS=n: so many random trees.
+# composefs images beside mkcomposefs and composefs-info (MKCOMPOSEFS, COMPOSEFS_INFO; Debian has them from sid on): the same bytes for
+# the same dump, and the same dump of the same image; of random trees, of what is at a border of the format, and of real trees.
+# ROUNDS=n: so many random trees.
 . "$(dirname "$0")/lib.sh"
-lacking=$(lacks_command "${MKCOMPOSEFS:=mkcomposefs}" python3)
+lacking=$(lacks_command "${MKCOMPOSEFS:=mkcomposefs}" "${COMPOSEFS_INFO:=composefs-info}" python3)
 if [ -n "$lacking" ]; then
 	skip "composefs images beside mkcomposefs" "$lacking" 5
 	finish
 fi
-same() { # FOLDER: every dump in it gives two equal images
+same() { # FOLDER: every dump in it gives equal images, and those equal dumps
 	local dump bad=
 	for dump in "$1"/*; do
 		"$MKCOMPOSEFS" --from-file - - <"$dump" >"$WORK/theirs" 2>"$WORK/said" || { bad+="${dump##*/}: $(cat "$WORK/said"); "; continue; }
 		"$BUILD/cstorage" create-composefs "$dump" >"$WORK/ours" 2>"$WORK/said" || bad+="${dump##*/}: $(cat "$WORK/said"); "
-		cmp -s "$WORK/theirs" "$WORK/ours" || bad+="${dump##*/} differs; "
+		cmp -s "$WORK/theirs" "$WORK/ours" || bad+="${dump##*/}: the image differs; "
+		"$COMPOSEFS_INFO" dump "$WORK/ours" >"$WORK/theirs" 2>"$WORK/said" || bad+="${dump##*/}: $(cat "$WORK/said"); "
+		"$BUILD/cstorage" dump-composefs "$WORK/ours" >"$WORK/text" 2>"$WORK/said" || bad+="${dump##*/}: $(cat "$WORK/said"); "
+		cmp -s "$WORK/theirs" "$WORK/text" || bad+="${dump##*/}: its dump differs; "
 	done
 	[ -z "$bad" ] || { echo "$bad"; return 1; }
 }

@@ -12,7 +12,7 @@ static char *create(const char *dump, size_t *ret_size, cst_error **error)
 	cst_memory in = {.data = (char *)dump, .size = strlen(dump)}, out = {0};
 	cst_source source = cst_source_memory(&in);
 	cst_sink sink = cst_sink_memory(&out);
-	if (cst_composefs_create(&source, &sink, error) < 0) {
+	if (cst_composefs_create(&source, &sink, NULL, error) < 0) {
 		free(out.data);
 		return NULL;
 	}
@@ -216,7 +216,7 @@ static void byte_by_byte(void **state)
 	cst_sink sink = cst_sink_memory(&out);
 	size_t size;
 	_cleanup_free_ char *whole = create(vectors[0].dump, &size, NULL);
-	assert_int_equal(cst_composefs_create(&source, &sink, NULL), 0);
+	assert_int_equal(cst_composefs_create(&source, &sink, NULL, NULL), 0);
 	assert_int_equal(out.size, size);
 	assert_memory_equal(out.data, whole, size);
 	free(out.data);
@@ -339,7 +339,7 @@ static void endless_line(void **state)
 	cst_source source = {read_forever, &given};
 	cst_memory out = {0};
 	cst_sink sink = cst_sink_memory(&out);
-	assert_int_equal(cst_composefs_create(&source, &sink, &error), CST_EINVAL);
+	assert_int_equal(cst_composefs_create(&source, &sink, NULL, &error), CST_EINVAL);
 	assert_string_equal(cst_error_message(error), "line 1 of the dump is too long");
 	assert_true(given < 1 << 20);
 	assert_null(out.data);
@@ -361,7 +361,7 @@ static void failing_sink(void **state)
 	size_t left = 100;
 	cst_source source = cst_source_memory(&in);
 	cst_sink sink = {refuse_after, &left};
-	assert_int_equal(cst_composefs_create(&source, &sink, &error), CST_EIO_CALLBACK);
+	assert_int_equal(cst_composefs_create(&source, &sink, NULL, &error), CST_EIO_CALLBACK);
 	assert_string_equal(cst_error_message(error), "full");
 }
 
