@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -378,6 +379,17 @@ int sys_umount2(const char *target, int flags)
 }
 
 /* The calls of the new mount API by number: musl and older glibc have no wrappers for them. */
+
+int sys_new_loop(int control_fd)
+{
+	return ONCE(SYS_CALL_NEW_LOOP, control_fd, NULL, ioctl(control_fd, LOOP_CTL_GET_FREE));
+}
+
+int sys_attach_loop(int loop_fd, int fd, unsigned flags)
+{
+	const struct loop_config config = {.fd = (uint32_t)fd, .info = {.lo_flags = flags}};
+	return ONCE(SYS_CALL_ATTACH_LOOP, loop_fd, NULL, ioctl(loop_fd, LOOP_CONFIGURE, &config));
+}
 
 int sys_fsopen(const char *type, unsigned flags)
 {

@@ -64,6 +64,8 @@ int sys_sync_file_range(int fd, off_t offset, off_t n, unsigned flags); /* a hin
 
 int sys_mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 int sys_umount2(const char *target, int flags);
+int sys_new_loop(int control_fd); /* ioctl(LOOP_CTL_GET_FREE): the number of a loop device, which is made if none is free */
+int sys_attach_loop(int loop_fd, int fd, unsigned flags); /* ioctl(LOOP_CONFIGURE), from Linux 5.8 on; flags: LO_FLAGS_* */
 int sys_fsopen(const char *type, unsigned flags);
 int sys_fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux);
 int sys_fsmount(int fd, unsigned flags, unsigned attr_flags);

@@ -54,14 +54,12 @@ struct driver_identity {
 	char text[DRIVER_IDENTITY_MAX];
 };
 
-/* How a layer's content is kept. All that this build makes is directories; content of another kind, which another program
- * left, it refuses with CST_ENOTSUP and the layer's ID, wherever it would be read, mounted or changed. A layer of any kind can
- * be listed, found and removed, and be a parent. */
+/* How a layer's content is kept. All that this build makes is directories. An image, which another program left, can be mounted
+ * and read, but not written to; where the layer's directory is asked for, it is refused with CST_ENOTSUP and the layer's ID. */
 enum driver_content {
 	DRIVER_CONTENT_DIRECTORY,    /* of files with their names and attributes */
-	DRIVER_CONTENT_IMAGE,        /* an EROFS image of names and attributes; the data are in a directory that it refers to */
-	DRIVER_CONTENT_VERITY_IMAGE, /* the same with digests in it, which the kernel holds the data against */
-	DRIVER_CONTENT_DATA,         /* such a directory of data: below all others in a mount, reached through images only */
+	DRIVER_CONTENT_IMAGE,     /* an EROFS image of names and attributes; the data are in a directory that it refers to */
+	DRIVER_CONTENT_DATA,      /* such a directory of data: below all others in a mount, reached through images only */
 };
 
 struct driver_stage_options {
@@ -251,6 +249,9 @@ struct driver_ops {
 	int (*ancestors)(struct driver *d, const char *id, struct strv *ret, cst_error **error);
 	/* Opens the directory with the layer's own content, to read. The layer may be in an additional store. */
 	int (*content_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+	/* The same of any kind of content, to look at names and attributes: what is in the files need not be there. NULL: content_open()
+	 * will do. */
+	int (*names_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of the additional stores, in their order */
 	/* Sets the error of the Go driver for a layer that it does not find, and returns its code. `name` is what the user called
 	 * the layer, which was to be compared with, or `as_parent`: to become the parent of a new one. */

@@ -12,6 +12,7 @@ struct erofs_image {
 	char *shown;
 	uint64_t size, root, inodes_at, shared_at;
 	struct timespec build_time;
+	bool has_acl;
 	struct cached {
 		uint64_t block;
 		size_t len;

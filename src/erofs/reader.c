@@ -71,6 +71,7 @@ static int take_super(struct erofs_image *image, cst_error **error)
 	    super.incompat != 0)
 		return erofs_corrupt(image, "it has features that are not known", error);
 	image->root = super.root;
+	image->has_acl = header.flags & COMPOSEFS_HAS_ACL;
 	image->build_time = (struct timespec){.tv_sec = (time_t)super.build_time,
 	                                      .tv_nsec = super.build_time_nsec};
 	image->inodes_at = (uint64_t)super.inodes_block * EROFS_BLOCK;
@@ -103,6 +104,11 @@ void erofs_image_free(struct erofs_image *image)
 		return;
 	free(image->shown);
 	free(image);
+}
+
+bool erofs_image_has_acl(const struct erofs_image *image)
+{
+	return image->has_acl;
 }
 
 /* ---- inodes ---- */
@@ -187,7 +193,7 @@ int erofs_image_inode(struct erofs_image *image, uint64_t slot, struct erofs_ino
 	return r;
 }
 
-int erofs_image_root(struct erofs_image *image, struct erofs_inode *ret, cst_error **error)
+static int read_root(struct erofs_image *image, struct erofs_inode *ret, cst_error **error)
 {
 	struct erofs_inode root;
 	int r = erofs_image_inode(image, image->root, &root, error);
@@ -311,7 +317,7 @@ int erofs_image_find(struct erofs_image *image, const char *path, struct erofs_i
                      cst_error **error)
 {
 	struct erofs_inode inode;
-	int r = erofs_image_root(image, &inode, error);
+	int r = read_root(image, &inode, error);
 	for (const char *at = path; r == 0 && *at;) {
 		size_t n = strcspn(at, "/");
 		_cleanup_free_ char *name = strndup(at, n);

@@ -12,6 +12,7 @@ struct erofs_image;
 /* The descriptor stays the caller's, and must stay open. `shown` names the image in messages. */
 int erofs_image_open(int fd, const char *shown, struct erofs_image **ret, cst_error **error);
 void erofs_image_free(struct erofs_image *image);
+bool erofs_image_has_acl(const struct erofs_image *image); /* POSIX ACLs; else it is to be mounted with noacl */
 DEFINE_CLEANUP(struct erofs_image *, erofs_image_free)
 #define _cleanup_erofs_image_ _cleanup_(erofs_image_freep)
 
@@ -25,7 +26,6 @@ struct erofs_inode {
 	size_t xattrs_size;
 	enum erofs_layout layout;
 };
-int erofs_image_root(struct erofs_image *image, struct erofs_inode *ret, cst_error **error);
 /* What is at a path, "" or "/" being the root; no symlink is followed. CST_ESYS and ENOENT or ENOTDIR. */
 int erofs_image_find(struct erofs_image *image, const char *path, struct erofs_inode *ret, cst_error **error);
 

@@ -2,11 +2,15 @@
 /*
  * Layers whose content is not a directory of files. The Go tools make them with use_composefs: an EROFS image has the names,
  * and `diff` holds nothing but data, each file named after its digest. Whoever takes `diff` for the layer shows those names
- * to a container, or writes among them. This build reads no such layer, and says so, naming it.
+ * to a container, or writes among them: nobody gets it for that, nor a damaged image (tests/store/composefs-layers.sh mounts whole
+ * ones).
  */
 #include "unit/overlay_fixture.h"
+#include <cstorage/composefs.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
 
-/* A, an image; B on it, a plain layer. */
+/* A, an image, which is damaged; B on it, a plain layer. */
 static struct fixture image_fixture(void)
 {
 	struct fixture f = fixture_make("root");
@@ -21,10 +25,19 @@ static struct fixture image_fixture(void)
 static void assert_refused(const struct fixture *f, int r, const cst_error *error)
 {
 	_cleanup_free_ char *text =
-	        str_printf("the content of layer \"A\" is an EROFS image (composefs), which this "
-	                   "build cannot mount or read: %s/overlay/A",
+	        str_printf("the content of layer \"A\" is an EROFS image (composefs), which is "
+	                   "read through a mount, and cannot be written to: %s/overlay/A",
 	                   f->root);
 	assert_int_equal(r, CST_ENOTSUP);
+	assert_string_equal(cst_error_message(error), text);
+}
+
+static void assert_damaged(const struct fixture *f, int r, const cst_error *error)
+{
+	_cleanup_free_ char *text = str_printf(
+	        "composefs image %s/overlay/A/composefs-data/composefs.blob: it is too short",
+	        f->root);
+	assert_int_equal(r, CST_ECORRUPT);
 	assert_string_equal(cst_error_message(error), text);
 }
 
@@ -39,7 +52,10 @@ static void test_not_mounted(void **state)
 		const struct driver_mount_options options = {.options = ro, .n_options = i / 2};
 		_cleanup_error_ cst_error *error = NULL;
 		int r = overlay_driver.get(f.driver, ids[i % 2], &options, &path, &error);
-		assert_refused(&f, r, error);
+		if (i == 0) /* A, to be written to */
+			assert_refused(&f, r, error);
+		else
+			assert_damaged(&f, r, error);
 		assert_false(is_mounted(&f, ids[i % 2]));
 	}
 	assert_null(path);
@@ -55,20 +71,19 @@ static void test_not_read(void **state)
 		_cleanup_error_ cst_error *error = NULL;
 		int r = overlay_driver.view_open(f.driver, pairs[i][0], pairs[i][1], NULL, &view,
 		                                 &error);
-		assert_refused(&f, r, error);
+		assert_damaged(&f, r, error);
 	}
 	assert_null(view);
 }
 
-static void test_not_copied_or_measured(void **state)
+static void test_not_copied(void **state)
 {
 	_cleanup_fixture_ struct fixture f = image_fixture();
 	struct driver_staged *staged = NULL;
 	struct driver_identity identity = {.text = "untouched"};
-	struct driver_usage usage = {.bytes = -1};
 	int fd = -1;
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 4; i++) {
 		_cleanup_error_ cst_error *error = NULL;
 		int r = 0;
 		switch (i) {
@@ -80,15 +95,74 @@ static void test_not_copied_or_measured(void **state)
 		case 3:
 			r = overlay_driver.content_identity(f.driver, "A", &identity, &error);
 			break;
-		case 4: r = overlay_driver.usage(f.driver, "A", &usage, &error); break;
 		}
 		assert_refused(&f, r, error);
 	}
 	assert_null(staged);
 	assert_int_equal(fd, -1);
 	assert_string_equal(identity.text, "untouched");
-	assert_int_equal(usage.bytes, -1);
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
+}
+
+/* ---- images ---- */
+
+static int make_image(void)
+{
+	static char dump[] = "/ 0 40755 2 0 0 0 0.0 - - -\n/f 3 100644 1 0 0 0 0.0 - abc -\n";
+	cst_memory in = {.data = dump, .size = strlen(dump)};
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	cst_source source = cst_source_memory(&in);
+	cst_sink sink = cst_sink_fd(fd);
+	assert_true(fd >= 0);
+	assert_int_equal(cst_composefs_create(&source, &sink, NULL, NULL), 0);
+	return fd;
+}
+
+/* From a file, and as a loop device, which goes with the mount. */
+static void test_image_mounted(void **state)
+{
+	struct statfs fs;
+	char text[4] = "";
+	if (!is_root())
+		skip_because("mounting EROFS needs root");
+	for (int by_loop = 0; by_loop < 2; by_loop++) {
+		_cleanup_close_ int image = make_image(),
+		                    mount_fd = overlay_image_mount(image, false, by_loop);
+		if (mount_fd < 0 && (errno == ENODEV || errno == ENOENT))
+			skip_because("no EROFS, or no loop devices");
+		assert_true(mount_fd >= 0);
+		assert_int_equal(fstatfs(mount_fd, &fs), 0);
+		assert_int_equal(fs.f_type, 0xe0f5e1e2);
+		_cleanup_close_ int fd = openat(mount_fd, "f", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(read(fd, text, sizeof(text)), 3);
+		assert_string_equal(text, "abc");
+	}
+}
+
+/* Names without a mount for anybody to see; the image counts as a file. */
+static void test_image_looked_at(void **state)
+{
+	_cleanup_fixture_ struct fixture f = image_fixture();
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_close_ int image = make_image(), blob = -1, names = -1;
+	struct driver_usage usage = {0};
+	struct stat st;
+	char data[4096];
+
+	blob = open(in_home(&f, "A/composefs-data/composefs.blob"), O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_true(blob >= 0);
+	for (off_t at = 0; at < 16384; at += 4096) {
+		assert_int_equal(pread(image, data, sizeof(data), at), 4096);
+		assert_int_equal(write(blob, data, sizeof(data)), 4096);
+	}
+	if (overlay_driver.names_open(f.driver, "A", &names, &error) < 0 &&
+	    cst_error_errno(error) == ENODEV)
+		skip_because("no EROFS");
+	assert_int_equal(fstatat(names, "f", &st, 0), 0);
+	assert_int_equal(st.st_size, 3);
+	check(overlay_driver.usage(f.driver, "A", &usage, &error), error);
+	assert_int_equal(usage.bytes, 16384 + 1); /* and the file "a" of the fixture */
+	assert_int_equal(usage.inodes, 3);
 }
 
 /* An additional layer store has the content where `diff` points to. */
@@ -189,7 +263,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_not_mounted),
 	        cmocka_unit_test(test_not_read),
-	        cmocka_unit_test(test_not_copied_or_measured),
+	        cmocka_unit_test(test_not_copied),
+	        cmocka_unit_test(test_image_mounted),
+	        cmocka_unit_test(test_image_looked_at),
 	        cmocka_unit_test(test_elsewhere),
 	        cmocka_unit_test(test_usage),
 	        cmocka_unit_test(test_usage_of_vfs),

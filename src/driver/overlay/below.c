@@ -32,6 +32,13 @@ static int add_layer(struct overlay_below *below, const struct overlay_dirs *dir
 		r = overlay_parents(o, dirs, home, id, &parents, error);
 	if (r == 0)
 		r = overlay_lowers(o, dirs, home, id, &parents, content, &lowers, error);
+	if (r == 0 && overlay_has_images(&lowers)) {
+		r = overlay_mount_lowers(o, dirs, &lowers, &below->whole, error);
+		if (r == 0 && !strv_take(&below->roots,
+		                         str_printf("/proc/self/fd/%d/.", below->whole.root_fd)))
+			r = error_oom(error);
+		return r;
+	}
 	for (size_t i = 0; i < lowers.len && r == 0; i++) {
 		_cleanup_close_ int fd = -1;
 		r = overlay_lower_open(o, dirs, &lowers.items[i], O_PATH, &fd, error);
@@ -314,6 +321,7 @@ void overlay_below_init(struct overlay_below *below, const struct driver_staged 
 {
 	*below = (struct overlay_below){
 	        .staged = staged,
+	        .whole = {.mount_fd = -1, .root_fd = -1},
 	        .policy = policy,
 	        .rootless = driver_is_rootless(),
 	        .files = staged->overlay->base.marks_are_files,
@@ -324,6 +332,7 @@ void overlay_below_init(struct overlay_below *below, const struct driver_staged 
 void overlay_below_free(struct overlay_below *below)
 {
 	forget(below);
+	overlay_detached_close(&below->whole);
 	strv_free(&below->roots);
 	error_freep(&below->problem);
 }

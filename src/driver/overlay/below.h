@@ -15,6 +15,7 @@ struct overlay_below {
 	bool ready, rootless;
 	bool files; /* of layers that a mount program shows: marks may be files, as in archives */
 	struct strv roots;       /* paths of the lowers, top first */
+	struct overlay_detached whole; /* where there are images among them, all are mounted, and count as one */
 	cst_error *problem;      /* why they are not known */
 	struct strbuf directory; /* the one that was looked at last */
 	struct below_level {

@@ -121,6 +121,19 @@ static int collect_lowers(struct getting *g, cst_error **error)
 	return overlay_lowers_add(&g->lowers, g->home, g->id, "empty", error);
 }
 
+/* Without these options nobody finds the data of images. */
+static int want_data(struct getting *g, cst_error **error)
+{
+	struct overlay_mount_options *options = &g->mount_options;
+	if (!overlay_has_images(&g->lowers))
+		return 0;
+	for (size_t i = options->data.len; i-- > 0;)
+		if (has_prefix(options->data.items[i], "metacopy=") ||
+		    has_prefix(options->data.items[i], "redirect_dir="))
+			overlay_mount_options_drop(options, options->data.items[i]);
+	return overlay_mount_options_add(options, "metacopy=on,redirect_dir=on", error);
+}
+
 static bool has_maps(const struct idmaps *maps)
 {
 	return maps && (maps->uids.len || maps->gids.len);
@@ -319,6 +332,8 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 			r = collect_options(&g, error);
 		if (r == 0)
 			r = collect_lowers(&g, error);
+		if (r == 0)
+			r = want_data(&g, error);
 		if (r == 0)
 			r = mount_layer(&g, error);
 	}

@@ -234,15 +234,13 @@ static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int u
 }
 
 /* Makes detached clones of the homes that map ids. */
-static int clone_dirs(struct overlay *o, const struct overlay_dirs *dirs, const struct idmaps *maps,
+static int clone_dirs(const struct overlay *o, const struct overlay_dirs *dirs, int userns_fd,
                       struct overlay_dirs *ret, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs clones = {.fds = new0(int, dirs->n)};
-	_cleanup_close_ int userns_fd = -1;
-
 	if (!clones.fds)
 		return error_oom(error);
-	int r = get_namespace(o, maps, &userns_fd, error);
+	int r = 0;
 	for (; r == 0 && clones.n < dirs->n; clones.n++) {
 		clones.fds[clones.n] = -1;
 		if (dirs->fds[clones.n] >= 0)
@@ -304,12 +302,17 @@ int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mou
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_dirs_ struct overlay_dirs clones = {0};
+	_cleanup_close_ int userns_fd = -1;
 	struct overlay_mount mapped = *mount;
-	int r = clone_dirs(o, mount->dirs, maps, &clones, error);
+	int r = get_namespace(o, maps, &userns_fd, error);
+	if (r == 0)
+		r = clone_dirs(o, mount->dirs, userns_fd, &clones, error);
 	if (r < 0)
 		return r;
 	mapped.dirs = &clones;
+	mapped.data_dirs = mount->dirs;
 	mapped.mapped = true;
+	mapped.userns_fd = userns_fd;
 	r = overlay_mount_at(o, &mapped, target_fd, target, &problem);
 	if (r == 0 || cst_error_errno(problem) != EINVAL)
 		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));

@@ -72,6 +72,23 @@ static int add_layer(const struct overlay *o, const struct overlay_dirs *dirs, s
 	return r < 0 ? r : add_generations(dirs, home, id, lowers, error);
 }
 
+/* The data of all images come last. */
+static int add_data(struct overlay_lowers *lowers, cst_error **error)
+{
+	int r = 0;
+	for (size_t i = 0, n = lowers->len; i < n && r == 0; i++) {
+		const struct overlay_lower image = lowers->items[i];
+		if (image.kind != DRIVER_CONTENT_IMAGE)
+			continue;
+		_cleanup_free_ char *id = strndup(image.path, strcspn(image.path, "/"));
+		r = id ? overlay_lowers_add(lowers, image.home, id, "diff", error)
+		       : error_oom(error);
+		if (r == 0)
+			lowers->items[lowers->len - 1].kind = DRIVER_CONTENT_DATA;
+	}
+	return r;
+}
+
 int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *id, const struct strv *parents, bool content,
                    struct overlay_lowers *ret, cst_error **error)
@@ -93,6 +110,8 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 			        o->base.home, parent, o->base.home, parent);
 		r = add_layer(o, dirs, (size_t)at, parent, &lowers, error);
 	}
+	if (r == 0)
+		r = add_data(&lowers, error);
 	if (r < 0)
 		return r;
 	*ret = lowers;
@@ -108,16 +127,14 @@ char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *l
 /* ---- opening ---- */
 
 static int unsupported(const struct overlay *o, const struct overlay_lower *lower, const char *what,
-                       cst_error **error)
+                       const char *why, cst_error **error)
 {
 	const char *home = o->homes[lower->home].path;
 	_cleanup_free_ char *id = strndup(lower->path, strcspn(lower->path, "/"));
 	if (!id)
 		return error_oom(error);
-	return error_set(
-	        error, CST_ENOTSUP,
-	        "the content of layer \"%s\" is %s, which this build cannot mount or read: %s/%s",
-	        id, what, home, id);
+	return error_set(error, CST_ENOTSUP, "the content of layer \"%s\" is %s, which %s: %s/%s",
+	                 id, what, why, home, id);
 }
 
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
@@ -125,9 +142,9 @@ int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
 {
 	switch (lower->kind) {
 	case DRIVER_CONTENT_IMAGE:
-	case DRIVER_CONTENT_VERITY_IMAGE:
-		return unsupported(o, lower, "an EROFS image (composefs)", error);
-	case DRIVER_CONTENT_DATA: return unsupported(o, lower, "data of an image only", error);
+		return unsupported(o, lower, "an EROFS image (composefs)",
+		                   "is read through a mount, and cannot be written to", error);
+	case DRIVER_CONTENT_DATA:
 	case DRIVER_CONTENT_DIRECTORY: break;
 	}
 	int fd = openat(dirs->fds[lower->home], lower->path,
@@ -135,7 +152,8 @@ int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
 	if (fd < 0) {
 		int errnum = errno;
 		if (errnum == ENOTDIR || errnum == ELOOP)
-			return unsupported(o, lower, "in an additional layer store", error);
+			return unsupported(o, lower, "in an additional layer store",
+			                   "this build cannot mount or read", error);
 		_cleanup_free_ char *shown = overlay_lower_shown(o, lower);
 		return error_sys(error, errnum, "open %s", strempty(shown));
 	}

@@ -49,6 +49,29 @@ static void fd_path(int fd, char ret[FD_PATH_SIZE])
 
 /* ---- messages ---- */
 
+static bool is_data(const struct overlay_mount *m, size_t i)
+{
+	return m->lowers->items[i].kind == DRIVER_CONTENT_DATA;
+}
+
+/* What is in front of a lower in a list of them. */
+static const char *separator(const struct overlay_mount *m, size_t i)
+{
+	if (i == 0)
+		return "lowerdir=";
+	return is_data(m, i) ? "::" : ":";
+}
+
+static void add_rest(struct strbuf *text, const struct overlay_mount *m)
+{
+	for (size_t i = 0; i < m->options->data.len; i++)
+		strbuf_addf(text, ",%s", m->options->data.items[i]);
+	if (!isempty(m->label))
+		strbuf_addf(text, ",context=\"%s\"", m->label);
+	if (m->verity)
+		strbuf_addf(text, ",verity=%s", m->verity);
+}
+
 /* The mount as one string of data, which is how the Go tools show it. Caller frees; NULL: out of memory. */
 static char *describe(const struct overlay *o, const struct overlay_mount *m)
 {
@@ -57,15 +80,12 @@ static char *describe(const struct overlay *o, const struct overlay_mount *m)
 	for (size_t i = 0; i < m->lowers->len; i++) {
 		_cleanup_free_ char *path = overlay_lower_shown(o, &m->lowers->items[i]);
 
-		strbuf_adds(&text, i ? ":" : "lowerdir=");
+		strbuf_adds(&text, separator(m, i));
 		strbuf_adds(&text, strempty(path));
 	}
 	if (m->upper_fd >= 0)
 		strbuf_addf(&text, ",upperdir=%s,workdir=%s", m->upper, m->work);
-	for (size_t i = 0; i < m->options->data.len; i++)
-		strbuf_addf(&text, ",%s", m->options->data.items[i]);
-	if (!isempty(m->label))
-		strbuf_addf(&text, ",context=\"%s\"", m->label);
+	add_rest(&text, m);
 	return strbuf_steal(&text);
 }
 
@@ -121,11 +141,14 @@ static int open_lower(const struct overlay *o, const struct overlay_mount *m, si
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	const struct overlay_lower *lower = &m->lowers->items[i];
-	if (m->fds) {
-		*ret_fd = fcntl(m->fds[i], F_DUPFD_CLOEXEC, 0);
+	bool image = m->image_fds && m->image_fds[i] >= 0;
+	if (m->fds || image) {
+		*ret_fd = fcntl(image ? m->image_fds[i] : m->fds[i], F_DUPFD_CLOEXEC, 0);
 		return *ret_fd >= 0 ? 0 : error_sys(error, errno, "dup %s", lower->path);
 	}
-	int r = overlay_lower_open(o, m->dirs, lower, O_PATH, ret_fd, &problem);
+	bool data = lower->kind == DRIVER_CONTENT_DATA && m->data_dirs;
+	int r = overlay_lower_open(o, data ? m->data_dirs : m->dirs, lower, O_PATH, ret_fd,
+	                           &problem);
 	if (r != CST_ESYS)
 		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
 	_cleanup_free_ char *path = overlay_lower_shown(o, lower);
@@ -181,7 +204,7 @@ static int set_rest(int fs_fd, const struct overlay_mount *m,
 			return -1;
 	if (!isempty(m->label) && sys_fsconfig(fs_fd, CONFIG_STRING, "context", m->label, 0) < 0)
 		return -1;
-	return 0;
+	return m->verity ? sys_fsconfig(fs_fd, CONFIG_STRING, "verity", m->verity, 0) : 0;
 }
 
 /* The flags of mount(2) as attributes of fsmount(2), which takes only one of strictatime and noatime. */
@@ -236,7 +259,8 @@ static int mount_by_context(const struct overlay *o, const struct overlay_mount 
 
 		if (r < 0)
 			return r;
-		if (set_directory(fs_fd, "lowerdir+", lower, interface) == 0)
+		if (set_directory(fs_fd, is_data(m, i) ? "datadir+" : "lowerdir+", lower,
+		                  interface) == 0)
 			continue;
 		errnum = errno;
 		if (i == 0 && errnum == EOPNOTSUPP)
@@ -299,14 +323,11 @@ static char *data_by_number(const struct overlay_mount *m, const struct classic 
 	_cleanup_strbuf_ struct strbuf text = {0};
 
 	for (size_t i = 0; i < c->n; i++)
-		strbuf_addf(&text, "%s%s%d", i ? ":" : "lowerdir=", prefix, c->fds[i]);
+		strbuf_addf(&text, "%s%s%d", separator(m, i), prefix, c->fds[i]);
 	if (m->upper_fd >= 0)
 		strbuf_addf(&text, ",upperdir=%s%d,workdir=%s%d", prefix, m->upper_fd, prefix,
 		            m->work_fd);
-	for (size_t i = 0; i < m->options->data.len; i++)
-		strbuf_addf(&text, ",%s", m->options->data.items[i]);
-	if (!isempty(m->label))
-		strbuf_addf(&text, ",context=\"%s\"", m->label);
+	add_rest(&text, m);
 	return strbuf_steal(&text);
 }
 
@@ -351,7 +372,8 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
 	_cleanup_free_ char *data = describe(o, m);
 	size_t limit = (size_t)sysconf(_SC_PAGESIZE);
 	struct mount_call call = {.target = target, .flags = m->options->flags};
-	bool plain = !m->mapped && !m->fds && (m->upper_fd < 0 || m->upper[0] == '/');
+	bool plain =
+	        !m->mapped && !m->fds && !m->image_fds && (m->upper_fd < 0 || m->upper[0] == '/');
 	int r, errnum = 0;
 
 	if (!data)
@@ -433,9 +455,16 @@ static int mount_detached(const struct overlay *o, const struct overlay_mount *m
 	return r > 0 ? 1 : r;
 }
 
-int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,
-                     const char *target, cst_error **error)
+struct mount_target {
+	int fd;
+	const char *path;
+};
+
+static int mount_at(const struct overlay *o, const struct overlay_mount *mount, void *userdata,
+                    cst_error **error)
 {
+	const struct mount_target *at = userdata;
+	const char *target = at->path;
 	_cleanup_close_ int mount_fd = -1;
 
 	if (o->program)
@@ -449,9 +478,16 @@ int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount,
 		return mount_classic(o, mount, target, error);
 	if (r < 0)
 		return r;
-	if (sys_move_mount(mount_fd, "", target_fd, "", MOVE_FROM_EMPTY | MOVE_TO_EMPTY) < 0)
+	if (sys_move_mount(mount_fd, "", at->fd, "", MOVE_FROM_EMPTY | MOVE_TO_EMPTY) < 0)
 		return mount_error(o, mount, target, errno, "move_mount", error);
 	return 0;
+}
+
+int overlay_mount_at(const struct overlay *o, const struct overlay_mount *mount, int target_fd,
+                     const char *target, cst_error **error)
+{
+	struct mount_target at = {.fd = target_fd, .path = target};
+	return overlay_with_images(o, mount, mount_at, &at, error);
 }
 
 /* mount(2) and a mount program need a directory to mount on: one in the staging area. The mount is taken off it at once, and lives on by the
@@ -484,9 +520,10 @@ static int detach_attached(const struct overlay *o, const struct overlay_mount *
 	return r;
 }
 
-int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount,
-                           struct overlay_detached *ret, cst_error **error)
+static int detach(const struct overlay *o, const struct overlay_mount *mount, void *userdata,
+                  cst_error **error)
 {
+	struct overlay_detached *ret = userdata;
 	_cleanup_detached_ struct overlay_detached detached = {.mount_fd = -1, .root_fd = -1};
 	int r = o->program ? 1 : mount_detached(o, mount, o->base.home, &detached.mount_fd, error);
 	if (r == 1 && o->read_only) /* a directory would have to be made */
@@ -509,6 +546,12 @@ int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *
 	*ret = detached;
 	detached = (struct overlay_detached){.mount_fd = -1, .root_fd = -1};
 	return 0;
+}
+
+int overlay_mount_detached(const struct overlay *o, const struct overlay_mount *mount,
+                           struct overlay_detached *ret, cst_error **error)
+{
+	return overlay_with_images(o, mount, detach, ret, error);
 }
 
 void overlay_detached_close(struct overlay_detached *detached)

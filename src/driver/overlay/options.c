@@ -5,6 +5,7 @@
 #include "driver/backing.h"
 #include "driver/option.h"
 #include "driver/overlay/overlay.h"
+#include "driver/rootless.h"
 #include <errno.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -267,8 +268,10 @@ static int check_supported(const struct parser *p, cst_error **error)
 
 	if (p->layer_store)
 		return not_yet("additionallayerstore", error);
-	if (p->composefs)
-		return not_yet("use_composefs", error);
+	/* Root can have it: a layer says itself if it is an image, and this build makes none. */
+	if (p->composefs && driver_is_rootless())
+		return error_set(error, CST_ENOTSUP,
+		                 "composefs is not supported in user namespaces");
 	if (!p->quota)
 		return 0;
 	int r = backing_magic(p->graph_root, &magic, error);

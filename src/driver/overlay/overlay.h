@@ -11,6 +11,7 @@
  *   lowers.c         what a layer's mount stacks
  *   mount_options.c  words of mount options
  *   unmount.c        taking a mount away
+ *   composefs.c      mounts of layers that are EROFS images
  *   program.c        runs the mount program
  *   mount.c          one overlay mount, on any kernel
  *   idmap_mount.c    the same with its lowers id-mapped
@@ -203,7 +204,8 @@ struct overlay_lowers {
 };
 void overlay_lowers_free(struct overlay_lowers *lowers);
 #define _cleanup_lowers_ _cleanup_(overlay_lowers_free)
-/* Lists the layer's own content (if `content`), its older generations, and the same of each ancestor. */
+/* Lists the layer's own content (if `content`), its older generations, and the same of each ancestor; then the data of the
+ * images among these. */
 int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                    const char *id, const struct strv *parents, bool content,
                    struct overlay_lowers *ret, cst_error **error);
@@ -211,7 +213,7 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
                        cst_error **error);
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower);
-/* Opens a lower, with O_RDONLY or O_PATH in `flags`. CST_ENOTSUP, naming the layer: this build cannot read its kind of content. */
+/* Opens a lower, with O_RDONLY or O_PATH in `flags`. CST_ENOTSUP, naming the layer: it is an image, or elsewhere. */
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd,
                        cst_error **error);
@@ -252,6 +254,7 @@ bool overlay_program_is_dead(int root_fd);
 
 /* ---- mount.c ---- */
 
+/* All that one overlay mount is made of. */
 struct overlay_mount {
 	const struct overlay_lowers *lowers;
 	const struct overlay_dirs *dirs; /* where their paths start: the homes, or id-mapped clones of them */
@@ -262,7 +265,24 @@ struct overlay_mount {
 	const char *label; /* SELinux context, NULL or "": none */
 	const struct idmaps *maps; /* by which the mount program maps ids; NULL: none */
 	bool mapped;       /* `dirs` are detached clones, to which no path leads */
+	int userns_fd;     /* if it is mapped: a user namespace with the maps */
+	const struct overlay_dirs *data_dirs; /* where the data of images are, which nobody sees by their owners; NULL: in `dirs` */
+	const int *image_fds;     /* roots of the mounts of images, by lower; overlay_with_images() sets them and what follows */
+	const char *verity;       /* value of the option; NULL: it is not given */
 };
+/* ---- composefs.c ---- */
+
+bool overlay_has_images(const struct overlay_lowers *lowers);
+/* Makes the overlay mount by make(), which finds the images among the lowers mounted. CST_ENOTSUP: there are some, and the kernel
+ * does not make this mount for root. */
+typedef int (*overlay_make_mount)(const struct overlay *o, const struct overlay_mount *mount, void *userdata,
+                                  cst_error **error);
+int overlay_with_images(const struct overlay *o, const struct overlay_mount *mount,
+                        overlay_make_mount make, void *userdata, cst_error **error);
+/* Mounts an image, attached nowhere; `by_loop`: as a loop device, which is otherwise done where EROFS cannot be mounted from a
+ * file. Returns a descriptor of its root, or -1 and errno. */
+int overlay_image_mount(int fd, bool has_acl, bool by_loop);
+
 /* Logs the mount in a debug line, in the words of the Go tools. */
 void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *mount);
 /* Mounts at `target`, of which target_fd is an O_PATH descriptor. The message is Go's, with the words of the kernel added. */
@@ -339,6 +359,8 @@ int overlay_inspect(struct driver *d, const char *id, const struct driver_inspec
 int overlay_ancestors(struct driver *d, const char *id, struct strv *ret, cst_error **error);
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int overlay_names_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int overlay_usage(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
 int overlay_shareable(struct driver *d, const char *id, const char **root, char **path,
                       cst_error **error);
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
@@ -378,6 +400,10 @@ int overlay_mount_open(struct driver *d, const char *id, const char *path, int *
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
                               cst_error **error);
 
+/* Mounts lowers, two at least, read-only and attached nowhere. */
+int overlay_mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
+                         cst_error **error);
 /* Mounts the whole root filesystem of layer `id`, read-only and attached nowhere. */
 int overlay_mount_whole(const struct overlay *o, const struct overlay_dirs *dirs, const char *id,
                         struct overlay_detached *ret, cst_error **error);

@@ -33,10 +33,11 @@ struct driver_view {
 	/* Somebody wrote into the layer through a mount: decide() finds out if it is native all the same. */
 	bool was_upper;
 	cst_error *no_trees; /* why the trees could not be opened, while the layer may be native */
-	int diff_fd;
-	struct stack below;      /* what is below `diff` */
-	struct stack layer;      /* the whole layer; empty if it is native */
-	struct stack from;       /* what it is compared with; empty if it is native */
+	int diff_fd;         /* the layer's own content */
+	struct stack own;    /* of an image: the mount that diff_fd is the root of */
+	struct stack below;  /* what is below `diff` */
+	struct stack layer;  /* the whole layer; empty if it is native */
+	struct stack from;   /* what it is compared with; empty if it is native */
 	struct naive_view trees; /* the mounts of both, once they are needed */
 };
 
@@ -55,6 +56,7 @@ void overlay_view_close(struct driver_view *v)
 		return;
 	closep(&v->diff_fd);
 	naive_view_close(&v->trees);
+	stack_close(&v->own);
 	stack_close(&v->below);
 	stack_close(&v->layer);
 	stack_close(&v->from);
@@ -86,13 +88,20 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);
 }
 
-/* Opens the directories in s->lowers; if they are many, mounts them. A mount program is too slow for that, as the caller holds a
+int overlay_mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs,
+                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
+                         cst_error **error)
+{
+	return mount_lowers(o, dirs, NULL, lowers, ret, error);
+}
+
+/* Opens the directories in s->lowers; if they are many, or images, mounts them. A mount program is too slow for that, as the caller holds a
  * lock: it gets their paths later. */
 static int stack_open(const struct overlay *o, const struct overlay_dirs *dirs, struct stack *s,
                       cst_error **error)
 {
 	int r = 0;
-	if (s->lowers.len > MAX_HELD)
+	if (s->lowers.len > MAX_HELD || overlay_has_images(&s->lowers))
 		return o->program ? 0 : mount_lowers(o, dirs, NULL, &s->lowers, &s->mount, error);
 	s->fds = new0(int, MAX_HELD);
 	if (!s->fds)
@@ -155,6 +164,23 @@ static int open_trees(struct driver_view *v, const struct overlay_dirs *dirs, co
 	return r < 0 ? r : stack_open(o, dirs, &v->from, error);
 }
 
+/* Opens the layer's own content; an image is mounted alone, with its data. */
+static int open_content(struct driver_view *v, const struct overlay_dirs *dirs, size_t home,
+                        const char *id, cst_error **error)
+{
+	const struct overlay *o = v->overlay;
+	const struct strv no_parents = {0};
+	int r = overlay_lowers(o, dirs, home, id, &no_parents, true, &v->own.lowers, error);
+	if (r < 0)
+		return r;
+	if (!overlay_has_images(&v->own.lowers))
+		return overlay_content_open_at(o, dirs, home, id, &v->diff_fd, error);
+	r = mount_lowers(o, dirs, NULL, &v->own.lowers, &v->own.mount, error);
+	if (r == 0)
+		v->diff_fd = steal_fd(&v->own.mount.root_fd);
+	return r;
+}
+
 static int open_view(struct driver_view *v, const char *id, const char *from, cst_error **error)
 {
 	const struct overlay *o = v->overlay;
@@ -170,15 +196,15 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	if (r == 0)
 		r = overlay_lowers(o, &dirs, home, id, &parents, false, &v->below.lowers, error);
 	if (r == 0)
-		r = overlay_content_open_at(o, &dirs, home, id, &v->diff_fd, error);
+		r = open_content(v, &dirs, home, id, error);
 	if (r == 0)
 		r = stack_open(o, &dirs, &v->below, error);
 	if (r < 0)
 		return r;
 	const char *parent = parents.len ? parents.items[0] : "";
 	/* A layer that has older generations changes more than what is in its `diff`. */
-	v->native =
-	        o->native_diff && streq(strempty(from), parent) && !fs_exists(layer_fd, "diff1");
+	v->native = o->native_diff && streq(strempty(from), parent) &&
+	            !fs_exists(layer_fd, "diff1") && !overlay_has_images(&v->own.lowers);
 	if (v->native && parents.len)
 		r = overlay_may_be_upper(layer_fd, &v->was_upper, error);
 	if (r < 0 || (v->native && !v->was_upper))
@@ -196,6 +222,7 @@ int overlay_view_open(struct driver *d, const char *id, const char *from,
 		return error_oom(error);
 	*v = (struct driver_view){.overlay = overlay_of(d),
 	                          .diff_fd = -1,
+	                          .own = STACK_INIT,
 	                          .below = STACK_INIT,
 	                          .layer = STACK_INIT,
 	                          .from = STACK_INIT,

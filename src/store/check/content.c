@@ -371,6 +371,13 @@ static bool has_own_files(const struct checked *layer)
 	       layer->check->store->driver->ops->capabilities & DRIVER_WHOLE_TREES;
 }
 
+static int open_names(struct driver *driver, const char *id, int *ret_fd, cst_error **error)
+{
+	const struct driver_ops *ops = driver->ops;
+	return ops->names_open ? ops->names_open(driver, id, ret_fd, error)
+	                       : ops->content_open(driver, id, ret_fd, error);
+}
+
 /* The layer's own files, where the driver has them. */
 static int check_tree(struct checked *layer, struct layer_view *view, cst_error **error)
 {
@@ -388,7 +395,7 @@ static int check_tree(struct checked *layer, struct layer_view *view, cst_error 
 	else
 		r = add_headers(view, expected, &problem);
 	if (r == 0 && known)
-		r = driver->ops->content_open(driver, layer->about.id, &root_fd, &problem);
+		r = open_names(driver, layer->about.id, &root_fd, &problem);
 	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0)
