@@ -105,6 +105,12 @@ lacks_command() { # COMMAND...
 	for c; do command -v "$c" >/dev/null || { echo "no $c"; return; }; done
 }
 lacks_go() { [ -n "$GO" ] || echo "no containers-storage (the Go one)"; }
+# A fresh btrfs at the folder $1, on an image file beside it. False: this machine cannot.
+btrfs_at() {
+	mkdir -p "$1"
+	truncate -s 1G "$1.image"
+	mkfs.btrfs -q -f "$1.image" >/dev/null 2>&1 && mount -o loop "$1.image" "$1" 2>/dev/null
+}
 lacks_overlay() {
 	[ -z "$(lacks_root)" ] || { lacks_root; return; }
 	local t=$WORK/.overlay

@@ -175,7 +175,7 @@ DELIBERATE = [
     Meant(r"(^| )(-U|--unshare)(=true|)( |$)", "fixed-usr-unshare-*: for root upstream's starts itself without end",
           free="exit stdout stderr store"),
     Meant(r"--image-store[ =]i\b", "fixed-ovl-image-store-relative: one of the caller's", ask=image_store_to_absolute,
-          cut=[("store", r"(?m)^i/(l|overlay/l|vfs/dir) .*\n?")]),
+          cut=[("store", r"(?m)^i/(l|overlay/l|vfs/dir|btrfs) .*\n?")]),
     Meant(r"create.*-i='\"N 1\"'", "fixed-bad-id", free="exit stdout stderr store"),
     Meant(r"get-?\w+-?data\b.* (-f|--file)", "fixed-get-data-leaves-no-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
     Meant(r"(^| )diff .*(-f|--file)", "fixed-diff-leaves-old-file", cut=[("store", r"(?m)^out 100644 0:0 0 .*\n?")]),
@@ -206,6 +206,14 @@ DELIBERATE = [
     Meant(r"-j=\w+=|-(qj|jq)=", "fixed-sub-group-equals", free="exit stdout stderr"),
     Meant(r"\bcreate-?storage-?layer\b.*(-i|--id)[= ]'?(L1|lü)\b", "fixed-create-storage-layer-there: it is left as it is",
           free="exit stdout stderr", unchanged=True),
+    Meant(r"create-storage-layer -i N1; cs create-storage-layer -i N1", "fixed-btr-create-storage-layer-twice",
+          cut=[("stdout", r"\AN1\n(?=N1\n)"), ("stderr", r"failed to create btrfs subvolume: file exists\n")]),
+    Meant(r"--uidmap", "fixed-btr-mapped-root",
+          cut=[("store", r"(?m)^g/btrfs/subvolumes/[^/ ]+ 40[57]55 .*\n?")]),
+    Meant(r"\bstatus\b", "fixed-btr-status", cut=[
+        ("stdout", r',\["(Build|Library) Version","[^"]*"\]'), ("stderr", r"(Build|Library) Version: .*\n")]),
+    Meant(r"\bdedup\b", "fixed-btr-dedup", free="stdout", cut=[("store", r"(?m)^r/cstorage[/ ].*\n?")], ours=("stdout", "[:d ][1-9]")),
+    Meant(r"\bdiff L1 \| head", "fixed-btr-diff-leaves-no-count", cut=[("store", r"(?m)^r/btrfs-layers/mountpoints.json .*\n?")]),
     Meant(r"(create-?image|images-by-digest)\b.*sha512", "fixed-image-digest-sha512: the Go command is built without it", free="exit stdout stderr store"),
     Meant(r"^(diffsize|diff-size)\b|cs diffsize", "fixed-ovl-diffsize-leaves-nothing", cut=[("store", r"(?m)^g/overlay/[^/]+/work/work .*\n?")]),
     Meant(r"(^| )(-D|--debug)", "fixed-ovl-debug-says-it-once",
@@ -552,7 +560,7 @@ class Bench:
             if done.returncode != 0:
                 sys.exit("cannot make the store: %r" % done.stderr)
         unmount_below(self.case)
-        subprocess.run(["cp", "-a", self.case, self.template], check=True)
+        copy_store(self.case, self.template)
         self.mark = self.fingerprint()
         names = Names()
         self.before = self.dump(names)
@@ -572,7 +580,7 @@ class Bench:
     def reset(self):
         if self.fingerprint() != self.mark:
             self.empty_case()
-            subprocess.run(["cp", "-a", self.template, self.case], check=True)
+            copy_store(self.template, self.case)
 
     def run(self, line, program):
         case = self.case
@@ -591,7 +599,7 @@ class Bench:
 
     def fill(self, text):
         if self.driver != "vfs":
-            text = text.replace("g/vfs/dir/", "g/%s/" % self.driver).replace("vfs", self.driver)
+            text = text.replace("g/vfs/dir/", "g/btrfs/subvolumes/" if self.driver == "btrfs" else "g/overlay/").replace("vfs", self.driver)
         return text.replace("@D1@", D1).replace("@DRIVER@", self.driver)
 
     def fingerprint(self):
@@ -714,6 +722,10 @@ def without_whiteout_times(data):
             blocks[at + 136:at + 156] = bytes(20)  # mtime, checksum
         at += 512 + (size + 511) // 512 * 512
     return bytes(blocks)
+
+
+def copy_store(old, new):
+    subprocess.run([os.path.dirname(os.path.abspath(__file__)) + "/../copy-store", old, new], check=True)
 
 
 def unmount_below(folder):

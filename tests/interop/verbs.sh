@@ -19,8 +19,13 @@ if [ -n "$lacking" ]; then
 	skip "both commands, every verb" "$lacking"
 	finish
 fi
-verbs() { "$TOP/tests/interop/verbs.py" "$@" "$WORK/verbs" "$OURS" "$GO"; }
-for driver in $(drivers); do
+verbs() { "$TOP/tests/interop/verbs.py" "$@" "$folder/verbs" "$OURS" "$GO"; }
+lacking=$(lacks_command btrfs mkfs.btrfs)
+[ -n "$lacking" ] || btrfs_at "$WORK/btrfs" || lacking="no btrfs on a loop device here"
+[ -z "$lacking" ] || skip "verbs on btrfs" "$lacking"
+for driver in $(drivers) $([ -n "$lacking" ] || echo btrfs); do
+	folder=$WORK
+	[ "$driver" != btrfs ] || folder=$WORK/btrfs
 	counted "verbs on $driver" verbs -d "$driver" ${VERBS:+-a}
 	[ -z "${ROUNDS-}" ] || counted "$ROUNDS lines at random on $driver" verbs -d "$driver" -r "$ROUNDS" ${SEED:+-s "$SEED"}
 done
