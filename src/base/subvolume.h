@@ -14,8 +14,11 @@ struct subvolume {
 /* Is this directory the root of a subvolume? 1, 0, or -1 and errno. `ret` NULL: nobody wants to know more. */
 int subvolume_read(int fd, struct subvolume *ret);
 
-/* Removes the subvolume `name`, with its quota group. False: it is no subvolume, or there is a subvolume in it, or this process
- * may not do that: then it can be emptied and removed like a directory. */
+/* Makes dirfd/name, a snapshot of a subvolume, and in it of those in it. -1 and errno; then a part may be there. */
+int subvolume_copy(int fd, int dirfd, const char *name);
+
+/* Removes the subvolume `name`, those in it, and their quota groups. False: it is no subvolume, or this process may not do that:
+ * then it can be emptied and removed like a directory. */
 bool subvolume_remove(int dirfd, const char *name);
 
 bool subvolume_quota_is_enabled(int fd); /* for this file system. False, too, if this process may not ask */

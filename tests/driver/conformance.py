@@ -307,6 +307,13 @@ def case_many_at_once(s):
     s.checked()
 
 
+def wait_for_staging(s, job):
+    end = time.monotonic() + 60
+    while not any('addition' in name or name.startswith('staging/') for name in s.home()):
+        if job.poll() is not None or time.monotonic() > end:
+            raise Wrong(f'it ended, or did not begin: {job.poll()}')
+
+
 def case_killed(s):
     """A process dies while it fills a layer: the next one finds nothing of it."""
     s.layer('base', trees.base)
@@ -316,10 +323,7 @@ def case_killed(s):
     dying = s.start('import-layer', '-i', 'dying', 'base', stdin=subprocess.PIPE)
     dying.stdin.write(data[:len(data) // 2])
     dying.stdin.flush()
-    end = time.monotonic() + 60
-    while not any('addition' in name or name.startswith('staging/') for name in s.home()):
-        if dying.poll() is not None or time.monotonic() > end:
-            raise Wrong(f'it ended, or did not begin: {dying.poll()}')
+    wait_for_staging(s, dying)
     dying.send_signal(signal.SIGKILL)
     dying.communicate()
     s.is_('layers', s.text('layers', '-q'), 'base')
@@ -395,15 +399,24 @@ def case_all_gone(s):
     s.is_('mounts', s.mounts(home=True), [])
 
 
+def subvolume(*command):
+    subprocess.run(['btrfs', 'subvolume', *command], check=True, capture_output=True)
+
+
+def has_subvolumes(kind):
+    """May a container make some? Overlay does not let it."""
+    return kind.filesystem == 'btrfs' and not kind.mounts and shutil.which('btrfs')
+
+
 def case_subvolumes(s):
     """Subvolumes that a container made go with it; also one that is read-only."""
-    if s.kind.filesystem != 'btrfs' or s.kind.driver == 'overlay' or not shutil.which('btrfs'):
+    if not has_subvolumes(s.kind):
         return
     s.layer('base', trees.base)
     s.container('box', 'base')
     at = s.text('mount', 'box')
     for command in (['create', at + '/inner'], ['create', at + '/inner/most'], ['snapshot', '-r', at + '/inner', at + '/keep/frozen']):
-        subprocess.run(['btrfs', 'subvolume', *command], check=True, capture_output=True)
+        subvolume(*command)
     with open(at + '/inner/most/file', 'w', encoding='ascii') as file:
         file.write('x')
     s.do('unmount', 'box')
@@ -411,6 +424,85 @@ def case_subvolumes(s):
     s.do('delete-container', 'box')
     left = subprocess.run(['btrfs', 'subvolume', 'list', '-o', s.disk], capture_output=True, text=True, check=True).stdout
     s.is_('subvolumes', re.findall(r'inner|frozen|tempdirs', left), [])
+
+
+def case_subvolumes_copied(s):
+    """What is in them is a layer's content as well as all else: for its children, and when an archive is applied to it."""
+    if not has_subvolumes(s.kind):
+        return
+    s.layer('base', trees.base)
+    s.do('create-layer', '-i', 'child', 'base')
+    at = s.text('mount', 'child')
+    for number in range(300 if FULL else 3):
+        subvolume('create', f'{at}/keep/v{number}')
+    subvolume('create', at + '/inner')
+    subvolume('create', at + '/inner/most')
+    with open(at + '/inner/most/file', 'w', encoding='ascii') as file:
+        file.write('x')
+    s.do('unmount', 'child')
+    before = s.shown('child')
+    s.do('create-layer', '-i', 'grandchild', 'child')
+    s.same('a child shows them', before, s.shown('grandchild'))
+    s.do('delete-layer', 'grandchild')
+    s.do('applydiff', '-f', s.archive('more', lambda tar: trees.entry(tar, 'inner/most/more', data=b'y')), 'child')
+    after = s.shown('child')
+    s.is_('they stay', {'/inner/most/file', '/inner/most/more'} <= set(after), True)
+    s.do('delete-layer', 'child')
+    left = subprocess.run(['btrfs', 'subvolume', 'list', '-o', s.disk], capture_output=True, text=True, check=True).stdout
+    s.is_('subvolumes', re.findall(r'inner|keep/v|tempdirs', left), [])
+
+
+def case_read_only_layer(s):
+    """A layer that somebody made read-only can be the parent of another one, and be deleted."""
+    if s.kind.driver != 'btrfs' or not shutil.which('btrfs'):
+        return
+    s.layer('base', trees.base)
+    subprocess.run(['btrfs', 'property', 'set', '-ts', f'{s.where}/root/btrfs/subvolumes/base', 'ro', 'true'], check=True)
+    s.do('create-layer', '-i', 'child', 'base')
+    trees.change(s.text('mount', 'child'))
+    s.do('unmount', 'child')
+    s.refused('[Rr]ead-only', 'applydiff', '-f', s.where + '/base.tar', 'base')
+    s.do('delete-layer', 'child')
+    s.do('delete-layer', 'base')
+    s.is_('driver layers', s.text('storage-layers'), '')
+
+
+def case_copied_by_files(s):
+    """A store that was copied with cp works, though what were subvolumes are directories there."""
+    s.layer('base', trees.base)
+    shown = s.shown('base')
+    s.do('shutdown')
+    copy = Store(s.kind, s.disk, os.path.basename(s.where) + '-copy')
+    for name in ('root', 'run'):
+        subprocess.run(['cp', '-a', f'{s.where}/{name}', f'{copy.where}/{name}'], check=True)
+    copy.do('create-layer', '-i', 'child', 'base')
+    copy.same('the child', shown, copy.shown('child'))
+    copy.do('applydiff', '-f', s.where + '/base.tar', 'base')
+    copy.do('delete-layer', 'child')
+    copy.do('delete-layer', 'base')
+    copy.is_('driver layers', copy.text('storage-layers'), '')
+    copy.do('shutdown')
+
+
+def case_home_is_mounted(s):
+    """The Go tools mount a driver's home on itself, and unmount it, at any moment."""
+    if s.kind.driver != 'btrfs':
+        return
+    home = f'{s.where}/root/btrfs'
+    s.layer('base', trees.base)
+    with open(s.archive('more', trees.hostile), 'rb') as file:
+        data = file.read()
+    for name, command in (('one', ['mount', '--bind', '--make-private', home, home]), ('two', ['umount', '-l', home])):
+        job = s.start('import-layer', '-i', name, 'base', stdin=subprocess.PIPE)
+        job.stdin.write(data[:len(data) // 2])
+        job.stdin.flush()
+        wait_for_staging(s, job)
+        subprocess.run(command, check=True)
+        _, err = job.communicate(data[len(data) // 2:])
+        s.is_(f'{command[0]} meanwhile', (job.returncode, err), (0, b''))
+    s.do('delete-layer', 'one')
+    s.do('delete-layer', 'two')
+    s.is_('left behind', [name for name in s.home() if name.startswith('tempdirs/')], [])
 
 
 def case_wrong_place(s):

@@ -35,7 +35,7 @@ static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
 	int is = from_fd < 0 ? 0 : subvolume_read(from_fd, NULL);
 	if (is < 0)
 		return error_sys(error, errno, "stat the content of the parent layer");
-	if (is > 0 && sys_subvolume_snapshot(from_fd, area->fd, name) == 0)
+	if (is > 0 && subvolume_copy(from_fd, area->fd, name) == 0)
 		return 0;
 	if (is > 0 && errno != EXDEV)
 		return error_sys(error, errno, "creating the snapshot %s/%s/%s", area->shown,

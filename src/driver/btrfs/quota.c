@@ -155,11 +155,10 @@ int btrfs_quota_commit(const struct driver_staged *staged, const char *id, bool 
 	int r = path ? fs_mkdir_p(path, 0700, error) : error_oom(error);
 	if (r < 0)
 		return r;
-	/* On the mount of the staging area, as trees_layers_beside(). */
-	_cleanup_close_ int fd =
-	        openat(area->fd, "../../" QUOTAS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return error_sys(error, errno, "open %s", path);
+	_cleanup_close_ int fd = -1;
+	r = trees_beside(staged->home, area, QUOTAS, &fd, error);
+	if (r < 0)
+		return r;
 	if (sys_renameat(area->fd, name, fd, id) < 0)
 		return error_sys(error, errno, "rename %s/%s/%s %s/%s", area->shown, area->name,
 		                 name, path, id);

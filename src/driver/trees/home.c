@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "driver/trees/trees.h"
 #include <errno.h>
+#include <unistd.h>
 
 static char *layers_path(const struct trees *trees, const char *graph_root)
 {
@@ -60,16 +61,24 @@ const struct trees_home *trees_home_of(const struct trees *trees, const char *id
 	return &trees->homes[0];
 }
 
-int trees_layers_beside(const struct trees *trees, const struct trees_home *home,
-                        const struct tempdir *area, int *ret_fd, cst_error **error)
+/* The way up from the temporary directory would lead to a mount that was made on the home since then. So both are opened on the
+ * way down, and the temporary directory's descriptor becomes the new one. */
+int trees_beside(const struct trees_home *home, const struct tempdir *area, const char *name,
+                 int *ret_fd, cst_error **error)
 {
-	_cleanup_free_ char *way = path_join("../..", trees->kind->place);
-	if (!way)
-		return error_oom(error);
-	int fd = openat(area->fd, way, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	_cleanup_free_ char *way = path_join("tempdirs", area->name);
+	_cleanup_close_ int home_fd = -1, area_fd = -1, fd = -1;
+	int r = way ? fs_open_dir(home->path, &home_fd, error) : error_oom(error);
+	if (r < 0)
+		return r;
+	area_fd = openat(home_fd, way, flags);
+	if (area_fd < 0 || dup3(area_fd, area->fd, O_CLOEXEC) < 0)
+		return error_sys(error, errno, "open %s/%s", home->path, way);
+	fd = openat(home_fd, name, flags);
 	if (fd < 0)
-		return error_sys(error, errno, "open %s", home->layers_path);
-	*ret_fd = fd;
+		return error_sys(error, errno, "open %s/%s", home->path, name);
+	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 

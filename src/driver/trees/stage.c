@@ -219,7 +219,7 @@ int trees_stage_commit(struct driver_staged *staged, const char *id, bool durabl
 {
 	const struct trees_home *home = staged->home;
 	_cleanup_close_ int fd = -1;
-	int r = trees_layers_beside(staged->trees, home, staged->area, &fd, error);
+	int r = trees_beside(home, staged->area, staged->trees->kind->place, &fd, error);
 	/* A process that died may have left a directory of this name that no record names. It makes room. */
 	if (r == 0)
 		r = tempdir_take(staged->area, fd, id, error);
@@ -236,7 +236,7 @@ int trees_stage_replace(struct driver_staged *staged, const char *id, bool durab
 {
 	const struct trees_home *home = staged->home;
 	_cleanup_close_ int fd = -1;
-	int r = trees_layers_beside(staged->trees, home, staged->area, &fd, error);
+	int r = trees_beside(home, staged->area, staged->trees->kind->place, &fd, error);
 	if (r < 0)
 		return r;
 	/* EINVAL and ENOSYS: this file system cannot do it. There is no place for the old content that

@@ -191,7 +191,7 @@ int trees_remove(struct driver *d, const char *id, const char *note, struct driv
 	_cleanup_close_ int layers_fd = -1;
 	int r = naive_trash_in(d->ops, home->tempdirs, TEMPDIR_PAIR, trash, &area, error);
 	if (r == 0 && area)
-		r = trees_layers_beside(trees_of(d), home, area, &layers_fd, error);
+		r = trees_beside(home, area, trees_of(d)->kind->place, &layers_fd, error);
 	if (r == 0)
 		r = tempdir_take(area, area ? layers_fd : home->layers_fd, id, error);
 	return r == 0 && durable ? fs_fsync_dir(home->layers_fd, home->layers_path, error) : r;

@@ -30,7 +30,7 @@ struct trees_kind {
 /* A store has the home of its graph root. With an image store it can have that one's, too. */
 struct trees_home {
 	char *path, *layers_path, *tempdirs;
-	int layers_fd; /* <home>/<place>; for reading: see trees_layers_beside() */
+	int layers_fd; /* <home>/<place>; for reading: see trees_beside() */
 };
 #define TREES_MAX_HOMES 2
 
@@ -100,10 +100,9 @@ bool trees_homes_are_there(const char *name, const struct trees_kind *kind, cons
 int trees_home_open(struct trees *trees, const char *root, bool read_only, cst_error **error);
 /* The home that has the layer; the first one if none has it. */
 const struct trees_home *trees_home_of(const struct trees *trees, const char *id);
-/* Opens the directory of the layers on the mount that a temporary directory is on. Another process can mount a home on itself,
- * or unmount it, at any moment, and a rename goes from a mount to the same mount only. */
-int trees_layers_beside(const struct trees *trees, const struct trees_home *home, const struct tempdir *area, int *ret_fd,
-			cst_error **error);
+/* Opens a directory of the home, and the temporary directory once more, on the same mount. Another process can mount a home on
+ * itself, or unmount it, at any moment, and a rename does not lead from one mount to another. */
+int trees_beside(const struct trees_home *home, const struct tempdir *area, const char *name, int *ret_fd, cst_error **error);
 /* The path of a layer in our homes or in an additional store; if it is nowhere, where it would be in ours. Caller frees. */
 char *trees_layer_path(const struct trees *trees, const char *id);
 /* Opens the layer's directory. The first looks in our homes and in the additional stores, the second in our homes only. */
