@@ -146,7 +146,7 @@ int cst_toc_chunk_get(const cst_toc *toc, size_t index, size_t number, cst_toc_c
 	if (number >= entry->n_chunks)
 		return error_set(error, CST_EINVAL, "TOC: entry \"%s\" has no chunk %zu",
 		                 entry->name, number);
-	const struct toc_chunk *from = &toc->toc->chunks[entry->first_chunk + number];
+	const struct toc_chunk *from = toc_chunks_of(toc->toc, entry) + number;
 	cst_toc_chunk chunk = {.blob_offset = from->offset,
 	                       .blob_size = from->end - from->offset,
 	                       .file_offset = from->file_offset,

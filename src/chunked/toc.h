@@ -81,6 +81,11 @@ int toc_parse(char *json, size_t size, enum cst_toc_format format, uint64_t data
 void toc_free(struct toc *toc);
 DEFINE_CLEANUP(struct toc *, toc_free)
 
+/* The chunks of an entry that has some. */
+static inline struct toc_chunk *toc_chunks_of(const struct toc *toc, const struct toc_entry *entry)
+{
+	return entry->n_chunks > 0 ? &toc->chunks[entry->first_chunk] : NULL;
+}
 /* NULL: there is none. Of several with one digest the first. */
 const struct toc_entry *toc_find_name(const struct toc *toc, const char *name);
 const struct toc_entry *toc_find_file(const struct toc *toc, const uint8_t digest[TOC_DIGEST_SIZE]);

@@ -38,7 +38,7 @@ static int misplaced(const struct toc_entry *entry, cst_error **error)
 static int check_file(struct toc *toc, const struct toc_entry *entry, uint64_t limit,
                       cst_error **error)
 {
-	struct toc_chunk *chunks = &toc->chunks[entry->first_chunk];
+	struct toc_chunk *chunks = toc_chunks_of(toc, entry);
 	uint64_t end = chunks[0].end; /* of the file */
 	size_t n = entry->n_chunks;
 	for (size_t i = 0; i < n; i++) {

@@ -93,7 +93,7 @@ static void put_header(struct json_writer *json, const struct toc_entry *entry)
 static void put_entry(struct json_writer *json, const struct toc *toc,
                       const struct toc_entry *entry)
 {
-	const struct toc_chunk *chunks = &toc->chunks[entry->first_chunk];
+	const struct toc_chunk *chunks = toc_chunks_of(toc, entry);
 	size_t n = entry->n_chunks;
 	json_object_open(json);
 	put_header(json, entry);

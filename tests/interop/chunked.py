@@ -5,7 +5,7 @@
   chunked.py tar FILE [old]       a layer with every type of entry and content of every kind, the same each time
   chunked.py dir FOLDER TAR...    an image of plain layers, for skopeo's dir:
   chunked.py oci FOLDER BLOB:JSON...   an OCI layout of blobs; JSON is what `cstorage chunked create --json` printed
-  chunked.py blobs FOLDER         for each layer of an OCI layout: its file, and the annotations of zstd:chunked
+  chunked.py blobs FOLDER         for each layer of an OCI layout: its file, and the annotations of zstd:chunked and eStargz
   chunked.py same BLOB BLOB       do both have the same TOC, but for offsets, and the same tar-split?
   chunked.py estargz FILE TAR     a plain tar as eStargz; prints the digest of the TOC
 """
@@ -119,7 +119,8 @@ def list_blobs(folder):
     for layer in json.load(open(blob(index["manifests"][0]["digest"])))["layers"]:
         notes = layer.get("annotations", {})
         print(blob(layer["digest"]), *(notes.get(KEY + key, "-") for key in
-                                       ("manifest-checksum", "manifest-position", "tarsplit-position")))
+                                       ("manifest-checksum", "manifest-position", "tarsplit-position")),
+              notes.get("containerd.io/snapshot/stargz/toc.digest", "-"))
 
 
 def parts(path):

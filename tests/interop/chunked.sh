@@ -32,7 +32,7 @@ done
 theirs() { # NAME
 	helper dir "$1.dir" "$1.tar"
 	skopeo_ copy --dest-compress --dest-compress-format zstd:chunked "dir:$1.dir" "oci:$1.oci:x" >"$WORK/err" 2>&1 || return
-	read -r blob digest position split < <(helper blobs "$1.oci")
+	read -r blob digest position split _ < <(helper blobs "$1.oci")
 }
 names="all system plain"
 theirs all || { skip "zstd:chunked" "skopeo that writes zstd:chunked: $(tail -n 1 "$WORK/err")" 40; names=; }
@@ -44,7 +44,7 @@ else
 fi
 for name in $names; do
 	case_ "$name: skopeo writes it" theirs "$name" || { cat "$WORK/err"; continue; }
-	read -r blob digest position split < <(helper blobs "$name.oci")
+	read -r blob digest position split _ < <(helper blobs "$name.oci")
 	case_ "$name: ours reads skopeo's" chunked inspect "$blob"
 	case_ "$name: every digest in skopeo's is right" chunked verify ${new:+--toc-digest="$digest"} "$blob"
 	if [ -n "$new" ]; then
@@ -82,6 +82,45 @@ estargz() { # NAME
 for name in all peculiar plain; do
 	case_ "$name: eStargz" estargz "$name"
 done
+
+# stargz-snapshotter's own eStargz.
+start_containerd() {
+	cat >containerd.toml <<-T
+		version = 2
+		root = "$WORK/containerd/root"
+		state = "$WORK/containerd/state"
+		disabled_plugins = ["io.containerd.grpc.v1.cri"]
+		[grpc]
+		address = "$WORK/containerd.sock"
+	T
+	containerd -c containerd.toml >containerd.log 2>&1 &
+	containerd_process=$!
+	for _ in $(seq 100); do
+		[ ! -S "$WORK/containerd.sock" ] || return 0
+		sleep 0.1
+	done
+	false
+}
+remote() { timeout -k 5 60 ctr-remote -a "$WORK/containerd.sock" image "$@"; }
+convert() { # CHUNK-SIZE
+	rm -rf made && mkdir made && remote convert --estargz --oci --estargz-chunk-size "$1" demo/x:1 "demo/$1:1" &&
+		remote export made.tar "demo/$1:1" && tar -C made -xf made.tar
+}
+lacking=$(lacks_command containerd ctr-remote)
+if [ -n "$lacking" ]; then
+	skip "eStargz of stargz-snapshotter" "$lacking" 5
+else
+	helper dir stargz.dir all.tar
+	start_containerd || fail "containerd starts" "$(tail -n 3 containerd.log)"
+	case_ "skopeo makes an archive of the layer" skopeo_ copy "dir:stargz.dir" oci-archive:stargz.tar:demo/x:1
+	case_ "containerd takes it" remote import stargz.tar
+	for size in 0 100000; do
+		case_ "chunks of $size: it becomes eStargz" convert "$size" || continue
+		read -r blob _ _ _ digest < <(helper blobs made)
+		case_ "chunks of $size: every digest is right" chunked verify --toc-digest="$digest" "$blob"
+	done
+	kill "$containerd_process"
+fi
 
 # ---- a pull in parts ----
 

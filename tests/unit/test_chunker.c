@@ -110,6 +110,12 @@ static void test_sum_goes_on(void **state)
 	is_cut(&content,
 	       "1500z 21171 19874 68757 30416 9782 1500z 45648 8655 2617 5160 34145 47622 "
 	       "6153");
+	/* The zeros of a hole are in the window, so they decide of this cut, ten bytes behind it. */
+	_cleanup_strbuf_ struct strbuf close_cut = {0};
+	put_noise(&close_cut, 1, 3000, NULL);
+	put_zeros(&close_cut, 2000);
+	put_noise(&close_cut, 331, 5000, NULL);
+	is_cut(&close_cut, "3000 2000z 10 4990");
 }
 
 static uint8_t half(uint8_t byte)
