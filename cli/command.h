@@ -77,6 +77,8 @@ enum option_id {
 	OPT_NO_TRUNC,
 	OPT_PARENT,
 	OPT_EXPECT_DIGEST,
+	OPT_SIZE,
+	OPT_INODES,
 	OPT_AUTO_USERNS,
 	OPT_TOC_DIGEST,
 	OPTION_COUNT,
@@ -147,7 +149,7 @@ enum command_flags {
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree and --from */
 	COMMAND_CLAIMS = 4096, /* takes --expect-digest */
-	COMMAND_AUTO_USERNS = 8192, /* takes --userns */
+	COMMAND_MAKES_CONTAINER = 8192, /* takes --userns, --size and --inodes */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 

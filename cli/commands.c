@@ -155,8 +155,10 @@ static const struct option expect_options[] = {
              "it",
              "", "--expect-digest"),
 };
-static const struct option auto_userns_options[] = {
+static const struct option new_container_options[] = {
         TEXT(OPT_AUTO_USERNS, "Map IDs that no container has: auto[:size=N,...]", "", "--userns"),
+        TEXT(OPT_SIZE, "Limit of what it may write, such as 10G", "", "--size"),
+        TEXT(OPT_INODES, "Limit of how many files it may make", "", "--inodes"),
 };
 static const struct option import_layers_options[] = {
         TEXT(OPT_PARENT, "Layer below the first one", "", "--parent", "-p"),
@@ -363,7 +365,7 @@ const struct command commands[] = {
 	 "[LAYER]", "Create an image of a layer and those below it", KIND_LAYER},
 	{{"create-container", "createcontainer"}, OPTS " parentImageNameOrID",
 	 "Create a new container from an image",
-	 WITH(create_container_options), 1, 1, GROUP_CONTAINERS, COMMAND_MAKES_STORE | COMMAND_AUTO_USERNS, run_create_container,
+	 WITH(create_container_options), 1, 1, GROUP_CONTAINERS, COMMAND_MAKES_STORE | COMMAND_MAKES_CONTAINER, run_create_container,
 	 "IMAGE", "Create a container from an image", KIND_IMAGE},
 	{{"dedup"}, "", "Dedup all images",
 	 WITH(dedup_options), 0, 0, GROUP_STORE, COMMAND_PROGRESS | COMMAND_DRY_RUN, run_dedup,
@@ -550,7 +552,7 @@ size_t command_tables(const struct command *command, struct option_table tables[
 	        {COMMAND_DRY_RUN, {dry_run_options, COUNT(dry_run_options)}},
 	        {COMMAND_CHECKS, {level_options, COUNT(level_options)}},
 	        {COMMAND_CLAIMS, {expect_options, COUNT(expect_options)}},
-	        {COMMAND_AUTO_USERNS, {auto_userns_options, COUNT(auto_userns_options)}},
+	        {COMMAND_MAKES_CONTAINER, {new_container_options, COUNT(new_container_options)}},
 	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
 	};
 	size_t n = 0;

@@ -194,17 +194,38 @@ static int create_container(const struct invocation *in, const cst_container_opt
 	return code;
 }
 
+/* Adds "size=10G" if the option was given. False: out of memory. */
+static bool add_limit(const struct invocation *in, enum option_id id, const char *key, char **text,
+                      const char **limits, size_t *n)
+{
+	if (!value_of(in, id)->given)
+		return true;
+	if (asprintf(text, "%s=%s", key, text_of(in, id)) < 0)
+		*text = NULL;
+	limits[*n] = *text;
+	*n += *text != NULL;
+	return *text;
+}
+
 int run_create_container(struct invocation *in)
 {
 	_cleanup_text_ char *content = NULL;
 	_cleanup_id_maps_ struct id_maps maps = {0};
 	_cleanup_auto_userns_ struct auto_userns userns = {0};
+	_cleanup_text_ char *size = NULL, *inodes = NULL;
+	const char *limits[2];
 	cst_container_options options = CST_CONTAINER_OPTIONS_INIT;
+	options.storage_options = limits;
 	int code = metadata_from_options(in, &content, &options.metadata);
 	code = code ? code : id_maps_from_options(in, &maps);
 	code = code ? code : auto_userns_from_options(in, &userns, &options);
 	if (code)
 		return code;
+	if (!add_limit(in, OPT_SIZE, "size", &size, limits, &options.n_storage_options) ||
+	    !add_limit(in, OPT_INODES, "inodes", &inodes, limits, &options.n_storage_options)) {
+		complain(in, "out of memory");
+		return 1;
+	}
 	options.id = text_of(in, OPT_ID);
 	options.image = in->operands[0];
 	options.names = (const char *const *)value_of(in, OPT_NAME)->items;

@@ -436,7 +436,7 @@ typedef struct cst_container_options {
 	size_t n_data;
 	const cst_flag *flags; /* "MountLabel", "ProcessLabel", "MountOpts", "Volatile" give way to the members for them */
 	size_t n_flags;
-	const char *const *storage_options; /* "size=1g" of its own layer, by the driver btrfs; the others have no quotas yet */
+	const char *const *storage_options; /* "size=1g", "inodes=1000": limits of its own layer, where the file system has quotas */
 	size_t n_storage_options;
 	/* An automatic user namespace: the maps are the store's choice, of the subordinate ids of root_auto_userns_user, or of the user who
 	 * runs this; the record has them. Not together with maps. NULL: none. */

@@ -178,6 +178,26 @@ int sys_ficlone(int to, int from)
 	return RETRIED(SYS_CALL_FICLONE, to, NULL, ioctl(to, FICLONE, from));
 }
 
+int sys_set_project(int fd, const struct fsxattr *attributes)
+{
+	return RETRIED(SYS_CALL_SET_PROJECT, fd, NULL, ioctl(fd, FS_IOC_FSSETXATTR, attributes));
+}
+
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443 /* the same number on all machines */
+#endif
+int sys_quotactl_fd(int fd, int command, uint32_t id, void *argument)
+{
+	return RETRIED(SYS_CALL_QUOTACTL, fd, NULL,
+	               (int)syscall(SYS_quotactl_fd, fd, command, id, argument));
+}
+
+int sys_quotactl(const char *node, int command, uint32_t id, void *argument)
+{
+	return RETRIED(SYS_CALL_QUOTACTL, AT_FDCWD, node,
+	               (int)syscall(SYS_quotactl, command, node, id, argument));
+}
+
 static int dedupe_range(int from, int to, uint64_t offset, uint64_t length, uint64_t *same)
 {
 	union {

@@ -56,6 +56,11 @@ int sys_fchown(int fd, uid_t uid, gid_t gid);
 int sys_fchmod(int fd, mode_t mode);
 int sys_futimens(int fd, const struct timespec times[2]);
 int sys_fsetxattr(int fd, const char *name, const void *value, size_t n, int flags);
+struct fsxattr;
+int sys_set_project(int fd, const struct fsxattr *attributes); /* ioctl(FS_IOC_FSSETXATTR); not of an O_PATH descriptor */
+/* On the file system of a descriptor (from Linux 5.14 on), and on that of a device's node. */
+int sys_quotactl_fd(int fd, int command, uint32_t id, void *argument);
+int sys_quotactl(const char *node, int command, uint32_t id, void *argument);
 
 int sys_fsync(int fd);
 int sys_fdatasync(int fd);

@@ -11,7 +11,7 @@ static const struct {
 } names[] = {
         {BACKING_AUFS, "aufs"}, {BACKING_BTRFS, "btrfs"},
         {0x28CD3D45, "cramfs"}, {BACKING_ECRYPTFS, "ecryptfs"},
-        {0xE0F5E1E2, "erofs"},  {0xEF53, "extfs"},
+        {0xE0F5E1E2, "erofs"},  {BACKING_EXT4, "extfs"},
         {0xF2F52010, "f2fs"},   {0x47504653, "gpfs"},
         {0x72B6, "jffs2"},      {0x3153464A, "jfs"},
         {0x6969, "nfs"},        {BACKING_OVERLAY, "overlayfs"},

@@ -84,3 +84,26 @@ int driver_parse_bool(const char *value, bool *ret, cst_error **error)
 	return error_set(error, CST_EINVAL, "strconv.ParseBool: parsing \"%s\": invalid syntax",
 	                 value);
 }
+
+int driver_parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret,
+                        cst_error **error)
+{
+	const char *problem = *value ? NULL : "invalid syntax";
+	uint64_t number = 0;
+
+	for (const char *c = value; *c && (!problem || streq(problem, "value out of range")); c++) {
+		unsigned digit = (unsigned)(*c - '0');
+
+		if (*c < '0' || digit >= (unsigned)base)
+			problem = "invalid syntax";
+		else if (!problem && number > (max - digit) / (unsigned)base)
+			problem = "value out of range";
+		else
+			number = number * (unsigned)base + digit;
+	}
+	if (problem)
+		return error_set(error, CST_EINVAL, "strconv.%s: parsing \"%s\": %s", what, value,
+		                 problem);
+	*ret = number;
+	return 0;
+}

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 struct driver_config;
 
@@ -20,5 +21,8 @@ bool driver_may_skip_option(const struct driver_config *config, const char *opti
 
 /* A value as Go's strconv.ParseBool reads it. CST_EINVAL with Go's message. */
 int driver_parse_bool(const char *value, bool *ret, cst_error **error);
+
+/* Reads a number in Go's way; `what` is Go's function, ParseUint or ParseInt, which its message names. */
+int driver_parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret, cst_error **error);
 
 #endif

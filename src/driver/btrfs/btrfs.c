@@ -29,8 +29,8 @@ static int make_of_files(int from_fd, const struct tempdir *area, const char *na
 	return copy_tree(from_fd, fd, &(struct copy_options){.sync = sync}, error);
 }
 
-static int btrfs_make(int from_fd, const struct tempdir *area, const char *name, bool sync,
-                      cst_error **error)
+static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
+                      const struct trees_new *how, cst_error **error)
 {
 	int is = from_fd < 0 ? 0 : subvolume_read(from_fd, NULL);
 	if (is < 0)
@@ -40,7 +40,7 @@ static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
 	if (is > 0 && errno != EXDEV)
 		return error_sys(error, errno, "creating the snapshot %s/%s/%s", area->shown,
 		                 area->name, name);
-	return make_of_files(from_fd, area, name, sync, error);
+	return make_of_files(from_fd, area, name, how->sync, error);
 }
 
 /* The UUID of the subvolume: the root of every subvolume has the same inode number. */

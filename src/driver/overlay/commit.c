@@ -128,7 +128,10 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 		            id, o->homes[staged->home].path, id);
 		r = overlay_discard(o, &dirs, staged->home, id, staged->temp, error);
 	}
-	return r < 0 ? r : appear(staged, &dirs, id, durable, error);
+	if (r == 0)
+		r = appear(staged, &dirs, id, durable, error);
+	staged->has_project = staged->has_project && r < 0;
+	return r;
 }
 
 /* ---- replacing content ---- */

@@ -14,36 +14,13 @@
 struct parser { /* with what is checked once all options are read */
 	struct overlay_options *options;
 	const char *graph_root;
-	bool quota, composefs, layer_store;
+	bool as_upstream, composefs, layer_store;
 };
 
 static int not_yet(const char *what, cst_error **error)
 {
 	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build",
 	                 what);
-}
-
-static int parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret,
-                        cst_error **error)
-{
-	const char *problem = *value ? NULL : "invalid syntax";
-	uint64_t number = 0;
-
-	for (const char *c = value; *c && (!problem || streq(problem, "value out of range")); c++) {
-		unsigned digit = (unsigned)(*c - '0');
-
-		if (*c < '0' || digit >= (unsigned)base)
-			problem = "invalid syntax";
-		else if (!problem && number > (max - digit) / (unsigned)base)
-			problem = "value out of range";
-		else
-			number = number * (unsigned)base + digit;
-	}
-	if (problem)
-		return error_set(error, CST_EINVAL, "strconv.%s: parsing \"%s\": %s", what, value,
-		                 problem);
-	*ret = number;
-	return 0;
 }
 
 static int option_image_store(struct parser *p, const char *value, cst_error **error)
@@ -159,20 +136,13 @@ static int option_mountopt(struct parser *p, const char *value, cst_error **erro
 
 static int option_size(struct parser *p, const char *value, cst_error **error)
 {
-	uint64_t size = 0;
-	int r = size_parse(value, &size, error);
-
-	p->quota = p->quota || size > 0;
-	return r;
+	return size_parse(value, &p->options->quota.bytes, error);
 }
 
 static int option_inodes(struct parser *p, const char *value, cst_error **error)
 {
-	uint64_t number = 0;
-	int r = parse_number("ParseUint", value, 10, UINT64_MAX, &number, error);
-
-	p->quota = p->quota || number > 0;
-	return r;
+	return driver_parse_number("ParseUint", value, 10, UINT64_MAX, &p->options->quota.inodes,
+	                           error);
 }
 
 static int option_force_mask(struct parser *p, const char *value, cst_error **error)
@@ -181,7 +151,7 @@ static int option_force_mask(struct parser *p, const char *value, cst_error **er
 	int r = 0;
 
 	if (!streq(value, "shared") && !streq(value, "private"))
-		r = parse_number("ParseInt", value, 8, UINT32_MAX, &mask, error);
+		r = driver_parse_number("ParseInt", value, 8, UINT32_MAX, &mask, error);
 	if (r == 0)
 		p->options->force_mask = (int)(mask & 07777);
 	return r;
@@ -264,6 +234,7 @@ static int parse_option(struct parser *p, const char *name, const char *option, 
 
 static int check_supported(const struct parser *p, cst_error **error)
 {
+	const struct driver_quota *quota = &p->options->quota;
 	uint32_t magic = 0;
 
 	if (p->layer_store)
@@ -272,24 +243,26 @@ static int check_supported(const struct parser *p, cst_error **error)
 	if (p->composefs && driver_is_rootless())
 		return error_set(error, CST_ENOTSUP,
 		                 "composefs is not supported in user namespaces");
-	if (!p->quota)
+	if (!quota->bytes && !quota->inodes)
 		return 0;
 	int r = backing_magic(p->graph_root, &magic, error);
 	if (r < 0)
 		return r;
-	if (magic != BACKING_XFS)
+	if (magic != BACKING_XFS && (p->as_upstream || magic != BACKING_EXT4))
 		return error_set(error, CST_EINVAL,
 		                 "storage option overlay.size and overlay.inodes only supported "
 		                 "for backingFS XFS. Found %s",
 		                 backing_name(magic));
-	return not_yet("a quota (size, inodes)", error);
+	return 0;
 }
 
 int overlay_options_parse(const struct driver_config *config, const char *name,
                           struct overlay_options *ret, cst_error **error)
 {
 	_cleanup_(overlay_options_free) struct overlay_options options = {.force_mask = -1};
-	struct parser parser = {.options = &options, .graph_root = config->graph_root};
+	struct parser parser = {.options = &options,
+	                        .graph_root = config->graph_root,
+	                        .as_upstream = config->as_upstream};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < config->n_options; i++)

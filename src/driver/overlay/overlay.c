@@ -143,6 +143,19 @@ static int choose(struct overlay *o, bool was_there, cst_error **error)
 	return overlay_note_program(o, error);
 }
 
+/* A limit that the user configured is kept, or the store does not open. */
+static int check_quota(struct overlay *o, cst_error **error)
+{
+	const struct driver_quota *quota = &o->options.quota;
+	_cleanup_error_ cst_error *problem = NULL;
+	if (o->read_only || (!quota->bytes && !quota->inodes) || overlay_has_quotas(o, &problem))
+		return 0;
+	return error_set(error, CST_ENOTSUP,
+	                 "storage options overlay.size and overlay.inodes not supported. "
+	                 "Filesystem does not support Project Quota: %s",
+	                 cst_error_message(problem));
+}
+
 /* The part of opening that two processes may do at the same time: all but the mount of the home. */
 static int prepare(struct overlay *o, cst_error **error)
 {
@@ -153,6 +166,8 @@ static int prepare(struct overlay *o, cst_error **error)
 		r = overlay_fall_back(o, problem, error);
 	if (r == 0 && !o->read_only)
 		r = overlay_make_home(o, &created, error);
+	if (r == 0)
+		r = check_quota(o, error);
 	if (r == 0)
 		r = choose(o, !created, error);
 	if (r < 0 && created)
@@ -199,7 +214,9 @@ static int open_ready_as(const char *name, const struct driver_config *config, s
 	int r = overlay_new(config, name, &o, error);
 	if (r < 0 || !overlay_home_ready(o))
 		return r;
-	r = overlay_choose_program(o, error);
+	r = check_quota(o, error);
+	if (r == 0)
+		r = overlay_choose_program(o, error);
 	if (r < 0 || !is_ready(o))
 		return r;
 	*ret = &o->base;

@@ -56,6 +56,7 @@ struct overlay_options {
 	char *mount_program;      /* NULL: not given */
 	struct strv image_stores; /* absolute paths of additional stores, which are only read */
 	struct strv told;         /* "key=value", for debug lines */
+	struct driver_quota quota; /* of containers' layers; 0: no limit */
 	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
 	bool skip_mount_home, ignore_chown_errors, no_sync;
 };
@@ -97,7 +98,7 @@ struct overlay {
 	enum overlay_mount_interface interface;
 
 	pthread_mutex_t lock; /* guards what follows */
-	enum overlay_known idmapped_lowers, supports_volatile;
+	enum overlay_known idmapped_lowers, supports_volatile, quotas;
 	struct overlay_userns *namespaces;
 	size_t n_namespaces, namespaces_capacity;
 };
@@ -317,6 +318,8 @@ int overlay_probe(struct overlay *o, cst_error **error);
 void overlay_probe_none(struct overlay *o);
 /* The same from the cache alone. False: it does not have all. */
 bool overlay_probe_cached(struct overlay *o);
+/* Does the file system of the home limit projects? Found out when it is first asked; `error` (NULL: nobody asks) gets why not. */
+bool overlay_has_quotas(struct overlay *o, cst_error **error);
 bool overlay_supports_volatile(struct overlay *o); /* is found out with the first call */
 /* The same; but if something ran out while it was tried, that is an error, and no answer. */
 int overlay_supports_idmapped_lowers(struct overlay *o, bool *ret, cst_error **error);

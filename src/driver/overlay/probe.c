@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "driver/backing.h"
 #include "driver/overlay/probe_scratch.h"
+#include "driver/quota.h"
 #include "driver/rootless.h"
 #include <dirent.h>
 #include <errno.h>
@@ -119,11 +120,40 @@ static void tell_options(const struct overlay *o)
 		log_debug("overlay: %s", option);
 }
 
-static void tell_probed(const struct overlay *o)
+static enum overlay_known recall(struct overlay *o, const enum overlay_known *known)
 {
-	log_debug("backingFs=%s, projectQuotaSupported=false, useNativeDiff=%s, usingMetacopy=%s",
-	          backing_name(o->magic), overlay_bool_text(o->native_diff),
-	          overlay_bool_text(o->metacopy));
+	enum overlay_known answer;
+
+	pthread_mutex_lock(&o->lock);
+	answer = *known;
+	pthread_mutex_unlock(&o->lock);
+	return answer;
+}
+
+static void remember(struct overlay *o, enum overlay_known *known, bool yes)
+{
+	pthread_mutex_lock(&o->lock);
+	*known = yes ? OVERLAY_YES : OVERLAY_NO;
+	pthread_mutex_unlock(&o->lock);
+}
+
+bool overlay_has_quotas(struct overlay *o, cst_error **error)
+{
+	enum overlay_known answer = recall(o, &o->quotas);
+	if (answer == OVERLAY_YES || (answer == OVERLAY_NO && !error))
+		return answer == OVERLAY_YES;
+	bool yes = quota_probe(o->base.home, error) == 0;
+	remember(o, &o->quotas, yes);
+	return yes;
+}
+
+static void tell_probed(struct overlay *o)
+{
+	/* As upstream, which looks for them on xfs only. */
+	bool quotas = o->magic == BACKING_XFS && overlay_has_quotas(o, NULL);
+	log_debug("backingFs=%s, projectQuotaSupported=%s, useNativeDiff=%s, usingMetacopy=%s",
+	          backing_name(o->magic), overlay_bool_text(quotas),
+	          overlay_bool_text(o->native_diff), overlay_bool_text(o->metacopy));
 }
 
 /* ---- overlay itself ---- */
@@ -427,23 +457,6 @@ static int try_idmapped_again(struct overlay *o, bool *yes, cst_error **error)
 			break;
 	}
 	return error_propagate(error, steal_ptr(&problem));
-}
-
-static enum overlay_known recall(struct overlay *o, const enum overlay_known *known)
-{
-	enum overlay_known answer;
-
-	pthread_mutex_lock(&o->lock);
-	answer = *known;
-	pthread_mutex_unlock(&o->lock);
-	return answer;
-}
-
-static void remember(struct overlay *o, enum overlay_known *known, bool yes)
-{
-	pthread_mutex_lock(&o->lock);
-	*known = yes ? OVERLAY_YES : OVERLAY_NO;
-	pthread_mutex_unlock(&o->lock);
 }
 
 bool overlay_supports_volatile(struct overlay *o)

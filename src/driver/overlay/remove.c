@@ -3,7 +3,9 @@
  * (tempdir_free()). */
 #include "base/fs.h"
 #include "base/log.h"
+#include "driver/backing.h"
 #include "driver/overlay/overlay.h"
+#include "driver/quota.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -68,6 +70,15 @@ static int unmount_layer(const struct overlay *o, size_t home, const char *id, i
 	return r;
 }
 
+static void release_quota(const struct overlay *o, size_t home, int layer_fd)
+{
+	if (home != 0 || (o->magic != BACKING_XFS && o->magic != BACKING_EXT4))
+		return;
+	_cleanup_close_ int fd = openat(layer_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		quota_release(o->base.home, fd);
+}
+
 /* The link goes first. If this process dies then, making the link again makes the layer whole; a link without its directory
  * would belong to nothing. */
 int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -80,6 +91,8 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 
 	if (fd >= 0) {
 		r = unmount_layer(o, home, id, fd, error);
+		if (r == 0)
+			release_quota(o, home, fd);
 		if (r == 0 && overlay_read_link(o, dirs, home, id, link, NULL) < 0)
 			link[0] = '\0';
 	} else if (errno == ENOENT) {

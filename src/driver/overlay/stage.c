@@ -2,8 +2,10 @@
 /* Builds a layer in a staging directory, where nobody sees it, and fills it. Opens the content of layers for that. */
 #include "archive/tree/copy.h"
 #include "base/fs.h"
+#include "driver/backing.h"
 #include "driver/naive.h"
 #include "driver/overlay/below.h"
+#include "driver/quota.h"
 #include "driver/rootless.h"
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +15,8 @@ void overlay_stage_free(struct driver_staged *staged)
 {
 	if (!staged)
 		return;
+	if (staged->has_project)
+		quota_release(staged->overlay->base.home, staged->dir_fd);
 	closep(&staged->diff_fd);
 	closep(&staged->dir_fd);
 	tempdir_free(staged->temp);
@@ -27,26 +31,26 @@ DEFINE_CLEANUP(struct driver_staged *, overlay_stage_free)
 
 /* ---- filling ---- */
 
-/* The messages are those of docs/format/drivers.md, "Options". */
-static int check_storage_options(const struct driver_stage_options *options, cst_error **error)
+/* A container's layer gets a project where the Go tools give it one, or if somebody asks for limits. */
+static int assign_quota(struct driver_staged *s, const struct driver_stage_options *options,
+                        cst_error **error)
 {
-	for (size_t i = 0; i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i];
-		int len = (int)strcspn(option, "=");
-		bool quota = strncmp(option, "size=", 5) == 0 || strncmp(option, "inodes=", 7) == 0;
-
-		if (!quota)
-			return error_set(error, CST_EINVAL, "unknown option %.*s", len, option);
-		if (!options->writable)
-			return error_set(
-			        error, CST_EINVAL,
-			        "--storage-opt %.*s is only supported for ReadWrite Layers", len,
-			        option);
-		return error_set(error, CST_ENOTSUP,
-		                 "--storage-opt is supported only for overlay over xfs with "
-		                 "'pquota' mount option");
-	}
-	return 0;
+	struct overlay *o = s->overlay;
+	struct driver_quota quota = o->options.quota;
+	int r = quota_parse(options, &quota, error);
+	if (r < 0 || !options->writable ||
+	    (o->magic != BACKING_XFS && !options->n_storage_options && !quota.bytes &&
+	     !quota.inodes))
+		return r;
+	if (!overlay_has_quotas(o, NULL))
+		return options->n_storage_options == 0
+		               ? 0
+		               : error_set(error, CST_ENOTSUP,
+		                           "--storage-opt is supported only for overlay over xfs "
+		                           "with 'pquota' mount option");
+	r = quota_assign(o->base.home, s->dir_fd, &quota, error);
+	s->has_project = r == 0;
+	return r;
 }
 
 static bool has_maps(const struct idmaps *maps)
@@ -168,6 +172,8 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 	if (r == 0)
 		r = note_inode(s, error);
 	if (r == 0)
+		r = assign_quota(s, options, error);
+	if (r == 0)
 		r = overlay_make_dir(s->dir_fd, "diff", &root, root.mode, &s->diff_fd, s->path,
 		                     error);
 	if (r == 0)
@@ -243,8 +249,8 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	_cleanup_(overlay_stage_freep) struct driver_staged *s = NULL;
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);
-	int r = check_storage_options(options, error);
-	if (r == 0 && options->writable && o->options.force_mask >= 0 && !o->program)
+	int r = 0;
+	if (options->writable && o->options.force_mask >= 0 && !o->program)
 		r = error_set(error, CST_ENOTSUP,
 		              "overlay: force_mask option for writeable layers is only supported "
 		              "with a mount_program");
@@ -293,6 +299,8 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 		r = overlay_make_dir(s->temp->fd, s->name, &root, 0700, &s->dir_fd, s->path, error);
 	if (r == 0)
 		r = note_inode(s, error);
+	if (r == 0) /* or it could not be moved to where the old content is */
+		r = quota_share(diff_fd, s->dir_fd, s->path, error);
 	if (r == 0)
 		r = overlay_make_dir(s->dir_fd, "diff", &root, 0700, &s->diff_fd, s->path, error);
 	if (r == 0)

@@ -40,6 +40,7 @@ struct driver_staged {
 	int diff_fd;
 	/* The layers of an image: nothing is synced before the barrier, and between unpacking and commit no descriptor is open. */
 	bool of_image, root_named;
+	bool has_project; /* of its own, whose limits go if the layer is not committed */
 	unsigned number;              /* among the layers of an image that are staged together */
 	struct driver_staged *parent; /* one of them; NULL: the parent, if there is one, exists */
 	struct root_attributes root, inherited; /* of `diff`, and what the parent's had when this layer was staged */

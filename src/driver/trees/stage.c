@@ -47,9 +47,10 @@ static int open_staged(const struct driver_staged *staged, int *ret_fd, cst_erro
 
 /* Stages a copy of the tree from_fd, or with -1 an empty one, in a new staging directory or in that of a staged parent. */
 static int stage_new(struct trees *trees, const struct trees_home *home,
-                     const struct driver_stage_options *options, int from_fd, bool sync,
-                     struct driver_staged **ret, cst_error **error)
+                     const struct trees_new *how, int from_fd, struct driver_staged **ret,
+                     cst_error **error)
 {
+	const struct driver_stage_options *options = how->options;
 	const struct driver_staged *parent = options->staged_parent;
 	_cleanup_(trees_stage_freep) struct driver_staged *staged = NULL;
 	int r = staged_new(trees, home, options->maps, &staged, error);
@@ -62,7 +63,7 @@ static int stage_new(struct trees *trees, const struct trees_home *home,
 	staged->of_image = options->of_image;
 	staged->number = parent ? parent->number + 1 : 0;
 	snprintf(staged->name, sizeof(staged->name), CONTENT, staged->number);
-	r = trees->kind->make(from_fd, staged->area, staged->name, sync, error);
+	r = trees->kind->make(from_fd, staged->area, staged->name, how, error);
 	if (r == 0)
 		r = open_staged(staged, &staged->fd, error);
 	if (r == 0)
@@ -111,8 +112,9 @@ int trees_stage(struct driver *d, const struct driver_stage_options *options,
 		r = open_staged(options->staged_parent, &from_fd, error);
 	else if (options->parent)
 		r = trees_layer_open(trees, options->parent, &from_fd, error);
+	const struct trees_new how = {.options = options, .sync = sync && !other_ids};
 	if (r == 0)
-		r = stage_new(trees, home, options, from_fd, sync && !other_ids, &staged, error);
+		r = stage_new(trees, home, &how, from_fd, &staged, error);
 	if (r == 0 && from_fd < 0)
 		r = base_root(staged, options->maps, error);
 	if (r == 0 && other_ids)
@@ -126,12 +128,13 @@ int trees_stage_copy(struct driver *d, const char *id, const struct idmaps *maps
                      struct driver_staged **ret, cst_error **error)
 {
 	const struct driver_stage_options options = {.maps = maps};
+	const struct trees_new how = {
+	        .options = &options, .sync = d->sync_content, .renewed = true};
 	struct trees *trees = trees_of(d);
 	_cleanup_close_ int from_fd = -1;
 	int r = trees_layer_open(trees, id, &from_fd, error);
 	if (r == 0)
-		r = stage_new(trees, trees_home_of(trees, id), &options, from_fd, d->sync_content,
-		              ret, error);
+		r = stage_new(trees, trees_home_of(trees, id), &how, from_fd, ret, error);
 	return r;
 }
 

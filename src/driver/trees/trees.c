@@ -3,6 +3,7 @@
 #include "driver/trees/trees.h"
 #include "base/fs.h"
 #include "driver/option.h"
+#include "driver/quota.h"
 #include <errno.h>
 
 struct driver_view {
@@ -186,9 +187,13 @@ int trees_remove(struct driver *d, const char *id, const char *note, struct driv
 {
 	const struct trees_home *home = trees_home_of(trees_of(d), id);
 	struct tempdir *area = NULL;
-	if (!fs_exists(home->layers_fd, id))
+	_cleanup_close_ int layers_fd = -1,
+	                    fd = openat(home->layers_fd, id,
+	                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
 		return 0;
-	_cleanup_close_ int layers_fd = -1;
+	if (fd >= 0)
+		quota_release(home->path, fd);
 	int r = naive_trash_in(d->ops, home->tempdirs, TEMPDIR_PAIR, trash, &area, error);
 	if (r == 0 && area)
 		r = trees_beside(home, area, trees_of(d)->kind->place, &layers_fd, error);

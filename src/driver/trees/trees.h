@@ -15,13 +15,20 @@
 
 struct trees;
 
+/* A tree that make() makes. */
+struct trees_new {
+	const struct driver_stage_options *options; /* of the layer */
+	bool sync;    /* what is copied is on disk afterwards */
+	bool renewed; /* it is the copy of a layer whose place it takes */
+};
+
 /* In which the drivers differ. */
 struct trees_kind {
 	const char *place;   /* of the layers, below the home */
 	bool in_image_store; /* an image store has the layers that are not writable */
-	/* Makes the directory `name` in a staging area: empty, if from_fd is -1; else with the tree from_fd copied into it. `sync`:
-	 * what is copied is on disk afterwards. The caller opens it, and removes what is left after a failure. */
-	int (*make)(int from_fd, const struct tempdir *area, const char *name, bool sync, cst_error **error);
+	/* Makes the directory `name` in a staging area: empty, if from_fd is -1; else with the tree from_fd copied into it. The
+	 * caller opens it, and removes what is left after a failure. */
+	int (*make)(int from_fd, const struct tempdir *area, const char *name, const struct trees_new *how, cst_error **error);
 	int (*identity)(int dirfd, struct driver_identity *ret, cst_error **error);
 	/* Applies an option of the driver that not all of these have. *known false: it has none of this key. */
 	int (*option)(struct trees *trees, const char *key, const char *value, bool *known, cst_error **error);

@@ -7,21 +7,46 @@
 #include "archive/tree/copy.h"
 #include "base/fs.h"
 #include "driver/option.h"
+#include "driver/quota.h"
 #include "driver/trees/trees.h"
 #include <errno.h>
 
-static int vfs_make(int from_fd, const struct tempdir *area, const char *name, bool sync,
-                    cst_error **error)
+struct vfs {
+	struct trees trees;
+	bool as_upstream; /* the Go driver has no quotas */
+};
+
+/* Before anything is in the directory: what is made there later is in its project. What the parent has counts, too. */
+static int limit(int from_fd, int fd, const struct tempdir *area, const struct trees_new *how,
+                 cst_error **error)
+{
+	struct driver_quota quota = {0};
+	if (how->renewed)
+		return quota_share(from_fd, fd, area->shown, error);
+	if (!how->options->n_storage_options)
+		return 0;
+	_cleanup_free_ char *home = path_join(area->shown, "..");
+	if (!home)
+		return error_oom(error);
+	int r = quota_parse(how->options, &quota, error);
+	if (r == 0)
+		r = quota_probe(home, error);
+	return r == 0 ? quota_assign(home, fd, &quota, error) : r;
+}
+
+static int vfs_make(int from_fd, const struct tempdir *area, const char *name,
+                    const struct trees_new *how, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 	if (sys_mkdirat(area->fd, name, 0755) < 0)
 		return error_sys(error, errno, "mkdir %s/%s/%s", area->shown, area->name, name);
-	if (from_fd < 0)
-		return 0;
 	fd = openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
-	return copy_tree(from_fd, fd, &(struct copy_options){.sync = sync}, error);
+	int r = limit(from_fd, fd, area, how, error);
+	if (r < 0 || from_fd < 0)
+		return r;
+	return copy_tree(from_fd, fd, &(struct copy_options){.sync = how->sync}, error);
 }
 
 static int vfs_option(struct trees *trees, const char *key, const char *value, bool *known,
@@ -41,14 +66,15 @@ static const struct trees_kind vfs_kind = {
 
 static int vfs_open(const struct driver_config *config, struct driver **ret, cst_error **error)
 {
-	struct trees *vfs = new0(struct trees, 1);
+	struct vfs *vfs = new0(struct vfs, 1);
 	if (!vfs)
 		return error_oom(error);
-	int r = trees_open(vfs, &vfs_driver, &vfs_kind, config, error);
+	vfs->as_upstream = config->as_upstream;
+	int r = trees_open(&vfs->trees, &vfs_driver, &vfs_kind, config, error);
 	if (r == 0)
-		*ret = &vfs->base;
+		*ret = &vfs->trees.base;
 	else
-		trees_close(&vfs->base);
+		trees_close(&vfs->trees.base);
 	return r;
 }
 
@@ -61,7 +87,7 @@ static int vfs_open_ready(const struct driver_config *config, struct driver **re
 static int vfs_stage(struct driver *d, const struct driver_stage_options *options,
                      struct driver_staged **ret, cst_error **error)
 {
-	if (options->n_storage_options)
+	if (options->n_storage_options && ((struct vfs *)d)->as_upstream)
 		return error_set(error, CST_ENOTSUP, "--storage-opt is not supported for vfs");
 	return trees_stage(d, options, ret, error);
 }
