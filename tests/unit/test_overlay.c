@@ -226,7 +226,7 @@ static void test_mount_options(void **state)
 	assert_int_equal(overlay_driver.get(f.driver, "B", &options, &none, &error), CST_ESYS);
 	_cleanup_free_ char *text = str_printf(
 	        "creating overlay mount to %s, mount_data=\"lowerdir=%s,upperdir=%s,workdir=%s,"
-	        "thisisnooption",
+	        "nosuid,thisisnooption",
 	        rw, in_home(&f, "A/diff"), in_home(&f, "B/diff"), in_home(&f, "B/work"));
 	assert_true(has_prefix(cst_error_message(error), text));
 	assert_non_null(strstr(cst_error_message(error), "\": invalid argument"));

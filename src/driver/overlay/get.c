@@ -87,8 +87,9 @@ static int collect_options(struct getting *g, cst_error **error)
 	overlay_mount_options_drop(to, "metacopy=on");
 	if (wanted && g->o->metacopy)
 		r = overlay_mount_options_add(to, "metacopy=on", error);
-	g->read_only = (to->flags & MS_RDONLY) || g->home != 0;
-	if (g->read_only)
+	/* As the Go tools: a later "rw" takes the flag away, but nobody can write either. */
+	g->read_only = strv_contains(&to->words, "ro") || g->home != 0;
+	if (g->home != 0)
 		to->flags |= MS_RDONLY;
 	if (r == 0 && !g->o->program && driver_is_rootless())
 		r = overlay_mount_options_add(to, "userxattr", error);
@@ -342,16 +343,20 @@ int overlay_get(struct driver *d, const char *id, const struct driver_mount_opti
 	return r;
 }
 
-/* fuse-overlayfs maps the upper directory, too, and for that it needs maps without holes. */
+/* Do the ranges make one, in the container and on the host, whatever their order? No id is in two of them. */
 static bool is_contiguous(const struct idmap *map)
 {
-	for (size_t i = 1; i < map->len; i++) {
-		const cst_idmap *before = &map->ranges[i - 1], *range = &map->ranges[i];
-		if (before->host_id + before->size != range->host_id ||
-		    before->container_id + before->size != range->container_id)
-			return false;
+	uint64_t size = 0, container_end = 0, host_end = 0;
+	uint32_t container = UINT32_MAX, host = UINT32_MAX;
+	for (size_t i = 0; i < map->len; i++) {
+		const cst_idmap *range = &map->ranges[i];
+		container = MIN(container, range->container_id);
+		host = MIN(host, range->host_id);
+		container_end = MAX(container_end, (uint64_t)range->container_id + range->size);
+		host_end = MAX(host_end, (uint64_t)range->host_id + range->size);
+		size += range->size;
 	}
-	return true;
+	return map->len < 2 || (container_end - container == size && host_end - host == size);
 }
 
 int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret,
@@ -364,7 +369,7 @@ int overlay_supports_shifting(struct driver *d, const struct idmaps *maps, bool 
 		*ret = false;
 		return 0;
 	}
-	if (o->program) {
+	if (o->program) { /* it maps the upper directory, too, and takes no holes */
 		*ret = !maps || (is_contiguous(&maps->uids) && is_contiguous(&maps->gids));
 		return 0;
 	}

@@ -62,18 +62,20 @@ static const char *separator(const struct overlay_mount *m, size_t i)
 	return is_data(m, i) ? "::" : ":";
 }
 
-static void add_rest(struct strbuf *text, const struct overlay_mount *m)
+static void add_rest(struct strbuf *text, const struct overlay_mount *m, const struct strv *words)
 {
-	for (size_t i = 0; i < m->options->data.len; i++)
-		strbuf_addf(text, ",%s", m->options->data.items[i]);
+	for (size_t i = 0; i < words->len; i++)
+		strbuf_addf(text, ",%s", words->items[i]);
 	if (!isempty(m->label))
 		strbuf_addf(text, ",context=\"%s\"", m->label);
 	if (m->verity)
 		strbuf_addf(text, ",verity=%s", m->verity);
 }
 
-/* The mount as one string of data, which is how the Go tools show it. Caller frees; NULL: out of memory. */
-static char *describe(const struct overlay *o, const struct overlay_mount *m)
+/* The mount as one string of data, which is how the Go tools show it. `words` are m->options->words for a message, or the data of
+ * them. Caller frees; NULL: out of memory. */
+static char *describe(const struct overlay *o, const struct overlay_mount *m,
+                      const struct strv *words)
 {
 	_cleanup_strbuf_ struct strbuf text = {0};
 
@@ -85,31 +87,33 @@ static char *describe(const struct overlay *o, const struct overlay_mount *m)
 	}
 	if (m->upper_fd >= 0)
 		strbuf_addf(&text, ",upperdir=%s,workdir=%s", m->upper, m->work);
-	add_rest(&text, m);
+	add_rest(&text, m, words);
 	return strbuf_steal(&text);
 }
 
 void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *m)
 {
-	_cleanup_free_ char *data = log_enabled(CST_LOG_DEBUG) ? describe(o, m) : NULL;
+	_cleanup_free_ char *data =
+	        log_enabled(CST_LOG_DEBUG) ? describe(o, m, &m->options->words) : NULL;
 
 	if (data)
-		log_debug("overlay: mount_data=%s%s", data,
-		          m->options->flags & MS_RDONLY ? ",ro" : "");
+		log_debug("overlay: mount_data=%s", data);
 }
 
 static int mount_error(const struct overlay *o, const struct overlay_mount *m, const char *target,
                        int errnum, const char *kernel, cst_error **error)
 {
-	_cleanup_free_ char *data = describe(o, m);
+	_cleanup_free_ char *data = describe(o, m, &m->options->words);
 
 	if (!data)
 		return error_oom(error);
 	int r = error_sys(error, errnum, "creating overlay mount to %s, mount_data=\"%s\"", target,
 	                  data);
-	if (!isempty(kernel))
-		error_suffix(error, r, " (%s)", kernel);
-	return r;
+	if (isempty(kernel))
+		return r;
+	error_suffix(error, r, " (%s)", kernel);
+	return error_go_words(error, r, NULL, "creating overlay mount to %s, mount_data=\"%s\": %s",
+	                      target, data, errno_text(errnum));
 }
 
 /* Reads what the kernel logged about this context, lines of "e overlay: ...", without the "e ". */
@@ -186,6 +190,15 @@ static int set_option(int fs_fd, const char *option)
 static int set_rest(int fs_fd, const struct overlay_mount *m,
                     enum overlay_mount_interface interface)
 {
+	static const struct {
+		unsigned long flag;
+		const char *word;
+	} of_superblock[] = {
+	        {MS_RDONLY, "ro"},
+	        {MS_SYNCHRONOUS, "sync"},
+	        {MS_DIRSYNC, "dirsync"},
+	        {MS_MANDLOCK, "mand"},
+	};
 	unsigned long flags = m->options->flags;
 
 	if (sys_fsconfig(fs_fd, CONFIG_STRING, "source", "overlay", 0) < 0)
@@ -193,12 +206,10 @@ static int set_rest(int fs_fd, const struct overlay_mount *m,
 	if (m->upper_fd >= 0 && (set_directory(fs_fd, "upperdir", m->upper_fd, interface) < 0 ||
 	                         set_directory(fs_fd, "workdir", m->work_fd, interface) < 0))
 		return -1;
-	if ((flags & MS_RDONLY) && sys_fsconfig(fs_fd, CONFIG_FLAG, "ro", NULL, 0) < 0)
-		return -1;
-	if ((flags & MS_SYNCHRONOUS) && sys_fsconfig(fs_fd, CONFIG_FLAG, "sync", NULL, 0) < 0)
-		return -1;
-	if ((flags & MS_DIRSYNC) && sys_fsconfig(fs_fd, CONFIG_FLAG, "dirsync", NULL, 0) < 0)
-		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(of_superblock); i++)
+		if ((flags & of_superblock[i].flag) &&
+		    sys_fsconfig(fs_fd, CONFIG_FLAG, of_superblock[i].word, NULL, 0) < 0)
+			return -1;
 	for (size_t i = 0; i < m->options->data.len; i++)
 		if (set_option(fs_fd, m->options->data.items[i]) < 0)
 			return -1;
@@ -327,7 +338,7 @@ static char *data_by_number(const struct overlay_mount *m, const struct classic 
 	if (m->upper_fd >= 0)
 		strbuf_addf(&text, ",upperdir=%s%d,workdir=%s%d", prefix, m->upper_fd, prefix,
 		            m->work_fd);
-	add_rest(&text, m);
+	add_rest(&text, m, &m->options->data);
 	return strbuf_steal(&text);
 }
 
@@ -369,7 +380,7 @@ static int mount_classic(const struct overlay *o, const struct overlay_mount *m,
                          cst_error **error)
 {
 	_cleanup_(classic_close) struct classic c = {0};
-	_cleanup_free_ char *data = describe(o, m);
+	_cleanup_free_ char *data = describe(o, m, &m->options->data);
 	size_t limit = (size_t)sysconf(_SC_PAGESIZE);
 	struct mount_call call = {.target = target, .flags = m->options->flags};
 	bool plain =
@@ -425,16 +436,17 @@ static void add_map(struct strbuf *data, const char *kind, const struct idmap *m
 static int mount_by_program(const struct overlay *o, const struct overlay_mount *m,
                             const char *target, cst_error **error)
 {
-	_cleanup_free_ char *shown = describe(o, m);
+	_cleanup_free_ char *shown = describe(o, m, &m->options->words);
+	_cleanup_free_ char *given = describe(o, m, &m->options->data);
 	_cleanup_strbuf_ struct strbuf data = {0};
-	strbuf_adds(&data, strempty(shown));
+	strbuf_adds(&data, strempty(given));
 	if (m->maps) {
 		add_map(&data, "uid", &m->maps->uids);
 		add_map(&data, "gid", &m->maps->gids);
 	}
 	if (o->options.force_mask >= 0)
 		strbuf_adds(&data, ",xattr_permissions=2");
-	if (!shown || data.failed)
+	if (!shown || !given || data.failed)
 		return error_oom(error);
 	int r = overlay_program_mount(o, data.data, target, error);
 	return r == 0 ? 0

@@ -57,6 +57,17 @@ static bool add_flag(struct overlay_mount_options *options, const char *word)
 	return false;
 }
 
+/* The kernel would take the last of two lists of lowers. */
+static bool names_directory(const char *word)
+{
+	static const char *const keys[] = {
+	        "lowerdir=", "lowerdir+=", "datadir+=", "upperdir=", "workdir="};
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (has_prefix(word, keys[i]))
+			return true;
+	return false;
+}
+
 int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
                               cst_error **error)
 {
@@ -67,33 +78,42 @@ int overlay_mount_options_add(struct overlay_mount_options *options, const char 
 	for (size_t i = 0; i < items.len; i++) {
 		const char *item = items.items[i];
 
-		if (!*item || streq(item, "defaults") || add_flag(options, item))
+		if (!*item)
 			continue;
-		if (!strv_add(&options->data, item))
+		if (names_directory(item))
+			return error_set(error, CST_EINVAL,
+			                 "the mount option \"%s\" is the driver's to set", item);
+		if (!strv_add(&options->words, item) ||
+		    (!add_flag(options, item) && !strv_add(&options->data, item)))
 			return error_oom(error);
 	}
 	return 0;
 }
 
-bool overlay_mount_options_drop(struct overlay_mount_options *options, const char *word)
+static void drop(struct strv *list, const char *word)
 {
-	struct strv *data = &options->data;
-	size_t kept = 0, len = data->len;
+	size_t kept = 0, len = list->len;
 
 	for (size_t i = 0; i < len; i++) {
-		if (streq(data->items[i], word))
-			free(data->items[i]);
+		if (streq(list->items[i], word))
+			free(list->items[i]);
 		else
-			data->items[kept++] = data->items[i];
+			list->items[kept++] = list->items[i];
 	}
 	if (kept < len)
-		data->items[kept] = NULL;
-	data->len = kept;
-	return kept < len;
+		list->items[kept] = NULL;
+	list->len = kept;
+}
+
+void overlay_mount_options_drop(struct overlay_mount_options *options, const char *word)
+{
+	drop(&options->data, word);
+	drop(&options->words, word);
 }
 
 void overlay_mount_options_free(struct overlay_mount_options *options)
 {
 	strv_free(&options->data);
+	strv_free(&options->words);
 	options->flags = 0;
 }

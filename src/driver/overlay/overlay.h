@@ -20,6 +20,7 @@
  *   view.c           reading a layer
  *   reown.c          giving a parent's content to other ids
  *   below.c          looking at the layers below one without a mount
+ *   root.c           owner and mode of a layer's root directory
  *   stage.c          building a layer
  *   remove.c         taking one away
  *   commit.c         making one visible, and its new content
@@ -227,12 +228,14 @@ int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *
 struct overlay_mount_options {
 	unsigned long flags; /* MS_* */
 	struct strv data;
+	struct strv words; /* all of them, as they were given, for messages */
 };
-/* Adds a comma list. Words that any filesystem has become flags; "" and "defaults" add nothing. */
+/* Adds a comma list. Words that any filesystem has become flags. CST_EINVAL: one names a directory of the mount, which is the
+ * driver's to do. */
 int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
                               cst_error **error);
-/* Removes `word` from the data, as often as it is there. Was it there? */
-bool overlay_mount_options_drop(struct overlay_mount_options *options, const char *word);
+/* Removes a word that is no flag, as often as it is there. */
+void overlay_mount_options_drop(struct overlay_mount_options *options, const char *word);
 void overlay_mount_options_free(struct overlay_mount_options *options);
 #define _cleanup_mount_options_ _cleanup_(overlay_mount_options_free)
 

@@ -303,8 +303,12 @@ static int start(struct run *run, const char *home, const char *data, const char
 	_cleanup_close_ int said_fd = ends[1];
 	run->said_fd = ends[0];
 	int errnum = spawn(run, home, args, environment, said_fd);
-	if (errnum)
-		return error_sys(error, errnum, "using mount program %s", run->program);
+	if (errnum) {
+		r = error_sys(error, errnum, "using mount program %s", run->program);
+		return error_go_words(error, r, NULL,
+		                      "using mount program %s: <stderr empty>: fork/exec %s: %s",
+		                      run->program, run->program, errno_text(errnum));
+	}
 	run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
 	if (run->pidfd >= 0)
 		return 0;
@@ -356,12 +360,21 @@ static bool wait_for_end(struct run *run)
 	return true;
 }
 
-static const char *said(struct run *run)
+static int failed(struct run *run, cst_error **error)
 {
-	while (run->said_len && run->said[run->said_len - 1] == '\n')
-		run->said_len--;
-	run->said[run->said_len] = '\0';
-	return run->said_len ? run->said : "<stderr empty>";
+	static const char silent[] = "<stderr empty>";
+	const char *raw = run->said_len ? run->said : silent;
+	int len = (int)strlen(raw);
+	while (len > 0 && raw[len - 1] == '\n')
+		len--;
+	if (run->status < 0)
+		return error_set(error, CST_EINVAL,
+		                 "using mount program %s: %.*s: killed by a signal", run->program,
+		                 len, raw);
+	int r = error_set(error, CST_EINVAL, "using mount program %s: %.*s: exit status %d",
+	                  run->program, len, raw, run->status);
+	return error_go_words(error, r, NULL, "using mount program %s: %s: exit status %d",
+	                      run->program, raw, run->status);
 }
 
 /* Is there a mount now that answers? */
@@ -398,13 +411,8 @@ static int run_program(struct run *run, const char *home, const char *data, cons
 		                 "the mount program %s has mounted nothing on %s after %d seconds, "
 		                 "and was killed",
 		                 run->program, target, overlay_program_limit_ms / 1000);
-	if (run->status > 0)
-		return error_set(error, CST_EINVAL, "using mount program %s: %s: exit status %d",
-		                 run->program, said(run), run->status);
-	if (run->status < 0)
-		return error_set(error, CST_EINVAL,
-		                 "using mount program %s: %s: killed by a signal", run->program,
-		                 said(run));
+	if (run->status != 0)
+		return failed(run, error);
 	return check_mount(run, target, error);
 }
 

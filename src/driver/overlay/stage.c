@@ -70,7 +70,6 @@ int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *
 {
 	struct root_attributes attributes = {.mode = 0555};
 	uint32_t uid = 0, gid = 0;
-	struct stat st;
 	int r;
 
 	if (options->staged_parent) {
@@ -82,10 +81,10 @@ int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *
 		r = overlay_layer_open(o, dirs, options->parent, &home, &fd, error);
 		if (r < 0)
 			return r;
-		if (fstatat(fd, "diff", &st, 0) < 0)
-			return error_sys(error, errno, "stat %s/%s/diff", o->homes[home].path,
-			                 options->parent);
-		attributes = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
+		_cleanup_free_ char *shown = path_join(o->homes[home].path, options->parent);
+		r = overlay_read_root(fd, "diff", &attributes, strempty(shown), error);
+		if (r < 0)
+			return r;
 	}
 	if ((isempty(options->parent) && has_maps(options->maps)) || reowns(options)) {
 		r = options->maps ? idmaps_root(options->maps, &uid, &gid, error) : 0;
@@ -160,10 +159,13 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
                 const struct driver_stage_options *options, cst_error **error)
 {
 	struct root_attributes root = {0}, owner = {0};
+	int mask = s->overlay->options.force_mask;
 	int r = overlay_root_attributes(s->overlay, dirs, options, &root, error);
 	s->root = s->inherited = root;
 	if (r == 0 && options->maps)
 		r = idmaps_root(options->maps, &owner.uid, &owner.gid, error);
+	if (mask >= 0)
+		root = (struct root_attributes){owner.uid, owner.gid, (mode_t)mask};
 	if (r == 0)
 		r = overlay_new_link(s->link, error);
 	if (r == 0)
@@ -176,6 +178,8 @@ static int fill(struct driver_staged *s, const struct overlay_dirs *dirs,
 	if (r == 0)
 		r = overlay_make_dir(s->dir_fd, "diff", &root, root.mode, &s->diff_fd, s->path,
 		                     error);
+	if (r == 0 && mask >= 0)
+		r = overlay_note_root(s->diff_fd, &s->root, s->path, error);
 	if (r == 0)
 		r = write_text(s, "link", s->link, 0644, error);
 	if (r == 0)
@@ -340,12 +344,8 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 /* An entry of the archive says how the root directory is. */
 static int note_root(struct driver_staged *s, cst_error **error)
 {
-	struct stat st;
-	if (fstat(s->diff_fd, &st) < 0)
-		return error_sys(error, errno, "stat %s/diff", s->path);
-	s->root = (struct root_attributes){st.st_uid, st.st_gid, st.st_mode & 07777};
 	s->root_named = true;
-	return 0;
+	return overlay_read_root(s->diff_fd, ".", &s->root, s->path, error);
 }
 
 int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
@@ -394,6 +394,7 @@ static bool same_root(const struct root_attributes *a, const struct root_attribu
 static int set_root(const struct driver_staged *s, const char *name,
                     const struct root_attributes *root, mode_t mode, cst_error **error)
 {
+	bool masked = s->overlay->options.force_mask >= 0, content = streq(name, "diff");
 	_cleanup_free_ char *path = path_join(s->name, name);
 	if (!path)
 		return error_oom(error);
@@ -401,6 +402,8 @@ static int set_root(const struct driver_staged *s, const char *name,
 	        openat(s->temp->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", s->path, name);
+	if (masked)
+		return content ? overlay_note_root(fd, root, s->path, error) : 0;
 	if (sys_fchown(fd, root->uid, root->gid) < 0 || sys_fchmod(fd, mode) < 0)
 		return error_sys(error, errno, "chown %s/%s", s->path, name);
 	return 0;

@@ -19,6 +19,12 @@ struct root_attributes {
 	uid_t uid, gid;
 	mode_t mode;
 };
+/* Reads them of <dirfd>/<name>: what force_mask or fuse-overlayfs noted in an attribute of the directory, else its own. */
+int overlay_read_root(int dirfd, const char *name, struct root_attributes *ret, const char *shown,
+                      cst_error **error);
+/* Notes them there, as the file is other because of force_mask. */
+int overlay_note_root(int fd, const struct root_attributes *root, const char *shown,
+                      cst_error **error);
 /* Of a new layer's `diff`: owner and mode of the parent's. Without a parent its mode is 0555. Without a parent, or if the parent's
  * content gets other owners, it belongs to the root user of the maps. */
 int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
