@@ -173,6 +173,21 @@ static char *warned_path(const struct invocation *in)
 	               : NULL;
 }
 
+/* From here on no range of this file has an id. useradd gives ranges of this size, from 100000 on. */
+#define NEW_RANGE 65536UL
+static unsigned long free_start(const char *path)
+{
+	unsigned long next = 100000, start, count;
+	char line[512];
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*[^:]:%lu:%lu", &start, &count) == 2 && start + count > next)
+			next = start + count;
+	if (file)
+		fclose(file);
+	return next;
+}
+
 /* Warns only once: a user without ids has none with the next command either. */
 static void warn_once(const struct invocation *in, const char *user, const cst_error *users,
                       const cst_error *groups)
@@ -180,10 +195,13 @@ static void warn_once(const struct invocation *in, const char *user, const cst_e
 	_cleanup_text_ char *path = warned_path(in);
 	if (path && access(path, F_OK) == 0)
 		return;
-	warn("%s%s%s: only files of user and group 0 can be stored until /etc/subuid and "
-	     "/etc/subgid have ids for user \"%s\"",
+	unsigned long uids = free_start("/etc/subuid"), gids = free_start("/etc/subgid");
+	warn("%s%s%s: only files of user and group 0 can be stored until %s%s%s %s the line "
+	     "\"%s:%lu:%lu\"",
 	     users ? cst_error_message(users) : "", users && groups ? "; " : "",
-	     groups ? cst_error_message(groups) : "", user);
+	     groups ? cst_error_message(groups) : "", users ? "/etc/subuid" : "",
+	     users && groups ? " and " : "", groups ? "/etc/subgid" : "",
+	     users && groups ? "have" : "has", user, uids > gids ? uids : gids, NEW_RANGE);
 	warned = true;
 }
 

@@ -10,7 +10,7 @@ lacking=$(lacks_root)
 [ -n "$lacking" ] || lacking=$(lacks_command setpriv unshare)
 [ -n "$lacking" ] || user_can unshare --user --map-root-user --mount true 2>/dev/null || lacking="no user namespace for a user"
 if [ -n "$lacking" ]; then
-	skip "an ordinary user" "$lacking" 27
+	skip "an ordinary user" "$lacking" 35
 	finish
 fi
 # What is mounted over the machine's own configuration is seen by this suite only.
@@ -29,11 +29,12 @@ cp "$BUILD/cstorage" "$WORK/bin"
 ln -s cstorage "$WORK/bin/containers-storage"
 find "$BUILD" -maxdepth 2 -name 'libcstorage.so*' ! -name '*.p' -exec cp -P {} "$WORK/bin" \;
 chmod a+x "$WORK" "$(dirname "$WORK")"
-# The user has a name and a home, and no subordinate ids.
+# The user has a name and a home, and no subordinate ids. Others have some.
+others() { for file in subuid subgid; do printf 'other:100000:65536\nanother:165536:65536\n' >"$WORK/$file"; done; }
+others
 { grep -v "^tester:" /etc/passwd; echo "tester:x:$uid:$uid::$WORK/home:/bin/sh"; } >"$WORK/passwd"
 mount --bind "$WORK/passwd" /etc/passwd || exit
 for file in subuid subgid; do
-	grep -v "^tester:\|^$uid:" /etc/$file >"$WORK/$file"
 	touch "$WORK/$file" /etc/$file
 	mount --bind "$WORK/$file" /etc/$file || exit
 done
@@ -147,9 +148,27 @@ case_ "one of a variable" says "*/var/lib/containers/nope*: permission denied (a
 begin
 first=$(ours create-layer -i L0 2>&1 >/dev/null)
 case_ "one line says that there are no subordinate ids" equal "$(wc -l <<<"$first") $(grep -c 'no subuid ranges.*no subgid ranges' <<<"$first")" "1 1"
+case_ "it names the files and the line that they lack" equal "$(sed -n 's/.* until \(.*\)"$/\1/p' <<<"$first" | tr -d '\\')" \
+	'/etc/subuid and /etc/subgid have the line "tester:231072:65536"'
 case_ "once" equal "$(ours layers -q 2>&1; ours create-layer -i L1 2>&1)" "L0
 L1"
 case_ "and not by unshare, which opens no store" equal "$(ours unshare echo inside 2>&1)" inside
+
+# ---- too few of them ----
+
+begin
+mkdir -p "$WORK/tree"
+echo x >"$WORK/tree/far"; chown 7:70000 "$WORK/tree/far"
+tar -C "$WORK/tree" -cf "$WORK/far.tar" far; chmod a+r "$WORK/far.tar"
+for file in subuid subgid; do echo "tester:300000:65536" >"$WORK/$file"; done
+case_ "an owner that the user's ids do not have" says \
+	"cstorage: unpacking the archive: /far belongs to 7:70000, and this user namespace has no such ids: the ranges in /etc/subuid and /etc/subgid must have 70000 ids at least; lchown /far: invalid argument" \
+	ours import-layer -i F -f "$WORK/far.tar"
+upstream_far() { { as_user "$1" -g "$WORK/home/f" -R "$WORK/run/f" -s vfs import-layer -f "$WORK/far.tar" 2>&1 || true; } | grep -o 'potentially.*' | tail -n 1 | sed 's/ exit status 1.*//'; }
+case_ "containers-storage says what the Go command says" equal "$(upstream_far "$WORK/bin/containers-storage")" \
+	'potentially insufficient UIDs or GIDs available in user namespace (requested 7:70000 for /far): Check /etc/subuid and /etc/subgid if configured locally and run "podman system migrate": lchown /far: invalid argument'
+case_ "with ignore_chown_errors it is the user's" equal "$(ours --storage-opt vfs.ignore_chown_errors=true import-layer -i F -f "$WORK/far.tar" 2>&1)" F
+others
 
 # ---- containers-storage ----
 

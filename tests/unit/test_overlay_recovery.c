@@ -361,6 +361,43 @@ static void test_read_only(void **state)
 	assert_false(fs_exists(AT_FDCWD, in_home(&f, "l")));
 }
 
+/* ---- an ordinary user ---- */
+
+/* In the child, as that user: the exit status tells which line failed. */
+static int open_as_user(const struct driver_config *config)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	struct driver *driver = NULL;
+	if (setresgid(61234, 61234, 61234) < 0 || setresuid(61234, 61234, 61234) < 0)
+		return 1;
+	if (overlay_driver.open(config, &driver, &error) != CST_EBACKINGFS)
+		return 2;
+	if (!has_prefix(cst_error_message(error), "user 61234 is not in a user namespace") ||
+	    !strstr(cst_error_message(error), "cstorage unshare PROGRAM"))
+		return 3;
+	return streq(cst_error_go_message(error),
+	             "native overlay not supported and fuse-overlayfs not found: backing file "
+	             "system is unsupported for this graph driver")
+	               ? 0
+	               : 4;
+}
+
+static void test_outside_of_namespace(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	const struct driver_config config = fixture_config(&f);
+	int status = -1;
+	assert_int_equal(chown(f.root, 61234, 61234), 0);
+	assert_int_equal(chown(f.run, 61234, 61234), 0);
+	assert_int_equal(chmod(f.dir.path, 0755), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(open_as_user(&config));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_false(fs_exists(AT_FDCWD, in_home(&f, ""))); /* a home would count as a store */
+}
+
 /* ---- beside the Go tool ---- */
 
 static int go(const struct fixture *f, const char *arguments)
@@ -429,6 +466,7 @@ static void test_go_in_turns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_outside_of_namespace),
 	        cmocka_unit_test(test_lost_links),
 	        cmocka_unit_test(test_disagreement),
 	        cmocka_unit_test(test_skip_mount_home),

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define OVERRIDE_XATTR "user.containers.override_stat"
 
@@ -57,6 +58,22 @@ static void entry_times(const struct entry *e, struct timespec ret[2])
 
 /* ---- owner ---- */
 
+/* In a user's namespace id N is the Nth of the user's range. */
+static int no_such_ids(const struct entry *e, cst_error **error)
+{
+	int r = error_sys(
+	        error, EINVAL,
+	        "/%s belongs to %u:%u, and this user namespace has no such ids: the ranges "
+	        "in /etc/subuid and /etc/subgid must have %u ids at least; lchown /%s",
+	        e->path, e->host_uid, e->host_gid, MAX(e->host_uid, e->host_gid), e->path);
+	return error_go_words(
+	        error, r, NULL,
+	        "potentially insufficient UIDs or GIDs available in user namespace (requested "
+	        "%u:%u for /%s): Check /etc/subuid and /etc/subgid if configured locally and run "
+	        "\"podman system migrate\": lchown /%s: %s",
+	        e->host_uid, e->host_gid, e->path, e->path, errno_text(EINVAL));
+}
+
 static int chown_failed(struct metadata *m, const struct entry *e, cst_error **error)
 {
 	int number = errno;
@@ -67,13 +84,13 @@ static int chown_failed(struct metadata *m, const struct entry *e, cst_error **e
 		return 0;
 	}
 	if (number == EINVAL)
-		return error_sys(error, number,
-		                 "potentially insufficient UIDs or GIDs available in user "
-		                 "namespace (requested %u:%u "
-		                 "for /%s): Check /etc/subuid and /etc/subgid if configured "
-		                 "locally and run \"podman "
-		                 "system migrate\": lchown /%s",
-		                 e->host_uid, e->host_gid, e->path, e->path);
+		return no_such_ids(e, error);
+	if (number == EPERM && geteuid() != 0)
+		return error_sys(
+		        error, number,
+		        "/%s belongs to %u:%u, and user %u may not give files away outside "
+		        "of a user namespace (cstorage unshare PROGRAM): lchown /%s",
+		        e->path, e->host_uid, e->host_gid, (unsigned)geteuid(), e->path);
 	return error_sys(error, number, "lchown /%s", e->path);
 }
 

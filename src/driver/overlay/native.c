@@ -159,16 +159,28 @@ static int program_of_layers(struct overlay *o, cst_error **error)
 	return error_go_words(error, r, NULL, "%s: %s", not_found, cst_strerror(r));
 }
 
+/* The command enters a user namespace by itself. A program that uses the library has to be in one. */
+static int no_namespace(cst_error **error)
+{
+	int r = error_wrap_code(
+	        error, CST_EBACKINGFS,
+	        "user %u is not in a user namespace, so this process cannot mount "
+	        "overlay: start it in one (cstorage unshare PROGRAM), or choose the "
+	        "driver vfs",
+	        (unsigned)geteuid());
+	return error_go_words(error, r, NULL, "%s: %s", not_found, cst_strerror(r));
+}
+
 int overlay_choose_program(struct overlay *o, cst_error **error)
 {
 	bool program = false;
 
 	if (o->program)
 		return 0;
+	if (geteuid() != 0 && !o->read_only)
+		return no_namespace(error);
 	if (o->options.mount_program)
 		return set_program(o, o->options.mount_program, error);
-	if (geteuid() != 0 && !o->read_only)
-		return error_wrap_code(error, CST_EBACKINGFS, "%s", not_found);
 	if (o->read_only && !fs_exists(AT_FDCWD, o->base.home))
 		return 0;
 	int r = has_mount_program(o, &program, error);

@@ -348,14 +348,18 @@ static int note_root(struct driver_staged *s, cst_error **error)
 	return overlay_read_root(s->diff_fd, ".", &s->root, s->path, error);
 }
 
+static enum unpack_whiteouts whiteouts_of(const struct overlay *o)
+{
+	return o->base.marks_are_files ? UNPACK_WHITEOUT_KEEP : UNPACK_WHITEOUT_OVERLAY;
+}
+
 int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
                          const struct driver_unpack_policy *policy, struct unpack_result *ret,
                          cst_error **error)
 {
 	const struct overlay *o = staged->overlay;
 	struct unpack_options options = naive_unpack_options(policy, &staged->maps);
-	options.whiteouts =
-	        o->base.marks_are_files ? UNPACK_WHITEOUT_KEEP : UNPACK_WHITEOUT_OVERLAY;
+	options.whiteouts = whiteouts_of(o);
 	options.userns = driver_is_rootless();
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;
@@ -377,7 +381,7 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error)
 {
 	const struct overlay *o = staged->overlay;
-	*ret = (struct driver_filling){.whiteouts = UNPACK_WHITEOUT_OVERLAY,
+	*ret = (struct driver_filling){.whiteouts = whiteouts_of(o),
 	                               .force_mask = o->options.force_mask,
 	                               .userns = driver_is_rootless(),
 	                               .ignore_chown_errors = o->options.ignore_chown_errors};

@@ -30,6 +30,7 @@ struct stack {
 struct driver_view {
 	struct overlay *overlay;
 	bool native; /* `diff` is all that the layer changes; else the two trees are compared */
+	bool own_size; /* but its size is told of `diff`, as the Go tools do, which takes no mount program */
 	/* Somebody wrote into the layer through a mount: decide() finds out if it is native all the same. */
 	bool was_upper;
 	cst_error *no_trees; /* why the trees could not be opened, while the layer may be native */
@@ -202,6 +203,7 @@ static int open_view(struct driver_view *v, const char *id, const char *from, cs
 	if (r < 0)
 		return r;
 	const char *parent = parents.len ? parents.items[0] : "";
+	v->own_size = o->program && streq(strempty(from), parent);
 	/* A layer that has older generations changes more than what is in its `diff`. */
 	v->native = o->native_diff && streq(strempty(from), parent) &&
 	            !fs_exists(layer_fd, "diff1") && !overlay_has_images(&v->own.lowers);
@@ -311,11 +313,11 @@ int overlay_view_changes(struct driver_view *v, struct cst_changes *ret, cst_err
 int overlay_view_size(struct driver_view *v, int64_t *ret, cst_error **error)
 {
 	int64_t inodes;
-	int r = decide(v, error);
+	int r = v->own_size ? 0 : decide(v, error);
 	if (r < 0)
 		return r;
-	return v->native ? usage_tree(v->diff_fd, ret, &inodes, error)
-	                 : naive_view_size(&v->trees, ret, error);
+	return v->native || v->own_size ? usage_tree(v->diff_fd, ret, &inodes, error)
+	                                : naive_view_size(&v->trees, ret, error);
 }
 
 int overlay_view_open_content(struct driver_view *v, const char *name, int64_t size,

@@ -3,6 +3,7 @@
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
 #include "base/fs.h"
+#include "driver/rootless.h"
 #include "driver/trees/trees.h"
 #include <errno.h>
 #include <linux/fs.h>
@@ -156,6 +157,7 @@ int trees_stage_unpack(struct driver_staged *staged, const cst_source *source,
 {
 	struct unpack_options options = naive_unpack_options(policy, &staged->maps);
 	options.whiteouts = UNPACK_WHITEOUT_APPLY;
+	options.userns = driver_is_rootless();
 	options.ignore_chown_errors = staged->trees->ignore_chown_errors;
 	options.in_use = !staged->area;
 	options.sync_later = staged->of_image;
@@ -166,6 +168,7 @@ int trees_stage_open(struct driver_staged *staged, struct driver_filling *ret, c
 {
 	*ret = (struct driver_filling){.whiteouts = UNPACK_WHITEOUT_APPLY,
 	                               .force_mask = -1,
+	                               .userns = driver_is_rootless(),
 	                               .ignore_chown_errors = staged->trees->ignore_chown_errors};
 	return naive_reopen(staged->fd, &ret->fd, error);
 }

@@ -4,6 +4,7 @@
 #include "archive/tarsplit/tarsplit.h"
 #include "base/digest.h"
 #include "base/types.h"
+#include "driver/rootless.h"
 #include "store/check/check.h"
 #include "store/check/data_digest.h"
 #include "store/check/expected.h"
@@ -315,6 +316,7 @@ static int expected_for(struct checked *layer, struct idmaps *maps, struct expec
 	        .as_upstream = mounts,
 	        .own_content = !mounts && !(store->driver->ops->capabilities & DRIVER_WHOLE_TREES),
 	        .marks_are_files = !mounts && store->driver->marks_are_files,
+	        .no_devices = !mounts && driver_is_rootless(),
 	        .ignore_owners = masked || has_option(store, "ignore_chown_errors=true"),
 	        .ignore_modes = masked,
 	        .ignore_types = masked,

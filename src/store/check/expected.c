@@ -354,6 +354,9 @@ static int mark_file(struct expected *expected, const char *path, const struct h
 static int apply(struct expected *expected, const struct header *header, cst_error **error)
 {
 	bool files = expected->options.marks_are_files;
+	bool device = header->attributes.type == '3' || header->attributes.type == '4';
+	if (device && expected->options.no_devices)
+		return 0;
 	/* Metadata of aufs, which exists at the root only. */
 	if (!expected->options.as_upstream && !files &&
 	    has_prefix(header->name, WHITEOUT_PREFIX WHITEOUT_PREFIX) &&

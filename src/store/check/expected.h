@@ -14,6 +14,7 @@ struct expected_options {
 	bool as_upstream;
 	bool own_content; /* what one layer has, on top of other layers that are not looked at: whiteouts are devices 0:0 */
 	bool marks_are_files; /* of own content: files as the archive has them, or devices and attributes */
+	bool no_devices; /* a user namespace has none: they were left out */
 	bool ignore_owners, ignore_modes, ignore_types; /* the store's options let files have others than their headers */
 	const struct idmaps *maps; /* of the owners on disk; NULL: none */
 };
