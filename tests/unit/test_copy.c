@@ -2,8 +2,10 @@
 #include "archive/pack/pack.h"
 #include "archive/tree/copy.h"
 #include "archive/tree/copy_data.h"
+#include "archive/tree/rechown.h"
 #include "tree_fixture.h"
 #include <pthread.h>
+#include <sys/resource.h>
 
 static const struct copy_options plain;
 
@@ -156,6 +158,157 @@ static void test_deep(void **state)
 	close(from), close(to);
 }
 
+/* A copy for other ids is what a copy becomes whose owners are changed later. */
+static void test_other_owners(void **state)
+{
+	NEEDS_ROOT();
+	static cst_idmap low[] = {{0, 100000, 1000}}, high[] = {{0, 300000, 900}},
+	                 tiny[] = {{0, 9000, 1}};
+	const struct idmaps maps[] = {
+	        {{0}}, {{low, 1}, {low, 1}}, {{high, 1}, {tiny, 1}}, {{tiny, 1}, {tiny, 1}}};
+	static const unsigned char capability[20] = {1, 0, 0, 2, 0, 0x20};
+	struct fixture *f = *state;
+	for (unsigned i = 0; i < ARRAY_SIZE(maps) * ARRAY_SIZE(maps); i++) {
+		const struct idmaps *old = &maps[i % ARRAY_SIZE(maps)],
+		                    *new = &maps[i / ARRAY_SIZE(maps)];
+		uid_t uid = old->uids.len ? old->uids.ranges[0].host_id : 0;
+		gid_t gid = old->gids.len ? old->gids.ranges[0].host_id : 0;
+		bool many = old->uids.len && old->uids.ranges != tiny;
+		int from = make_dir(f->fd, "from"), a = make_dir(f->fd, "a"),
+		    b = make_dir(f->fd, "b");
+		add_dir(from, "d");
+		add_file(from, "d/f", "content");
+		int fd = openat(from, "d/f", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(fchown(fd, uid + (many ? 850 : 0), gid), 0);
+		assert_int_equal(fchmod(fd, 06711), 0);
+		assert_int_equal(
+		        fsetxattr(fd, "security.capability", capability, sizeof(capability), 0), 0);
+		close(fd);
+		assert_int_equal(linkat(from, "d/f", from, "link", 0), 0);
+		assert_int_equal(symlinkat("/etc", from, "s"), 0);
+		assert_int_equal(fchownat(from, "s", 65534, gid, AT_SYMLINK_NOFOLLOW), 0);
+		set_mtime(from, "s", 1000, 0);
+		assert_int_equal(mkfifoat(from, "roots", 0600), 0);
+		set_mtime(from, "roots", 1000, 0);
+		set_mtime(from, "d", 1000, 77);
+		assert_int_equal(fchown(from, uid + (many ? 5 : 0), gid), 0);
+		const struct copy_options how = {.from_maps = old, .maps = new};
+		assert_int_equal(copy_tree(from, a, &how, NULL), 0);
+		assert_int_equal(copy_tree(from, b, &plain, NULL), 0);
+		if (old != new)
+			assert_int_equal(rechown_tree(b, old, new, NULL), 0);
+		check_same(a, b);
+		assert_int_equal(stat_of(a, ".").st_uid, stat_of(b, ".").st_uid);
+		assert_int_equal(stat_of(a, ".").st_gid, stat_of(b, ".").st_gid);
+		assert_int_equal(stat_of(a, "s").st_uid, stat_of(b, "s").st_uid);
+		close(from), close(a), close(b);
+		assert_int_equal(fs_remove_tree(f->fd, "from", "from", NULL), 0);
+		assert_int_equal(fs_remove_tree(f->fd, "a", "a", NULL), 0);
+		assert_int_equal(fs_remove_tree(f->fd, "b", "b", NULL), 0);
+	}
+}
+
+/* ---- so many files that other threads fill them ---- */
+
+#define MANY 700
+
+static void add_many(int at)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "d%u", i / 50);
+		if (i % 50 == 0)
+			add_dir(at, path);
+		snprintf(path, sizeof(path), "d%u/f%u", i / 50, i);
+		int fd = openat(at, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		for (unsigned k = 0; k < i % 40; k++)
+			assert_int_equal(pwrite(fd, path, strlen(path), (off_t)k * (off_t)i),
+			                 (ssize_t)strlen(path));
+		(void)fsetxattr(fd, "user.path", path, strlen(path), 0);
+		assert_int_equal(fchmod(fd, i % 3 ? 0640 : 04755), 0);
+		close(fd);
+		set_mtime(at, path, 1000000000 + i, i);
+	}
+	for (unsigned i = 0; i < MANY; i += 50) {
+		char path[32];
+		snprintf(path, sizeof(path), "d%u", i / 50);
+		set_mtime(at, path, 2000000000 + i, i);
+	}
+}
+
+static void check_contents(int from, int to)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		_cleanup_free_ char *a = NULL, *b = NULL;
+		size_t a_len, b_len;
+		char path[32];
+		snprintf(path, sizeof(path), "d%u/f%u", i / 50, i);
+		assert_int_equal(fs_read_file(from, path, 1 << 20, &a, &a_len, NULL), 0);
+		assert_int_equal(fs_read_file(to, path, 1 << 20, &b, &b_len, NULL), 0);
+		assert_int_equal(a_len, b_len);
+		assert_memory_equal(a, b, a_len);
+		assert_int_equal(stat_of(from, path).st_mode, stat_of(to, path).st_mode);
+	}
+}
+
+static int last_bytes(const cst_progress_state *progress, void *userdata)
+{
+	*(uint64_t *)userdata = progress->bytes_done;
+	return 0;
+}
+
+static void test_many(void **state)
+{
+	struct fixture *f = *state;
+	int from = make_dir(f->fd, "from"), to = make_dir(f->fd, "to"),
+	    few = make_dir(f->fd, "few");
+	uint64_t bytes = 0;
+	const cst_progress progress = {last_bytes, &bytes};
+	add_many(from);
+	unsigned open_before = count_open();
+	const struct copy_options how = {.sync = true, .progress = &progress};
+	assert_int_equal(copy_tree(from, to, &how, NULL), 0);
+	assert_int_equal(count_open(), open_before);
+	check_same(from, to);
+	check_contents(from, to);
+	assert_true(bytes > 0);
+	/* with hardly more descriptors than one file needs */
+	struct rlimit limit, low;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = (struct rlimit){.rlim_cur = (rlim_t)few + 12, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	_cleanup_error_ cst_error *error = NULL;
+	int r = copy_tree(from, few, &plain, &error);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (r < 0)
+		fail_msg("%s", cst_error_message(error));
+	check_contents(from, few);
+	close(from), close(to), close(few);
+}
+
+/* The first file that cannot be copied ends it, and nothing stays open. */
+static void test_many_with_a_bad_one(void **state)
+{
+	NEEDS_ROOT();
+	static cst_idmap ids[] = {{0, 100000, 10}};
+	const struct idmaps maps = {.uids = {ids, 1}, .gids = {ids, 1}};
+	struct fixture *f = *state;
+	int from = make_dir(f->fd, "from"), to = make_dir(f->fd, "to");
+	add_many(from);
+	for (unsigned i = 0; i < MANY; i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "d%u/f%u", i / 50, i);
+		assert_int_equal(fchownat(from, path, i == 500 ? 7 : 100000, 100000, 0), 0);
+	}
+	unsigned open_before = count_open();
+	_cleanup_error_ cst_error *error = NULL;
+	const struct copy_options how = {.from_maps = &maps};
+	assert_int_equal(copy_tree(from, to, &how, &error), CST_EINVAL);
+	assert_non_null(strstr(cst_error_message(error), "\"d10/f500\""));
+	assert_int_equal(count_open(), open_before);
+	close(from), close(to);
+}
+
 static int cancel(const cst_progress_state *progress, void *userdata)
 {
 	return 1;
@@ -220,9 +373,11 @@ static void test_vanishing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(test_everything), TEST(test_acl),  TEST(test_holes),
-	        TEST(test_ways),       TEST(test_deep), TEST(test_cancel_and_occupied),
-	        TEST(test_vanishing),
+	        TEST(test_everything), TEST(test_acl),
+	        TEST(test_holes),      TEST(test_ways),
+	        TEST(test_deep),       TEST(test_cancel_and_occupied),
+	        TEST(test_vanishing),  TEST(test_other_owners),
+	        TEST(test_many),       TEST(test_many_with_a_bad_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,12 +2,12 @@
 /* Copies a directory tree faithfully (copy.h). */
 #include "archive/tree/copy.h"
 #include "archive/pack/packer.h"
-#include "archive/tree/copy_data.h"
+#include "archive/tree/copy_files.h"
 #include "archive/tree/inode_map.h"
+#include "archive/tree/owners.h"
 #include "archive/tree/walk.h"
 #include "archive/tree/xattrs.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/types.h"
 #include <errno.h>
 #include <unistd.h>
@@ -17,14 +17,16 @@ struct copy {
 	const struct copy_options *options;
 	struct tree_walk *walk; /* the source, and the copy beside it */
 	struct inode_map links; /* first path of each inode with several names */
-	struct copy_ways ways;
-	uint64_t bytes, entries;
+	struct new_owners owners;
+	struct copy_files *files;
+	uint64_t entries;
 };
 
 static void copy_free(struct copy *copy)
 {
 	if (copy->walk)
 		tree_walk_free(copy->walk);
+	copy_files_free(copy->files);
 	inode_map_free(&copy->links);
 }
 
@@ -33,87 +35,36 @@ static int report_progress(const struct copy *copy, cst_error **error)
 	const cst_progress_state state = {
 	        .size = sizeof(state),
 	        .what = "copy",
-	        .bytes_done = copy->bytes,
+	        .bytes_done = copy_files_bytes(copy->files),
 	        .entries_done = copy->entries,
 	};
 	return progress_tell(copy->options->progress, &state, error);
 }
 
-/* overlay's notes about other inodes would be lies in a copy (kernel:
- * Documentation/filesystems/overlayfs.rst). */
-static bool is_copied(const char *name)
-{
-	static const char *const bookkeeping[] = {"origin", "impure", "uuid", "nlink", "upper"};
-	const char *rest = has_prefix(name, "trusted.overlay.") ? name + 16
-	                   : has_prefix(name, "user.overlay.")  ? name + 13
-	                                                        : NULL;
-	for (size_t i = 0; rest && i < ARRAY_SIZE(bookkeeping); i++)
-		if (streq(rest, bookkeeping[i]))
-			return false;
-	return true;
-}
-
-/* Sets what the copy lacks and the source has; a new file may have inherited attributes (ACLs,
- * labels). `name` is in both directories; `to` is the copy itself. */
-static int copy_xattrs(int from_dir, int to_dir, const char *name, int to, const char *shown,
-                       cst_error **error)
-{
-	_cleanup_xattrs_ struct xattrs xattrs = {0}, inherited = {0};
-	int r = xattrs_read(from_dir, name, is_copied, &xattrs, shown, error);
-	if (r < 0 || (r = xattrs_read(to_dir, name, is_copied, &inherited, shown, error)) < 0)
-		return r;
-	if (xattrs_equal(&xattrs, &inherited))
-		return 0;
-	for (size_t i = 0; i < xattrs.len; i++) {
-		const struct tar_xattr *item = &xattrs.items[i];
-		if (sys_fsetxattr(to, item->name, item->value, item->len, 0) == 0)
-			continue;
-		if (errno != EOPNOTSUPP &&
-		    !(errno == EPERM && has_prefix(item->name, "trusted.")) &&
-		    !streq(item->name, "security.selinux"))
-			return error_sys(error, errno, "lsetxattr %s of %s", item->name, shown);
-		log_warning("attribute %s of %s is not copied: %s", item->name, shown,
-		            errno_text(errno));
-	}
-	return 0;
-}
-
-/* Content and attributes into a new file. The mode comes last, so that set-id bits outlive the
- * chown. */
+/* Opens the file, makes the copy, and leaves it to others to fill that. */
 static int copy_regular(struct copy *copy, const struct tree_entry *entry, int to_dir,
                         cst_error **error)
 {
-	_cleanup_close_ int from =
-	        openat(entry->dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
-	if (from < 0 || fstat(from, &st) < 0)
+	_cleanup_copy_file_ struct copy_file file = {
+	        .from = openat(entry->dirfd, entry->name,
+	                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+	        .to = -1,
+	        .path = strdup(entry->path)};
+	if (file.from < 0 || fstat(file.from, &file.stat) < 0)
 		return error_sys(error, errno, "open %s", entry->path);
-	if (!S_ISREG(st.st_mode))
+	if (!file.path)
+		return error_oom(error);
+	if (!S_ISREG(file.stat.st_mode))
 		return error_set(error, CST_ECORRUPT, "copy %s: the file was replaced",
 		                 entry->path);
-	_cleanup_close_ int to = sys_openat(
-	        to_dir, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (to < 0)
-		return error_sys(error, errno, "open %s", entry->path);
-	int r = st.st_size > 0 ? copy_data(from, to, st.st_size, &copy->ways, entry->path, error)
-	                       : 0;
+	int r = new_owners_of(&copy->owners, &file.stat, entry->path, &file.uid, &file.gid, error);
 	if (r < 0)
 		return r;
-	if (sys_fchown(to, st.st_uid, st.st_gid) < 0)
-		return error_sys(error, errno, "chown %s", entry->path);
-	if ((r = copy_xattrs(entry->dirfd, to_dir, entry->name, to, entry->path, error)) < 0)
-		return r;
-	const struct timespec times[2] = {st.st_atim, st.st_mtim};
-	if (sys_fchmod(to, st.st_mode & 07777) < 0)
-		return error_sys(error, errno, "chmod %s", entry->path);
-	if (sys_futimens(to, times) < 0)
-		return error_sys(error, errno, "futimens %s", entry->path);
-	if (copy->options->sync)
-		(void)sys_sync_file_range(to, 0, 0, 2 /* SYNC_FILE_RANGE_WRITE */);
-	copy->bytes += (uint64_t)st.st_size;
-	return sys_close_checked(steal_fd(&to)) < 0
-	               ? error_sys(error, errno, "close %s", entry->path)
-	               : 0;
+	file.to = sys_openat(to_dir, entry->name,
+	                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file.to < 0)
+		return error_sys(error, errno, "open %s", entry->path);
+	return copy_files_add(copy->files, &file, error);
 }
 
 static int copy_symlink(const struct tree_entry *entry, int to_dir, cst_error **error)
@@ -127,17 +78,22 @@ static int copy_symlink(const struct tree_entry *entry, int to_dir, cst_error **
 }
 
 /* Of a symlink, device, FIFO or socket, which is held without being opened. */
-static int copy_attributes(const struct tree_entry *entry, int to_dir, cst_error **error)
+static int copy_attributes(const struct copy *copy, const struct tree_entry *entry, int to_dir,
+                           cst_error **error)
 {
 	const struct stat *st = &entry->stat;
+	uint32_t uid, gid;
 	_cleanup_close_ int to = openat(to_dir, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (to < 0)
 		return error_sys(error, errno, "open %s", entry->path);
-	if (sys_fchown(to, st->st_uid, st->st_gid) < 0)
+	int r = new_owners_of(&copy->owners, st, entry->path, &uid, &gid, error);
+	if (r < 0)
+		return r;
+	if (sys_fchown(to, uid, gid) < 0)
 		return error_sys(error, errno, "lchown %s", entry->path);
 	if (!S_ISLNK(st->st_mode) && sys_fchmod(to, st->st_mode & 07777) < 0)
 		return error_sys(error, errno, "chmod %s", entry->path);
-	int r = copy_xattrs(entry->dirfd, to_dir, entry->name, to, entry->path, error);
+	r = copy_xattrs(entry->dirfd, to_dir, entry->name, to, entry->path, error);
 	if (r < 0)
 		return r;
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
@@ -161,7 +117,7 @@ static int copy_special(struct copy *copy, const struct tree_entry *entry, int t
 		r = copy_symlink(entry, to_dir, error);
 	else if (sys_mknodat(to_dir, entry->name, st->st_mode, st->st_rdev) < 0)
 		r = error_sys(error, errno, "mknod %s", entry->path);
-	return r == 0 ? copy_attributes(entry, to_dir, error) : r;
+	return r == 0 ? copy_attributes(copy, entry, to_dir, error) : r;
 }
 
 /* A further name of an inode copied before. *linked false: it must be copied again (EMLINK, EXDEV).
@@ -221,15 +177,21 @@ static int copy_file_if_there(struct copy *copy, const struct tree_entry *entry,
 	return 0;
 }
 
-/* Attributes of a directory, when all in it is there. */
-static int finish_directory(int from_fd, int to_fd, const char *shown, cst_error **error)
+/* Attributes of a directory, when all in it is there; `root`: of the root directory. */
+static int finish_directory(const struct copy *copy, int from_fd, int to_fd, bool root,
+                            const char *shown, cst_error **error)
 {
+	const struct new_owners *owners = &copy->owners;
 	struct stat st;
+	uint32_t uid = owners->root_uid, gid = owners->root_gid;
 	if (fstat(from_fd, &st) < 0)
 		return error_sys(error, errno, "stat %s", shown);
-	if (sys_fchown(to_fd, st.st_uid, st.st_gid) < 0)
+	int r = root && !owners->same ? 0 : new_owners_of(owners, &st, shown, &uid, &gid, error);
+	if (r < 0)
+		return r;
+	if (sys_fchown(to_fd, uid, gid) < 0)
 		return error_sys(error, errno, "chown %s", shown);
-	int r = copy_xattrs(from_fd, to_fd, ".", to_fd, shown, error);
+	r = copy_xattrs(from_fd, to_fd, ".", to_fd, shown, error);
 	if (r < 0)
 		return r;
 	if (sys_fchmod(to_fd, st.st_mode & 07777) < 0)
@@ -272,10 +234,11 @@ static int copy_all(struct copy *copy, int from_fd, cst_error **error)
 		if (r == 0 && event == TREE_LEAVE) {
 			int to_dir = copy_place(copy, entry.path, error);
 			r = to_dir < 0 ? CST_ECORRUPT
-			               : finish_directory(entry.dirfd, to_dir, entry.path, error);
+			               : finish_directory(copy, entry.dirfd, to_dir, false,
+			                                  entry.path, error);
 		}
 		if (r == 0 && event == TREE_END)
-			return finish_directory(from_fd, copy->to_fd, ".", error);
+			return finish_directory(copy, from_fd, copy->to_fd, true, ".", error);
 		if (r < 0)
 			return r;
 	}
@@ -285,11 +248,17 @@ int copy_tree(int from_fd, int to_fd, const struct copy_options *options, cst_er
 {
 	_cleanup_(copy_free) struct copy copy = {.to_fd = to_fd, .options = options};
 	int roots[] = {from_fd, to_fd};
-	int r = tree_walk_new(roots, 2, false, &copy.walk, error);
-	if (r < 0 || (r = copy_all(&copy, from_fd, error)) < 0)
-		return r;
+	int r = new_owners_init(&copy.owners, options->from_maps, options->maps, error);
+	if (r == 0)
+		r = copy_files_new(options->sync, &copy.files, error);
+	if (r == 0)
+		r = tree_walk_new(roots, 2, false, &copy.walk, error);
+	if (r == 0)
+		r = copy_all(&copy, from_fd, error);
+	if (r == 0)
+		r = copy_files_wait(copy.files, error);
 	/* The files' write-back was started as they were written: what is left is one wait. */
-	if (options->sync && sys_syncfs(to_fd) < 0)
-		return error_sys(error, errno, "syncfs");
-	return 0;
+	if (r == 0 && options->sync && sys_syncfs(to_fd) < 0)
+		r = error_sys(error, errno, "syncfs");
+	return r;
 }

@@ -2,61 +2,20 @@
 /* Gives a tree to the ids of another id map (rechown.h). */
 #include "archive/tree/rechown.h"
 #include "archive/tree/inode_map.h"
+#include "archive/tree/owners.h"
 #include "archive/tree/walk.h"
 #include "archive/tree/xattrs.h"
 #include "base/sys.h"
 #include <errno.h>
 #include <sys/xattr.h>
 
-#define OVERFLOW_ID    65534
 #define CAPABILITY     "security.capability"
 #define CAPABILITY_MAX 64 /* a struct vfs_ns_cap_data has 24 bytes */
 
 struct rechown {
-	struct idmaps from, to; /* borrowed */
-	uint32_t root_uid, root_gid;
+	struct new_owners owners;
 	struct inode_map seen; /* with several names */
 };
-
-/* An id that is the mapped root's already stays that. */
-static uint32_t to_host(const struct idmap *map, uint32_t id, uint32_t root)
-{
-	uint32_t host;
-	if (map->len && id == root)
-		return root;
-	return idmap_to_host(map, id, &host) ? host : OVERFLOW_ID;
-}
-
-/* One kind of id. What an earlier map had no place for stays without one. */
-static bool translate(const struct idmap *from, const struct idmap *to, uint32_t root, uint32_t id,
-                      uint32_t *ret)
-{
-	uint32_t container;
-	bool known = idmap_to_container(from, id, &container);
-	if (known)
-		*ret = to_host(to, container, root);
-	else
-		*ret = OVERFLOW_ID;
-	return known || id == OVERFLOW_ID;
-}
-
-static int new_owner(const struct rechown *rechown, const struct stat *st, const char *shown,
-                     uint32_t *uid, uint32_t *gid, cst_error **error)
-{
-	const struct idmaps *from = &rechown->from, *to = &rechown->to;
-	bool uid_known = translate(&from->uids, &to->uids, rechown->root_uid, st->st_uid, uid);
-	if (uid_known && translate(&from->gids, &to->gids, rechown->root_gid, st->st_gid, gid))
-		return 0;
-	if (st->st_uid != 0 || st->st_gid != 0)
-		return error_set(error, CST_EINVAL,
-		                 "mapping host ID pair %u:%u for \"%s\" to container: host ID %u "
-		                 "cannot be mapped to a container ID",
-		                 st->st_uid, st->st_gid, shown,
-		                 uid_known ? st->st_gid : st->st_uid);
-	*uid = to_host(&to->uids, 0, rechown->root_uid); /* made before layers had maps */
-	*gid = to_host(&to->gids, 0, rechown->root_gid);
-	return 0;
-}
 
 /* chown clears set-id bits and capabilities: they are set again. */
 static int change_owner(int fd, const struct stat *st, uint32_t uid, uint32_t gid,
@@ -102,7 +61,7 @@ static int rechown_entry(struct rechown *rechown, const struct tree_entry *entry
 	if (!S_ISDIR(st->st_mode) && st->st_nlink > 1 &&
 	    !inode_map_add(&rechown->seen, st->st_dev, st->st_ino, &failed))
 		return failed ? error_oom(error) : 0;
-	int r = new_owner(rechown, st, entry->path, &uid, &gid, error);
+	int r = new_owners_of(&rechown->owners, st, entry->path, &uid, &gid, error);
 	if (r < 0 || (uid == st->st_uid && gid == st->st_gid))
 		return r;
 	_cleanup_close_ int fd = -1;
@@ -117,15 +76,11 @@ static void rechown_done(struct rechown *rechown)
 
 int rechown_tree(int dirfd, const struct idmaps *from, const struct idmaps *to, cst_error **error)
 {
-	static const struct idmaps identity = {0};
-	_cleanup_(rechown_done) struct rechown rechown = {
-	        .from = from ? *from : identity,
-	        .to = to ? *to : identity,
-	};
+	_cleanup_(rechown_done) struct rechown rechown = {0};
 	_cleanup_tree_walk_ struct tree_walk *walk = NULL;
 	enum tree_event event = TREE_ENTRY;
 	struct tree_entry entry;
-	int r = idmaps_root(&rechown.to, &rechown.root_uid, &rechown.root_gid, error);
+	int r = new_owners_init(&rechown.owners, from, to, error);
 	if (r == 0)
 		r = tree_walk_new(&dirfd, 1, false, &walk, error);
 	while (r == 0 && event != TREE_END) {
@@ -133,7 +88,7 @@ int rechown_tree(int dirfd, const struct idmaps *from, const struct idmaps *to, 
 		if (r == 0 && event == TREE_ENTRY)
 			r = rechown_entry(&rechown, &entry, error);
 	}
-	if (r == 0 && sys_fchown(dirfd, rechown.root_uid, rechown.root_gid) < 0)
+	if (r == 0 && sys_fchown(dirfd, rechown.owners.root_uid, rechown.owners.root_gid) < 0)
 		r = error_sys(error, errno, "chown the root of the layer");
 	return r;
 }

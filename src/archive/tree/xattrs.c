@@ -27,12 +27,29 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);
 }
 
+/* A file by its path, or, where that is NULL, by a descriptor, which spares the kernel the way there. */
+struct place {
+	const char *path;
+	int fd;
+};
+
+static ssize_t list(const struct place *at, char *names, size_t size)
+{
+	return at->path ? llistxattr(at->path, names, size) : flistxattr(at->fd, names, size);
+}
+
+static ssize_t get(const struct place *at, const char *name, char *value, size_t size)
+{
+	return at->path ? lgetxattr(at->path, name, value, size)
+	                : fgetxattr(at->fd, name, value, size);
+}
+
 /* The list of names; *ret is NULL when there are none. */
-static int read_names(const char *path, char **ret, size_t *ret_len, const char *shown,
+static int read_names(const struct place *at, char **ret, size_t *ret_len, const char *shown,
                       cst_error **error)
 {
 	char small[1024];
-	ssize_t n = llistxattr(path, small, sizeof(small));
+	ssize_t n = list(at, small, sizeof(small));
 	if (n == 0 || (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))) {
 		*ret = NULL;
 		*ret_len = 0;
@@ -46,7 +63,7 @@ static int read_names(const char *path, char **ret, size_t *ret_len, const char 
 		return error_oom(error);
 	if (n > 0)
 		memcpy(names, small, size);
-	else if ((n = llistxattr(path, names, size)) < 0)
+	else if ((n = list(at, names, size)) < 0)
 		return error_sys(error, errno, "llistxattr %s", shown);
 	*ret = steal_ptr(&names);
 	*ret_len = (size_t)n;
@@ -54,18 +71,18 @@ static int read_names(const char *path, char **ret, size_t *ret_len, const char 
 }
 
 /* Adds one; an attribute that went away meanwhile is left out. */
-static int read_value(const char *path, const char *name, struct xattrs *into, size_t *capacity,
-                      const char *shown, cst_error **error)
+static int read_value(const struct place *at, const char *name, struct xattrs *into,
+                      size_t *capacity, const char *shown, cst_error **error)
 {
 	char small[1024];
 	_cleanup_free_ char *large = NULL;
 	const char *value = small;
-	ssize_t n = lgetxattr(path, name, small, sizeof(small));
+	ssize_t n = get(at, name, small, sizeof(small));
 	if (n < 0 && errno == ERANGE) {
 		value = large = malloc(VALUE_LIMIT);
 		if (!large)
 			return error_oom(error);
-		n = lgetxattr(path, name, large, VALUE_LIMIT);
+		n = get(at, name, large, VALUE_LIMIT);
 	}
 	if (n < 0 && errno == ENODATA)
 		return 0;
@@ -86,15 +103,17 @@ int xattrs_read(int dirfd, const char *name, bool (*wanted)(const char *name), s
                 const char *shown, cst_error **error)
 {
 	char path[XATTR_PATH_MAX];
-	xattr_path(path, dirfd, name);
+	const struct place at = {.path = name ? path : NULL, .fd = dirfd};
+	if (name)
+		xattr_path(path, dirfd, name);
 	_cleanup_free_ char *names = NULL;
 	size_t len = 0, capacity = 0;
-	int r = read_names(path, &names, &len, shown, error);
+	int r = read_names(&at, &names, &len, shown, error);
 	if (r < 0 || len == 0)
 		return r;
 	_cleanup_xattrs_ struct xattrs found = {0};
 	for (char *p = names; p < names + len; p += strlen(p) + 1)
-		if (wanted(p) && (r = read_value(path, p, &found, &capacity, shown, error)) < 0)
+		if (wanted(p) && (r = read_value(&at, p, &found, &capacity, shown, error)) < 0)
 			return r;
 	if (found.len > 1)
 		qsort(found.items, found.len, sizeof(*found.items), compare);

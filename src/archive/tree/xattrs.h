@@ -20,8 +20,9 @@ void xattr_path(char ret[XATTR_PATH_MAX], int dirfd, const char *name);
  * symlink. */
 void xattr_fd_path(char ret[XATTR_PATH_MAX], int fd);
 
-/* Those that `wanted` accepts of dirfd/name. A file system without any has none. Fails with errno
- * of the call (CST_ESYS), ENOENT when the file vanished. `ret` must be empty. */
+/* Those that `wanted` accepts of dirfd/name; `name` NULL: of dirfd itself, which is open for reading or writing and need be no
+ * directory. A file system without any has none. Fails with errno of the call (CST_ESYS), ENOENT when the file vanished. `ret` must be
+ * empty. */
 int xattrs_read(int dirfd, const char *name, bool (*wanted)(const char *name), struct xattrs *ret,
                 const char *shown, cst_error **error);
 bool xattrs_equal(const struct xattrs *a, const struct xattrs *b);

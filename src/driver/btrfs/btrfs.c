@@ -2,6 +2,7 @@
 /* The btrfs driver: opening, making subvolumes, and its table of operations. */
 #include "driver/btrfs/btrfs.h"
 #include "archive/tree/copy.h"
+#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "base/subvolume.h"
 #include "config/size.h"
@@ -14,8 +15,8 @@
 /* ---- subvolumes ---- */
 
 /* Copies what is no subvolume of this file system: a layer of an additional store, or one of a store that was copied by files. */
-static int make_of_files(int from_fd, const struct tempdir *area, const char *name, bool sync,
-                         cst_error **error)
+static int make_of_files(int from_fd, const struct tempdir *area, const char *name,
+                         const struct copy_options *how, cst_error **error)
 {
 	_cleanup_close_ int fd = -1;
 	if (sys_subvolume_create(area->fd, name) < 0)
@@ -26,7 +27,23 @@ static int make_of_files(int from_fd, const struct tempdir *area, const char *na
 	fd = openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
-	return copy_tree(from_fd, fd, &(struct copy_options){.sync = sync}, error);
+	return copy_tree(from_fd, fd, how, error);
+}
+
+/* Gives a snapshot to other ids, if that is asked for. */
+static int reown(const struct tempdir *area, const char *name, const struct copy_options *how,
+                 cst_error **error)
+{
+	if (idmaps_equal(how->from_maps, how->maps))
+		return 0;
+	_cleanup_close_ int fd =
+	        openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
+	int r = rechown_tree(fd, how->from_maps, how->maps, error);
+	if (r == 0 && how->sync && sys_syncfs(fd) < 0)
+		r = error_sys(error, errno, "syncfs %s/%s", area->shown, area->name);
+	return r;
 }
 
 static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
@@ -36,11 +53,11 @@ static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
 	if (is < 0)
 		return error_sys(error, errno, "stat the content of the parent layer");
 	if (is > 0 && subvolume_copy(from_fd, area->fd, name) == 0)
-		return 0;
+		return reown(area, name, &how->copy, error);
 	if (is > 0 && errno != EXDEV)
 		return error_sys(error, errno, "creating the snapshot %s/%s/%s", area->shown,
 		                 area->name, name);
-	return make_of_files(from_fd, area, name, how->sync, error);
+	return make_of_files(from_fd, area, name, &how->copy, error);
 }
 
 /* The UUID of the subvolume: the root of every subvolume has the same inode number. */

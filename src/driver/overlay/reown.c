@@ -5,7 +5,6 @@
  * theirs (docs/format/drivers.md, "UpdateLayerIDMap").
  */
 #include "archive/tree/copy.h"
-#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "driver/overlay/staged.h"
 #include "driver/rootless.h"
@@ -16,7 +15,10 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
                          const char *shown, cst_error **error)
 {
 	_cleanup_detached_ struct overlay_detached parent = {.mount_fd = -1, .root_fd = -1};
-	const struct copy_options copy = {.skip_devices = driver_is_rootless()};
+	const struct copy_options copy = {.sync = o->base.sync_content,
+	                                  .skip_devices = driver_is_rootless(),
+	                                  .from_maps = options->parent_maps,
+	                                  .maps = options->maps};
 	_cleanup_close_ int fd = -1;
 	int r = overlay_mount_whole(o, dirs, options->parent, &parent, error);
 	if (r < 0)
@@ -26,10 +28,5 @@ int overlay_reown_parent(const struct overlay *o, const struct overlay_dirs *dir
 	fd = openat(layer_fd, GENERATION, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/" GENERATION, shown);
-	r = copy_tree(parent.root_fd, fd, &copy, error);
-	if (r == 0)
-		r = rechown_tree(fd, options->parent_maps, options->maps, error);
-	if (r == 0 && o->base.sync_content && sys_syncfs(fd) < 0)
-		r = error_sys(error, errno, "syncfs %s/" GENERATION, shown);
-	return r;
+	return copy_tree(parent.root_fd, fd, &copy, error);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builds a layer, or new content for one, in a temporary directory of the home, and moves it into place. */
 #include "archive/tree/copy.h"
-#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "driver/rootless.h"
 #include "driver/trees/trees.h"
@@ -87,25 +86,17 @@ static int base_root(const struct driver_staged *staged, const struct idmaps *ma
 	return 0;
 }
 
-/* Gives the copy of the parent's content to the new layer's ids. */
-static int reown(const struct driver_staged *staged, const struct driver_stage_options *options,
-                 bool sync, cst_error **error)
-{
-	int r = rechown_tree(staged->fd, options->parent_maps, options->maps, error);
-	if (r == 0 && sync && sys_syncfs(staged->fd) < 0)
-		r = error_sys(error, errno, "syncfs %s/%s", staged->home->tempdirs,
-		              staged->area->name);
-	return r;
-}
-
 int trees_stage(struct driver *d, const struct driver_stage_options *options,
                 struct driver_staged **ret, cst_error **error)
 {
 	struct trees *trees = trees_of(d);
 	const struct trees_home *home = &trees->homes[options->writable ? 0 : trees->n_homes - 1];
-	bool sync = d->sync_content && !options->of_image,
-	     other_ids = options->parent && !options->staged_parent &&
-	                 !idmaps_equal(options->maps, options->parent_maps);
+	/* A staged parent has the maps of the new layer. */
+	const struct trees_new how = {
+	        .options = options,
+	        .copy = {.sync = d->sync_content && !options->of_image,
+	                 .from_maps = options->staged_parent ? options->maps : options->parent_maps,
+	                 .maps = options->maps}};
 	_cleanup_(trees_stage_freep) struct driver_staged *staged = NULL;
 	_cleanup_close_ int from_fd = -1;
 	int r = 0;
@@ -113,13 +104,10 @@ int trees_stage(struct driver *d, const struct driver_stage_options *options,
 		r = open_staged(options->staged_parent, &from_fd, error);
 	else if (options->parent)
 		r = trees_layer_open(trees, options->parent, &from_fd, error);
-	const struct trees_new how = {.options = options, .sync = sync && !other_ids};
 	if (r == 0)
 		r = stage_new(trees, home, &how, from_fd, &staged, error);
 	if (r == 0 && from_fd < 0)
 		r = base_root(staged, options->maps, error);
-	if (r == 0 && other_ids)
-		r = reown(staged, options, sync, error);
 	if (r == 0)
 		*ret = steal_ptr(&staged);
 	return r;
@@ -130,7 +118,7 @@ int trees_stage_copy(struct driver *d, const char *id, const struct idmaps *maps
 {
 	const struct driver_stage_options options = {.maps = maps};
 	const struct trees_new how = {
-	        .options = &options, .sync = d->sync_content, .renewed = true};
+	        .options = &options, .copy = {.sync = d->sync_content}, .renewed = true};
 	struct trees *trees = trees_of(d);
 	_cleanup_close_ int from_fd = -1;
 	int r = trees_layer_open(trees, id, &from_fd, error);

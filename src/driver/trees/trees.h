@@ -11,6 +11,7 @@
 #ifndef CST_DRIVER_TREES_TREES_H
 #define CST_DRIVER_TREES_TREES_H
 
+#include "archive/tree/copy.h"
 #include "driver/naive.h"
 
 struct trees;
@@ -18,7 +19,7 @@ struct trees;
 /* A tree that make() makes. */
 struct trees_new {
 	const struct driver_stage_options *options; /* of the layer */
-	bool sync;    /* what is copied is on disk afterwards */
+	struct copy_options copy; /* if a tree is copied into it */
 	bool renewed; /* it is the copy of a layer whose place it takes */
 };
 

@@ -46,7 +46,7 @@ static int vfs_make(int from_fd, const struct tempdir *area, const char *name,
 	int r = limit(from_fd, fd, area, how, error);
 	if (r < 0 || from_fd < 0)
 		return r;
-	return copy_tree(from_fd, fd, &(struct copy_options){.sync = how->sync}, error);
+	return copy_tree(from_fd, fd, &how->copy, error);
 }
 
 static int vfs_option(struct trees *trees, const char *key, const char *value, bool *known,
