@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """composefs.py dumps FOLDER COUNT   writes dumps: COUNT random trees (the same each time), and the cases at every border
-composefs.py tree FOLDER [TO]     prints the dump of a real tree, and puts the objects into TO, named by the SHA-256 of their content
+composefs.py tree FOLDER [TO]     prints the dump of a real tree, and puts the objects into TO, named by the SHA-256 of their content;
+                                  with VERITY=1 it gives them fs-verity, and has their digests
 composefs.py list FOLDER          prints all there is to know of what is below a folder, content and attributes, too
 """
+import fcntl
 import hashlib
 import os
 import random
 import stat
+import struct
 import sys
 
 
@@ -171,6 +174,13 @@ def borders():
     yield 'selinux', line(b'/', 0o40755, uid=7, gid=8, mtime=(3, 4), xattrs=[(b'security.selinux', b'system_u:object_r:root_t:s0\0')])
 
 
+def verity(path):
+    """Enables fs-verity, and tells the digest (linux/fsverity.h)."""
+    with open(path, 'rb') as file:
+        fcntl.ioctl(file, 0x40806685, struct.pack('IIIIQIIQ88x', 1, 1, 4096, 0, 0, 0, 0, 0))
+        return fcntl.ioctl(file, 0xc0046686, struct.pack('HH32x', 1, 32))[4:].hex().encode()
+
+
 def tree(top, objects):
     """A real tree: what a user would hand to mkcomposefs."""
     seen = {}
@@ -189,13 +199,15 @@ def tree(top, objects):
             seen[st.st_ino] = path
             if stat.S_ISREG(st.st_mode):
                 data = open(full, 'rb').read()
-                small = len(data) <= 64
+                small, digest = len(data) <= 64, None
                 if objects and not small:
                     to = os.path.join(os.fsencode(objects), object_of(data))
                     os.makedirs(os.path.dirname(to), exist_ok=True)
-                    open(to, 'wb').write(data)
+                    with open(to, 'wb') as file:
+                        file.write(data)
+                    digest = verity(to) if os.environ.get('VERITY') else None
                 out.write(line(path, st.st_mode, size=len(data), content=data if small and data else None,
-                               payload=None if small else object_of(data), **common))
+                               payload=None if small else object_of(data), digest=digest, **common))
             elif stat.S_ISLNK(st.st_mode):
                 out.write(line(path, st.st_mode, payload=os.readlink(full), **common))
             else:

@@ -222,6 +222,32 @@ static void byte_by_byte(void **state)
 	free(out.data);
 }
 
+/* What would take hours if the time grew with the square of it. */
+static void hostile_shapes(void **state)
+{
+	_cleanup_strbuf_ struct strbuf links = {0}, names = {0}, attributes_of = {0};
+	size_t size;
+	strbuf_adds(&links, ROOT);
+	for (int i = 0; i < 200000; i++)
+		strbuf_addf(&links, "/%d 0 @100644 1 0 0 0 0.0 /%d - -\n", i, i + 1);
+	strbuf_adds(&links, "/200000 0 100644 1 0 0 0 0.0 - - -\n");
+	strbuf_adds(&names, ROOT);
+	for (int i = 400000; i-- > 0;)
+		strbuf_addf(&names, "/%06d 0 100644 1 0 0 0 0.0 - - -\n", i);
+	strbuf_adds(&attributes_of, ROOT);
+	for (int i = 0; i < 300; i++) {
+		strbuf_addf(&attributes_of, "/%d 0 100644 1 0 0 0 0.0 - - -", i);
+		for (int k = 3000; k-- > 0;)
+			strbuf_addf(&attributes_of, " %x=", k);
+		strbuf_addc(&attributes_of, '\n');
+	}
+	const struct strbuf *dumps[] = {&links, &names, &attributes_of};
+	for (size_t i = 0; i < ARRAY_SIZE(dumps); i++) {
+		_cleanup_free_ char *image = create(dumps[i]->data, &size, NULL);
+		assert_non_null(image);
+	}
+}
+
 /* ---- what is refused ---- */
 
 #define DIGEST64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
@@ -370,8 +396,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(vector_images),  cmocka_unit_test(loop_images),
 	        cmocka_unit_test(order_of_lines), cmocka_unit_test(byte_by_byte),
-	        cmocka_unit_test(refusals),       cmocka_unit_test(lengths),
-	        cmocka_unit_test(endless_line),   cmocka_unit_test(failing_sink),
+	        cmocka_unit_test(hostile_shapes), cmocka_unit_test(refusals),
+	        cmocka_unit_test(lengths),        cmocka_unit_test(endless_line),
+	        cmocka_unit_test(failing_sink),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,12 +243,14 @@ static unsigned mount_attributes(unsigned long flags)
 	return attributes;
 }
 
-/* Does this kernel not take lowers this way at all? Then it refuses the parameter, with the first lower. */
+/* Does this kernel not take lowers this way at all? Then it refuses the parameter, with the first lower. Before Linux 6.13
+ * fsconfig(2) takes no O_PATH descriptor for any parameter, and calls it a bad one. */
 static bool is_unknown_parameter(int errnum, const char *kernel)
 {
-	return errnum == EINVAL &&
-	       (isempty(kernel) || strstr(kernel, "Unknown parameter 'lowerdir+'") ||
-	        strstr(kernel, "Bad value for 'lowerdir+'"));
+	return errnum == EBADF ||
+	       (errnum == EINVAL &&
+	        (isempty(kernel) || strstr(kernel, "Unknown parameter 'lowerdir+'") ||
+	         strstr(kernel, "Bad value for 'lowerdir+'")));
 }
 
 /* Makes a detached mount. 1: this kernel lacks the interface. 2: it lacks them all; before Linux 6.5 overlay takes descriptors
