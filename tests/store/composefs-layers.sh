@@ -7,7 +7,7 @@ lacking=$(lacks_overlay)
 [ -n "$lacking" ] || lacking=$(lacks_command python3 setfattr)
 [ -n "$lacking" ] || grep -qw erofs /proc/filesystems || modprobe erofs 2>/dev/null || lacking="no erofs in this kernel"
 if [ -n "$lacking" ]; then
-	skip "layers that are composefs images" "$lacking" 18
+	skip "layers that are composefs images" "$lacking" 19
 	finish
 fi
 G=$WORK/root R=$WORK/run
@@ -108,6 +108,16 @@ sound() {
 }
 case_ "check finds nothing" sound
 case_ "df measures" cs df
+kept() { # an image and its objects cannot become a directory in one step, so no new content takes their place
+	local said blob
+	for said in "applydiff -f $WORK/mid.tar mid" "applydiff-using-staging-dir mid $WORK/mid"; do
+		# shellcheck disable=SC2086
+		said=$(cs $said 2>&1) && return 1
+		[[ $said == *'layer "mid"'*'is an EROFS image (composefs)'* ]] || { echo "$said"; return 1; }
+	done
+	mounted c >/dev/null && same layers
+}
+case_ "its content is not replaced" kept
 damaged() { # an image that somebody cut is refused by its name, and nothing is mounted
 	local blob=$G/overlay/mid/composefs-data/composefs.blob said
 	cp "$blob" "$WORK/blob" && truncate -s 1000 "$blob"

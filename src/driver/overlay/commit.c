@@ -253,7 +253,10 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 	if (home != staged->home)
 		return error_sys(error, EXDEV, "replacing the content of %s/%s",
 		                 o->homes[home].path, id);
-	r = check_untouched(staged, dirs.fds[home], error);
+	/* An image and its objects cannot be exchanged in one step. */
+	r = overlay_must_be_directory(o, &dirs, home, id, error);
+	if (r == 0)
+		r = check_untouched(staged, dirs.fds[home], error);
 	if (r == 0 &&
 	    !*staged->link) /* a copy of what the layer has; else the directory was made as for a new layer */
 		r = copy_attributes(staged, layer_fd, error);

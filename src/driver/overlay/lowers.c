@@ -137,13 +137,28 @@ static int unsupported(const struct overlay *o, const struct overlay_lower *lowe
 	                 id, what, why, home, id);
 }
 
+static int refuse_image(const struct overlay *o, const struct overlay_lower *lower,
+                        cst_error **error)
+{
+	return unsupported(o, lower, "an EROFS image (composefs)",
+	                   "is read through a mount, and cannot be written to", error);
+}
+
+int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                              const char *id, cst_error **error)
+{
+	_cleanup_lowers_ struct overlay_lowers own = {0};
+	int r = add_content(o, dirs, home, id, &own, error);
+	if (r < 0 || own.items->kind == DRIVER_CONTENT_DIRECTORY)
+		return r;
+	return refuse_image(o, own.items, error);
+}
+
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd, cst_error **error)
 {
 	switch (lower->kind) {
-	case DRIVER_CONTENT_IMAGE:
-		return unsupported(o, lower, "an EROFS image (composefs)",
-		                   "is read through a mount, and cannot be written to", error);
+	case DRIVER_CONTENT_IMAGE: return refuse_image(o, lower, error);
 	case DRIVER_CONTENT_DATA:
 	case DRIVER_CONTENT_DIRECTORY: break;
 	}

@@ -219,6 +219,9 @@ char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *l
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd,
                        cst_error **error);
+/* CST_ENOTSUP: the layer's own content is an image. */
+int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                              const char *id, cst_error **error);
 /* Opens a layer's own content, to read. The same. */
 int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                             const char *id, int *ret_fd, cst_error **error);

@@ -437,11 +437,23 @@ int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error *
 
 /* ---- which content ---- */
 
+/* That of an image is that of the directory of its objects. */
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
                              cst_error **error)
 {
-	_cleanup_close_ int fd = -1;
-	int r = overlay_content_open(d, id, &fd, error);
+	const struct overlay *o = overlay_of(d);
+	struct overlay_lower diff = {.kind = DRIVER_CONTENT_DATA};
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
+	_cleanup_free_ char *path = path_join(id, "diff");
+	_cleanup_close_ int layer_fd = -1, fd = -1;
+	if (!path)
+		return error_oom(error);
+	diff.path = path;
+	int r = overlay_dirs_open(o, &dirs, error);
+	if (r == 0)
+		r = overlay_layer_open(o, &dirs, id, &diff.home, &layer_fd, error);
+	if (r == 0)
+		r = overlay_lower_open(o, &dirs, &diff, O_RDONLY, &fd, error);
 	return r == 0 ? naive_identity(fd, ret, error) : r;
 }
 
