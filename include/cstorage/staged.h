@@ -10,7 +10,7 @@
  *     cst_staged_layer_free       what was not committed is removed
  *
  * Nothing of it holds a lock of the store but the commit. If the process dies, whoever opens the store next removes what it
- * staged. A staged layer belongs to its store object, and is freed before that is closed. One thread at a time may use it.
+ * staged, unless it was kept: then any process can adopt it by its ID. A staged layer belongs to its store object, and is freed before that is closed. One thread at a time may use it.
  */
 #ifndef CSTORAGE_STAGED_H
 #define CSTORAGE_STAGED_H
@@ -127,7 +127,25 @@ typedef struct cst_staged_commit_options {
 CST_PUBLIC int cst_staged_layer_commit(cst_staged_layer *staged, const cst_staged_commit_options *options, cst_layer **layer,
 				       cst_error **error);
 
-/* Removes what was not committed. NULL allowed. */
+/* The record as far as it is known; a new layer has no ID of its own yet. It belongs to the staged layer. */
+CST_PUBLIC const cst_layer *cst_staged_layer_record(const cst_staged_layer *staged);
+
+/* ---- outliving the process ---- */
+
+/* Keeps a layer that is filled: from now on neither cst_staged_layer_free nor the end of this process removes it, but a
+ * commit, cst_store_discard_staged_layer or cst_store_wipe. It is on disk when the call returns. *id (may be NULL) is its ID,
+ * which the caller frees with cst_free. Programs of before containers/storage 1.54 that end while nothing is mounted remove it all the
+ * same. What is described afterwards is not kept. CST_EINVAL (it is not filled, or is kept already), CST_ENOTSUP (this driver, or this file system, cannot keep it). */
+CST_PUBLIC int cst_staged_layer_keep(cst_staged_layer *staged, char **id, cst_error **error);
+/* The IDs of all that are kept, some of which other processes may be at work with; *ids is the caller's. */
+CST_PUBLIC int cst_store_staged_layers(cst_store *store, cst_strings **ids, cst_error **error);
+/* Takes one that is kept, to look at it, describe it and commit it. It stays kept until the commit is done. CST_ELAYER_UNKNOWN (no
+ * staged layer has the ID), CST_EBUSY (another process has it, or this one), CST_ECORRUPT. */
+CST_PUBLIC int cst_store_adopt_staged_layer(cst_store *store, const char *id, cst_staged_layer **staged, cst_error **error);
+/* Removes one that is kept. CST_ELAYER_UNKNOWN, CST_EBUSY. */
+CST_PUBLIC int cst_store_discard_staged_layer(cst_store *store, const char *id, cst_error **error);
+
+/* Removes what was not committed, and is not kept. NULL allowed. */
 CST_PUBLIC void cst_staged_layer_free(cst_staged_layer *staged);
 
 #ifdef __cplusplus

@@ -19,8 +19,8 @@
 #include "archive/pack/pack.h"
 #include "archive/unpack/unpack.h"
 #include "base/str.h"
-#include "driver/kept.h"
 #include "idmap/idmap.h"
+#include "lock/tempdir.h"
 
 struct driver;
 struct driver_staged;
@@ -209,17 +209,22 @@ struct driver_ops {
 	int (*content_identity)(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
 	void (*stage_free)(struct driver_staged *staged); /* no lock; removes what was not committed; NULL allowed */
 
-	/* ---- staged layers that outlive the call: any lock or none ---- */
+	/* ---- staged layers that outlive the process: any lock or none ---- */
 	/* The ID of the staged layer: opaque, unique while it exists, borrowed from it. */
 	const char *(*staged_id)(struct driver_staged *staged);
-	/* Gives a staged layer to the driver, which keeps it until somebody adopts or discards it by its ID, or the driver is
-	 * closed. After a failure it is still the caller's. */
-	int (*stage_keep)(struct driver *d, struct driver_staged *staged, char **ret_id, cst_error **error);
-	int (*stage_list)(struct driver *d, struct strv *ids, cst_error **error); /* those that are kept, oldest first */
-	/* Takes it back: it is the caller's again, as after stage(). CST_ELAYER_UNKNOWN. */
-	int (*stage_adopt)(struct driver *d, const char *id, struct driver_staged **ret, cst_error **error);
-	/* No lock, since it is slow. Removes it. CST_ELAYER_UNKNOWN. */
-	int (*stage_discard)(struct driver *d, const char *id, cst_error **error);
+	/* A staged layer that is filled and synced outlives this process from now on, and stage_free() leaves it. `write` puts what
+	 * the caller wants to know later into a directory: KEPT_STATE with it (lock/tempdir.h), on disk when it returns. NULL, all five: not
+	 * with this driver. */
+	int (*stage_keep)(struct driver_staged *staged, tempdir_write write, void *userdata, cst_error **error);
+	int (*stage_list)(struct driver *d, struct strv *ids, cst_error **error); /* of those that are kept */
+	/* One of them becomes this process's, and stays kept; *ret_fd is the directory that was written. It can be committed, replace
+	 * content or be freed, not be filled. CST_ELAYER_UNKNOWN, CST_EBUSY: another process has it. */
+	int (*stage_adopt)(struct driver *d, const char *id, struct driver_staged **ret, int *ret_fd, cst_error **error);
+	/* It is not kept any more, so that stage_free() removes it. */
+	int (*stage_unkeep)(struct driver_staged *staged, cst_error **error);
+	/* L w. For recovery, when the process that was committing a kept staged layer as the new layer `id` is dead or failed: the
+	 * content goes back. NULL: it is in place, and so the staged layer is not kept any more. Nothing to do is success. */
+	int (*stage_resolve)(struct driver *d, const char *staged_id, const char *id, cst_error **error);
 
 	/* ---- taking one away ---- */
 	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one
@@ -300,7 +305,6 @@ struct driver { /* first member of every driver's own struct */
 	char *run_home; /* <run_root>/<name> */
 	bool marks_are_files; /* whiteouts are kept as an archive has them, since a program reads them */
 	bool sync_content; /* what is unpacked is made durable; false only if the user said sync=none */
-	struct driver_kept kept;
 };
 
 /* Whether mount_open() finds the layer mounted. */

@@ -106,6 +106,24 @@ int naive_barrier(const struct tempdir *area, int also_fd, cst_error **error)
 	return 0;
 }
 
+/* ---- staged layers that outlive the process ---- */
+
+int naive_adopt(const char *root, enum tempdir_layout layout, const char *id, struct tempdir **ret,
+                int *ret_fd, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = tempdir_adopt(root, layout, id, ret, ret_fd, &problem);
+	int errnum = cst_error_errno(problem);
+	if (r == 0 || errnum == ENOENT || errnum == ENOTDIR)
+		return 0;
+	return error_propagate(error, steal_ptr(&problem));
+}
+
+int naive_not_staged(const char *id, cst_error **error)
+{
+	return error_set(error, CST_ELAYER_UNKNOWN, "no staged layer has the ID \"%s\"", id);
+}
+
 /* ---- looking ---- */
 
 static int stat_directory(const char *path, struct stat *ret, bool *found, cst_error **error)

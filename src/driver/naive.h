@@ -7,7 +7,6 @@
 #define CST_DRIVER_NAIVE_H
 
 #include "driver/driver.h"
-#include "lock/tempdir.h"
 
 /* ---- identity ---- */
 
@@ -43,6 +42,14 @@ int naive_reopen(int dirfd, int *ret_fd, cst_error **error);
 
 /* driver_ops.stage_barrier: for a staging area, and for another directory, which may be on another filesystem. */
 int naive_barrier(const struct tempdir *area, int also_fd, cst_error **error);
+
+/* ---- staged layers that outlive the process ---- */
+
+/* tempdir_adopt() in one of several places. 0 with *ret NULL: it is not there. */
+int naive_adopt(const char *root, enum tempdir_layout layout, const char *id, struct tempdir **ret, int *ret_fd,
+		cst_error **error);
+/* The error for an ID that no staged layer has. */
+int naive_not_staged(const char *id, cst_error **error);
 
 /* ---- looking ---- */
 

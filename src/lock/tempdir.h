@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum tempdir_layout { TEMPDIR_PAIR, TEMPDIR_STAGING };
 
@@ -21,6 +22,7 @@ struct tempdir {
 	enum tempdir_layout layout;
 	unsigned counter; /* for tempdir_item_name */
 	unsigned shares;  /* that were given out: tempdir_free() has to be called once more for each */
+	bool kept;        /* it outlives its process: tempdir_free() leaves it */
 };
 
 /* Makes <root_path> (0700) if it is missing, and a fresh locked directory in it. After locking it
@@ -41,6 +43,34 @@ struct tempdir *tempdir_share(struct tempdir *dir);
  * store. Errors are logged. */
 void tempdir_free(struct tempdir *dir);
 DEFINE_CLEANUP(struct tempdir *, tempdir_free)
+
+/* ---- directories that outlive their process ----
+ *
+ * In the place of the lock file there is a directory then, which nobody can lock: the Go tools pass over what they cannot
+ * lock. In it are the file KEPT_STATE, for whoever goes on, and the lock of whoever is at work now. Without KEPT_STATE the
+ * directory is dead as soon as that lock is free. */
+#define KEPT_STATE  "state"
+#define KEPT_HOLDER "holder"
+
+/* `write` puts what it wants to know later into the directory `fd`, KEPT_STATE with it; then all of that becomes durable, and
+ * the directory is kept. The caller has synced the rest. CST_ENOTSUP: the file system cannot exchange two names. */
+typedef int (*tempdir_write)(int fd, void *userdata, cst_error **error);
+int tempdir_keep(struct tempdir *dir, tempdir_write write, void *userdata, cst_error **error);
+/* The names of those that are kept, which tempdir_adopt() takes. A missing root has none. */
+int tempdir_list_kept(const char *root_path, enum tempdir_layout layout, struct strv *names, cst_error **error);
+/* Opens one that is kept, and in *ret_fd what was written. It stays kept. CST_EBUSY: another process is at work in it. CST_ESYS with
+ * ENOENT: there is none. */
+int tempdir_adopt(const char *root_path, enum tempdir_layout layout, const char *name, struct tempdir **ret, int *ret_fd,
+                  cst_error **error);
+/* It dies with this process again, durably. One that is not kept: 0. */
+int tempdir_unkeep(struct tempdir *dir, cst_error **error);
+
+/* The same for the one of this name, whoever has it. There is none: 0. */
+int tempdir_forget(const char *root_path, enum tempdir_layout layout, const char *name, cst_error **error);
+/* Is one of this name kept? *ret_dir is the path of its directory below the root, the caller's, or NULL. */
+int tempdir_find_kept(const char *root_path, enum tempdir_layout layout, const char *name, char **ret_dir, cst_error **error);
+/* The number in its name. */
+const char *tempdir_number(const struct tempdir *dir);
 
 /* Removes every temporary directory below <root_path> whose lock nobody holds. One that cannot be
  * removed stays and is logged. A missing root is fine. */

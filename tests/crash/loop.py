@@ -82,9 +82,10 @@ class Bench:
             if callable(step):
                 step(store)
                 continue
-            result = rig.run(self.binary, store, step)
+            by_program = isinstance(step, operations.Operation)
+            result = self.run(step, store) if by_program else rig.run(self.binary, store, step)
             if result.code != 0:
-                raise RuntimeError(f'{operation.name}: {" ".join(step)}: {result.text()}')
+                raise RuntimeError(f'{operation.name}: {step.name if by_program else " ".join(step)}: {result.text()}')
         if operation.breaks:
             operation.breaks(store)
         return store

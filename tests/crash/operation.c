@@ -11,6 +11,9 @@
  * image|container ID directory|run-directory PATH FILE operation OPTION... read reads all there is:
  * records, data items, layers operation OPTION... refuse IMAGE CONTAINER LAYER OTHER-LAYER tries
  * every change there is; succeeds if each is refused because the store is read-only
+ *   operation OPTION... stage ID|-|keep|keep-for LAYER ARCHIVE FILE    stages a layer, which is committed or kept
+ *   operation OPTION... adopt ID|-                                     commits what is kept
+ *   operation OPTION... discard                                        removes what is kept
  */
 #include <cstorage/cstorage.h>
 
@@ -348,6 +351,103 @@ static int refuse(cst_store *store, char **argv, cst_error **error)
 	return r;
 }
 
+/* ---- staged layers ---- */
+
+#define TOC "sha256:abababababababababababababababababababababababababababababababab"
+
+/* Fills it with an archive, and says that it has a TOC and the file as a data item. */
+static int fill(cst_staged_layer *staged, const char *archive, char **item, cst_error **error)
+{
+	FILE *file = fopen(archive, "re");
+	cst_staged_results results = CST_STAGED_RESULTS_INIT;
+
+	if (!file)
+		return failed(archive);
+	if (read_items(item) < 0)
+		return -1;
+	const cst_source source = cst_source_fd(fileno(file));
+	int r = cst_staged_layer_apply(staged, &source, NULL, error);
+	fclose(file);
+	results.toc_digest = TOC;
+	results.data = items;
+	results.n_data = n_items;
+	return r == 0 ? cst_staged_layer_describe(staged, &results, error) : r;
+}
+
+static int commit(cst_staged_layer *staged, const char *id, cst_error **error)
+{
+	cst_staged_commit_options options = CST_STAGED_COMMIT_OPTIONS_INIT;
+	options.id = strcmp(id, "-") == 0 ? NULL : id;
+	int r = cst_staged_layer_commit(staged, &options, NULL, error);
+	if (r == 0)
+		puts(id);
+	return r;
+}
+
+/* ID PARENT ARCHIVE ITEM: for a new layer. ID "-": PARENT is a layer that gets the content. ID "keep": it is kept; "keep-for": both. */
+static int stage(cst_store *store, char **argv, cst_error **error)
+{
+	cst_stage_options options = CST_STAGE_OPTIONS_INIT;
+	cst_staged_layer *staged = NULL;
+	bool existing = strcmp(argv[0], "-") == 0 || strcmp(argv[0], "keep-for") == 0;
+
+	if (existing)
+		options.layer = argv[1];
+	else
+		options.parent = argv[1];
+	int r = cst_store_stage_layer(store, &options, &staged, error);
+	if (r == 0)
+		r = fill(staged, argv[2], argv + 3, error);
+	if (r == 0 && strncmp(argv[0], "keep", 4) == 0)
+		r = cst_staged_layer_keep(staged, NULL, error);
+	else if (r == 0)
+		r = commit(staged, argv[0], error);
+	if (r == 0)
+		puts("done");
+	cst_staged_layer_free(staged);
+	return r;
+}
+
+/* The one that is kept. */
+static int find_staged(cst_store *store, char **id, cst_error **error)
+{
+	cst_strings *ids = NULL;
+	int r = cst_store_staged_layers(store, &ids, error);
+	if (r == 0 && cst_strings_size(ids) != 1) {
+		fprintf(stderr, "%zu staged layers are kept\n", cst_strings_size(ids));
+		r = -1;
+	}
+	if (r == 0 && !(*id = strdup(cst_strings_get(ids, 0))))
+		r = failed("strdup");
+	cst_strings_free(ids);
+	return r;
+}
+
+static int adopt(cst_store *store, char **argv, cst_error **error)
+{
+	char *id = NULL;
+	cst_staged_layer *staged = NULL;
+	int r = find_staged(store, &id, error);
+	if (r == 0)
+		r = cst_store_adopt_staged_layer(store, id, &staged, error);
+	if (r == 0)
+		r = commit(staged, argv[0], error);
+	cst_staged_layer_free(staged);
+	free(id);
+	return r;
+}
+
+static int discard_staged(cst_store *store, char **argv, cst_error **error)
+{
+	char *id = NULL;
+	int r = find_staged(store, &id, error);
+	(void)argv;
+	if (r == 0)
+		r = cst_store_discard_staged_layer(store, id, error);
+	free(id);
+	return r;
+}
+
 /* ---- which store ---- */
 
 static const struct verb {
@@ -368,6 +468,9 @@ static const struct verb {
         {"dedup", 1, dedup},
         {"repair-from", 1, repair_from},
         {"mend", 0, mend},
+        {"stage", 4, stage},
+        {"adopt", 1, adopt},
+        {"discard", 0, discard_staged},
 };
 
 static const struct option known[] = {

@@ -243,7 +243,7 @@ def lose_layers(store):
 
 
 class Operation:
-    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, or functions that get the store.
+    """One command, tried on a fresh copy of the prepared store. `first` is run before it, without faults: commands, other operations, or functions that get the store.
     `breaks` then damages the store so that it may not even open; the command is right when, run once more, it has mended that. `prints`: its
     output is a report of success. `whole`: all or nothing; otherwise each object by itself. `code`: what it exits with
     (None: whatever it does without faults). `since`: the release that has it, 143 or 164. `program`: operation (operation.c) or cstorage
@@ -335,6 +335,30 @@ def layer_operations(archives):
         Operation('delete-layer-foreign', ['delete-layer', 'theirs'], code=1, only=additional),
         Operation('delete-layer-on-foreign', ['delete-layer', 'new'], only=additional,
                   first=(['import-layer', '-i', new, '-n', 'new', '-f', small, 'theirs'],)),
+    ]
+
+
+def staged_operations(archives):
+    new, item = ID['new'], archives + '/one'
+    kept = library('keep', ['stage', 'keep', 'base', archives + '/small.tar', item])
+    kept_for = library('keep-for', ['stage', 'keep-for', 'empty', archives + '/small.tar', item])
+    directory = archives + '/tree'
+    return [
+        library('stage-layer', ['stage', new, 'middle', archives + '/small.tar', item], prints=True),
+        library('stage-layer-id-taken', ['stage', ID['data'], 'base', archives + '/x1.tar', item], code=1),
+        library('stage-content', ['stage', '-', 'empty', archives + '/small.tar', item], prints=True),
+        library('stage-content-again', ['stage', '-', 'data', archives + '/x2.tar', archives + '/config'], prints=True),
+        library('stage-content-no-exchange', ['stage', '-', 'data', archives + '/x2.tar', archives + '/config'], prints=True,
+                environment={'CST_FAULT_NO_EXCHANGE': '1'}, only=mounts),
+        library('stage-and-keep', kept.arguments, prints=True),
+        library('stage-and-keep-for', kept_for.arguments, prints=True),
+        library('adopt', ['adopt', new], first=(kept,), prints=True),
+        library('adopt-id-taken', ['adopt', ID['data']], first=(kept,), code=1),
+        library('adopt-for', ['adopt', '-'], first=(kept_for,), prints=True),
+        library('discard-staged', ['discard'], first=(kept,)),
+        Operation('wipe-staged', ['wipe'], first=(kept,), whole=False),
+        Operation('apply-directory', ['applydiff-using-staging-dir', new, directory], since=164, program='cstorage'),
+        Operation('apply-directory-again', ['applydiff-using-staging-dir', 'data', directory], since=164, program='cstorage'),
     ]
 
 
@@ -514,7 +538,7 @@ def store_operations(archives):
 
 
 def operations(archives, mode):
-    table = (layer_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
+    table = (layer_operations(archives) + staged_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
              name_operations() + store_operations(archives) + full_disk_operations())
     return [operation for operation in table if operation.only(mode)]
 

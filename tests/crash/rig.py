@@ -311,6 +311,7 @@ def state_of(store, known=None):
         if entry.get('count', 0) and entry['id'] in layers:  # others go with the next save
             mounts[names.get(entry['id'], entry['id'])] = entry['count']
     state['mounts'] = mounts
+    state['staged'] = plain(staged_state(store))
     if store.foreign:
         state['foreign'] = {'everything': tree_state(store.foreign)}
     return state
@@ -363,6 +364,33 @@ def check_data(store, kind, found):
     return wrong
 
 
+def kept_staged(store):
+    """(home, name of the directory, where what is known is) of the staged layers that outlive their process."""
+    found = []
+    for home in store.homes():
+        for name in entries(home + '/staging'):
+            found.append((home, f'staging/{name}', f'{home}/staging/{name}/staging.lock'))
+        for name in entries(home + '/tempdirs'):
+            if name.startswith('temp-dir-'):
+                found.append((home, f'tempdirs/{name}', f'{home}/tempdirs/lock-{name[9:]}'))
+    return [place for place in found if os.path.exists(place[2] + '/state')]
+
+
+def staged_state(store):
+    state = {}
+    for number, (home, name, known) in enumerate(sorted(kept_staged(store))):
+        said = json.loads(read(known + '/state'))
+        record = json.loads(said.pop('record'))
+        for key in ('id', 'created'):
+            record.pop(key, None)
+        said.pop('parent-created', None)
+        where = f'{home}/{name}/' + ('0-addition' if store.driver != 'overlay' else 'dir')
+        state[str(number)] = {'said': said, 'record': record, 'content': layer_content(store, where),
+                              'data': data_state(known + '/data'),
+                              'tar-split': sha(gzip.decompress(read(known + '/0-addition')))}
+    return state
+
+
 def check_temporary(store):
     """No temporary file of anybody, no staging directory, no intent."""
     wrong = []
@@ -381,8 +409,10 @@ def check_temporary(store):
               if os.path.exists(where + '/replaced')]
     wrong += [('orphan', f'quota of {name[:20]}, no layer') for home in store.homes() for name in entries(home + '/quotas')
               if name not in driver_layers(store)]
+    kept = {path for home, name, known in kept_staged(store) for path in (f'{home}/{name}', known)}
     for place in places:
-        wrong += [('orphan', f'{place[len(store.where) + 3:]}/{name}') for name in entries(place)]
+        wrong += [('orphan', f'{place[len(store.where) + 3:]}/{name}') for name in entries(place)
+                  if f'{place}/{name}' not in kept]
     for directory, _, files in os.walk(store.graph + '/cstorage'):
         for name in files:  # docs/format/store.md, "Intents": magic, length of what is announced
             head = read(f'{directory}/{name}')[:16]

@@ -106,6 +106,23 @@ for driver in $(drivers); do
 	0: | 1:'the layer "large" was deleted meanwhile: layer not known') pass "$driver: the layer is deleted beside our diff" ;;
 	*) fail "$driver: the layer is deleted beside our diff" "$(cat "$WORK/said")" ;;
 	esac
+	# A staged layer that is kept has a directory in the place of its lock: theirs from 1.54 on, and ours, leave it until its state is gone.
+	kept=$G/overlay/staging/07/staging.lock
+	if [ "$driver" = vfs ]; then
+		kept=$G/vfs/tempdirs/lock-07
+		mkdir -p "$G/vfs/tempdirs/temp-dir-07"
+	fi
+	mkdir -p "$kept" && touch "$kept/holder" "$kept/state"
+	if go gc >/dev/null 2>&1; then
+		go check >/dev/null 2>&1
+		go shutdown >/dev/null 2>&1
+		ours layers >/dev/null
+		[ -e "$kept/state" ] && pass "$driver: a kept staged layer stays" || fail "$driver: a kept staged layer stays"
+	fi
+	rm -f "$kept/state"
+	ours layers >/dev/null
+	[ -e "$kept" ] && fail "$driver: without its state it goes" || pass "$driver: without its state it goes"
+
 	# A mount below the one of the home, made while that was away, holds a dead process's place.
 	if [ "$driver" = overlay ]; then
 		umount -l "$G/overlay" 2>/dev/null

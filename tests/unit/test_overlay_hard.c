@@ -319,72 +319,141 @@ static void test_interrupted_replacement(void **state)
 	assert_false(fs_exists(AT_FDCWD, in_home(&f, "A/diff/old")));
 }
 
-/* ---- staged layers that outlive the call ---- */
+/* ---- staged layers that outlive the process ---- */
 
-static struct driver_staged *stage_new(struct fixture *f)
+static int write_state(int fd, void *userdata, cst_error **error)
 {
-	const struct driver_stage_options options = {0};
-	_cleanup_error_ cst_error *error = NULL;
-	struct driver_staged *staged = NULL;
-
-	check(overlay_driver.stage(f->driver, &options, &staged, &error), error);
-	return staged;
+	if (!userdata)
+		return error_set(error, CST_EIO_CALLBACK, "it cannot be written");
+	return fs_write_file(fd, KEPT_STATE, userdata, strlen(userdata), 0600, NULL, error);
 }
 
+/* Stages a layer with the file `a` in a process that keeps it and dies. */
+static void keep_and_die(const struct driver_ops *ops, struct driver *d, const char *text)
+{
+	const struct driver_stage_options options = {0};
+	struct driver_filling filling;
+	struct driver_staged *staged = NULL;
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		bool ok = ops->stage(d, &options, &staged, NULL) == 0 &&
+		          ops->stage_open(staged, &filling, NULL) == 0;
+		if (ok)
+			write_text_at(filling.fd, "a", "a");
+		ok = ok && ops->stage_sync(staged, NULL) == 0 &&
+		     ops->stage_keep(staged, write_state, (void *)text, NULL) ==
+		             (text ? 0 : CST_EIO_CALLBACK);
+		_exit(ok ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Of two that are kept one is committed, and one thrown away. */
+static void adopt_kept(const struct driver_ops *ops, struct driver *d)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strv_ struct strv ids = {0}, none = {0};
+	struct driver_staged *first = NULL, *second = NULL, *again = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	bool found = false;
+	int fd = -1;
+
+	keep_and_die(ops, d, "state");
+	keep_and_die(ops, d, "state");
+	keep_and_die(ops, d, NULL);
+	check(ops->recover(d, &error), error); /* leaves them, but the one that could not be kept */
+	check(ops->stage_list(d, &ids, &error), error);
+	assert_int_equal(ids.len, 2);
+	check(ops->stage_adopt(d, ids.items[0], &first, &fd, &error), error);
+	check(fs_read_file(fd, KEPT_STATE, 100, &text, &len, &error), error);
+	assert_string_equal(text, "state");
+	close(fd);
+	assert_string_equal(ops->staged_id(first), ids.items[0]);
+	assert_int_equal(ops->stage_adopt(d, ids.items[0], &again, &fd, NULL), CST_EBUSY);
+	assert_int_equal(ops->stage_adopt(d, "nothing", &again, &fd, NULL), CST_ELAYER_UNKNOWN);
+	assert_int_equal(ops->stage_adopt(d, "../x", &again, &fd, NULL), CST_ELAYER_UNKNOWN);
+	ops->stage_free(first); /* it stays */
+	check(ops->stage_adopt(d, ids.items[0], &first, &fd, &error), error);
+	close(fd);
+	check(ops->stage_sync(first, &error), error);
+	check(ops->stage_commit(first, "A", true, &error), error);
+	/* It was not to be: the content goes back, and then once more into place. */
+	check(ops->stage_resolve(d, ids.items[0], "A", &error), error);
+	check(ops->stage_resolve(d, ids.items[0], "A", &error), error);
+	check(ops->exists(d, "A", &found, &error), error);
+	assert_false(found);
+	ops->stage_free(first);
+	check(ops->stage_adopt(d, ids.items[0], &first, &fd, &error), error);
+	close(fd);
+	check(ops->stage_commit(first, "A", true, &error), error);
+	ops->stage_free(first);
+	check(ops->stage_resolve(d, ids.items[0], NULL, &error), error);
+	check(ops->stage_resolve(d, ids.items[0], NULL, &error), error);
+	check(ops->exists(d, "A", &found, &error), error);
+	assert_true(found);
+	check(ops->content_open(d, "A", &fd, &error), error);
+	assert_true(fs_exists(fd, "a"));
+	close(fd);
+	check(ops->stage_adopt(d, ids.items[1], &second, &fd, &error), error);
+	close(fd);
+	check(ops->stage_unkeep(second, &error), error);
+	ops->stage_free(second);
+	check(ops->stage_list(d, &none, &error), error);
+	assert_int_equal(none.len, 0);
+}
+
+/* Died between giving up what was kept and removing it. */
+static void unkeep_and_die(const struct driver_ops *ops, struct driver *d)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	_cleanup_strv_ struct strv ids = {0};
+	int status, fd;
+	keep_and_die(ops, d, "state");
+	check(ops->stage_list(d, &ids, &error), error);
+	assert_int_equal(ids.len, 1);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct driver_staged *staged = NULL;
+		bool ok = ops->stage_adopt(d, ids.items[0], &staged, &fd, NULL) == 0 &&
+		          ops->stage_unkeep(staged, NULL) == 0;
+		_exit(ok ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	check(ops->recover(d, &error), error);
+}
+
+/* In both places for temporary directories. */
 static void test_kept(void **state)
 {
-	_cleanup_fixture_ struct fixture f = fixture_make("root");
-	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_free_ char *first = NULL, *second = NULL, *third = NULL;
-	_cleanup_strv_ struct strv ids = {0};
-	struct driver_staged *staged = NULL;
-
-	fixture_open(&f);
-	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &first, &error), error);
-	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &second, &error), error);
-	check(overlay_driver.stage_keep(f.driver, stage_new(&f), &third, &error), error);
-	check(overlay_driver.stage_list(f.driver, &ids, &error), error);
-	assert_int_equal(ids.len, 3);
-	assert_string_equal(ids.items[0], first);
-	assert_string_equal(ids.items[2], third);
-	/* Whoever cleans up meanwhile leaves them. */
-	check(overlay_driver.recover(f.driver, &error), error);
-	check(overlay_driver.stage_adopt(f.driver, second, &staged, &error), error);
-	write_text_at(staged->diff_fd, "a", "a");
-	check(overlay_driver.stage_sync(staged, &error), error);
-	check(overlay_driver.stage_commit(staged, "A", true, &error), error);
-	overlay_driver.stage_free(staged);
-	assert_true(text_is(in_home(&f, "A/diff/a"), "a"));
-	assert_int_equal(overlay_driver.stage_adopt(f.driver, second, &staged, NULL),
-	                 CST_ELAYER_UNKNOWN);
-	check(overlay_driver.stage_discard(f.driver, first, &error), error);
-	assert_int_equal(overlay_driver.stage_discard(f.driver, first, NULL), CST_ELAYER_UNKNOWN);
-	assert_int_equal(entries(in_home(&f, "staging")), 1);
-	reopen(&f, NULL); /* closing discards the third */
-	assert_int_equal(entries(in_home(&f, "staging")), 0);
+	for (int old = 0; old < 2; old++) {
+		_cleanup_fixture_ struct fixture f = fixture_make("root");
+		fixture_open(&f);
+		if (old)
+			assert_int_equal(mkdir(in_home(&f, "../mounts"), 0755), 0);
+		adopt_kept(&overlay_driver, f.driver);
+		assert_true(text_is(in_home(&f, "A/diff/a"), "a"));
+		unkeep_and_die(&overlay_driver, f.driver);
+		assert_int_equal(entries(in_home(&f, "staging")), 0);
+		assert_int_equal(old ? entries(in_home(&f, "tempdirs")) : 0, 0);
+	}
 }
 
 static void test_kept_by_vfs(void **state)
 {
 	_cleanup_test_dir_ struct test_dir t = test_dir_make();
 	const struct driver_config config = {.graph_root = t.path, .run_root = t.path};
-	const struct driver_stage_options options = {0};
 	_cleanup_error_ cst_error *error = NULL;
-	_cleanup_free_ char *id = NULL;
-	struct driver_staged *staged = NULL;
+	_cleanup_free_ char *tempdirs = path_join(t.path, "vfs/tempdirs");
 	struct driver *d = NULL;
-	bool found = false;
 
 	check(vfs_driver.open(&config, &d, &error), error);
-	check(vfs_driver.stage(d, &options, &staged, &error), error);
-	check(vfs_driver.stage_keep(d, staged, &id, &error), error);
-	check(vfs_driver.recover(d, &error), error);
-	staged = NULL;
-	check(vfs_driver.stage_adopt(d, id, &staged, &error), error);
-	check(vfs_driver.stage_commit(staged, "A", true, &error), error);
-	vfs_driver.stage_free(staged);
-	check(vfs_driver.exists(d, "A", &found, &error), error);
-	assert_true(found);
+	adopt_kept(&vfs_driver, d);
+	unkeep_and_die(&vfs_driver, d);
+	assert_int_equal(entries(tempdirs), 0);
 	vfs_driver.close(d);
 }
 

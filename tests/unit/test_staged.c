@@ -396,6 +396,184 @@ static void replacement_is_refused(void **state)
 	assert_nothing_staged(api);
 }
 
+/* ---- outliving the process ---- */
+
+/* Does in another process what is given, with a store object of its own, and dies without any clean-up. */
+static void in_a_process_that_dies(const struct api *api,
+                                   bool (*act)(const struct api *, const char *), const char *id)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct api other = *api;
+		other.store = NULL;
+		_exit(open_store(api, false, &other.store, NULL) == 0 && act(&other, id) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static bool stage_and_keep(const struct api *api, const char *existing)
+{
+	cst_stage_options options = CST_STAGE_OPTIONS_INIT;
+	cst_staged_layer *staged = NULL;
+	options.layer = existing;
+	options.parent = existing ? NULL : "base";
+	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
+	const cst_source source = cst_source_memory(&memory);
+	const cst_data_item item = {.key = "odd key", .data = "data", .data_size = 4};
+	cst_staged_results results = CST_STAGED_RESULTS_INIT;
+	results.toc_digest = TOC;
+	results.data = &item;
+	results.n_data = 1;
+	return cst_store_stage_layer(api->store, &options, &staged, NULL) == 0 &&
+	       cst_staged_layer_apply(staged, &source, NULL, NULL) == 0 &&
+	       cst_staged_layer_describe(staged, &results, NULL) == 0 &&
+	       cst_staged_layer_keep(staged, NULL, NULL) == 0;
+}
+
+static bool adopt_only(const struct api *api, const char *id)
+{
+	cst_staged_layer *staged = NULL;
+	return cst_store_adopt_staged_layer(api->store, id, &staged, NULL) == 0;
+}
+
+static char *only_id(const struct api *api)
+{
+	cst_strings *ids = NULL;
+	cst_error *error = NULL;
+	ok(cst_store_staged_layers(api->store, &ids, &error), error);
+	assert_int_equal(cst_strings_size(ids), 1);
+	char *id = strdup(cst_strings_get(ids, 0));
+	cst_strings_free(ids);
+	return id;
+}
+
+static void assert_none_kept(const struct api *api)
+{
+	_cleanup_(cst_store_closep) cst_store *recovering = NULL;
+	cst_strings *ids = NULL;
+	assert_int_equal(open_store(api, false, &recovering, NULL), 0);
+	assert_false(cst_store_exists(recovering, "nothing"));
+	assert_int_equal(cst_store_staged_layers(api->store, &ids, NULL), 0);
+	assert_int_equal(cst_strings_size(ids), 0);
+	cst_strings_free(ids);
+	assert_nothing_staged(api);
+}
+
+static void adopted_after_death(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	_cleanup_(cst_store_closep) cst_store *recovering = NULL;
+	_cleanup_staged_ cst_staged_layer *staged = NULL, *again = NULL;
+	cst_error *error = NULL;
+	char *data = NULL;
+	size_t size;
+	fill(api);
+	in_a_process_that_dies(api, stage_and_keep, NULL);
+	assert_int_equal(open_store(api, false, &recovering, NULL),
+	                 0); /* cleans up after the dead */
+	_cleanup_free_ char *id = only_id(api);
+	in_a_process_that_dies(api, adopt_only, id);
+	ok(cst_store_adopt_staged_layer(api->store, id, &staged, &error), error);
+	assert_string_equal(cst_layer_parent(cst_staged_layer_record(staged)), "base");
+	assert_string_equal(cst_layer_toc_digest(cst_staged_layer_record(staged)), TOC);
+	assert_int_equal(cst_store_adopt_staged_layer(api->store, id, &again, NULL), CST_EBUSY);
+	assert_int_equal(cst_store_discard_staged_layer(api->store, id, NULL), CST_EBUSY);
+	assert_int_equal(apply_tar(staged, &api->tar), CST_EINVAL);
+	assert_int_equal(cst_staged_layer_keep(staged, NULL, NULL), CST_EINVAL);
+	assert_int_equal(commit_as(staged, "top", NULL),
+	                 CST_EDUPLICATE_ID); /* and it is still kept */
+	cst_staged_layer_free(steal_ptr(&staged));
+	ok(cst_store_adopt_staged_layer(api->store, id, &staged, &error), error);
+	assert_int_equal(commit_as(staged, "adopted", &layer), 0);
+	assert_string_equal(cst_layer_parent(layer), "base");
+	assert_true(holds(api, "adopted", "etc/hostname"));
+	assert_int_equal(cst_store_data(api->store, CST_KIND_LAYER, "adopted", "odd key",
+	                                (void **)&data, &size, NULL),
+	                 0);
+	assert_string_equal(data, "data");
+	cst_free(data);
+	cst_staged_layer_free(steal_ptr(&staged));
+	assert_int_equal(cst_store_adopt_staged_layer(api->store, id, &staged, NULL),
+	                 CST_ELAYER_UNKNOWN);
+	assert_none_kept(api);
+}
+
+static void adopted_for_existing(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_staged_ cst_staged_layer *staged = NULL;
+	const char *const *names;
+	cst_layer *layer = NULL;
+	fill(api);
+	assert_int_equal(
+	        cst_store_set_data(api->store, CST_KIND_LAYER, "top", "mine", "y", 1, NULL), 0);
+	in_a_process_that_dies(api, stage_and_keep, "top");
+	_cleanup_free_ char *id = only_id(api);
+	assert_int_equal(cst_store_adopt_staged_layer(api->store, id, &staged, NULL), 0);
+	assert_int_equal(commit_as(staged, NULL, &layer), 0);
+	assert_string_equal(cst_layer_id(layer), "top");
+	assert_int_equal(cst_layer_data_names(layer, &names), 2);
+	assert_true(holds(api, "top", "etc/hostname"));
+	cst_layer_free(layer);
+	cst_staged_layer_free(steal_ptr(&staged));
+	assert_none_kept(api);
+}
+
+static void kept_is_discarded(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_staged_ cst_staged_layer *staged = NULL;
+	char *id = NULL;
+	fill(api);
+	assert_int_equal(cst_staged_layer_keep(staged = stage_as(api, "base", NULL), NULL, NULL),
+	                 CST_EINVAL); /* it is empty */
+	assert_int_equal(apply_tar(staged, &api->tar), 0);
+	assert_int_equal(cst_staged_layer_keep(staged, &id, NULL), 0);
+	cst_staged_layer_free(steal_ptr(&staged));
+	assert_int_equal(cst_store_discard_staged_layer(api->store, id, NULL), 0);
+	assert_int_equal(cst_store_discard_staged_layer(api->store, id, NULL), CST_ELAYER_UNKNOWN);
+	cst_free(id);
+	assert_none_kept(api);
+	in_a_process_that_dies(api, stage_and_keep, NULL);
+	free(only_id(api));
+	assert_int_equal(cst_store_wipe(api->store, NULL, NULL), 0);
+	assert_none_kept(api);
+}
+
+/* What is kept may have been written by anybody. */
+static void damaged_state_is_refused(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_staged_ cst_staged_layer *staged = NULL;
+	static const char *const texts[] = {"",
+	                                    "{",
+	                                    "{\"version\":2}",
+	                                    "{\"version\":1,\"record\":\"{}\"}",
+	                                    "{\"version\":1,\"file\":7,\"parent-created\":\"2020-"
+	                                    "01-01T00:00:00Z\",\"record\":\"{}\"}",
+	                                    "{\"version\":1,\"parent-created\":\"2020-01-01T00:00:"
+	                                    "00Z\",\"record\":\"{\\\"id\\\":\\\"x\\\"}\","
+	                                    "\"data\":[\"\"]}",
+	                                    "{\"version\":1,\"parent-created\":\"2020-01-01T00:00:"
+	                                    "00Z\",\"record\":\"{\\\"id\\\":\\\"x\\\"}\","
+	                                    "\"data\":[\"nothing\"]}"};
+	fill(api);
+	in_a_process_that_dies(api, stage_and_keep, NULL);
+	_cleanup_free_ char *id = only_id(api);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_free_ char *command =
+		        str_printf("printf %%s '%s' >$(find %s -name state)", texts[i], api->root);
+		assert_int_equal(system(command), 0);
+		assert_true(cst_store_adopt_staged_layer(api->store, id, &staged, NULL) < 0);
+		assert_null(staged);
+	}
+	assert_int_equal(cst_store_discard_staged_layer(api->store, id, NULL), 0);
+	assert_none_kept(api);
+}
+
 static void read_only_store_refuses(void **state)
 {
 	struct api *api = api_of(state);
@@ -424,6 +602,10 @@ static void read_only_store_refuses(void **state)
 	X(caller_fills_it) \
 	X(content_is_replaced) \
 	X(replacement_is_refused) \
+	X(adopted_after_death) \
+	X(adopted_for_existing) \
+	X(kept_is_discarded) \
+	X(damaged_state_is_refused) \
 	X(read_only_store_refuses)
 /* clang-format on */
 DEFINE_RUN_ON_DRIVERS("staged", EACH)

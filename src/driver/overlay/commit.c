@@ -68,11 +68,13 @@ static char *staged_lock(const struct driver_staged *s)
 static int check_untouched(const struct driver_staged *s, int home_fd, cst_error **error)
 {
 	_cleanup_free_ char *lock = staged_lock(s), *dir = staged_name(s, s->name);
+	_cleanup_free_ char *holder = lock ? path_join(lock, KEPT_HOLDER) : NULL;
 	struct stat dir_now;
 
-	if (!lock || !dir)
+	if (!holder || !dir)
 		return error_oom(error);
-	if (fs_names_file(home_fd, lock, s->temp->lock_fd) &&
+	if ((fs_names_file(home_fd, lock, s->temp->lock_fd) ||
+	     fs_names_file(home_fd, holder, s->temp->lock_fd)) &&
 	    fstatat(home_fd, dir, &dir_now, AT_SYMLINK_NOFOLLOW) == 0 && s->inode == dir_now.st_ino)
 		return 0;
 	return error_sys(error, ENOENT,

@@ -383,6 +383,11 @@ int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error *
 int overlay_stage_commit(struct driver_staged *staged, const char *id, bool durable,
                          cst_error **error);
 const char *overlay_stage_note(struct driver_staged *staged);
+int overlay_stage_keep(struct driver_staged *staged, tempdir_write write, void *userdata, cst_error **error);
+int overlay_stage_list(struct driver *d, struct strv *ids, cst_error **error);
+int overlay_stage_adopt(struct driver *d, const char *id, struct driver_staged **ret, int *ret_fd, cst_error **error);
+int overlay_stage_unkeep(struct driver_staged *staged, cst_error **error);
+int overlay_stage_resolve(struct driver *d, const char *staged_id, const char *id, cst_error **error);
 const char *overlay_staged_id(struct driver_staged *staged);
 void overlay_stage_free(struct driver_staged *staged);
 int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,

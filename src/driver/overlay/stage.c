@@ -465,7 +465,7 @@ int overlay_staged_identity(struct driver_staged *staged, struct driver_identity
 
 const char *overlay_staged_id(struct driver_staged *staged)
 {
-	return staged->path;
+	return tempdir_number(staged->temp);
 }
 
 const char *overlay_stage_note(struct driver_staged *staged)

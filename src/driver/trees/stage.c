@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define CONTENT "%u-addition" /* in a staging directory; the Go tools give the name */
-
 void trees_stage_free(struct driver_staged *staged)
 {
 	if (!staged)
@@ -62,7 +60,7 @@ static int stage_new(struct trees *trees, const struct trees_home *home,
 		return r;
 	staged->of_image = options->of_image;
 	staged->number = parent ? parent->number + 1 : 0;
-	snprintf(staged->name, sizeof(staged->name), CONTENT, staged->number);
+	snprintf(staged->name, sizeof(staged->name), TREES_CONTENT, staged->number);
 	r = trees->kind->make(from_fd, staged->area, staged->name, how, error);
 	if (r == 0)
 		r = open_staged(staged, &staged->fd, error);
@@ -187,7 +185,7 @@ const char *trees_stage_note(struct driver_staged *staged)
 /* The name is a random number of 32 bits, so it is unique enough among the staging areas that exist at one time. */
 const char *trees_staged_id(struct driver_staged *staged)
 {
-	return staged->area ? staged->area->name : "";
+	return staged->area ? tempdir_number(staged->area) : "";
 }
 
 /* ---- identity ---- */

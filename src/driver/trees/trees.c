@@ -17,7 +17,6 @@ struct driver_view {
 void trees_close(struct driver *d)
 {
 	struct trees *trees = trees_of(d);
-	driver_kept_free(d);
 	for (size_t i = 0; i < trees->n_homes; i++) {
 		closep(&trees->homes[i].layers_fd);
 		free(trees->homes[i].path);
@@ -71,7 +70,6 @@ int trees_open(struct trees *trees, const struct driver_ops *ops, const struct t
 {
 	trees->base.ops = ops;
 	trees->kind = kind;
-	driver_kept_init(&trees->base.kept);
 	trees->base.home = path_join(config->graph_root, ops->name);
 	trees->base.run_home = path_join(config->run_root, ops->name);
 	if (!trees->base.home || !trees->base.run_home)

@@ -7,6 +7,7 @@
  *   trees.c   opening, taking layers away, reading them
  *   home.c    the homes, and finding a layer in them
  *   stage.c   building a layer, and new content for one
+ *   keep.c    staged layers that outlive their process
  */
 #ifndef CST_DRIVER_TREES_TREES_H
 #define CST_DRIVER_TREES_TREES_H
@@ -137,5 +138,14 @@ int trees_content_identity(struct driver *d, const char *id, struct driver_ident
 const char *trees_staged_id(struct driver_staged *staged);
 void trees_stage_free(struct driver_staged *staged);
 DEFINE_CLEANUP(struct driver_staged *, trees_stage_free)
+#define TREES_CONTENT "%u-addition" /* in a staging directory; the Go tools give the name */
+
+/* ---- keep.c: operations of driver_ops ---- */
+
+int trees_stage_keep(struct driver_staged *staged, tempdir_write write, void *userdata, cst_error **error);
+int trees_stage_list(struct driver *d, struct strv *ids, cst_error **error);
+int trees_stage_adopt(struct driver *d, const char *id, struct driver_staged **ret, int *ret_fd, cst_error **error);
+int trees_stage_unkeep(struct driver_staged *staged, cst_error **error);
+int trees_stage_resolve(struct driver *d, const char *staged_id, const char *id, cst_error **error);
 
 #endif

@@ -177,22 +177,23 @@ static int settle_content(cst_store *store, const struct intent *intent, struct 
 	return r == 0 ? has_new_content(store, intent, done, error) : r;
 }
 
-int content_settle(cst_store *store, const struct intent *intent, struct trash *trash,
+int content_settle(cst_store *store, const struct intent *intent, struct trash *trash, bool *done,
                    cst_error **error)
 {
 	_cleanup_arena_ struct arena arena = {0};
 	cst_layer described;
-	bool done = false, parsed = parse_record(intent, &arena, &described);
-	int r = settle_content(store, intent, trash, &done, error);
-	if (r == 0 && done)
-		r = has_new_tarsplit(store, intent, &done, error);
-	if (r == 0 && done && !parsed)
+	bool parsed = parse_record(intent, &arena, &described);
+	*done = false;
+	int r = settle_content(store, intent, trash, done, error);
+	if (r == 0 && *done)
+		r = has_new_tarsplit(store, intent, done, error);
+	if (r == 0 && *done && !parsed)
 		return error_set(error, CST_ECORRUPT,
 		                 "the announced record of layer %s cannot be understood",
 		                 intent->id);
-	if (r == 0 && done)
+	if (r == 0 && *done)
 		r = content_finish(store, &described, intent->content, error);
-	if (r == 0 && done)
+	if (r == 0 && *done)
 		r = set_save(&store->sets.layers, error);
 	if (!parsed)
 		described.data_names = (struct strings){0};

@@ -23,8 +23,8 @@ char *content_waiting_data(const char *id, const char *content, const char *file
 int content_finish(cst_store *store, const cst_layer *described, const char *content,
                    cst_error **error);
 
-/* The rule: finishes or undoes an announced change of content. */
-int content_settle(cst_store *store, const struct intent *intent, struct trash *trash,
+/* The rule: finishes or undoes an announced change of content. *done: it is finished. */
+int content_settle(cst_store *store, const struct intent *intent, struct trash *trash, bool *done,
                    cst_error **error);
 
 /* What is known of a layer's content: digests, sizes, owners. The strings stay those of `from`. */

@@ -42,6 +42,7 @@ void intents_add(struct intents *intents, const struct intent *intent)
 	copy.owner_id = arena_strdup(&intents->arena, strempty(intent->owner_id));
 	copy.content = arena_strdup(&intents->arena, strempty(intent->content));
 	copy.record = arena_strdup(&intents->arena, strempty(intent->record));
+	copy.staged = arena_strdup(&intents->arena, strempty(intent->staged));
 	grown[intents->len++] = copy;
 	intents->failed = intents->failed || intents->arena.failed;
 }
@@ -118,6 +119,7 @@ static void write_intent(struct json_writer *w, const struct intent *intent)
 	put_member(w, "id", intent->id);
 	put_member(w, "note", intent->note);
 	put_member(w, "data", intent->data_key);
+	put_member(w, "staged", intent->staged);
 	if (intent->owner_kind) {
 		char created[TIMESTAMP_MAX];
 		timestamp_format(&intent->created, created);
@@ -193,8 +195,13 @@ static bool read_content_inode(struct json_reader *r, struct arena *arena, const
 
 static bool read_intent(struct json_reader *r, struct arena *arena, struct intent *ret)
 {
-	struct intent intent = {
-	        .id = "", .note = "", .data_key = "", .owner_id = "", .content = "", .record = ""};
+	struct intent intent = {.id = "",
+	                        .note = "",
+	                        .data_key = "",
+	                        .owner_id = "",
+	                        .content = "",
+	                        .record = "",
+	                        .staged = ""};
 	int64_t tarsplit_inode = 0;
 	const char *key, *kind = "", *owner_kind = "", *created = "";
 	if (!json_object_begin(r))
@@ -208,6 +215,7 @@ static bool read_intent(struct json_reader *r, struct arena *arena, struct inten
 		                  : streq(key, "owner")      ? &intent.owner_id
 		                  : streq(key, "created")    ? &created
 		                  : streq(key, "content")    ? &intent.content
+		                  : streq(key, "staged")     ? &intent.staged
 		                  : streq(key, "record")     ? &intent.record
 		                                             : NULL;
 		bool read = to ? json_string(r, to)
@@ -241,6 +249,10 @@ static int check_intent(const struct journal *journal, const struct intent *inte
 	int r = id_check_new(kind->name, intent->id, error);
 	if (r == 0 && *intent->data_key)
 		r = data_check_key(kind->name, intent->data_key, error);
+	if (r == 0 && *intent->staged && (!kind->in_driver || !path_is_component(intent->staged)))
+		r = error_set(error, CST_EINVAL,
+		              "the staged layer of %s \"%.210s\" has no proper name", kind->name,
+		              intent->id);
 	if (r == 0 && *intent->content && (!kind->in_driver || !is_identity(intent->content)))
 		r = error_set(error, CST_EINVAL, "the content of %s \"%.210s\" has no proper name",
 		              kind->name, intent->id);
@@ -293,8 +305,8 @@ static bool same_intent(const struct intent *a, const struct intent *b)
 	return a->kind == b->kind && streq(a->id, b->id) && streq(a->note, b->note) &&
 	       streq(a->data_key, b->data_key) && a->owner_kind == b->owner_kind &&
 	       streq(a->owner_id, b->owner_id) && timestamp_equal(&a->created, &b->created) &&
-	       streq(a->content, b->content) && a->tarsplit_inode == b->tarsplit_inode &&
-	       streq(a->record, b->record);
+	       streq(a->content, b->content) && streq(a->staged, b->staged) &&
+	       a->tarsplit_inode == b->tarsplit_inode && streq(a->record, b->record);
 }
 
 static bool lists_intent(const struct intents *intents, const struct intent *intent)

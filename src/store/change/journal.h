@@ -31,7 +31,8 @@ struct intent {
 	/* Not "": the layer gets new content. The driver knows it by this text (struct driver_identity). */
 	const char *content;
 	uint64_t tarsplit_inode; /* of the new tar-split, with new content */
-	const char *record;      /* of the layer with new content, as JSON: digests, sizes and id sets are used */
+	const char *record;      /* of the layer with new content, as JSON: what is known of the content is used */
+	const char *staged;      /* not "": the content is that of this staged layer, which is kept until the commit is done */
 };
 struct intents {
 	struct intent *items;

@@ -9,7 +9,9 @@
  *     2. what has no record has no right to content, nor to be listed as a mapped copy;
  *     3. a data item's recorded size and digest are those of its file;
  *     4. new content that took the place of the old is described by the record announced with it
- *        (content.c).
+ *        (content.c);
+ *     5. a kept staged layer that was committed is not kept any more; if the commit is undone, it has
+ *        its content again.
  *
  * Applying them twice does no harm.
  */
@@ -59,15 +61,31 @@ static int drop_orphan_records(cst_store *store, const struct intents *intents, 
 	return set_save(&store->sets.layers, error);
 }
 
+/* ---- 5: kept staged layers ---- */
+
+static int resolve_staged(cst_store *store, const struct intent *intent, bool committed,
+                          cst_error **error)
+{
+	const struct driver_ops *ops = store->driver->ops;
+	if (isempty(intent->staged) || !ops->stage_resolve)
+		return 0;
+	return ops->stage_resolve(store->driver, intent->staged, committed ? NULL : intent->id,
+	                          error);
+}
+
 /* ---- 2: what has no record ---- */
 
 static int remove_without_record(cst_store *store, const struct hold *held,
                                  const struct intent *intent, struct trash *trash,
                                  cst_error **error)
 {
-	if (!hold_writes(held, intent->kind) ||
-	    record_set_get(set_of(store, intent->kind)->table, intent->id))
+	if (!hold_writes(held, intent->kind))
 		return 0;
+	if (record_set_get(set_of(store, intent->kind)->table, intent->id))
+		return resolve_staged(store, intent, true, error);
+	int kept = resolve_staged(store, intent, false, error);
+	if (kept < 0)
+		return kept;
 	if (kind_of(intent->kind)->in_driver && hold_writes(held, CST_KIND_IMAGE)) {
 		int r = image_unlist_mapped(&store->sets.images, intent->id, error);
 		if (r == 0)
@@ -103,6 +121,17 @@ static int measure_data(cst_store *store, const struct intent *intent, cst_error
 	return r == 0 ? set_save(set, error) : r;
 }
 
+/* ---- 4: new content ---- */
+
+/* If it did not take its place, it is where it was staged. */
+static int settle_content(cst_store *store, const struct intent *intent, struct trash *trash,
+                          cst_error **error)
+{
+	bool done = false;
+	int r = content_settle(store, intent, trash, &done, error);
+	return r == 0 && done ? resolve_staged(store, intent, true, error) : r;
+}
+
 /* ---- all of them ---- */
 
 int rules_apply(cst_store *store, const struct hold *held, const struct intents *intents,
@@ -112,7 +141,7 @@ int rules_apply(cst_store *store, const struct hold *held, const struct intents 
 	for (size_t i = 0; r == 0 && i < intents->len; i++) {
 		const struct intent *intent = &intents->items[i];
 		if (!isempty(intent->content))
-			r = content_settle(store, intent, trash, error);
+			r = settle_content(store, intent, trash, error);
 		else if (!isempty(intent->data_key))
 			r = measure_data(store, intent, error);
 		else

@@ -365,6 +365,13 @@ static int place_layer(struct change *change, const struct intent *intent, void 
 	return r == 0 && !record_set_add(layers->table, &layer->record) ? error_oom(error) : r;
 }
 
+/* Only after the record is on disk, and while it is still announced. */
+static int unkeep(struct change *change, const struct intent *intent, void *arg, cst_error **error)
+{
+	struct new_layer *layer = arg;
+	return layer->driver->ops->stage_unkeep(layer->staged, error);
+}
+
 void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,
                    const char *owner_id)
 {
@@ -375,8 +382,9 @@ void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind
 	        .owner_kind = owner_kind,
 	        .owner_id = owner_id,
 	        .created = layer->record.created,
+	        .staged = layer->kept,
 	};
-	change_add(change, &intent, place_layer, NULL, layer);
+	change_add(change, &intent, place_layer, layer->kept ? unkeep : NULL, layer);
 }
 
 int new_layer_commit(cst_store *store, struct new_layer *layer, cst_layer **ret, cst_error **error)

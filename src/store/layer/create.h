@@ -21,6 +21,7 @@ struct new_layer {
 	struct tempdir *metadata; /* holds the tar-split if there is one, and the data items */
 	char tarsplit[24];        /* its name there */
 	bool has_tarsplit;
+	const char *kept; /* the ID of the staged layer, if that outlives this process; else NULL */
 	bool consumed; /* a change has had it: what was staged is in place, or worth nothing */
 	/* Of the layers of an image: */
 	bool of_image;            /* nothing is on disk before the barrier, which is made once for all */

@@ -121,6 +121,12 @@ static int place_content(struct change *change, const struct intent *intent, voi
 	return r == 0 ? content_finish(store, &content->record, intent->content, error) : r;
 }
 
+static int unkeep(struct change *change, const struct intent *intent, void *arg, cst_error **error)
+{
+	struct new_content *content = arg;
+	return content->driver->ops->stage_unkeep(content->staged, error);
+}
+
 int new_content_add(struct change *change, struct new_content *content, cst_error **error)
 {
 	_cleanup_strbuf_ struct strbuf record = {0};
@@ -143,7 +149,8 @@ int new_content_add(struct change *change, struct new_content *content, cst_erro
 	        .content = content->identity.text,
 	        .tarsplit_inode = tarsplit.st_ino,
 	        .record = strbuf_str(&record),
+	        .staged = content->kept,
 	};
-	change_add(change, &intent, place_content, NULL, content);
+	change_add(change, &intent, place_content, content->kept ? unkeep : NULL, content);
 	return 0;
 }

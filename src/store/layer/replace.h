@@ -14,6 +14,7 @@ struct new_content {
 	struct driver_staged *staged;
 	struct tempdir *metadata; /* holds TARSPLIT_STAGED, which is on disk, and the data items */
 	const struct new_data *data; /* that come with it, named in the record; NULL: none */
+	const char *kept;         /* the ID of the staged layer, if that outlives this process; else NULL */
 	bool in_place;            /* the content is where it belongs already: the tar-split and the record follow */
 	struct driver_identity identity;
 };

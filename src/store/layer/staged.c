@@ -15,7 +15,6 @@ void cst_staged_layer_free(cst_staged_layer *staged)
 	new_layer_free(&staged->layer);
 	free(staged);
 }
-DEFINE_CLEANUP(cst_staged_layer *, cst_staged_layer_free)
 
 int staged_must_be(const cst_staged_layer *staged, enum staged_state first, enum staged_state last,
                    cst_error **error)
@@ -128,8 +127,7 @@ int cst_store_stage_layer(cst_store *store, const cst_stage_options *given, cst_
 
 /* ---- into place ---- */
 
-/* Before any lock: what somebody else wrote is made durable. */
-static int sync_content(cst_staged_layer *staged, cst_error **error)
+int staged_sync(cst_staged_layer *staged, cst_error **error)
 {
 	const struct driver_ops *ops = staged->layer.driver->ops;
 	struct driver_filling filling = {.fd = -1};
@@ -199,11 +197,11 @@ static int commit_existing(cst_staged_layer *staged, cst_layer **ret, cst_error 
 	_cleanup_change_ struct change change = {.durable = true};
 	struct new_layer *layer = &staged->layer;
 	cst_store *store = staged->store;
-	struct new_content content = {
-	        .driver = layer->driver,
-	        .staged = layer->staged,
-	        .metadata = layer->metadata,
-	        .data = &layer->data}; /* all of it stays the staged layer's */
+	struct new_content content = {.driver = layer->driver,
+	                              .staged = layer->staged,
+	                              .metadata = layer->metadata,
+	                              .data = &layer->data,
+	                              .kept = layer->kept}; /* all of it stays the staged layer's */
 	if (!layer->has_tarsplit)
 		return error_set(error, CST_EINVAL, "new content for layer %s needs a tar-split",
 		                 layer->record.id);
@@ -255,7 +253,7 @@ int cst_staged_layer_commit(cst_staged_layer *staged, const cst_staged_commit_op
 	if (r == 0 && staged->for_existing)
 		r = check_unnamed(&options, error);
 	if (r == 0)
-		r = sync_content(staged, error);
+		r = staged_sync(staged, error);
 	if (r == 0)
 		r = staged->for_existing ? commit_existing(staged, ret, error)
 		                         : commit_new(staged, &options, ret, error);

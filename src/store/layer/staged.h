@@ -23,5 +23,8 @@ struct cst_staged_layer {
 /* CST_EINVAL, unless it is in one of the states from `first` to `last`. */
 int staged_must_be(const cst_staged_layer *staged, enum staged_state first, enum staged_state last,
                    cst_error **error);
+/* Before any lock: what is staged becomes durable. */
+int staged_sync(cst_staged_layer *staged, cst_error **error);
+DEFINE_CLEANUP(cst_staged_layer *, cst_staged_layer_free)
 
 #endif
