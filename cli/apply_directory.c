@@ -87,6 +87,7 @@ int run_apply_directory(struct invocation *in)
 	progress_start(in, &progress);
 	int result = stage(in->store, id, &staged, &is_new, &error);
 	options.progress = &progress.hook;
+	options.with_toc = in->personality == GO_STYLE;
 	if (result == 0)
 		result = cst_staged_layer_apply_directory(staged, fd, &options, &error);
 	if (result == 0)

@@ -52,6 +52,10 @@ typedef struct cst_staged_apply_options {
 	const char *uncompressed_digest; /* trusted if sha256 */
 	const char *expected_digest;     /* sha256 of the stream as it is given or as plain tar, or it fails; NULL or "": any */
 	const cst_progress *progress;    /* what: "import" */
+	/* Of a directory: the layer gets the TOC that it would have as a zstd:chunked blob, with its digest, as the data items of a layer
+	 * that was fetched in parts. If there is something that no TOC can hold it gets none. */
+	bool with_toc;
+	char unused[7];
 } cst_staged_apply_options;
 #define CST_STAGED_APPLY_OPTIONS_INIT { .size = sizeof(cst_staged_apply_options), .original_size = -1 }
 
@@ -61,7 +65,7 @@ typedef struct cst_staged_apply_options {
 CST_PUBLIC int cst_staged_layer_apply(cst_staged_layer *staged, const cst_source *diff,
 				      const cst_staged_apply_options *options, cst_error **error);
 /* The same with a copy of a directory (-1: an empty one): with what cst_archive_pack writes of it, but a file .wh.NAME is the
- * whiteout of NAME. `dirfd` is opened O_RDONLY | O_DIRECTORY and stays the caller's. Of the options only `progress` counts. */
+ * whiteout of NAME. `dirfd` is opened O_RDONLY | O_DIRECTORY and stays the caller's. Of the options `progress` and `with_toc` count. */
 CST_PUBLIC int cst_staged_layer_apply_directory(cst_staged_layer *staged, int dirfd, const cst_staged_apply_options *options,
 						cst_error **error);
 

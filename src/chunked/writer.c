@@ -25,6 +25,7 @@ struct chunked_writer {
 	struct compressor *tarsplit_compressor;
 	cst_memory tarsplit;
 	uint64_t tarsplit_size; /* not compressed */
+	struct strbuf json;     /* the TOC */
 
 	struct frames *frames;
 	struct toc *toc;
@@ -49,6 +50,7 @@ void chunked_writer_free(struct chunked_writer *w)
 	digester_free(w->file_digester);
 	digester_free(w->chunk_digester);
 	free(w->tarsplit.data);
+	strbuf_free(&w->json);
 	arena_clear(&w->arena);
 	free(w);
 }
@@ -325,20 +327,20 @@ static int compress(const struct strbuf *plain, cst_memory *ret, cst_error **err
 
 static int write_toc(struct chunked_writer *w, struct toc_place *place, cst_error **error)
 {
-	_cleanup_strbuf_ struct strbuf json = {0};
+	struct strbuf *json = &w->json;
 	cst_memory packed = {0};
 	int r = digest_buffer(DIGEST_SHA256, w->tarsplit.data, w->tarsplit.size,
 	                      w->toc->tarsplit_digest, error);
 	if (r == 0)
-		r = toc_print(w->toc, &json, error);
+		r = toc_print(w->toc, json, error);
 	if (r == 0)
-		r = compress(&json, &packed, error);
+		r = compress(json, &packed, error);
 	_cleanup_free_ void *data = packed.data;
 	place->toc.size = packed.size;
-	place->toc.plain_size = json.len;
-	if (r == 0 && MAX(json.len, packed.size) > TOC_SIZE_MAX)
+	place->toc.plain_size = json->len;
+	if (r == 0 && MAX(json->len, packed.size) > TOC_SIZE_MAX)
 		return error_set(error, CST_ENOTSUP,
-		                 "the TOC has %zu bytes: no reader takes more than %llu", json.len,
+		                 "the TOC has %zu bytes: no reader takes more than %llu", json->len,
 		                 (unsigned long long)TOC_SIZE_MAX);
 	if (r == 0)
 		r = digest_buffer(DIGEST_SHA256, data, packed.size, place->digest, error);
@@ -383,4 +385,10 @@ int chunked_writer_finish(struct chunked_writer *w, struct chunked_written *ret,
 	if (r == 0)
 		*ret = written;
 	return r;
+}
+
+const char *chunked_writer_json(const struct chunked_writer *w, size_t *size)
+{
+	*size = w->json.len;
+	return w->json.data;
 }

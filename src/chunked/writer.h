@@ -18,6 +18,8 @@ int chunked_writer_new(int level, const cst_sink *blob, struct chunked_writer **
  * headers, names that are not UTF-8. */
 int chunked_writer_write(struct chunked_writer *writer, const void *data, size_t n, cst_error **error);
 int chunked_writer_finish(struct chunked_writer *writer, struct chunked_written *ret, cst_error **error);
+/* After chunked_writer_finish(): the JSON of the TOC, which is the writer's. */
+const char *chunked_writer_json(const struct chunked_writer *writer, size_t *size);
 void chunked_writer_free(struct chunked_writer *writer);
 DEFINE_CLEANUP(struct chunked_writer *, chunked_writer_free)
 

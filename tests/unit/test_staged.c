@@ -201,6 +201,53 @@ static void directory_becomes_layer(void **state)
 	assert_int_equal(cst_layer_uncompressed_size(empty), 0);
 }
 
+/* The layer of the directory, with the TOC it would have as a blob; *names are its data items. */
+static void apply_with_toc(const struct api *api, int fd, const char *id, cst_layer **layer)
+{
+	cst_staged_apply_options options = CST_STAGED_APPLY_OPTIONS_INIT;
+	cst_error *error = NULL;
+	options.with_toc = true;
+	_cleanup_staged_ cst_staged_layer *staged = stage_as(api, NULL, NULL);
+	ok(cst_staged_layer_apply_directory(staged, fd, &options, &error), error);
+	assert_int_equal(commit_as(staged, id, layer), 0);
+}
+
+static void directory_has_toc(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL, *plain = NULL;
+	_cleanup_(cst_layer_list_freep) cst_layer_list *by_toc = NULL;
+	_cleanup_free_ char *command = str_printf("mkdir -p %s/src && echo text >%s/src/file",
+	                                          api->dir.path, api->dir.path);
+	_cleanup_free_ char *path = str_printf("%s/src", api->dir.path);
+	_cleanup_free_ char *odd = str_printf("%s/src/\xff", api->dir.path);
+	const char *const *names;
+	char *data = NULL;
+	size_t size;
+	assert_int_equal(system(command), 0);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	apply_with_toc(api, fd, "with", &layer);
+	assert_int_equal(cst_layer_data_names(layer, &names), 2);
+	assert_int_equal(cst_store_layers_by_toc_digest(api->store, cst_layer_toc_digest(layer),
+	                                                &by_toc, NULL),
+	                 0);
+	assert_int_equal(cst_store_data(api->store, CST_KIND_LAYER, "with", "zstd-chunked-manifest",
+	                                (void **)&data, &size, NULL),
+	                 0);
+	assert_non_null(strstr(data, "\"name\":\"file\""));
+	/* sha256 of "text\n" */
+	assert_non_null(strstr(
+	        data, "sha256:b9e68e1bea3e5b19ca6b2f98b73a54b73daafaa250484902e09982e07a12e733"));
+	cst_free(data);
+	/* A name that no TOC can hold. */
+	_cleanup_close_ int made = open(odd, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(made >= 0);
+	apply_with_toc(api, fd, "without", &plain);
+	assert_int_equal(cst_layer_data_names(plain, &names), 0);
+	assert_string_equal(cst_layer_toc_digest(plain), "");
+	assert_true(holds(api, "without", "\xff"));
+}
+
 static int cancel_all(const cst_progress_state *progress, void *userdata)
 {
 	return 1;
@@ -598,6 +645,7 @@ static void read_only_store_refuses(void **state)
 	X(parent_may_go_meanwhile) \
 	X(bad_archive_spoils_it) \
 	X(directory_becomes_layer) \
+	X(directory_has_toc) \
 	X(directory_that_fails) \
 	X(caller_fills_it) \
 	X(content_is_replaced) \

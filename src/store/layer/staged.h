@@ -23,6 +23,11 @@ struct cst_staged_layer {
 /* CST_EINVAL, unless it is in one of the states from `first` to `last`. */
 int staged_must_be(const cst_staged_layer *staged, enum staged_state first, enum staged_state last,
                    cst_error **error);
+/* Takes the options of the caller, and checks that it is empty. */
+int staged_begin_apply(const cst_staged_layer *staged, const cst_staged_apply_options *given,
+                       cst_staged_apply_options *options, cst_error **error);
+int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
+                  const cst_staged_apply_options *options, cst_error **error);
 /* Before any lock: what is staged becomes durable. */
 int staged_sync(cst_staged_layer *staged, cst_error **error);
 DEFINE_CLEANUP(cst_staged_layer *, cst_staged_layer_free)
