@@ -158,7 +158,7 @@ static void warn_as_upstream(const char *user, const cst_error *error)
 {
 	warn("Reading allowed ID mappings: reading subuid mappings for user \"%s\" and subgid "
 	     "mappings for group \"%s\": %s",
-	     user, user, cst_error_message(error));
+	     user, user, cst_error_go_message(error));
 	warn("Found no UID ranges set aside for user \"%s\" in /etc/subuid.", user);
 	warn("Found no GID ranges set aside for user \"%s\" in /etc/subgid.", user);
 }
@@ -173,35 +173,15 @@ static char *warned_path(const struct invocation *in)
 	               : NULL;
 }
 
-/* From here on no range of this file has an id. useradd gives ranges of this size, from 100000 on. */
-#define NEW_RANGE 65536UL
-static unsigned long free_start(const char *path)
-{
-	unsigned long next = 100000, start, count;
-	char line[512];
-	FILE *file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%*[^:]:%lu:%lu", &start, &count) == 2 && start + count > next)
-			next = start + count;
-	if (file)
-		fclose(file);
-	return next;
-}
-
 /* Warns only once: a user without ids has none with the next command either. */
-static void warn_once(const struct invocation *in, const char *user, const cst_error *users,
-                      const cst_error *groups)
+static void warn_once(const struct invocation *in, const cst_error *users, const cst_error *groups)
 {
 	_cleanup_text_ char *path = warned_path(in);
 	if (path && access(path, F_OK) == 0)
 		return;
-	unsigned long uids = free_start("/etc/subuid"), gids = free_start("/etc/subgid");
-	warn("%s%s%s: only files of user and group 0 can be stored until %s%s%s %s the line "
-	     "\"%s:%lu:%lu\"",
+	warn("%s%s%s: only files of user and group 0 can be stored",
 	     users ? cst_error_message(users) : "", users && groups ? "; " : "",
-	     groups ? cst_error_message(groups) : "", users ? "/etc/subuid" : "",
-	     users && groups ? " and " : "", groups ? "/etc/subgid" : "",
-	     users && groups ? "have" : "has", user, uids > gids ? uids : gids, NEW_RANGE);
+	     groups ? cst_error_message(groups) : "");
 	warned = true;
 }
 
@@ -250,7 +230,7 @@ static int map_user(const struct invocation *in, pid_t pid, const char *user)
 		warn_as_upstream(user, users ? users : groups);
 		uids.n = gids.n = 1; /* upstream takes both or none */
 	} else if (users || groups) {
-		warn_once(in, user, users, groups);
+		warn_once(in, users, groups);
 	}
 	int code = map_for_user(in, pid, true, &gids);
 	return code ? code : map_for_user(in, pid, false, &uids);

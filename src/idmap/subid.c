@@ -4,6 +4,7 @@
 #include "idmap/subid.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "idmap/intervals.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -215,6 +216,52 @@ static int find_ranges(const char *user, bool group, const char *path, struct su
 	return read_ranges(path, user, uid, ranges, error);
 }
 
+/* ---- no ranges ---- */
+
+/* useradd gives ranges of this size, from here on. */
+#define NEW_RANGE 65536
+#define NEW_START 100000
+
+int subid_free_start(char *text, uint64_t *ret)
+{
+	_cleanup_subids_ struct subid_ranges ranges = {0};
+	_cleanup_intervals_ struct intervals all = {0}, taken = {0}, free_ids = {0};
+	if (subid_parse(text, "ALL", NULL, "", &ranges, NULL) < 0 ||
+	    !intervals_add(&all, NEW_START, UINT32_MAX))
+		return CST_EINVAL;
+	for (size_t i = 0; i < ranges.len; i++)
+		if (!intervals_add(&taken, ranges.items[i].start, ranges.items[i].count))
+			return CST_ENOMEM;
+	intervals_join(&taken);
+	if (!intervals_subtract(&all, &taken, &free_ids))
+		return CST_ENOMEM;
+	for (size_t i = 0; i < free_ids.len; i++) {
+		*ret = free_ids.items[i].start;
+		if (free_ids.items[i].end - *ret >= NEW_RANGE)
+			return 0;
+	}
+	return CST_EINVAL;
+}
+
+/* Names the line that the file lacks, unless the ids come from elsewhere or the file is not understood. */
+static int none_found(const char *user, bool group, const char *path, cst_error **error)
+{
+	const char *kind = group ? "gid" : "uid", *owner = group ? "group" : "user";
+	_cleanup_free_ char *text = NULL;
+	uint64_t start;
+	size_t len;
+	int r = fs_read_file(AT_FDCWD, path, SUBID_FILE_MAX, &text, &len, NULL);
+	if (r < 0 || library_is_configured() || subid_free_start(text, &start) < 0)
+		return error_set(error, CST_EINVAL, "no sub%s ranges found for %s \"%s\" in %s",
+		                 kind, owner, user, path);
+	error_set(error, CST_EINVAL,
+	          "no sub%s ranges found for %s \"%s\" in %s, which lacks a line such as "
+	          "\"%s:%" PRIu64 ":%u\"",
+	          kind, owner, user, path, user, start, NEW_RANGE);
+	return error_go_words(error, CST_EINVAL, user, "no sub%s ranges found for %s \"%s\" in %s",
+	                      kind, owner, user, path);
+}
+
 int idmap_add_subids(const char *user, bool group, struct idmap *map, cst_error **error)
 {
 	_cleanup_subids_ struct subid_ranges ranges = {0};
@@ -222,11 +269,6 @@ int idmap_add_subids(const char *user, bool group, struct idmap *map, cst_error 
 	int code = find_ranges(user, group, path, &ranges, error);
 	if (code < 0)
 		return code;
-	if (!ranges.len && group)
-		return error_set(error, CST_EINVAL, "no subgid ranges found for group \"%s\" in %s",
-		                 user, path);
-	if (!ranges.len)
-		return error_set(error, CST_EINVAL, "no subuid ranges found for user \"%s\" in %s",
-		                 user, path);
-	return subid_to_map(&ranges, map, error);
+	return !ranges.len ? none_found(user, group, path, error)
+	                   : subid_to_map(&ranges, map, error);
 }

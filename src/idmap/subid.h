@@ -22,6 +22,9 @@ void subid_free_ranges(struct subid_ranges *ranges);
 int subid_parse(char *text, const char *user, const char *uid, const char *path,
                 struct subid_ranges *ranges, cst_error **error);
 
+/* Where the ids begin that a new line of this text can have. CST_EINVAL: there is no room, or it is not understood. */
+int subid_free_start(char *text, uint64_t *ret);
+
 /* Sorts the ranges by start and appends them to the map, with container ids from 0 on. */
 int subid_to_map(struct subid_ranges *ranges, struct idmap *map, cst_error **error);
 

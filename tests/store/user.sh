@@ -148,8 +148,9 @@ case_ "one of a variable" says "*/var/lib/containers/nope*: permission denied (a
 begin
 first=$(ours create-layer -i L0 2>&1 >/dev/null)
 case_ "one line says that there are no subordinate ids" equal "$(wc -l <<<"$first") $(grep -c 'no subuid ranges.*no subgid ranges' <<<"$first")" "1 1"
-case_ "it names the files and the line that they lack" equal "$(sed -n 's/.* until \(.*\)"$/\1/p' <<<"$first" | tr -d '\\')" \
-	'/etc/subuid and /etc/subgid have the line "tester:231072:65536"'
+case_ "it names the files and the lines that they lack" equal "$(grep -oE '/etc/sub.id, which lacks a line such as .{23}' <<<"$first" | tr -d '\\')" \
+	'/etc/subuid, which lacks a line such as "tester:231072:65536"
+/etc/subgid, which lacks a line such as "tester:231072:65536"'
 case_ "once" equal "$(ours layers -q 2>&1; ours create-layer -i L1 2>&1)" "L0
 L1"
 case_ "and not by unshare, which opens no store" equal "$(ours unshare echo inside 2>&1)" inside
@@ -168,6 +169,17 @@ upstream_far() { { as_user "$1" -g "$WORK/home/f" -R "$WORK/run/f" -s vfs import
 case_ "containers-storage says what the Go command says" equal "$(upstream_far "$WORK/bin/containers-storage")" \
 	'potentially insufficient UIDs or GIDs available in user namespace (requested 7:70000 for /far): Check /etc/subuid and /etc/subgid if configured locally and run "podman system migrate": lchown /far: invalid argument'
 case_ "with ignore_chown_errors it is the user's" equal "$(ours --storage-opt vfs.ignore_chown_errors=true import-layer -i F -f "$WORK/far.tar" 2>&1)" F
+others
+
+# ---- automatic user namespaces ----
+
+begin
+for file in subuid subgid; do echo "tester:300000:3000" >"$WORK/$file"; done
+case_ "a container gets ids of the user's namespace" equal "$(ours create-container -j --userns=auto '' | grep -o '"host_id":[0-9]*,"size":[0-9]*' | sort -u)" \
+	'"host_id":1,"size":1024'
+case_ "which have an end" says \
+	"cstorage: the container needs 2000 free UIDs, but of the 3000 of this user namespace only 1976 are free*" \
+	ours create-container --userns=auto:size=2000 ''
 others
 
 # ---- containers-storage ----

@@ -440,7 +440,8 @@ static void test_no_subids(void **state)
 	_cleanup_error_ cst_error *error = NULL;
 	assert_int_equal(create_auto(api, "refused", "", &options, NULL, &error), CST_EINVAL);
 	assert_non_null(strstr(cst_error_message(error),
-	                       "no subuid ranges found for user \"containers\" in /etc/subuid"));
+	                       "no subuid ranges found for user \"containers\" in /etc/subuid, "
+	                       "which lacks a line such as \"containers:100000:65536\""));
 	both.auto_userns = &options;
 	both.host_gid_map = true;
 	assert_int_equal(cst_store_create_container(api->store, &both, NULL, NULL), CST_EINVAL);

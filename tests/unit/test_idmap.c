@@ -176,6 +176,27 @@ static void test_subids(void **state)
 	             "subordinate ID range 6:7 does not fit into 32 bits");
 }
 
+static void check_free_start(const char *file, int64_t wanted)
+{
+	_cleanup_free_ char *text = strdup(file);
+	uint64_t start = 0;
+	int r = subid_free_start(text, &start);
+	assert_int_equal(wanted, r < 0 ? -1 : (int64_t)start);
+}
+
+static void test_free_start(void **state)
+{
+	check_free_start("", 100000);
+	check_free_start("root:0:65536\n", 100000);
+	check_free_start("a:100000:65536\nb:165536:65536\n", 231072);
+	check_free_start("b:200000:65536\na:100000:65536\n",
+	                 265536); /* what is between is too little */
+	check_free_start("a:90000:10001\nb:165537:1\n", 100001);
+	check_free_start("a:100000:4294867295\n", -1);
+	check_free_start("a:100000:4294700000\nb:1:1\n", 4294800000);
+	check_free_start("bad line\n", -1);
+}
+
 static void test_nsswitch(void **state)
 {
 	assert_false(subid_nsswitch_names_other(""));
@@ -218,7 +239,7 @@ int main(void)
 	        cmocka_unit_test(test_root),     cmocka_unit_test(test_overlap),
 	        cmocka_unit_test(test_copy),     cmocka_unit_test(test_subids),
 	        cmocka_unit_test(test_nsswitch), cmocka_unit_test(test_unknown_user),
-	        cmocka_unit_test(test_set),
+	        cmocka_unit_test(test_set),      cmocka_unit_test(test_free_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
