@@ -385,13 +385,11 @@ static int read_toc(struct reading *reading, cst_error **error)
 		return r;
 	/* What followed would have the digest, but nobody would have looked at it. */
 	json_finish(json);
-	if (!json_ok(json)) {
-		r = json_error(json, "TOC", error);
-		return r == CST_ENOMEM
-		               ? r
-		               : error_set(error, CST_EARCHIVE, "TOC: %s at byte %zu",
-		                           json->problem, (size_t)(json->pos - json->start));
-	}
+	if (reading->toc->arena.failed)
+		return error_oom(error);
+	if (!json_ok(json))
+		return error_set(error, CST_EARCHIVE, "TOC: %s at byte %zu", json->problem,
+		                 (size_t)(json->pos - json->start));
 	if (*tarsplit && !digest_is_sha256(tarsplit))
 		return error_set(error, CST_EARCHIVE,
 		                 "TOC: tarSplitDigest \"%s\" is not a sha256 digest", tarsplit);

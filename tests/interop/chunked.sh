@@ -153,14 +153,28 @@ port=$((20000 + RANDOM % 20000))
 start_registry
 if case_ "a registry" answers; then
 	case_ "our image goes there" skopeo_ copy --preserve-digests --dest-tls-verify=false oci:ours.oci:x "docker://127.0.0.1:$port/ours:1"
-	tool_store parts
-	printf '[storage.options]\npull_options = {enable_partial_images = "true"}\n' >>"$WORK/storage.conf"
-	at=containers-storage:
-	case_ "skopeo pulls it in parts" skopeo_ copy --src-tls-verify=false "docker://127.0.0.1:$port/ours:1" "${at}localhost/parts:1"
+	in_parts() { # NAME: a store for that. Where they are given on the command line, the tools forget these options
+		tool_store "$1"
+		printf '[storage.options]\npull_options = {enable_partial_images = "true"}\n' >>"$WORK/storage.conf"
+		at=containers-storage:
+	}
+	podman_pull() { timeout -k 5 120 "$PODMAN" --tmpdir "$R/podman" --cgroup-manager cgroupfs pull "$@"; }
+	in_parts parts
 	want=$(for name in all system; do python3 -c 'import json, sys; t = json.load(sys.stdin); print(t["toc-digest"], t["diff-digest"])' \
 		<"$name.json"; done | sort)
-	says "the layers have our TOC digests and DiffIDs" "$want" bash -c "'$OURS' layers -j | python3 -c 'import json, sys
-for x in sorted(json.load(sys.stdin), key=lambda x: x.get(\"toc-digest\", \"\")): print(x.get(\"toc-digest\"), x.get(\"diff-digest\"))'"
+	digests() {
+		ours layers -j | python3 -c 'import json, sys
+print(*sorted(x.get("toc-digest", "no TOC") + " " + x.get("diff-digest", "") for x in json.load(sys.stdin)), sep="\n")'
+	}
+	case_ "skopeo pulls it in parts" skopeo_ copy --src-tls-verify=false "docker://127.0.0.1:$port/ours:1" "${at}localhost/parts:1"
+	says "the layers have our TOC digests and DiffIDs" "$want" digests
+	if [ -n "$PODMAN" ]; then
+		in_parts podman
+		case_ "podman pulls it in parts" podman_pull --tls-verify=false "127.0.0.1:$port/ours:1"
+		says "podman: the layers have our TOC digests and DiffIDs" "$want" digests
+	else
+		skip "podman pulls it in parts" "no podman" 2
+	fi
 	kill "$registry_process"
 fi
 finish
