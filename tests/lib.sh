@@ -79,9 +79,14 @@ unmount_below() {
 		case $at in "$1"/*) printf '%s\n' "$at" ;; esac
 	done </proc/self/mounts | sort -r | while read -r at; do umount -l "$(printf '%b' "$at")" 2>/dev/null; done
 }
+# For rm a subvolume is another file system.
+remove_subvolumes() {
+	[ "$(stat -f -c %T "$1" 2>/dev/null)" != btrfs ] || find "$1" -depth -inum 256 -type d ! -path "$1" -exec btrfs -q subvolume delete {} + 2>/dev/null
+}
 # Layer roots may be read-only, and a user's store has files of the user's subordinate IDs.
 remove_tree() {
 	unmount_below "$1"
+	remove_subvolumes "$1"
 	rm -rf --one-file-system "$1" 2>/dev/null && return
 	chmod -R u+rwX "$1" 2>/dev/null
 	rm -rf --one-file-system "$1" 2>/dev/null || unshare --map-root-user --map-auto rm -rf --one-file-system "$1"
@@ -105,10 +110,10 @@ lacks_command() { # COMMAND...
 	for c; do command -v "$c" >/dev/null || { echo "no $c"; return; }; done
 }
 lacks_go() { [ -n "$GO" ] || echo "no containers-storage (the Go one)"; }
-# A fresh btrfs at the folder $1, on an image file beside it. False: this machine cannot.
+# A fresh btrfs at the folder $1, on an image file of $2 (1G) beside it. False: this machine cannot.
 btrfs_at() {
 	mkdir -p "$1"
-	truncate -s 1G "$1.image"
+	truncate -s "${2:-1G}" "$1.image"
 	mkfs.btrfs -q -f "$1.image" >/dev/null 2>&1 && mount -o loop "$1.image" "$1" 2>/dev/null
 }
 lacks_overlay() {

@@ -194,6 +194,16 @@ def btrfs_only(mode):
     return mode.driver == 'btrfs'
 
 
+def make_subvolumes(store):
+    """As a container makes them, one in the other."""
+    where = rig.driver_layers(store)[ID['data']]
+    for name in ('/inner', '/inner/most'):
+        subprocess.run(['btrfs', '-q', 'subvolume', 'create', where + name], check=True)
+        with open(f'{where}{name}/file', 'w', encoding='ascii') as file:
+            file.write(name)
+        os.utime(f'{where}{name}/file', (1600000000, 1600000000))
+
+
 # ---- damages, which a repair mends ----
 
 def layers_file(store):
@@ -313,6 +323,10 @@ def layer_operations(archives):
         Operation('applydiff-no-exchange', ['applydiff', '-f', small, 'empty'], environment=no_exchange),
         Operation('applydiff-again-no-exchange', ['applydiff', '-f', archives + '/x2.tar', 'data'], environment=no_exchange,
                   twice=True),
+        Operation('applydiff-subvolumes', ['applydiff', '-f', archives + '/x2.tar', 'data'], first=(make_subvolumes,), only=btrfs_only,
+                  twice=True),
+        Operation('create-layer-subvolumes', ['create-layer', '-i', new, 'data'], first=(make_subvolumes,), only=btrfs_only, prints=True),
+        Operation('delete-layer-subvolumes', ['delete-layer', 'data'], first=(make_subvolumes,), only=btrfs_only),
         Operation('copy', ['copy', archives + '/tree', 'empty:/made/here'], loose='layer ' + ID['empty'], since=164),
         Operation('copy-file', ['copy', '-o', '1:2', archives + '/lonely', 'empty:/lonely'],
                   loose='layer ' + ID['empty'], since=164),

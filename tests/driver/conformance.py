@@ -2,6 +2,7 @@
 """Runs every case on every kind of store. A case is a function case_NAME(store) that says with store.is_() what has to be."""
 
 import fnmatch
+import hashlib
 import os
 import re
 import shutil
@@ -360,7 +361,7 @@ def case_additional(s):
 
 def case_damage(s):
     s.layer('base', trees.base)
-    s.layer('child', lambda tar: trees.entry(tar, 'more', data=b'more'), 'base')
+    s.do('import-layer', '-i', 'child', '-f', s.archive('more', lambda tar: trees.entry(tar, 'more', data=b'more')), 'base')
     s.checked()
     at = s.text('mount', 'child')
     with open(at + '/more', 'wb') as file:
@@ -368,8 +369,12 @@ def case_damage(s):
     s.do('unmount', 'child')
     code, out, _ = s.try_('check')
     s.is_('found', (code != 0, b'child' in out), (True, True))
-    s.do('delete-layer', 'child')
+    other = Store(s.kind, s.disk, os.path.basename(s.where) + '-other')
+    other.do('import-layer', '-i', 'theirs', '-f', s.where + '/base.tar')
+    other.do('import-layer', '-i', 'child', '-f', s.where + '/more.tar', 'theirs')
+    s.do('check', '--repair', '--from', other.where + '/root')
     s.checked()
+    s.is_('mended', s.shown('child')['/more'][-1], hashlib.sha256(b'more').hexdigest()[:16])
 
 
 def case_limit(s):

@@ -61,7 +61,10 @@ def audit_records():
 
 def audit_content():
     own = {"l", "staging", "tempdirs", ".has-mount-program", ".has-xattr", "backingFsBlockDev", "metacopy"}
-    content = entries(home + "/dir") if driver == "vfs" else entries(home) - own
+    place = {"overlay": "", "vfs": "/dir", "btrfs": "/subvolumes"}[driver]
+    content = entries(home + place) - own
+    for x in sorted(entries(home + "/quotas") - content):
+        say("%s/quotas/%s has no layer" % (driver, x))
     for x in sorted(content - ids):
         say("%s/%s has no record" % (driver, x))
     for x in sorted(ids - content):

@@ -26,8 +26,10 @@ disk() { # FILE-SYSTEM MKFS-OPTION...: a fresh one of 700 MB, mounted at $D
 	"mkfs.$kind" -q "$@" "$WORK/disk.img" >/dev/null 2>&1 && mount -o loop "$WORK/disk.img" "$D" 2>/dev/null
 }
 
-drivers() { # those this machine can run
+drivers() { # those this machine can run below $WORK; or $DRIVERS
+	[ -z "${DRIVERS-}" ] || { echo "$DRIVERS"; return; }
 	[ -n "$(lacks_overlay)" ] || echo overlay
+	[ "$(stat -f -c %T "$WORK")" != btrfs ] || echo btrfs
 	echo vfs
 }
 # The Go command's version, as 1.64; 1.43 does not tell its own.
@@ -45,6 +47,7 @@ lacks_equal_compressor() {
 layer_root() {
 	case $DRIVER in
 	vfs) echo "$G/vfs/dir/$1" ;;
+	btrfs) echo "$G/btrfs/subvolumes/$1" ;;
 	*) echo "$G/$DRIVER/$1/diff" ;;
 	esac
 }

@@ -37,13 +37,13 @@ for file in "$WORK"/in/*; do ids+=("$(sha256sum "$file" | cut -c 1-64)"); done
 state() {
 	cs layers -j | sed -E 's/"created":"[^"]*"//g'
 	local content=$G/$DRIVER dir=
-	[ "$DRIVER" = vfs ] && content=$G/vfs/dir dir=.
+	[ "$DRIVER" = overlay ] || content=$(layer_root "") dir=.
 	for id in "${ids[@]}"; do
 		cd "$content/$id" || return
 		find ${dir:-diff work merged} -printf '%P %M %U %G %l\n' | sort
 		getfattr -h -R -d -m - ${dir:-diff} 2>/dev/null
 		find ${dir:-diff} -type f -exec sha256sum {} + | sort
-		[ "$DRIVER" = vfs ] || cat lower-layers 2>/dev/null
+		[ "$DRIVER" != overlay ] || cat lower-layers 2>/dev/null
 		sha256sum <"$G/$DRIVER-layers/$id.tar-split.gz"
 	done
 }

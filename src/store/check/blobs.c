@@ -3,6 +3,7 @@
 #include "store/check/blobs.h"
 #include "base/log.h"
 #include "base/types.h"
+#include "driver/option.h"
 #include "lock/tempdir.h"
 #include "store/check/place.h"
 #include "store/core/store.h"
@@ -37,8 +38,12 @@ DEFINE_CLEANUP(struct blobs *, blobs_free)
 
 static bool is_store(int fd)
 {
-	return fs_exists(fd, "overlay-layers") || fs_exists(fd, "vfs-layers") ||
-	       fs_exists(fd, "overlay2-layers");
+	for (const char *const *name = driver_names; *name; name++) {
+		_cleanup_free_ char *layers = str_join(*name, "-layers");
+		if (layers && fs_exists(fd, layers))
+			return true;
+	}
+	return false;
 }
 
 /* Only to be read, so that its run root, which nobody has named, does not matter. */
