@@ -28,7 +28,7 @@ both_see_container "mounted container of buildah" "$layer"
 case_ "buildah unmounts it" buildah_ umount "$made"
 says "it is still mounted for ours" by-buildah cat "$point/written"
 case_ "ours unmounts it" ours unmount "$made"
-says "nobody has it mounted now" "" cat "$point/written"
+[ "$tool_driver" != overlay ] || says "nobody has it mounted now" "" cat "$point/written"
 case_ "buildah goes on in it" in_it grep -qx by-buildah /written
 case_ "buildah commits" commit "$made" localhost/buildah:1
 case_ "buildah commits without compression, and removes its container" commit --disable-compression --rm "$made" localhost/buildah:2

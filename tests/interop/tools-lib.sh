@@ -8,6 +8,7 @@ if [ -z "${IN_PROCESS_NAMESPACE-}" ] && unshare --pid --fork --mount-proc true 2
 	IN_PROCESS_NAMESPACE=1 exec unshare --pid --fork --kill-child --mount-proc --propagation private "$0" "$@"
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+tool_driver=${DRIVERS:-overlay} # that of the stores of the tools
 PODMAN=${PODMAN-$(command -v podman || true)}
 BUILDAH=${BUILDAH-$(command -v buildah || true)}
 SKOPEO=${SKOPEO-$(command -v skopeo || true)}
@@ -37,16 +38,16 @@ begin() {
 	mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
 }
 tool_store() { # NAME: podman wants a run root of 50 characters at most
-	new_store "$1" overlay
+	new_store "$1" "$tool_driver"
 	# shellcheck disable=SC2034 # for skopeo
-	at="containers-storage:[overlay@$G+$R]"
-	printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$G" "$R" >"$WORK/storage.conf"
+	at="containers-storage:[$tool_driver@$G+$R]"
+	printf '[storage]\ndriver = "%s"\ngraphroot = "%s"\nrunroot = "%s"\n' "$tool_driver" "$G" "$R" >"$WORK/storage.conf"
 }
 
 skopeo_() { timeout -k 5 120 "$SKOPEO" --policy "$WORK/policy.json" "$@"; }
-buildah_() { timeout -k 5 120 "$BUILDAH" --root "$G" --runroot "$R" --storage-driver overlay "$@"; }
+buildah_() { timeout -k 5 120 "$BUILDAH" --root "$G" --runroot "$R" --storage-driver "$tool_driver" "$@"; }
 podman_() {
-	timeout -k 5 120 "$PODMAN" --root "$G" --runroot "$R" --storage-driver overlay --tmpdir "$R/podman" --cgroup-manager cgroupfs "$@"
+	timeout -k 5 120 "$PODMAN" --root "$G" --runroot "$R" --storage-driver "$tool_driver" --tmpdir "$R/podman" --cgroup-manager cgroupfs "$@"
 }
 podman_run() {
 	podman_ run --pull never --cgroups=disabled --network none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 "$@"
