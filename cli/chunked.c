@@ -273,6 +273,7 @@ int run_chunked(struct invocation *in)
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (strcmp(in->operands[0], actions[i].name) == 0)
 			return actions[i].run(in);
-	complain(in, "chunked: there is no action '%s'", in->operands[0]);
+	complain(in, "chunked: there is no action '%s', but inspect, create and verify",
+	         in->operands[0]);
 	return EXIT_USAGE;
 }
