@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
+#include <linux/fsverity.h>
 #include <linux/loop.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -288,6 +290,29 @@ int sys_quota_forget(int fd, uint64_t group)
 	struct btrfs_ioctl_qgroup_create_args ask = {.create = 0, .qgroupid = group};
 
 	return ONCE(SYS_CALL_QUOTA_FORGET, fd, NULL, ioctl(fd, BTRFS_IOC_QGROUP_CREATE, &ask));
+}
+
+int sys_enable_verity(int fd)
+{
+	const struct fsverity_enable_arg how = {
+	        .version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .block_size = 4096};
+	return RETRIED(SYS_CALL_ENABLE_VERITY, fd, NULL, ioctl(fd, FS_IOC_ENABLE_VERITY, &how));
+}
+
+int sys_measure_verity(int fd, void *digest, size_t n)
+{
+	union {
+		struct fsverity_digest head;
+		char room[sizeof(struct fsverity_digest) + 64];
+	} found = {.head = {.digest_size = 64}};
+	if (ioctl(fd, FS_IOC_MEASURE_VERITY, &found) < 0)
+		return -1;
+	if (found.head.digest_size != n) {
+		errno = EINVAL;
+		return -1;
+	}
+	memcpy(digest, found.head.digest, n);
+	return 0;
 }
 
 int sys_ftruncate(int fd, off_t size)

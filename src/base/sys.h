@@ -45,6 +45,8 @@ int sys_subvolume_make_writable(int subvolume);
 int sys_quota_enable(int fd); /* for the whole file system */
 int sys_quota_limit(int subvolume, uint64_t bytes);
 int sys_quota_forget(int fd, uint64_t group); /* the group of a subvolume that is gone */
+int sys_enable_verity(int fd); /* ioctl(FS_IOC_ENABLE_VERITY): SHA-256 of blocks of 4096 bytes. Nobody may have it open to write */
+int sys_measure_verity(int fd, void *digest, size_t n); /* ioctl(FS_IOC_MEASURE_VERITY), which changes nothing */
 int sys_ftruncate(int fd, off_t size);
 int sys_reserve(int fd, off_t size); /* fallocate(): room for so many bytes, the size of the file stays as it is */
 int sys_close_checked(int fd); /* EINTR counts as success */

@@ -57,6 +57,7 @@ static const char *const call_names[SYS_CALL_MAX] = {
         [SYS_CALL_SYNC_FILE_RANGE] = "sys_sync_file_range",
         [SYS_CALL_MOUNT] = "sys_mount",
         [SYS_CALL_UMOUNT2] = "sys_umount2",
+        [SYS_CALL_ENABLE_VERITY] = "sys_enable_verity",
         [SYS_CALL_NEW_LOOP] = "sys_new_loop",
         [SYS_CALL_ATTACH_LOOP] = "sys_attach_loop",
         [SYS_CALL_FSOPEN] = "sys_fsopen",

@@ -54,8 +54,8 @@ struct driver_identity {
 	char text[DRIVER_IDENTITY_MAX];
 };
 
-/* How a layer's content is kept. All that this build makes is directories. An image, which another program left, can be mounted
- * and read, but not written to; where the layer's directory is asked for, it is refused with CST_ENOTSUP and the layer's ID. */
+/* How a layer's content is kept. An image can be mounted and read, but not written to; where the layer's directory is asked for,
+ * it is refused with CST_ENOTSUP and the layer's ID. */
 enum driver_content {
 	DRIVER_CONTENT_DIRECTORY,    /* of files with their names and attributes */
 	DRIVER_CONTENT_IMAGE,     /* an EROFS image of names and attributes; the data are in a directory that it refers to */
@@ -183,6 +183,9 @@ struct driver_ops {
 	/* No lock. Opens the content of a layer of stage() to somebody else, who fills it and syncs it before stage_sync(). The caller
 	 * closes ret->fd. NULL: only stage_unpack() can fill it. */
 	int (*stage_open)(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
+	/* No lock. The content of a new layer is there: the driver may keep it as an image. It does nothing if it is not to. NULL: no
+	 * image is made. */
+	int (*stage_as_image)(struct driver_staged *staged, cst_error **error);
 	/* No lock; L w for a layer staged in place. Makes the driver's own files of the staged layer durable, and its directories.
 	 * stage_unpack() has synced the content. */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);

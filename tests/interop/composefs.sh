@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 lacking=$(lacks_command "${MKCOMPOSEFS:=mkcomposefs}" "${COMPOSEFS_INFO:=composefs-info}" python3)
 if [ -n "$lacking" ]; then
-	skip "composefs images beside mkcomposefs" "$lacking" 11
+	skip "composefs images beside mkcomposefs" "$lacking" 15
 	finish
 fi
 same() { # FOLDER: every dump in it gives equal images, and those equal dumps
@@ -36,7 +36,7 @@ lacking=$(lacks_overlay)
 [ -n "$lacking" ] || [[ $(go_version) > 1.57 ]] || lacking="this containers-storage makes no composefs layers of directories"
 [ -n "$lacking" ] || grep -qw erofs /proc/filesystems || lacking="no erofs in this kernel"
 if [ -n "$lacking" ]; then
-	skip "composefs layers of the Go command" "$lacking" 6
+	skip "composefs layers of the Go command" "$lacking" 10
 	finish
 fi
 mkdir -p "$WORK/one/d" "$WORK/two/d" "$WORK/two/ab"
@@ -80,4 +80,16 @@ case_ "the archive of the lower one" same_archive one
 case_ "the archive of the upper one" same_archive two
 case_ "the upper one's blob" same_blob two
 case_ "check finds nothing" "$BUILD/cstorage" check
+ours_for_go() {
+	"$BUILD/cstorage" applydiff-using-staging-dir three "$WORK/one" && [ -e "$WORK/images/root/overlay/three/composefs-data/composefs.blob" ] &&
+		"$GO" create-image --id image3 three && "$GO" create-container --id c3 image3
+}
+same_of_ours() {
+	local path
+	path=$("$GO" mount c3) && diff -r --no-dereference -x fifo "$WORK/one" "$path" && "$GO" unmount c3
+}
+case_ "ours makes a layer that is an image" ours_for_go
+case_ "the Go command shows it" same_of_ours
+case_ "its archive" same_archive three
+case_ "the Go command's check finds nothing" "$GO" check
 finish

@@ -7,7 +7,7 @@ lacking=$(lacks_overlay)
 [ -n "$lacking" ] || lacking=$(lacks_command python3 setfattr)
 [ -n "$lacking" ] || grep -qw erofs /proc/filesystems || modprobe erofs 2>/dev/null || lacking="no erofs in this kernel"
 if [ -n "$lacking" ]; then
-	skip "layers that are composefs images" "$lacking" 19
+	skip "layers that are composefs images" "$lacking" 23
 	finish
 fi
 G=$WORK/root R=$WORK/run
@@ -127,6 +127,41 @@ damaged() { # an image that somebody cut is refused by its name, and nothing is 
 }
 case_ "a damaged image is refused" damaged
 case_ "nothing stays mounted at last" nothing_mounted
+# With use_composefs a staged layer becomes an image.
+whole_tree() { # LAYER: what it shows alone, but for the time of its root
+	cs create-image -i "image-$1" "$1" >/dev/null && cs create-container -i "c-$1" "image-$1" >/dev/null &&
+		mounted "c-$1" | sed -E 's/^(\. .* )[0-9]{10,} /\1/'
+}
+ours() {
+	cs applydiff-using-staging-dir plain "$WORK/base" && cs --storage-opt overlay.use_composefs=true applydiff-using-staging-dir ours "$WORK/base" &&
+		[ -e "$G/overlay/ours/composefs-data/composefs.blob" ] && [ ! -e "$G/overlay/plain/composefs-data" ]
+}
+like_a_directory() {
+	diff <(whole_tree plain) <(whole_tree ours) && diff <(cs diff -u plain) <(cs diff -u ours) && cs check
+}
+objects() { # each content once, for nobody to read by the way; nothing else is left
+	[ "$(cd "$G/overlay/ours" && echo *)" = "composefs-data diff empty link merged work" ] &&
+		[ "$(find "$G/overlay/ours/diff" -type f | wc -l)" = 3 ] && [ -z "$(find "$G/overlay/ours/diff" -type f ! -perm 0)" ] &&
+		[ "$(stat -c %a "$G/overlay/ours/diff")" = 555 ] && [ -z "$(ls -A "$G/overlay/staging")" ]
+}
+too_much() { # more attributes than an image can hold: it stays a directory
+	mkdir -p "$WORK/xfs" && truncate -s 400M "$WORK/xfs.img" && mkfs.xfs -q "$WORK/xfs.img" && mount -o loop "$WORK/xfs.img" "$WORK/xfs" || return
+	mkdir "$WORK/xfs/tree"
+	echo content that is larger than what is kept in an image, whatever it is worth >"$WORK/xfs/tree/f"
+	setfattr -n user.large -v "$(printf '%040000d' 0)" "$WORK/xfs/tree/f"
+	"$BUILD/cstorage" -g "$WORK/xfs/root" -R "$WORK/xfs/run" -s overlay --storage-opt overlay.use_composefs=true applydiff-using-staging-dir big "$WORK/xfs/tree" &&
+		[ "$(cd "$WORK/xfs/root/overlay/big" && echo *)" = "diff empty link merged work" ] && cmp "$WORK/xfs/root/overlay/big/diff/f" "$WORK/xfs/tree/f"
+	local status=$?
+	umount "$WORK/xfs/root/overlay" 2>/dev/null
+	umount "$WORK/xfs"
+	return $status
+}
+case_ "ours makes an image" ours
+case_ "it shows and gives what a directory does" like_a_directory
+case_ "its objects" objects
+lacking=$(lacks_command mkfs.xfs)
+[ -n "$lacking" ] && skip "what an image cannot hold" "$lacking" || case_ "what an image cannot hold" too_much
+
 deleted() { cs wipe >/dev/null && [ -z "$(cs layers -q)" ]; }
 case_ "they are deleted" deleted
 finish

@@ -151,6 +151,32 @@ static void test_not_replaced(void **state)
 	assert_string_equal(before.text, after.text);
 }
 
+/* A staged layer becomes an image once; one that was left half-way becomes none. */
+static void test_made(void **state)
+{
+	_cleanup_fixture_ struct fixture f = fixture_make("root");
+	const struct driver_stage_options options = {0};
+	struct driver_staged *staged = NULL;
+	_cleanup_error_ cst_error *error = NULL;
+
+	f.options[0] = "overlay.use_composefs=true";
+	f.n_options = 1;
+	fixture_open(&f);
+	check(overlay_driver.stage(f.driver, &options, &staged, &error), error);
+	write_text_at(staged->diff_fd, "file", "content");
+	for (int again = 0; again < 2; again++) {
+		check(overlay_driver.stage_as_image(staged, &error), error);
+		assert_true(fs_exists(staged->dir_fd, "composefs-data/composefs.blob"));
+		assert_false(fs_exists(staged->diff_fd, "file"));
+		assert_true(fs_exists(
+		        staged->diff_fd,
+		        "ed/7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"));
+	}
+	assert_int_equal(mkdirat(staged->dir_fd, "objects", 0700), 0);
+	assert_int_equal(overlay_driver.stage_as_image(staged, &error), CST_ENOTSUP);
+	overlay_driver.stage_free(staged);
+}
+
 /* Names without a mount for anybody to see; the image counts as a file. */
 static void test_image_looked_at(void **state)
 {
@@ -273,11 +299,17 @@ static void test_listed_and_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_not_mounted),   cmocka_unit_test(test_not_read),
-	        cmocka_unit_test(test_not_copied),    cmocka_unit_test(test_not_replaced),
-	        cmocka_unit_test(test_image_mounted), cmocka_unit_test(test_image_looked_at),
-	        cmocka_unit_test(test_elsewhere),     cmocka_unit_test(test_usage),
-	        cmocka_unit_test(test_usage_of_vfs),  cmocka_unit_test(test_listed_and_removed),
+	        cmocka_unit_test(test_not_mounted),
+	        cmocka_unit_test(test_not_read),
+	        cmocka_unit_test(test_not_copied),
+	        cmocka_unit_test(test_not_replaced),
+	        cmocka_unit_test(test_made),
+	        cmocka_unit_test(test_image_mounted),
+	        cmocka_unit_test(test_image_looked_at),
+	        cmocka_unit_test(test_elsewhere),
+	        cmocka_unit_test(test_usage),
+	        cmocka_unit_test(test_usage_of_vfs),
+	        cmocka_unit_test(test_listed_and_removed),
 	};
 
 	if (!own_mounts())

@@ -185,7 +185,7 @@ static int option_ignore_chown_errors(struct parser *p, const char *value, cst_e
 
 static int option_use_composefs(struct parser *p, const char *value, cst_error **error)
 {
-	return driver_parse_bool(value, &p->composefs, error);
+	return driver_parse_bool(value, &p->options->use_composefs, error);
 }
 
 static int option_ignored(struct parser *p, const char *value, cst_error **error)
@@ -243,8 +243,7 @@ static int check_supported(const struct parser *p, cst_error **error)
 
 	if (p->layer_store)
 		return not_yet("additionallayerstore", error);
-	/* Root can have it: a layer says itself if it is an image, and this build makes none. */
-	if (p->composefs && driver_is_rootless())
+	if (p->options->use_composefs && driver_is_rootless())
 		return error_set(error, CST_ENOTSUP,
 		                 "composefs is not supported in user namespaces");
 	if (!quota->bytes && !quota->inodes)

@@ -410,30 +410,30 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	return open_ready_as("overlay2", config, ret, error);
 }
 
-#define COMMON_OPERATIONS                                                                       \
-	.capabilities = DRIVER_REOWNS_PARENT | DRIVER_DEDUP, .close = close_driver,             \
-	.cleanup = cleanup, .recover = recover, .stage = overlay_stage,                         \
-	.stage_copy = overlay_stage_copy, .stage_in_place = overlay_stage_in_place,             \
-	.stage_unpack = overlay_stage_unpack, .stage_sync = overlay_stage_sync,                 \
-	.stage_open = overlay_stage_open, .stage_settle = overlay_stage_settle,                 \
-	.stage_barrier = overlay_stage_barrier, .stage_commit = overlay_stage_commit,           \
-	.stage_note = overlay_stage_note, .stage_replace = overlay_stage_replace,               \
-	.replace_recover = overlay_replace_recover, .staged_identity = overlay_staged_identity, \
-	.content_identity = overlay_content_identity, .stage_free = overlay_stage_free,         \
-	.staged_id = overlay_staged_id, .stage_keep = overlay_stage_keep,                       \
-	.stage_list = overlay_stage_list, .stage_adopt = overlay_stage_adopt,                   \
-	.stage_unkeep = overlay_stage_unkeep, .stage_resolve = overlay_stage_resolve,           \
-	.remove = overlay_remove, .trash_count = naive_trash_count,                             \
-	.trash_empty = naive_trash_empty, .trash_free = naive_trash_free, .exists = exists,     \
-	.list = list, .status = overlay_status, .paths = overlay_paths,                         \
-	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                             \
-	.content_open = overlay_content_open, .names_open = overlay_names_open,                 \
-	.image_stores = image_stores, .missing = missing,                                       \
-	.supports_shifting = overlay_supports_shifting, .usage = overlay_usage,                 \
-	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                 \
-	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                       \
-	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                   \
-	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,         \
+#define COMMON_OPERATIONS                                                                         \
+	.capabilities = DRIVER_REOWNS_PARENT | DRIVER_DEDUP, .close = close_driver,               \
+	.cleanup = cleanup, .recover = recover, .stage = overlay_stage,                           \
+	.stage_copy = overlay_stage_copy, .stage_in_place = overlay_stage_in_place,               \
+	.stage_unpack = overlay_stage_unpack, .stage_sync = overlay_stage_sync,                   \
+	.stage_as_image = overlay_stage_as_image, .stage_open = overlay_stage_open,               \
+	.stage_settle = overlay_stage_settle, .stage_barrier = overlay_stage_barrier,             \
+	.stage_commit = overlay_stage_commit, .stage_note = overlay_stage_note,                   \
+	.stage_replace = overlay_stage_replace, .replace_recover = overlay_replace_recover,       \
+	.staged_identity = overlay_staged_identity, .content_identity = overlay_content_identity, \
+	.stage_free = overlay_stage_free, .staged_id = overlay_staged_id,                         \
+	.stage_keep = overlay_stage_keep, .stage_list = overlay_stage_list,                       \
+	.stage_adopt = overlay_stage_adopt, .stage_unkeep = overlay_stage_unkeep,                 \
+	.stage_resolve = overlay_stage_resolve, .remove = overlay_remove,                         \
+	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
+	.trash_free = naive_trash_free, .exists = exists, .list = list, .status = overlay_status, \
+	.paths = overlay_paths, .inspect = overlay_inspect, .ancestors = overlay_ancestors,       \
+	.content_open = overlay_content_open, .names_open = overlay_names_open,                   \
+	.image_stores = image_stores, .missing = missing,                                         \
+	.supports_shifting = overlay_supports_shifting, .usage = overlay_usage,                   \
+	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \
+	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \
+	.view_diff = overlay_view_diff, .view_changes = overlay_view_changes,                     \
+	.view_size = overlay_view_size, .view_open_content = overlay_view_open_content,           \
 	.view_tree = overlay_view_tree, .view_close = overlay_view_close
 
 const struct driver_ops overlay_driver = {

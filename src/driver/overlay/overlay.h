@@ -23,6 +23,7 @@
  *   root.c           owner and mode of a layer's root directory
  *   stage.c          building a layer
  *   remove.c         taking one away
+ *   as_image.c       making an EROFS image of one
  *   commit.c         making one visible, and its new content
  *   get.c            mounting one
  *   paths.c          telling where one is
@@ -59,7 +60,7 @@ struct overlay_options {
 	struct strv told;         /* "key=value", for debug lines */
 	struct driver_quota quota; /* of containers' layers; 0: no limit */
 	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
-	bool skip_mount_home, ignore_chown_errors, no_sync;
+	bool skip_mount_home, ignore_chown_errors, no_sync, use_composefs;
 };
 /* `name` is that of the driver, overlay or overlay2. CST_EINVAL with Go's messages; CST_ENOTSUP for what this build cannot do. */
 int overlay_options_parse(const struct driver_config *config, const char *name,
@@ -377,6 +378,7 @@ int overlay_content_identity(struct driver *d, const char *id, struct driver_ide
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
 int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
+int overlay_stage_as_image(struct driver_staged *staged, cst_error **error);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_settle(struct driver_staged *staged, cst_error **error);
 int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
