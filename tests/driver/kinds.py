@@ -9,11 +9,19 @@ import subprocess
 
 class Kind:
     """`quick`: a part of `make test`. `mounts`: the driver mounts a layer to show it. `sizes`: it can limit what a layer holds.
-    `options`: of the driver, for every command. `environment`: the same."""
+    `options`: of the driver, for every command. `environment`: the same. `program`: it makes the mounts."""
 
-    def __init__(self, driver, filesystem, quick=False, mounts=False, sizes=False, options=(), environment=None):
+    def __init__(self, driver, filesystem, quick=False, mounts=False, sizes=False, options=(), environment=None, program=None):
         self.driver, self.filesystem, self.quick = driver, filesystem, quick
         self.mounts, self.sizes, self.options, self.environment = mounts, sizes, options, environment or {}
+        self.program = program
+        if program:
+            self.options = (*options, f'{driver}.mount_program={shutil.which(program)}')
+
+    def lacks(self):
+        if self.program and not (shutil.which(self.program) and os.access('/dev/fuse', os.W_OK)):
+            return f'no {self.program} or /dev/fuse'
+        return None
 
 
 KINDS = {
@@ -22,6 +30,8 @@ KINDS = {
     'overlay-xfs': Kind('overlay', 'xfs', mounts=True),
     'overlay-btrfs': Kind('overlay', 'btrfs', mounts=True),
     'overlay-copies': Kind('overlay', 'ext4', mounts=True, environment={'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'}),
+    'overlay-fuse': Kind('overlay', 'tmpfs', mounts=True, quick=True, program='fuse-overlayfs'),
+    'overlay-fuse-ext4': Kind('overlay', 'ext4', mounts=True, program='fuse-overlayfs'),
     'vfs-ext4': Kind('vfs', 'ext4'),
     'vfs-xfs': Kind('vfs', 'xfs'),
     'vfs-btrfs': Kind('vfs', 'btrfs'),
@@ -36,6 +46,8 @@ ROOM = '2G'  # an image file with holes
 def mount(kind, where):
     """Mounts a new file system of the kind at `where`. What is lacking for it, or None."""
     os.makedirs(where)
+    if kind.lacks():
+        return kind.lacks()
     if kind.filesystem == 'tmpfs':
         return said(['mount', '-t', 'tmpfs', '-o', f'size={ROOM}', 'tmpfs', where])
     program = MKFS[kind.filesystem][0]

@@ -3,57 +3,29 @@
 # An ordinary user with subordinate ids: vfs, overlay by the kernel (userxattr) and overlay by fuse-overlayfs. What either command
 # writes in the user's namespace the other goes on with, both mount and read the same, and no process of the program is left.
 . "$(dirname "$0")/../lib.sh"
-uid=61235
-lacking=$(lacks_root)
-[ -n "$lacking" ] || lacking=$(lacks_command setpriv unshare newuidmap newgidmap getfattr)
+. "$(dirname "$0")/../user-lib.sh"
+lacking=$(lacks_user_ids)
+[ -n "$lacking" ] || lacking=$(lacks_command getfattr)
 [ -n "$lacking" ] || lacking=$(lacks_go)
 if [ -n "$lacking" ]; then
-	skip "a user with subordinate ids" "$lacking" 40
+	skip "a user with subordinate ids" "$lacking" 60
 	finish
 fi
-# What is mounted over the machine's own files is seen by this suite only; and so are the processes that it leaves.
-if [ -z "${ROOTLESS_IN_NAMESPACE-}" ]; then
-	export WORK ROOTLESS_IN_NAMESPACE=1
-	unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0"
-	status=$?
-	[ -z "${work_is_ours-}" ] || remove_tree "$WORK"
-	exit $status
-fi
-
-# The user, a home, ranges of ids, and a /dev/fuse for everybody, as distributions have it.
-mkdir -p "$WORK/bin" "$WORK/home" "$WORK/run"
-chown $uid:$uid "$WORK/home" "$WORK/run"
-chmod 755 "$WORK" "$(dirname "$WORK")" "$WORK/bin"
-for file in passwd group subuid subgid; do
-	grep -v "^tester:\|^[^:]*:x:$uid:" /etc/$file >"$WORK/$file"
-	case $file in
-	passwd) echo "tester:x:$uid:$uid::$WORK/home:/bin/sh" ;;
-	group) echo "tester:x:$uid:" ;;
-	*) echo "tester:500000:65536" ;;
-	esac >>"$WORK/$file"
-	touch /etc/$file && mount --bind "$WORK/$file" /etc/$file || exit
-done
+enter_user_suite
+make_user 65536 || exit
+cp "$GO" "$WORK/bin/go"
 fuse=$(command -v fuse-overlayfs)
-if mknod "$WORK/fuse" c 10 229 && chmod 666 "$WORK/fuse" && mount --bind "$WORK/fuse" /dev/fuse; then :; else fuse=; fi
-cp "$BUILD/cstorage" "$GO" "$WORK/bin"
-mv "$WORK/bin/$(basename "$GO")" "$WORK/bin/go"
-ln -s cstorage "$WORK/bin/ours"
-find "$BUILD" -maxdepth 2 -name 'libcstorage.so*' ! -name '*.p' -exec cp -P {} "$WORK/bin" \;
-printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$WORK/home/x" "$WORK/run/x" >"$WORK/storage.conf"
+[ -w /dev/fuse ] || fuse=
 
-user() { # COMMAND...
-	(cd "$WORK/home" && setpriv --reuid $uid --regid $uid --clear-groups env -i PATH="$PATH" LD_LIBRARY_PATH="$WORK/bin" \
-		HOME="$WORK/home" XDG_RUNTIME_DIR="$WORK/run" USER=tester CONTAINERS_STORAGE_CONF="$WORK/storage.conf" "$@")
-}
 # Everything of one store happens in one namespace, which "cstorage unshare" makes.
-inside() { user "$WORK/bin/cstorage" unshare bash -c "$preamble$1" inside "${@:2}"; }
+inside() { user_inside bash -c "$preamble$1" inside "${@:2}"; }
 preamble='
 ours() { "'$WORK'/bin/ours" -g "'$WORK'/home/s" -R "'$WORK'/run/s" $options "$@"; }
 go() { "'$WORK'/bin/go" -g "'$WORK'/home/s" -R "'$WORK'/run/s" $options "$@"; }
 home='$WORK'/home/s
 '
-if ! user "$WORK/bin/cstorage" unshare true 2>/dev/null; then
-	skip "a user with subordinate ids" "no user namespace for a user" 40
+if ! user_inside true 2>/dev/null; then
+	skip "a user with subordinate ids" "no user namespace for a user" 60
 	finish
 fi
 

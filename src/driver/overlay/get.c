@@ -140,7 +140,9 @@ static bool has_maps(const struct idmaps *maps)
 	return maps && (maps->uids.len || maps->gids.len);
 }
 
-/* The directories that a mount writes to belong to the root user of the container's maps. */
+/* The directories that a mount writes to belong to the root user of the container's maps. A mount program that maps ids maps those of
+ * these directories, too: there it is user 0, although the Go tools give them to the mapped one, whom the program then does not
+ * know. */
 static int give_to_root(const struct getting *g, const char *name, int fd, cst_error **error)
 {
 	uint32_t uid, gid;
@@ -152,7 +154,11 @@ static int give_to_root(const struct getting *g, const char *name, int fd, cst_e
 		return r;
 	if (fstat(fd, &st) < 0)
 		return error_sys(error, errno, "stat %s/%s", g->path, name);
-	if ((st.st_uid != uid || st.st_gid != gid) && sys_fchown(fd, uid, gid) < 0)
+	bool is_mapped = st.st_uid == uid && st.st_gid == gid,
+	     maps_upper = g->o->program && g->shifts;
+	if (maps_upper)
+		uid = gid = 0;
+	if (is_mapped == maps_upper && sys_fchown(fd, uid, gid) < 0)
 		return error_sys(error, errno, "chown %s/%s", g->path, name);
 	return 0;
 }
