@@ -100,10 +100,23 @@ void overlay_mount_tell(const struct overlay *o, const struct overlay_mount *m)
 		log_debug("overlay: mount_data=%s", data);
 }
 
+/* The same for a message, where it stands between quotation marks, as Go's %q has it. */
+static char *describe_quoted(const struct overlay *o, const struct overlay_mount *m)
+{
+	_cleanup_free_ char *data = describe(o, m, &m->options->words);
+	_cleanup_strbuf_ struct strbuf text = {0};
+	for (const char *c = data; c && *c; c++) {
+		if (*c == '"' || *c == '\\')
+			strbuf_addc(&text, '\\');
+		strbuf_addc(&text, *c);
+	}
+	return data ? strbuf_steal(&text) : NULL;
+}
+
 static int mount_error(const struct overlay *o, const struct overlay_mount *m, const char *target,
                        int errnum, const char *kernel, cst_error **error)
 {
-	_cleanup_free_ char *data = describe(o, m, &m->options->words);
+	_cleanup_free_ char *data = describe_quoted(o, m);
 
 	if (!data)
 		return error_oom(error);
@@ -438,7 +451,7 @@ static void add_map(struct strbuf *data, const char *kind, const struct idmap *m
 static int mount_by_program(const struct overlay *o, const struct overlay_mount *m,
                             const char *target, cst_error **error)
 {
-	_cleanup_free_ char *shown = describe(o, m, &m->options->words);
+	_cleanup_free_ char *shown = describe_quoted(o, m);
 	_cleanup_free_ char *given = describe(o, m, &m->options->data);
 	_cleanup_strbuf_ struct strbuf data = {0};
 	strbuf_adds(&data, strempty(given));
