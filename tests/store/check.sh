@@ -64,6 +64,7 @@ archive("odd", [("/abs", f, {}), ("./dot/./file", f, {}), ("twice", f, {"data": 
     ("three", "hard", {"to": "one", "mode": 0o640}), ("soft", "hard", {"to": "l1", "uid": 9}), ("none", f, {"pax_headers": {"SCHILY.xattr.user.a": ""}}),
     ("seen/late", f, {}), ("seen/", d, {"pax_headers": {"SCHILY.xattr.user.a": "1"}}), ("seen/", d, {})])
 archive("deeper", [("dir/", d, {"mode": 0o750}), ("dir/.wh.in", f, {"data": ""}), ("l1", f, {}), ("late/", d, {"mtime": 5}), ("late/x", f, {}), ("late/", d, {"mtime": 7})])
+archive("hides-nothing", [(".wh.gone", f, {"data": ""}), ("here/", d, {}), ("here/.wh.gone", f, {"data": ""}), ("kept", f, {})])
 P
 build() { # the store that the cases begin with
 	cst import-layer -i "$(item 1)" -f "$archives/base.tar" && cst import-layer -i "$(item 2)" -f "$archives/upper.tar" "$(item 1)" &&
@@ -89,7 +90,9 @@ for DRIVER in $(drivers); do
 	cst create-container -n mapped --uidmap 0:100000:65536 --gidmap 0:100000:65536 im >/dev/null
 	silent "$DRIVER: a container with mapped ids"
 	cst import-layer -f "$archives/odd.tar" -n odd >/dev/null && cst import-layer -f "$archives/deeper.tar" odd >/dev/null
+	cst import-layer -f "$archives/hides-nothing.tar" -n alone >/dev/null && cst import-layer -f "$archives/hides-nothing.tar" odd >/dev/null
 	silent "$DRIVER: odd archives"
+	cst check --repair >/dev/null && cst exists -q alone && pass "$DRIVER: and a repair keeps them" || fail "$DRIVER: and a repair keeps them"
 	gzip -k "$archives/odd.tar" 2>/dev/null
 	cst import-layer -f "$archives/odd.tar.gz" -n packed >/dev/null
 	cst create-layer -n grown >/dev/null && cst applydiff -f "$archives/base.tar" grown >/dev/null

@@ -475,10 +475,14 @@ static int add_missing(struct expected *expected, struct differences *difference
 	int r = 0;
 	for (const struct node *node = expected->nodes.first; r == 0 && node; node = node->newer) {
 		bool directory = node->attributes->type == '5';
-		if (!node->gone && !node->seen)
-			r = add_difference(differences,
-			                   str_printf("-/%s%s", node->path, directory ? "/" : ""),
-			                   strlen(node->path) + 2 + directory, error);
+		if (node->gone || node->seen)
+			continue;
+		r = add_difference(differences,
+		                   str_printf("-/%s%s", node->path, directory ? "/" : ""),
+		                   strlen(node->path) + 2 + directory, error);
+		if (r == 0)
+			differences->items[differences->len - 1].is_whiteout =
+			        node->attributes->type == NODE_WHITEOUT;
 	}
 	return r;
 }

@@ -31,6 +31,7 @@ int expected_end_layer(struct expected *expected, cst_error **error);
 struct difference {
 	char *text;      /* in the form of docs/format/config.md, "Content comparison" */
 	size_t path_end; /* where sign and path end in it */
+	bool is_whiteout; /* one is missing */
 };
 struct differences {
 	struct difference *items;
