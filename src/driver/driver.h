@@ -32,8 +32,7 @@ struct fs_watch;
 enum driver_capability {
 	DRIVER_REOWNS_PARENT = 1 << 0, /* stage() can give the parent's content to other ids */
 	DRIVER_WHOLE_TREES = 1 << 1,   /* a layer's content is its whole root file system, not only what it changes */
-	DRIVER_QUOTA = 1 << 2,         /* it has set_quota() */
-	DRIVER_DEDUP = 1 << 3,         /* it has shareable() */
+	DRIVER_DEDUP = 1 << 2,         /* it has shareable() */
 };
 
 struct driver_config {
@@ -270,8 +269,6 @@ struct driver_ops {
 
 	/* ---- measuring and limiting: no lock, slow ---- */
 	int (*usage)(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
-	/* L w. Limits what a container's layer may hold, from now on. NULL without DRIVER_QUOTA; then the store refuses a size. */
-	int (*set_quota)(struct driver *d, const char *id, const struct driver_quota *quota, cst_error **error);
 	/* Tells where the files of a layer are that may share blocks with equal files of other layers: the directory *path, the
 	 * caller's, below the directory *root, the driver's. *path is NULL if this store, without the additional ones, has no such
 	 * layer. NULL without DRIVER_DEDUP. */
