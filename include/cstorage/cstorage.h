@@ -12,6 +12,7 @@
 #include <cstorage/ids.h>
 #include <cstorage/import.h>
 #include <cstorage/lock.h>
+#include <cstorage/pull.h>
 #include <cstorage/records.h>
 #include <cstorage/report.h>
 #include <cstorage/staged.h>

@@ -1,33 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layers of a store that were fetched in parts, or made as such: which of them has a file or a chunk of a digest? */
+#include "store/layer/donors.h"
+#include "base/fs.h"
 #include "base/log.h"
-#include "chunked/cache.h"
 #include "records/record.h"
-#include "store/core/store.h"
 #include <cstorage/chunked.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
-struct donor {
-	char *layer; /* its ID */
-	char *data;
-	struct cache cache; /* looks into data */
-};
-struct donors {
-	struct donor *items; /* in the order of the layers */
-	size_t len, capacity;
-};
-
-static void donors_free(struct donors *donors)
+void donors_free(struct donors *donors)
 {
 	for (size_t i = 0; i < donors->len; i++) {
+		closep(&donors->items[i].fd);
 		free(donors->items[i].layer);
 		free(donors->items[i].data);
 	}
 	free(donors->items);
 	*donors = (struct donors){0};
 }
-
-#define _cleanup_donors_ _cleanup_(donors_free)
 
 /* False: the layer has no such item, or it cannot be read. */
 static bool read_item(cst_store *store, const char *id, const char *key, char **data, size_t *size)
@@ -118,7 +109,8 @@ static int add(struct donors *donors, const char *id, char *data, const struct c
 		free(data);
 		return error_oom(error);
 	}
-	grown[donors->len++] = (struct donor){.layer = copy, .data = data, .cache = *cache};
+	grown[donors->len++] =
+	        (struct donor){.layer = copy, .data = data, .cache = *cache, .fd = -1};
 	return 0;
 }
 
@@ -146,9 +138,7 @@ static bool has_toc(const cst_layer *layer)
 	return false;
 }
 
-/* A cache that is missing, or cannot be read, is made of the TOC, and kept with the layer if the store may be written to. A layer
- * whose TOC cannot be read either, or whose files do not have their names, is left out. */
-static int donors_load(cst_store *store, struct donors *ret, cst_error **error)
+int donors_load(cst_store *store, struct donors *ret, cst_error **error)
 {
 	_cleanup_donors_ struct donors donors = {0};
 	cst_layer_list *layers = NULL;
@@ -166,15 +156,38 @@ static int donors_load(cst_store *store, struct donors *ret, cst_error **error)
 	return 0;
 }
 
-/* The first layer that has it; NULL: none. */
-static const struct donor *donors_find(const struct donors *donors,
-                                       const uint8_t digest[TOC_DIGEST_SIZE],
-                                       struct cache_place *place)
+struct donor *donors_find(const struct donors *donors, const uint8_t digest[TOC_DIGEST_SIZE],
+                          struct cache_place *place)
 {
 	for (size_t i = 0; i < donors->len; i++)
 		if (cache_find(&donors->items[i].cache, digest, place))
 			return &donors->items[i];
 	return NULL;
+}
+
+static bool open_content(const cst_store *store, struct donor *donor)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (donor->fd == -1 && store->driver->ops->content_open(store->driver, donor->layer,
+	                                                        &donor->fd, &problem) < 0) {
+		log_debug("layer %s: its content: %s", donor->layer, cst_error_message(problem));
+		donor->fd = -2;
+	}
+	return donor->fd >= 0;
+}
+
+int donor_open(const cst_store *store, struct donor *donor, const struct cache_place *place)
+{
+	struct stat st;
+	_cleanup_free_ char *name = strndup(place->name, place->name_len);
+	if (!name || !open_content(store, donor))
+		return -1;
+	const char *path = name + strspn(name, "/");
+	_cleanup_close_ int fd =
+	        fs_open_beneath(donor->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	return steal_fd(&fd);
 }
 
 int cst_store_find_content(cst_store *store, const char *digest, cst_content_place *ret,

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A layer of a blob that is fetched in parts, or if that cannot be done, as a whole (<cstorage/pull.h>). In parts or not, what is
+ * unpacked is the plain tar. */
+#include "base/log.h"
+#include "base/types.h"
+#include "chunked/match.h"
+#include "chunked/place.h"
+#include "chunked/toc_stream.h"
+#include "store/layer/donors.h"
+#include "store/layer/staged.h"
+#include <cstorage/pull.h>
+#include <stdio.h>
+#include <string.h>
+
+struct pull {
+	cst_store *store;
+	const cst_range_source *blob;
+	const cst_pull_options *options;
+	struct fetch fetch;
+	struct toc_place place;
+	struct toc *toc;
+	cst_memory tarsplit; /* compressed */
+	struct donors donors;
+	cst_staged_layer *staged;
+	cst_pull_result result;
+};
+
+static void pull_done(struct pull *pull)
+{
+	fetch_done(&pull->fetch);
+	toc_free(pull->toc);
+	free(pull->tarsplit.data);
+	donors_free(&pull->donors);
+	cst_staged_layer_free(pull->staged);
+}
+
+static int stage(struct pull *pull, cst_error **error)
+{
+	cst_staged_layer_free(steal_ptr(&pull->staged));
+	return cst_store_stage_layer(pull->store, pull->options->stage, &pull->staged, error);
+}
+
+/* ---- TOC and tar-split ---- */
+
+static int read_footer(struct pull *pull, cst_error **error)
+{
+	uint8_t footer[CHUNKED_FOOTER_SIZE];
+	uint64_t size = pull->blob->blob_size;
+	if (size < sizeof(footer))
+		return error_set(error, CST_EARCHIVE, "the blob is too short to have a footer");
+	uint64_t offset = size - sizeof(footer);
+	fetch_begin(&pull->fetch);
+	int r = fetch_add(&pull->fetch, offset, size, error);
+	if (r == 0)
+		r = fetch_request(&pull->fetch, error);
+	if (r == 0)
+		r = fetch_read(&pull->fetch, offset, footer, sizeof(footer), error);
+	if (r == 0)
+		r = place_from_footer(footer, size, &pull->place, error);
+	if (r == 0)
+		strcpy(pull->place.digest, pull->options->toc_digest);
+	return r;
+}
+
+static int find_toc(struct pull *pull, cst_error **error)
+{
+	const cst_pull_options *options = pull->options;
+	if (isempty(options->toc_digest))
+		return error_set(error, CST_ENOTSUP, "the digest of its TOC is not known");
+	if (!digest_is_sha256(options->toc_digest))
+		return error_set(error, CST_ENOTSUP, "\"%s\" is no digest of a TOC",
+		                 options->toc_digest);
+	int r = isempty(options->toc_position)
+	                ? read_footer(pull, error)
+	                : place_from_annotations(options->toc_digest, options->toc_position,
+	                                         options->tarsplit_position, pull->blob->blob_size,
+	                                         &pull->place, error);
+	if (r < 0)
+		return r;
+	const struct chunked_part *split = &pull->place.tarsplit;
+	if (split->size == 0)
+		return error_set(error, CST_ENOTSUP, "it has no tar-split");
+	if (split->size > TOC_SIZE_MAX)
+		return error_set(error, CST_ENOTSUP, "its tar-split is larger than is read");
+	return 0;
+}
+
+static int read_part(struct pull *pull, const struct chunked_part *part, void **ret,
+                     cst_error **error)
+{
+	*ret = malloc(part->size);
+	return *ret ? fetch_read(&pull->fetch, part->offset, *ret, part->size, error)
+	            : error_oom(error);
+}
+
+/* Both in one request. The tar-split lies behind the TOC. */
+static int fetch_toc(struct pull *pull, void **toc, cst_error **error)
+{
+	const struct chunked_part *parts[] = {&pull->place.toc, &pull->place.tarsplit};
+	void *data = NULL;
+	int r = 0;
+	fetch_begin(&pull->fetch);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
+		r = fetch_add(&pull->fetch, parts[i]->offset, parts[i]->offset + parts[i]->size,
+		              error);
+	if (r == 0)
+		r = fetch_request(&pull->fetch, error);
+	if (r == 0)
+		r = read_part(pull, parts[0], toc, error);
+	if (r == 0)
+		r = read_part(pull, parts[1], &data, error);
+	pull->tarsplit.data = data;
+	pull->tarsplit.size = r == 0 ? parts[1]->size : 0;
+	return r;
+}
+
+static int check_tarsplit(const struct pull *pull, cst_error **error)
+{
+	char digest[DIGEST_TEXT_MAX];
+	cst_memory packed = pull->tarsplit;
+	const cst_source source = cst_source_memory(&packed);
+	_cleanup_(recipe_freep) struct recipe *recipe = NULL;
+	if (!*pull->toc->tarsplit_digest)
+		return error_set(error, CST_ENOTSUP, "its TOC does not say which tar-split it has");
+	int r = digest_buffer(DIGEST_SHA256, packed.data, packed.size, digest, error);
+	if (r == 0 && !streq(digest, pull->toc->tarsplit_digest))
+		r = error_set(error, CST_EARCHIVE,
+		              "the tar-split has the digest %s, and should have %s", digest,
+		              pull->toc->tarsplit_digest);
+	if (r == 0)
+		r = recipe_open_source(&source, CST_ZSTD, &recipe, error);
+	return r == 0 ? toc_match_recipe(pull->toc, recipe, error) : r;
+}
+
+static int read_toc(struct pull *pull, cst_error **error)
+{
+	_cleanup_free_ void *data = NULL;
+	int r = find_toc(pull, error);
+	if (r == 0)
+		r = fetch_toc(pull, &data, error);
+	if (r == 0)
+		r = toc_from_bytes(&pull->place, data, &pull->toc, error);
+	return r == 0 ? check_tarsplit(pull, error) : r;
+}
+
+/* ---- in parts ---- */
+
+static bool donors_have(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size)
+{
+	const struct pull *pull = userdata;
+	struct cache_place place;
+	return donors_find(&pull->donors, digest, &place) && place.size == size;
+}
+
+static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size,
+                       uint64_t *offset)
+{
+	const struct pull *pull = userdata;
+	struct cache_place place;
+	struct donor *donor = donors_find(&pull->donors, digest, &place);
+	if (!donor || place.size != size || place.offset > INT64_MAX - size)
+		return -1;
+	*offset = place.offset;
+	return donor_open(pull->store, donor, &place);
+}
+
+static int describe_parts(const struct pull *pull, cst_error **error)
+{
+	static const char format[] = "{\"format\":0}"; /* docs/format/chunked.md, "Output record" */
+	cst_staged_results results = CST_STAGED_RESULTS_INIT;
+	const cst_data_item items[] = {
+	        {.key = MANIFEST_KEY, .data = pull->toc->json, .data_size = pull->toc->json_size},
+	        {.key = LAYER_DATA_KEY, .data = format, .data_size = strlen(format)},
+	};
+	results.toc_digest = pull->toc->digest;
+	results.compressed_digest = "";
+	results.compressed_size = 0;
+	results.compression = CST_PLAIN;
+	results.data = items;
+	results.n_data = ARRAY_SIZE(items);
+	return cst_staged_layer_describe(pull->staged, &results, error);
+}
+
+static int apply(struct pull *pull, const cst_source *source, cst_error **error)
+{
+	cst_staged_apply_options options = CST_STAGED_APPLY_OPTIONS_INIT;
+	const char *digest = pull->options->diff_digest;
+	options.expected_digest = isempty(digest) ? NULL : digest;
+	options.progress = pull->options->progress;
+	return cst_staged_layer_apply(pull->staged, source, &options, error);
+}
+
+static int pull_parts(struct pull *pull, cst_error **error)
+{
+	_cleanup_(toc_stream_freep) struct toc_stream *stream = NULL;
+	const struct stream_donors donors = {
+	        .has = donors_have, .open = donors_open, .userdata = pull};
+	int r = donors_load(pull->store, &pull->donors, error);
+	if (r == 0)
+		r = toc_stream_new(pull->toc, &pull->tarsplit, &pull->fetch, &donors, &stream,
+		                   error);
+	if (r < 0)
+		return r;
+	const cst_source source = {.read = toc_stream_read, .userdata = stream};
+	r = apply(pull, &source, error);
+	if (r == 0)
+		r = describe_parts(pull, error);
+	const struct stream_counts counts = toc_stream_counts(stream);
+	pull->result.bytes_reused = counts.bytes_reused;
+	pull->result.files_reused = counts.files_reused;
+	return r;
+}
+
+/* ---- as a whole ---- */
+
+static int64_t read_whole(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	return fetch_some(userdata, buffer, size, error);
+}
+
+static int check_blob(const struct pull *pull, cst_error **error)
+{
+	const char *wanted = pull->options->blob_digest,
+	           *digest = cst_staged_layer_record(pull->staged)->compressed_digest;
+	if (isempty(wanted) || streq(wanted, digest))
+		return 0;
+	return error_set(error, CST_EARCHIVE, "the blob has the digest %s, and should have %s",
+	                 digest, wanted);
+}
+
+static int pull_whole(struct pull *pull, cst_error **error)
+{
+	fetch_begin(&pull->fetch);
+	int r = fetch_add(&pull->fetch, 0, pull->blob->blob_size, error);
+	if (r == 0)
+		r = fetch_request(&pull->fetch, error);
+	if (r == 0)
+		r = apply(pull, &(cst_source){.read = read_whole, .userdata = &pull->fetch}, error);
+	return r == 0 ? check_blob(pull, error) : r;
+}
+
+/* ---- both ---- */
+
+/* What fetching the whole blob would not help against. */
+static bool is_final(int code, const cst_error *problem)
+{
+	return code == CST_ECANCELED || code == CST_ENOMEM || code == CST_ELAYER_UNKNOWN ||
+	       error_is_full(problem);
+}
+
+static int pull_content(struct pull *pull, cst_error **error)
+{
+	cst_error *problem = NULL;
+	int r = read_toc(pull, &problem);
+	if (r == 0)
+		r = pull_parts(pull, &problem);
+	pull->result.in_parts = r == 0;
+	if (r == 0 || is_final(r, problem))
+		return r == 0 ? 0 : error_propagate(error, problem);
+	log_debug("the whole blob is fetched: %s", cst_error_message(problem));
+	snprintf(pull->result.reason, sizeof(pull->result.reason), "%s",
+	         cst_error_message(problem));
+	cst_error_free(problem);
+	pull->result.bytes_reused = pull->result.files_reused = 0;
+	r = pull->staged->state == STAGED_EMPTY ? 0 : stage(pull, error);
+	return r == 0 ? pull_whole(pull, error) : r;
+}
+
+static int check_options(const cst_range_source *blob, const cst_pull_options *options,
+                         const cst_pull_result *result, cst_error **error)
+{
+	const char *const digests[] = {options->blob_digest, options->diff_digest};
+	int r = result_check(result, "cst_pull_result", error);
+	if (r == 0 && !(blob && blob->request && blob->read))
+		r = error_set(error, CST_EINVAL, "no source of the blob is given");
+	if (r == 0 && blob->blob_size > INT64_MAX)
+		r = error_set(error, CST_EINVAL, "no blob is so large");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(digests); i++)
+		if (!isempty(digests[i]) && !digest_is_sha256(digests[i]))
+			r = error_set(error, CST_EINVAL, "\"%s\" is not a sha256 digest",
+			              digests[i]);
+	return r;
+}
+
+int cst_store_pull_layer(cst_store *store, const cst_range_source *blob,
+                         const cst_pull_options *given, cst_layer **layer, cst_pull_result *result,
+                         cst_error **error)
+{
+	cst_pull_options options = CST_PULL_OPTIONS_INIT;
+	_cleanup_(pull_done) struct pull pull = {
+	        .store = store, .blob = blob, .options = &options, .result = CST_PULL_RESULT_INIT};
+	int r = options_take(&options, sizeof(options), given, "cst_pull_options", error);
+	if (r == 0)
+		r = check_options(blob, &options, result, error);
+	if (r < 0)
+		return r;
+	fetch_init(&pull.fetch, blob);
+	r = stage(&pull, error);
+	if (r == 0)
+		r = pull_content(&pull, error);
+	if (r == 0)
+		r = cst_staged_layer_commit(pull.staged, options.commit, layer, error);
+	pull.result.bytes_fetched = pull.fetch.bytes;
+	pull.result.requests = pull.fetch.requests;
+	pull.result.ranges = pull.fetch.n_ranges;
+	if (result)
+		result_give(result, &pull.result, sizeof(pull.result));
+	return r;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pulling a layer in parts: what is fetched and what is not, that the layer is the one that was meant, and what becomes of blobs and
+ * sources that are not as they should be. */
+#include "api_fixture.h"
+
+#define BIG   (1 << 20)
+#define SMALL 5000
+#define FILES 40
+
+static void ok(int r, cst_error *error)
+{
+	if (r < 0)
+		print_message("%s\n", cst_error_message(error));
+	assert_int_equal(r, 0);
+}
+
+/* ---- a blob ---- */
+
+struct blob {
+	unsigned version;
+	char *data;
+	size_t size;
+	cst_chunked_result made;
+};
+
+static void blob_free(struct blob *blob)
+{
+	free(blob->data);
+}
+#define _cleanup_blob_ _cleanup_(blob_free)
+
+static void noise(char *to, size_t n, uint32_t seed)
+{
+	for (size_t i = 0; i < n; i++) {
+		seed = seed * 1103515245 + 12345;
+		to[i] = (char)(seed >> 16);
+	}
+}
+
+/* Two versions of a layer: in the second one 10 bytes of a large file, and one of many small ones, are others. */
+static void make_tar(struct strbuf *tar, unsigned version)
+{
+	static char big[BIG], small[SMALL], hole[100000];
+	unsigned uid = getuid(), gid = getgid();
+	char name[32];
+	noise(big, sizeof(big), 7);
+	if (version == 2)
+		memset(big + BIG / 2, 'x', 10);
+	TAR_ADD(tar, .name = "d/", .type = '5', .mode = 0750, .uid = uid, .gid = gid, .mtime = 1);
+	TAR_ADD(tar, .name = "d/big", .data = big, .len = BIG, .uid = uid, .gid = gid);
+	for (unsigned i = 0; i < FILES; i++) {
+		noise(small, SMALL, 1000 + 10 * i + (i == 11 ? version : 0));
+		snprintf(name, sizeof(name), "d/%u", i);
+		TAR_ADD(tar, .name = name, .data = small, .len = SMALL, .mode = 04755, .uid = uid,
+		        .gid = gid);
+	}
+	memset(hole, 0, sizeof(hole));
+	memcpy(hole, "begin", 5);
+	TAR_ADD(tar, .name = "hole", .data = hole, .len = sizeof(hole), .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = "empty", .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = "same", .link = "d/big", .type = '1', .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = "link", .link = "d/1", .type = '2', .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = "fifo", .type = '6', .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = ".wh.etc", .uid = uid, .gid = gid);
+	tar_add_end(tar);
+}
+
+static struct blob make_blob(unsigned version)
+{
+	_cleanup_strbuf_ struct strbuf tar = {0};
+	struct blob blob = {.version = version, .made = CST_CHUNKED_RESULT_INIT};
+	cst_memory out = {0};
+	cst_error *error = NULL;
+	make_tar(&tar, version);
+	cst_memory in = {.data = tar.data, .size = tar.len};
+	const cst_source source = cst_source_memory(&in);
+	const cst_sink sink = cst_sink_memory(&out);
+	ok(cst_chunked_create(&source, &sink, NULL, &blob.made, &error), error);
+	blob.data = out.data;
+	blob.size = out.size;
+	return blob;
+}
+
+/* ---- a source ---- */
+
+struct source {
+	const struct blob *blob;
+	const cst_range *ranges;
+	size_t n, max; /* max: so many ranges at once, if it is not 0 */
+	uint64_t done;
+	unsigned requests, fail_from; /* this request and all that follow fail, if it is not 0 */
+	int fail_with;
+	bool short_read; /* only parts of two ranges and more */
+};
+
+static int request(void *userdata, const cst_range *ranges, size_t n, cst_error **error)
+{
+	struct source *s = userdata;
+	uint64_t end = 0;
+	s->requests++;
+	for (size_t i = 0; i < n; i++) {
+		assert_true(ranges[i].length > 0);
+		assert_true(i == 0 || ranges[i].offset > end);
+		end = ranges[i].offset + ranges[i].length;
+		assert_true(end <= s->blob->size);
+	}
+	if (s->max && n > s->max)
+		return CST_ENOTSUP;
+	if (s->fail_from && s->requests >= s->fail_from &&
+	    !(s->fail_with == CST_ENOTSUP && ranges[0].length == s->blob->size))
+		return s->fail_with;
+	s->ranges = ranges;
+	s->n = n;
+	s->done = 0;
+	return 0;
+}
+
+static int64_t read_ranges(void *userdata, void *buffer, size_t size, cst_error **error)
+{
+	struct source *s = userdata;
+	while (s->n > 0 && s->done == s->ranges->length) {
+		s->ranges++;
+		s->n--;
+		s->done = 0;
+	}
+	if (s->n == 0)
+		return 0;
+	if (s->short_read && s->done > 0 && s->ranges->length < s->blob->size)
+		return 0;
+	size_t left = (size_t)(s->ranges->length - s->done), n = MIN(size, left);
+	memcpy(buffer, s->blob->data + s->ranges->offset + s->done, n);
+	s->done += n;
+	return (int64_t)n;
+}
+
+/* ---- pulling ---- */
+
+static int pull_with(const struct api *api, struct source *s, const char *id, const char *parent,
+                     const cst_pull_options *given, cst_pull_result *result)
+{
+	cst_pull_options options = *given;
+	cst_stage_options stage = CST_STAGE_OPTIONS_INIT;
+	cst_staged_commit_options commit = CST_STAGED_COMMIT_OPTIONS_INIT;
+	_cleanup_error_ cst_error *problem = NULL;
+	const cst_range_source source = {
+	        .blob_size = s->blob->size, .request = request, .read = read_ranges, .userdata = s};
+	stage.parent = parent;
+	commit.id = id;
+	options.stage = &stage;
+	options.commit = &commit;
+	*result = (cst_pull_result)CST_PULL_RESULT_INIT;
+	int r = cst_store_pull_layer(api->store, &source, &options, NULL, result, &problem);
+	if (r < 0)
+		print_message("%s: %s\n", id, cst_error_message(problem));
+	return r;
+}
+
+static cst_pull_options annotated(const struct blob *blob)
+{
+	cst_pull_options options = CST_PULL_OPTIONS_INIT;
+	options.toc_digest = blob->made.toc_digest;
+	options.toc_position = blob->made.position;
+	options.tarsplit_position = blob->made.tarsplit_position;
+	options.blob_digest = blob->made.blob_digest;
+	options.diff_digest = blob->made.diff_digest;
+	return options;
+}
+
+static int pull(const struct api *api, struct source *s, const char *id, cst_pull_result *result)
+{
+	const cst_pull_options options = annotated(s->blob);
+	return pull_with(api, s, id, NULL, &options, result);
+}
+
+static void assert_clean(const struct api *api)
+{
+	cst_findings *findings = NULL;
+	cst_error *error = NULL;
+	ok(cst_store_check(api->store, NULL, &findings, &error), error);
+	assert_int_equal(cst_findings_size(findings), 0);
+	cst_findings_free(findings);
+	_cleanup_free_ char *command =
+	        str_printf("test -z \"$(find %s -path '*/staging/*' -o -path '*/tempdirs/*' -o "
+	                   "-path '*-layers/tmp/*')\"",
+	                   api->root);
+	assert_int_equal(system(command), 0);
+}
+
+/* The layer gives back the tar, and has the record of a layer that was pulled like that. */
+static void assert_is(const struct api *api, const char *id, const struct blob *blob, bool in_parts)
+{
+	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
+	_cleanup_strbuf_ struct strbuf tar = {0};
+	cst_memory memory = {0};
+	const cst_sink sink = cst_sink_memory(&memory);
+	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
+	cst_error *error = NULL;
+	options.compression = CST_PLAIN;
+	ok(cst_store_diff(api->store, NULL, id, &options, &sink, &error), error);
+	make_tar(&tar, blob->version);
+	assert_int_equal(memory.size, tar.len);
+	assert_memory_equal(memory.data, tar.data, tar.len);
+	free(memory.data);
+	ok(cst_store_layer(api->store, id, &layer, &error), error);
+	assert_string_equal(cst_layer_diff_digest(layer), blob->made.diff_digest);
+	assert_string_equal(cst_layer_toc_digest(layer), in_parts ? blob->made.toc_digest : "");
+	assert_string_equal(cst_layer_compressed_digest(layer),
+	                    in_parts ? "" : blob->made.blob_digest);
+}
+
+/* ---- tests ---- */
+
+static void only_what_is_new_is_fetched(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two};
+	cst_pull_result result;
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	assert_true(result.in_parts);
+	assert_string_equal(result.reason, "");
+	assert_int_equal(result.requests, 2);
+	assert_int_equal(result.bytes_reused, 0);
+	assert_true(result.bytes_fetched < one.size);
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_true(result.in_parts);
+	assert_int_equal(result.files_reused,
+	                 FILES); /* all small ones but one, and the one with a hole */
+	assert_true(result.bytes_fetched < 150000);
+	assert_true(result.bytes_reused > BIG + FILES * SMALL - 150000);
+	assert_int_equal(result.requests, 2);
+	assert_is(api, "one", &one, true);
+	assert_is(api, "two", &two, true);
+	assert_clean(api);
+}
+
+static void few_ranges_at_a_time(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two, .max = 1};
+	cst_pull_result result;
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_true(result.in_parts);
+	assert_true(result.requests > 2);
+	assert_true(result.bytes_fetched < two.size);
+	assert_is(api, "two", &two, true);
+	assert_clean(api);
+}
+
+static void source_that_cannot(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	cst_pull_result result;
+	for (unsigned from = 1; from <= 2; from++) {
+		struct source s = {.blob = &one, .fail_from = from, .fail_with = CST_ENOTSUP},
+		              t = {.blob = &one, .fail_from = from, .fail_with = CST_EIO_CALLBACK};
+		const char *id = from == 1 ? "one" : "two";
+		assert_int_equal(pull(api, &s, id, &result), 0);
+		assert_false(result.in_parts);
+		assert_true(*result.reason);
+		assert_is(api, id, &one, false);
+		assert_int_equal(pull(api, &t, "none", &result), CST_EIO_CALLBACK);
+		assert_false(cst_store_exists(api->store, "none"));
+	}
+	struct source u = {.blob = &one, .short_read = true};
+	assert_int_equal(pull(api, &u, "three", &result), 0);
+	assert_false(result.in_parts);
+	assert_is(api, "three", &one, false);
+	assert_clean(api);
+}
+
+static void unknown_or_wrong_toc(void **state)
+{
+	static const char nothing[] =
+	        "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	struct source s = {.blob = &one};
+	cst_pull_options options = annotated(&one);
+	cst_pull_result result;
+	options.toc_position = options.tarsplit_position = NULL; /* the footer tells */
+	assert_int_equal(pull_with(api, &s, "footer", NULL, &options, &result), 0);
+	assert_true(result.in_parts);
+	assert_is(api, "footer", &one, true);
+	options.toc_digest = nothing;
+	assert_int_equal(pull_with(api, &s, "forged", NULL, &options, &result), 0);
+	assert_false(result.in_parts);
+	assert_is(api, "forged", &one, false);
+	options.toc_digest = NULL;
+	assert_int_equal(pull_with(api, &s, "plain", NULL, &options, &result), 0);
+	assert_int_equal(result.bytes_fetched, one.size);
+	assert_is(api, "plain", &one, false);
+	options = annotated(&one);
+	options.diff_digest = nothing;
+	assert_int_equal(pull_with(api, &s, "other", NULL, &options, &result), CST_EARCHIVE);
+	options.toc_digest = options.diff_digest = NULL;
+	options.blob_digest = nothing;
+	assert_int_equal(pull_with(api, &s, "other", NULL, &options, &result), CST_EARCHIVE);
+	options.blob_digest = "x";
+	assert_int_equal(pull_with(api, &s, "other", NULL, &options, &result), CST_EINVAL);
+	assert_false(cst_store_exists(api->store, "other"));
+	assert_clean(api);
+}
+
+/* Each byte that is wrong is noticed, wherever it is: what comes out is the layer, or nothing. */
+static void damaged_blob(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	struct source s = {.blob = &one};
+	cst_pull_result result;
+	for (size_t at = 200; at < one.size; at += one.size / 20) {
+		one.data[at] ^= 1;
+		assert_int_equal(pull(api, &s, "none", &result), CST_EARCHIVE);
+		assert_true(*result.reason);
+		assert_false(cst_store_exists(api->store, "none"));
+		one.data[at] ^= 1;
+	}
+	assert_clean(api);
+}
+
+/* A file of the other layer was changed since: what was counted on is fetched. */
+static void other_layer_was_changed(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two};
+	cst_pull_result result;
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	_cleanup_free_ char *command = str_printf(
+	        "for name in 3 5 big; do file=$(find %s -path '*one*/d/'$name); echo x | "
+	        "dd of=$file bs=1 seek=3000 conv=notrunc status=none; "
+	        "test $name = 5 && rm $file && mkfifo $file; done; true",
+	        api->root);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_true(result.in_parts);
+	assert_int_equal(result.files_reused, FILES - 2);
+	assert_is(api, "two", &two, true);
+	ok(cst_store_delete_layer(api->store, "one", NULL), NULL);
+	assert_clean(api);
+}
+
+static void file_as_source(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	cst_range_file file = {0};
+	cst_range_source source;
+	cst_pull_options options = annotated(&one);
+	cst_staged_commit_options commit = CST_STAGED_COMMIT_OPTIONS_INIT;
+	cst_pull_result result = CST_PULL_RESULT_INIT;
+	FILE *stream = tmpfile();
+	assert_int_equal(cst_range_source_fd(STDIN_FILENO + 1000, &file, &source, NULL), CST_ESYS);
+	assert_int_equal(fwrite(one.data, 1, one.size, stream), one.size);
+	assert_int_equal(fflush(stream), 0);
+	assert_int_equal(cst_range_source_fd(fileno(stream), &file, &source, NULL), 0);
+	commit.id = "one";
+	options.commit = &commit;
+	assert_int_equal(cst_store_pull_layer(api->store, &source, &options, NULL, &result, NULL),
+	                 0);
+	assert_true(result.in_parts);
+	assert_is(api, "one", &one, true);
+	fclose(stream);
+}
+
+#define EACH(X)                        \
+	X(only_what_is_new_is_fetched) \
+	X(few_ranges_at_a_time)        \
+	X(source_that_cannot)          \
+	X(unknown_or_wrong_toc)        \
+	X(damaged_blob)                \
+	X(other_layer_was_changed)     \
+	X(file_as_source)
+DEFINE_RUN_ON_DRIVERS("pull", EACH)
+
+int main(void)
+{
+	return run_on_drivers();
+}
