@@ -3,6 +3,7 @@
 #ifndef CSTORAGE_H
 #define CSTORAGE_H
 
+#include <cstorage/additional_layer.h>
 #include <cstorage/archive.h>
 #include <cstorage/check.h>
 #include <cstorage/chunked.h>

@@ -58,6 +58,7 @@ struct driver_identity {
 enum driver_content {
 	DRIVER_CONTENT_DIRECTORY,    /* of files with their names and attributes */
 	DRIVER_CONTENT_IMAGE,     /* an EROFS image of names and attributes; the data are in a directory that it refers to */
+	DRIVER_CONTENT_FOREIGN,   /* a directory of an additional layer store, which is only read */
 	DRIVER_CONTENT_DATA,      /* such a directory of data: below all others in a mount, reached through images only */
 };
 
@@ -227,6 +228,20 @@ struct driver_ops {
 	/* L w. For recovery, when the process that was committing a kept staged layer as the new layer `id` is dead or failed: the
 	 * content goes back. NULL: it is in place, and so the staged layer is not kept any more. Nothing to do is success. */
 	int (*stage_resolve)(struct driver *d, const char *staged_id, const char *id, cst_error **error);
+
+	/* ---- additional layer stores: no lock; a store gets 30 seconds for each answer. NULL, all: not with this driver ---- */
+	/* Finds the directory of a layer by one of its digests, and by the reference of the image ("": none) where a store goes by
+	 * that. *ret is the caller's. CST_ELAYER_UNKNOWN: no store has it. */
+	int (*foreign_find)(struct driver *d, const char *digest, const char *reference, char **ret, cst_error **error);
+	/* The JSON text that describes the layer of that directory, at most 1 MiB of it, which is the caller's; and its blob. */
+	int (*foreign_info)(const char *path, char **ret, cst_error **error);
+	int (*foreign_blob)(const char *path, int *ret_fd, cst_error **error);
+	/* Tells the store that the directory has one user more, or one less. A store that does not count is not told of. */
+	void (*foreign_count)(const char *path, bool use);
+	/* The content of an empty new layer is that of this directory. The store is told; stage_free() and remove() tell it, too. */
+	int (*stage_foreign)(struct driver_staged *staged, const char *path, cst_error **error);
+	/* L r. The directory that a layer has its content from; *ret stays NULL if it has its own. The caller frees it. */
+	int (*foreign_of)(struct driver *d, const char *id, char **ret, cst_error **error);
 
 	/* ---- taking one away ---- */
 	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one

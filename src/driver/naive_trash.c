@@ -8,6 +8,7 @@ struct naive_trash {
 	struct driver_trash base;
 	struct tempdir **areas;
 	size_t n, capacity;
+	struct strv notes;
 };
 
 static struct naive_trash *trash_of(struct driver_trash *trash)
@@ -52,6 +53,11 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 	if (r == 0)
 		*ret = area;
 	return r;
+}
+
+struct strv *naive_trash_notes(struct driver_trash *trash)
+{
+	return &trash_of(trash)->notes;
 }
 
 /* ---- emptying ---- */
@@ -104,7 +110,9 @@ void naive_trash_free(struct driver_trash *trash)
 	struct naive_trash *t = trash ? trash_of(trash) : NULL;
 	for (size_t i = 0; t && i < t->n; i++)
 		tempdir_free(t->areas[i]);
-	if (t)
+	if (t) {
 		free(t->areas);
+		strv_free(&t->notes);
+	}
 	free(t);
 }

@@ -109,8 +109,6 @@ static void test_overlay_values(void **state)
 	         "overlay: additionallayerstore config of \"/etc\" contains \"ref\" option twice"},
 	        {"overlay.additionallayerstore=/etc:xyz",
 	         "overlay: additionallayerstore config \"/etc\" contains unknown option \"xyz\""},
-	        {"overlay.additionallayerstore=/etc:ref",
-	         "overlay: additionallayerstore is not supported yet by this build"},
 	        {"overlay.mount_program=/nope", "overlay: can't stat program \"/nope\": faccessat "
 	                                        "/nope: no such file or directory"},
 	        {"overlay.mount_program=/bin/sh", NULL},

@@ -34,7 +34,9 @@ static int sync_parts(const struct driver_staged *staged, cst_error **error)
 			r = error_sys(error, errno, "fsync the files of %s", staged->path);
 		closep(&fds[i]);
 	}
-	if (r == 0)
+	if (r == 0 && staged->foreign)
+		r = fs_fsync_path(staged->dir_fd, OVERLAY_POINTER, staged->path, error);
+	else if (r == 0)
 		r = fs_fsync_dir(staged->diff_fd, staged->path, error);
 	return r < 0 || staged->dir_fd < 0 ? r : fs_fsync_dir(staged->dir_fd, staged->path, error);
 }
@@ -133,6 +135,8 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 	if (r == 0)
 		r = appear(staged, &dirs, id, durable, error);
 	staged->has_project = staged->has_project && r < 0;
+	if (r == 0) /* the layer is the user of it now */
+		free(steal_ptr(&staged->foreign));
 	return r;
 }
 

@@ -21,6 +21,7 @@ struct getting {
 	char *path, *merged; /* paths of the layer and of its mount point */
 	struct overlay_mount_options mount_options;
 	struct overlay_lowers lowers;
+	bool foreign; /* its content is in an additional layer store: nothing can write to it */
 	bool read_only, shifts; /* the mount maps ids */
 };
 
@@ -44,7 +45,12 @@ static int find_layer(struct getting *g, cst_error **error)
 		return r;
 	g->path = path_join(g->o->homes[g->home].path, g->id);
 	g->merged = overlay_merged_path(g->o, g->home, g->id);
-	return g->path && g->merged ? 0 : error_oom(error);
+	if (!g->path || !g->merged)
+		return error_oom(error);
+	_cleanup_free_ char *foreign = NULL;
+	r = overlay_foreign_path(g->o, &g->dirs, g->home, g->id, &foreign, error);
+	g->foreign = foreign;
+	return r;
 }
 
 /* Opens the mount point, and makes it if it is missing. */
@@ -88,8 +94,8 @@ static int collect_options(struct getting *g, cst_error **error)
 	if (wanted && g->o->metacopy)
 		r = overlay_mount_options_add(to, "metacopy=on", error);
 	/* As the Go tools: a later "rw" takes the flag away, but nobody can write either. */
-	g->read_only = strv_contains(&to->words, "ro") || g->home != 0;
-	if (g->home != 0)
+	g->read_only = strv_contains(&to->words, "ro") || g->home != 0 || g->foreign;
+	if (g->home != 0 || g->foreign)
 		to->flags |= MS_RDONLY;
 	if (r == 0 && !g->o->program && driver_is_rootless())
 		r = overlay_mount_options_add(to, "userxattr", error);

@@ -216,19 +216,19 @@ static int get_namespace(struct overlay *o, const struct idmaps *maps, int *ret_
 	return r;
 }
 
-static int clone_mapped(const struct overlay *o, size_t home, int home_fd, int userns_fd,
-                        int *ret_fd, cst_error **error)
+static int clone_mapped(const char *path, int path_fd, int userns_fd, int *ret_fd,
+                        cst_error **error)
 {
 	struct mount_attr_v0 attributes = {.attr_set = ATTRIBUTE_IDMAP,
 	                                   .propagation = MS_PRIVATE,
 	                                   .userns_fd = (uint64_t)userns_fd};
 	_cleanup_close_ int tree =
-	        sys_open_tree(home_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | CLOSE_ON_EXEC);
+	        sys_open_tree(path_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | CLOSE_ON_EXEC);
 
 	if (tree < 0)
-		return error_sys(error, errno, "open_tree %s", o->homes[home].path);
+		return error_sys(error, errno, "open_tree %s", path);
 	if (sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attributes) < 0)
-		return error_sys(error, errno, "mapping the ids of %s", o->homes[home].path);
+		return error_sys(error, errno, "mapping the ids of %s", path);
 	*ret_fd = steal_fd(&tree);
 	return 0;
 }
@@ -244,7 +244,7 @@ static int clone_dirs(const struct overlay *o, const struct overlay_dirs *dirs, 
 	for (; r == 0 && clones.n < dirs->n; clones.n++) {
 		clones.fds[clones.n] = -1;
 		if (dirs->fds[clones.n] >= 0)
-			r = clone_mapped(o, clones.n, dirs->fds[clones.n], userns_fd,
+			r = clone_mapped(o->homes[clones.n].path, dirs->fds[clones.n], userns_fd,
 			                 &clones.fds[clones.n], error);
 	}
 	if (r < 0)
@@ -252,6 +252,43 @@ static int clone_dirs(const struct overlay *o, const struct overlay_dirs *dirs, 
 	*ret = clones;
 	clones = (struct overlay_dirs){0};
 	return 0;
+}
+
+/* A directory of an additional layer store is in no home, so it gets a clone of its own, behind those of the homes. */
+static int clone_foreign(struct overlay_lower *lower, int userns_fd, struct overlay_dirs *clones,
+                         cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int *fds = realloc(clones->fds, (clones->n + 1) * sizeof(*fds));
+	if (!fds)
+		return error_oom(error);
+	clones->fds = fds;
+	int r = overlay_foreign_open(lower->path, O_PATH, &fd, error);
+	if (r == 0)
+		r = clone_mapped(lower->path, fd, userns_fd, &fds[clones->n], error);
+	if (r == 0)
+		lower->home = clones->n++;
+	return r;
+}
+
+/* Copies the list of lowers, with their clones. */
+static int clone_lowers(const struct overlay_lowers *lowers, int userns_fd,
+                        struct overlay_dirs *clones, struct overlay_lowers *ret, cst_error **error)
+{
+	int r = 0;
+	ret->items = new0(struct overlay_lower, lowers->len + 1);
+	if (!ret->items)
+		return error_oom(error);
+	for (; r == 0 && ret->len < lowers->len; ret->len++) {
+		struct overlay_lower *copy = &ret->items[ret->len];
+		*copy = lowers->items[ret->len];
+		copy->path = strdup(copy->path);
+		if (!copy->path)
+			return error_oom(error);
+		if (copy->kind == DRIVER_CONTENT_FOREIGN)
+			r = clone_foreign(copy, userns_fd, clones, error);
+	}
+	return r;
 }
 
 /* Linux before 6.15 refuses lowers that are attached nowhere. So the clones are attached at <layer>/mapped/<n> while the mount is
@@ -302,14 +339,18 @@ int overlay_mount_idmapped_at(struct overlay *o, const struct overlay_mount *mou
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	_cleanup_dirs_ struct overlay_dirs clones = {0};
+	_cleanup_lowers_ struct overlay_lowers lowers = {0};
 	_cleanup_close_ int userns_fd = -1;
 	struct overlay_mount mapped = *mount;
 	int r = get_namespace(o, maps, &userns_fd, error);
 	if (r == 0)
 		r = clone_dirs(o, mount->dirs, userns_fd, &clones, error);
+	if (r == 0)
+		r = clone_lowers(mount->lowers, userns_fd, &clones, &lowers, error);
 	if (r < 0)
 		return r;
 	mapped.dirs = &clones;
+	mapped.lowers = &lowers;
 	mapped.data_dirs = mount->dirs;
 	mapped.mapped = true;
 	mapped.userns_fd = userns_fd;

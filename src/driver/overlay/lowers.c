@@ -30,6 +30,23 @@ int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *i
 	return 0;
 }
 
+/* Where the content is in an additional layer store, `diff` is a symlink, for the Go tools, too. */
+static int follow(const struct overlay *o, const struct overlay_dirs *dirs,
+                  struct overlay_lower *lower, cst_error **error)
+{
+	_cleanup_free_ char *target = fs_readlink(dirs->fds[lower->home], lower->path);
+	if (!target)
+		return errno == ENOMEM ? error_oom(error) : 0; /* it is none, or is opened later */
+	if (*target != '/')
+		return error_set(error, CST_ECORRUPT,
+		                 "%s/%s: linkpath must be absolute (got: \"%s\")",
+		                 o->homes[lower->home].path, lower->path, target);
+	free(lower->path);
+	lower->path = steal_ptr(&target);
+	lower->kind = DRIVER_CONTENT_FOREIGN;
+	return 0;
+}
+
 /* Adds a layer's own content. The directory `composefs-data` tells its kind, whatever the options are, as it does for the Go
  * tools (docs/format/drivers.md, "composefs"). */
 static int add_content(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -43,9 +60,12 @@ static int add_content(const struct overlay *o, const struct overlay_dirs *dirs,
 	if (!has_image && errno != ENOENT)
 		return error_sys(error, errno, "stat %s/%s", o->homes[home].path, image);
 	int r = overlay_lowers_add(lowers, home, id, "diff", error);
-	if (r == 0 && has_image)
-		lowers->items[lowers->len - 1].kind = DRIVER_CONTENT_IMAGE;
-	return r;
+	if (r < 0)
+		return r;
+	struct overlay_lower *lower = &lowers->items[lowers->len - 1];
+	if (has_image)
+		lower->kind = DRIVER_CONTENT_IMAGE;
+	return has_image ? 0 : follow(o, dirs, lower, error);
 }
 
 /* Adds diff1, diff2, ..., the older generations that a change of id maps leaves behind. */
@@ -70,6 +90,30 @@ static int add_layer(const struct overlay *o, const struct overlay_dirs *dirs, s
 {
 	int r = add_content(o, dirs, home, id, lowers, error);
 	return r < 0 ? r : add_generations(dirs, home, id, lowers, error);
+}
+
+static bool has_above(const struct overlay_lowers *lowers, size_t n, const char *path)
+{
+	for (size_t i = 0; i < n; i++)
+		if (lowers->items[i].kind == DRIVER_CONTENT_FOREIGN &&
+		    streq(lowers->items[i].path, path))
+			return true;
+	return false;
+}
+
+/* Layers of one digest have one directory in an additional layer store, and the kernel takes no directory twice. Whatever the
+ * lower one of the two shows, the upper one shows, too. */
+static void drop_repeated(struct overlay_lowers *lowers)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < lowers->len; i++) {
+		struct overlay_lower lower = lowers->items[i];
+		if (lower.kind == DRIVER_CONTENT_FOREIGN && has_above(lowers, n, lower.path))
+			free(lower.path);
+		else
+			lowers->items[n++] = lower;
+	}
+	lowers->len = n;
 }
 
 /* The data of all images come last. */
@@ -110,6 +154,7 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 			        o->base.home, parent, o->base.home, parent);
 		r = add_layer(o, dirs, (size_t)at, parent, &lowers, error);
 	}
+	drop_repeated(&lowers);
 	if (r == 0)
 		r = add_data(&lowers, error);
 	if (r < 0)
@@ -121,27 +166,24 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
 {
-	return path_join(o->homes[lower->home].path, lower->path);
+	return lower->kind == DRIVER_CONTENT_FOREIGN
+	               ? strdup(lower->path)
+	               : path_join(o->homes[lower->home].path, lower->path);
 }
 
 /* ---- opening ---- */
 
-static int unsupported(const struct overlay *o, const struct overlay_lower *lower, const char *what,
-                       const char *why, cst_error **error)
+static int refuse_image(const struct overlay *o, const struct overlay_lower *lower,
+                        cst_error **error)
 {
 	const char *home = o->homes[lower->home].path;
 	_cleanup_free_ char *id = strndup(lower->path, strcspn(lower->path, "/"));
 	if (!id)
 		return error_oom(error);
-	return error_set(error, CST_ENOTSUP, "the content of layer \"%s\" is %s, which %s: %s/%s",
-	                 id, what, why, home, id);
-}
-
-static int refuse_image(const struct overlay *o, const struct overlay_lower *lower,
-                        cst_error **error)
-{
-	return unsupported(o, lower, "an EROFS image (composefs)",
-	                   "is read through a mount, and cannot be written to", error);
+	return error_set(error, CST_ENOTSUP,
+	                 "the content of layer \"%s\" is an EROFS image (composefs), which is read "
+	                 "through a mount, and cannot be written to: %s/%s",
+	                 id, home, id);
 }
 
 int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
@@ -151,6 +193,11 @@ int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs
 	int r = add_content(o, dirs, home, id, &own, error);
 	if (r < 0 || own.items->kind == DRIVER_CONTENT_DIRECTORY)
 		return r;
+	if (own.items->kind == DRIVER_CONTENT_FOREIGN)
+		return error_set(error, CST_ENOTSUP,
+		                 "the content of layer \"%s\" is in an additional layer store, "
+		                 "which cannot be written to: %s",
+		                 id, own.items->path);
 	return refuse_image(o, own.items, error);
 }
 
@@ -160,15 +207,16 @@ int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
 	switch (lower->kind) {
 	case DRIVER_CONTENT_IMAGE: return refuse_image(o, lower, error);
 	case DRIVER_CONTENT_DATA:
+	case DRIVER_CONTENT_FOREIGN:
 	case DRIVER_CONTENT_DIRECTORY: break;
 	}
-	int fd = openat(dirs->fds[lower->home], lower->path,
+	bool foreign = lower->kind == DRIVER_CONTENT_FOREIGN;
+	if (foreign && lower->home < o->n_homes)
+		return overlay_foreign_open(lower->path, flags, ret_fd, error);
+	int fd = openat(dirs->fds[lower->home], foreign ? "." : lower->path,
 	                flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		int errnum = errno;
-		if (errnum == ENOTDIR || errnum == ELOOP)
-			return unsupported(o, lower, "in an additional layer store",
-			                   "this build cannot mount or read", error);
 		_cleanup_free_ char *shown = overlay_lower_shown(o, lower);
 		return error_sys(error, errnum, "open %s", strempty(shown));
 	}

@@ -14,14 +14,8 @@
 struct parser { /* with what is checked once all options are read */
 	struct overlay_options *options;
 	const char *graph_root;
-	bool as_upstream, composefs, layer_store;
+	bool as_upstream, composefs;
 };
-
-static int not_yet(const char *what, cst_error **error)
-{
-	return error_set(error, CST_ENOTSUP, "overlay: %s is not supported yet by this build",
-	                 what);
-}
 
 static int option_image_store(struct parser *p, const char *value, cst_error **error)
 {
@@ -56,12 +50,11 @@ static int option_image_store(struct parser *p, const char *value, cst_error **e
 }
 
 /* One additional layer store: path[:ref]. */
-static int check_layer_store(const char *text, cst_error **error)
+static int add_layer_store(struct overlay_options *options, const char *text, cst_error **error)
 {
 	_cleanup_strv_ struct strv parts = {0};
 	_cleanup_free_ char *path = NULL;
 	bool with_reference = false;
-	struct stat st;
 
 	if (!strv_split(&parts, text, ':'))
 		return error_oom(error);
@@ -73,10 +66,15 @@ static int check_layer_store(const char *text, cst_error **error)
 		                 "overlay: additionallayerstore path \"%s\" is not absolute.  Can "
 		                 "not be relative",
 		                 path);
-	if (stat(path, &st) < 0)
-		return error_sys(error, errno,
+	_cleanup_free_ char *itself = str_join(path, "/", ".");
+	_cleanup_close_ int fd = -1;
+	if (!itself)
+		return error_oom(error);
+	int errnum = overlay_ask(OVERLAY_ASK_OPEN, itself, O_PATH | O_DIRECTORY, &fd, NULL);
+	if (errnum && errnum != ENOTDIR)
+		return error_sys(error, errnum,
 		                 "overlay: can't stat additionallayerstore dir: stat %s", path);
-	if (!S_ISDIR(st.st_mode))
+	if (errnum)
 		return error_set(error, CST_EINVAL,
 		                 "overlay: additionallayerstore path \"%s\" must be a directory",
 		                 path);
@@ -93,6 +91,14 @@ static int check_layer_store(const char *text, cst_error **error)
 			                 path);
 		with_reference = true;
 	}
+	struct overlay_layer_store *stores =
+	        grow_array(options->layer_stores, &options->layer_stores_capacity,
+	                   options->n_layer_stores + 1, sizeof(*stores));
+	if (!stores)
+		return error_oom(error);
+	options->layer_stores = stores;
+	stores[options->n_layer_stores++] = (struct overlay_layer_store){
+	        .path = steal_ptr(&path), .with_reference = with_reference};
 	return 0;
 }
 
@@ -106,8 +112,7 @@ static int option_layer_store(struct parser *p, const char *value, cst_error **e
 	if (!strv_split(&stores, value, ','))
 		return error_oom(error);
 	for (size_t i = 0; r == 0 && i < stores.len; i++)
-		r = check_layer_store(stores.items[i], error);
-	p->layer_store = true;
+		r = add_layer_store(p->options, stores.items[i], error);
 	return r;
 }
 
@@ -241,8 +246,6 @@ static int check_supported(const struct parser *p, cst_error **error)
 	const struct driver_quota *quota = &p->options->quota;
 	uint32_t magic = 0;
 
-	if (p->layer_store)
-		return not_yet("additionallayerstore", error);
 	if (p->options->use_composefs && driver_is_rootless())
 		return error_set(error, CST_ENOTSUP,
 		                 "composefs is not supported in user namespaces");
@@ -284,5 +287,8 @@ void overlay_options_free(struct overlay_options *options)
 	free(steal_ptr(&options->mount_options));
 	free(steal_ptr(&options->mount_program));
 	strv_free(&options->image_stores);
+	for (size_t i = 0; i < options->n_layer_stores; i++)
+		free(options->layer_stores[i].path);
+	free(steal_ptr(&options->layer_stores));
 	strv_free(&options->told);
 }

@@ -8,6 +8,8 @@
  *   home.c           the homes, the mount of the driver's own one, places in them
  *   native.c         does the kernel make the mounts, or a mount program?
  *   parents.c        a layer's ancestors
+ *   ask.c            calls on paths of additional layer stores, which may hang
+ *   foreign.c        layers of additional layer stores
  *   lowers.c         what a layer's mount stacks
  *   mount_options.c  words of mount options
  *   unmount.c        taking a mount away
@@ -47,22 +49,30 @@
 #define OVERLAY_LINK_DIR    "l"
 #define OVERLAY_STAGING_DIR "staging"
 #define OVERLAY_TEMP_DIR    "tempdirs"
+#define OVERLAY_POINTER     "additionallayer" /* the file that names a directory of an additional layer store */
 #define OVERLAY_LINK_LEN    26
 #define OVERLAY_MAX_LOWERS  500       /* fs/overlayfs/params.h, OVL_MAX_STACK */
 #define OVERLAY_SHORT_FILE  (1 << 20) /* limit of the small files that are read whole */
 
 /* ---- options.c ---- */
 
+struct overlay_layer_store { /* an additional layer store */
+	char *path;
+	bool with_reference; /* its layers are found by the image's reference, too */
+};
+
 struct overlay_options {
 	char *mount_options;      /* mountopt; NULL: not given */
 	char *mount_program;      /* NULL: not given */
 	struct strv image_stores; /* absolute paths of additional stores, which are only read */
+	struct overlay_layer_store *layer_stores;
+	size_t n_layer_stores, layer_stores_capacity;
 	struct strv told;         /* "key=value", for debug lines */
 	struct driver_quota quota; /* of containers' layers; 0: no limit */
 	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
 	bool skip_mount_home, ignore_chown_errors, no_sync, use_composefs;
 };
-/* `name` is that of the driver, overlay or overlay2. CST_EINVAL with Go's messages; CST_ENOTSUP for what this build cannot do. */
+/* `name` is that of the driver, overlay or overlay2. CST_EINVAL with Go's messages; CST_ENOTSUP for what cannot be done here. */
 int overlay_options_parse(const struct driver_config *config, const char *name,
                           struct overlay_options *ret, cst_error **error);
 void overlay_options_free(struct overlay_options *options);
@@ -193,13 +203,40 @@ int overlay_add_link_of(const struct overlay *o, const struct overlay_dirs *dirs
 int overlay_child_lists(const struct overlay *o, const struct overlay_dirs *dirs,
                         const char *parent, char **lower, char **lower_layers, cst_error **error);
 
+/* ---- ask.c ---- */
+
+extern _Atomic int overlay_ask_limit_ms; /* so long an additional layer store may take for one answer; tests set it */
+enum overlay_ask {
+	OVERLAY_ASK_OPEN,   /* opens without following a symlink */
+	OVERLAY_ASK_TEXT,   /* reads a small regular file */
+	OVERLAY_ASK_CREATE, /* makes a file, and removes it if that works */
+	OVERLAY_ASK_RMDIR,
+};
+/* 0 or an errno; ETIMEDOUT: there was no answer in time. *ret_fd (of OPEN) and *ret_text (of TEXT) are the caller's; else NULL. */
+int overlay_ask(enum overlay_ask what, const char *path, int flags, int *ret_fd, char **ret_text);
+
+/* ---- foreign.c; the operations are in driver.h ---- */
+
+int overlay_foreign_find(struct driver *d, const char *digest, const char *reference, char **ret,
+                         cst_error **error);
+int overlay_foreign_info(const char *path, char **ret, cst_error **error);
+int overlay_foreign_blob(const char *path, int *ret_fd, cst_error **error);
+void overlay_foreign_count(const char *path, bool use);
+int overlay_foreign_of(struct driver *d, const char *id, char **ret, cst_error **error);
+int overlay_stage_foreign(struct driver_staged *staged, const char *path, cst_error **error);
+/* The directory that the layer's file names; *ret stays NULL if it has no such file. Caller frees. */
+int overlay_foreign_path(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                         const char *id, char **ret, cst_error **error);
+/* Opens a directory of an additional layer store, with O_RDONLY or O_PATH. */
+int overlay_foreign_open(const char *path, int flags, int *ret_fd, cst_error **error);
+
 /* ---- lowers.c ---- */
 
 /* What a mount stacks, top first. */
 struct overlay_lower {
 	enum driver_content kind;
-	size_t home;
-	char *path; /* below the home: "<id>/diff" */
+	size_t home; /* of a foreign one that is id-mapped: the place of its clone, behind the homes */
+	char *path; /* below the home: "<id>/diff"; of a foreign one absolute */
 };
 struct overlay_lowers {
 	struct overlay_lower *items;
@@ -216,11 +253,11 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 int overlay_lowers_add(struct overlay_lowers *lowers, size_t home, const char *id, const char *name,
                        cst_error **error);
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower);
-/* Opens a lower, with O_RDONLY or O_PATH in `flags`. CST_ENOTSUP, naming the layer: it is an image, or elsewhere. */
+/* Opens a lower, with O_RDONLY or O_PATH in `flags`. CST_ENOTSUP, naming the layer: it is an image. */
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd,
                        cst_error **error);
-/* CST_ENOTSUP: the layer's own content is an image. */
+/* CST_ENOTSUP: the layer's own content is an image, or in an additional layer store. */
 int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                               const char *id, cst_error **error);
 /* Opens a layer's own content, to read. The same. */
@@ -398,6 +435,7 @@ int overlay_replace_recover(struct driver *d, const char *id, struct driver_tras
                             cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
+void overlay_trash_free(struct driver_trash *trash);
 /* Unmounts <home>/<id> and moves it, with its link, out of sight into <home>/staging/<trash>. If the disk is too full for that,
  * or `trash` is NULL, removes it. If it is missing, that is success. */
 int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,

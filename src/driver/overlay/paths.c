@@ -37,6 +37,10 @@ int overlay_shareable(struct driver *d, const char *id, const char **root, char 
 		r = overlay_find(o, &dirs, id, &home, error);
 	if (r < 0 || home < 0 || (size_t)home > o->read_only_home)
 		return r;
+	_cleanup_free_ char *foreign = NULL;
+	r = overlay_foreign_path(o, &dirs, (size_t)home, id, &foreign, error);
+	if (r < 0 || foreign)
+		return r;
 	*path = path_join(id, "diff");
 	*root = o->homes[home].path;
 	return *path ? 0 : error_oom(error);
@@ -72,10 +76,16 @@ int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_erro
 		r = add_lowers(o, &lowers, pairs, error);
 	if (r < 0)
 		return r;
+	_cleanup_free_ char *foreign = NULL;
+	r = overlay_foreign_path(o, &dirs, home, id, &foreign, error);
+	if (r < 0)
+		return r;
 	const char *path = o->homes[home].path;
 	_cleanup_free_ char *merged = overlay_merged_path(o, home, id);
-	bool ok = merged && strv_add(pairs, "MergedDir") && strv_add(pairs, merged) &&
-	          add_joined(pairs, "UpperDir", path, id, "diff") &&
+	_cleanup_free_ char *upper =
+	        foreign ? path_join(foreign, "diff") : path_join3(path, id, "diff");
+	bool ok = merged && upper && strv_add(pairs, "MergedDir") && strv_add(pairs, merged) &&
+	          strv_add(pairs, "UpperDir") && strv_take(pairs, steal_ptr(&upper)) &&
 	          add_joined(pairs, "WorkDir", path, id, "work");
 	return ok ? 0 : error_oom(error);
 }

@@ -116,7 +116,23 @@ static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs,
 	if (!root)
 		return error_oom(error);
 	int r = naive_trash_in(o->base.ops, root, TEMPDIR_STAGING, trash, &area, error);
-	return r < 0 ? r : overlay_discard(o, dirs, home, id, area, error);
+	_cleanup_free_ char *foreign = NULL;
+	if (r == 0) /* what cannot be read is not told of */
+		(void)overlay_foreign_path(o, dirs, home, id, &foreign, NULL);
+	if (r == 0)
+		r = overlay_discard(o, dirs, home, id, area, error);
+	if (r == 0 && foreign && !strv_take(naive_trash_notes(*trash), steal_ptr(&foreign)))
+		r = error_oom(error);
+	return r;
+}
+
+/* The notes are the directories of additional layer stores that the layers do not use any more. */
+void overlay_trash_free(struct driver_trash *trash)
+{
+	if (trash)
+		strv_foreach (path, naive_trash_notes(trash))
+			overlay_foreign_count(path, false);
+	naive_trash_free(trash);
 }
 
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,

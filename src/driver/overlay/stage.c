@@ -17,6 +17,9 @@ void overlay_stage_free(struct driver_staged *staged)
 		return;
 	if (staged->has_project)
 		quota_release(staged->overlay->base.home, staged->dir_fd);
+	if (staged->foreign)
+		overlay_foreign_count(staged->foreign, false);
+	free(staged->foreign);
 	closep(&staged->diff_fd);
 	closep(&staged->dir_fd);
 	tempdir_free(staged->temp);
@@ -64,6 +67,21 @@ static bool reowns(const struct driver_stage_options *options)
 	return !isempty(options->parent) && !idmaps_equal(options->maps, options->parent_maps);
 }
 
+static int read_root_of(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                        const char *id, int layer_fd, struct root_attributes *ret,
+                        cst_error **error)
+{
+	_cleanup_free_ char *shown = path_join(o->homes[home].path, id), *foreign = NULL;
+	_cleanup_close_ int fd = -1;
+	int r = overlay_foreign_path(o, dirs, home, id, &foreign, error);
+	if (r == 0 && foreign) /* it may hang */
+		r = overlay_content_open_at(o, dirs, home, id, &fd, error);
+	if (r < 0)
+		return r;
+	return foreign ? overlay_read_root(fd, ".", ret, strempty(shown), error)
+	               : overlay_read_root(layer_fd, "diff", ret, strempty(shown), error);
+}
+
 int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *dirs,
                             const struct driver_stage_options *options, struct root_attributes *ret,
                             cst_error **error)
@@ -79,10 +97,8 @@ int overlay_root_attributes(const struct overlay *o, const struct overlay_dirs *
 		size_t home;
 
 		r = overlay_layer_open(o, dirs, options->parent, &home, &fd, error);
-		if (r < 0)
-			return r;
-		_cleanup_free_ char *shown = path_join(o->homes[home].path, options->parent);
-		r = overlay_read_root(fd, "diff", &attributes, strempty(shown), error);
+		if (r == 0)
+			r = read_root_of(o, dirs, home, options->parent, fd, &attributes, error);
 		if (r < 0)
 			return r;
 	}
@@ -330,7 +346,12 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 	*s = (struct driver_staged){.overlay = overlay_of(d), .dir_fd = -1, .diff_fd = -1};
 	if (!idmaps_copy(&s->maps, maps))
 		return error_oom(error);
+	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	int r = open_content(s->overlay, id, &s->home, &s->diff_fd, error);
+	if (r == 0)
+		r = overlay_dirs_open(s->overlay, &dirs, error);
+	if (r == 0)
+		r = overlay_must_be_directory(s->overlay, &dirs, s->home, id, error);
 	if (r < 0)
 		return r;
 	s->path = path_join(s->overlay->homes[s->home].path, id);

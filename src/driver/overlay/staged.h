@@ -52,6 +52,7 @@ struct driver_staged {
 	struct root_attributes root, inherited; /* of `diff`, and what the parent's had when this layer was staged */
 	char *lower, *lower_layers;   /* what the files of these names have; NULL: there are none */
 	char *lower_id;       /* the layer whose lowers are below the content, too: its parent, or the one it is for; NULL: none */
+	char *foreign; /* the directory of an additional layer store that has the content, until the commit; NULL: none */
 	char link[OVERLAY_LINK_LEN + 1]; /* "": this is new content for a layer that has a link */
 	char *path;                      /* of the staged layer, for messages */
 	struct idmaps maps;              /* whose ids files get that are unpacked; empty: no maps */

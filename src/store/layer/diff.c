@@ -97,7 +97,7 @@ static int write_tar(struct layer_view *view, const cst_sink *sink, const cst_pr
 	struct counted counted = {.next = sink, .progress = progress};
 	cst_sink through = {.write = counted_write, .userdata = &counted};
 	int r = 0;
-	if (view->tarsplit_fd >= 0 && digest_is_sha256(view->diff_digest))
+	if ((view->tarsplit_fd >= 0 || view->foreign) && digest_is_sha256(view->diff_digest))
 		r = digester_new(DIGEST_SHA256, &digester, error);
 	if (r == 0)
 		r = layer_view_write_tar(view, TARSPLIT_ALL_CPUS, digester, &through, error);

@@ -2,6 +2,8 @@
 /* Opens and reads a layer compared with another one, and finds out whether it changed meanwhile. */
 #include "store/layer/view.h"
 #include "archive/tarsplit/tarsplit.h"
+#include "base/digest.h"
+#include "codec/plain_source.h"
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include <errno.h>
@@ -14,6 +16,7 @@ void layer_view_done(struct layer_view *view)
 	closep(&view->tarsplit_fd);
 	free(view->id);
 	free(view->diff_digest);
+	free(view->foreign);
 }
 
 static int open_tarsplit(const struct source *source, const char *id, int *ret, cst_error **error)
@@ -79,6 +82,8 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	bool native = against == parent || (parent && against && streq(against, parent));
 	if (r == 0 && native)
 		r = open_tarsplit(&source, layer->id, &view->tarsplit_fd, error);
+	if (r == 0 && native && view->tarsplit_fd < 0 && store->driver->ops->foreign_of)
+		r = store->driver->ops->foreign_of(store->driver, layer->id, &view->foreign, error);
 	return r;
 }
 
@@ -160,9 +165,31 @@ static int open_content(void *userdata, const char *name, int64_t size, cst_erro
 	return -1;
 }
 
+/* What the blob of an additional layer store holds. */
+static int write_blob(const struct layer_view *view, struct digester *digester,
+                      const cst_sink *sink, cst_error **error)
+{
+	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
+	_cleanup_close_ int fd = -1;
+	char buffer[64 * 1024];
+	int64_t n = 0;
+	int r = view->driver->ops->foreign_blob(view->foreign, &fd, error);
+	const cst_source blob = cst_source_fd(fd);
+	if (r == 0)
+		r = plain_source_new(&blob, &plain, error);
+	while (r == 0 && (n = plain_source_read(plain, buffer, sizeof(buffer), error)) > 0) {
+		if (digester)
+			digester_update(digester, buffer, (size_t)n);
+		r = sink_write(sink, buffer, (size_t)n, error);
+	}
+	return n < 0 ? (int)n : r;
+}
+
 int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester,
                          const cst_sink *sink, cst_error **error)
 {
+	if (view->foreign)
+		return write_blob(view, digester, sink, error);
 	if (view->tarsplit_fd < 0)
 		return view->driver->ops->view_diff(view->driver_view, sink, NULL, error);
 	const struct tarsplit_reading reading = {.open_file = open_content,

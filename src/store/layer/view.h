@@ -16,6 +16,7 @@ struct layer_view {
 	struct timestamp created;
 	enum cst_compression compression;
 	char *id, *diff_digest;
+	char *foreign; /* the directory of an additional layer store that has the layer's blob; NULL: none, or not against the parent */
 };
 #define LAYER_VIEW_INIT {.tarsplit_fd = -1}
 
@@ -28,7 +29,7 @@ void layer_view_done(struct layer_view *view);
 #define _cleanup_layer_view_ _cleanup_(layer_view_done)
 
 /* The plain tar: as the tar-split says, with so many threads besides the caller's (tarsplit.h), or if there is none made anew.
- * `digester`, which must be NULL if there is no tar-split, gets it, too; the digest is not looked at. */
+ * `digester`, which must be NULL if there is neither a tar-split nor a blob, gets it, too; the digest is not looked at. */
 int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester, const cst_sink *sink,
 			 cst_error **error);
 

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asks an additional layer store for something, and waits for the answer a limited time. Such a store is often a FUSE file system
+ * that fetches from a registry, so every system call on one of its paths may hang. A thread makes the call. If the answer is
+ * late the thread is left alone: it ends, and frees what it has, when the store answers or the process dies.
+ */
+#include "base/fs.h"
+#include "driver/overlay/overlay.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HELPER_STACK ((size_t)256 * 1024)
+
+_Atomic int overlay_ask_limit_ms = 30 * 1000;
+
+struct question {
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	bool done, left; /* left: nobody waits any more */
+	enum overlay_ask what;
+	char *path;
+	int flags;
+	int fd, errnum; /* the answer */
+	char *text;
+};
+
+static void question_free(struct question *q)
+{
+	pthread_cond_destroy(&q->answered);
+	pthread_mutex_destroy(&q->lock);
+	closep(&q->fd);
+	free(q->path);
+	free(q->text);
+	free(q);
+}
+
+static int read_text(struct question *q)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_close_ int fd =
+	        open(q->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	size_t len;
+	if (fd < 0)
+		return errno;
+	int r = fs_must_be_regular(fd, q->path, &problem);
+	if (r == 0)
+		r = fs_read_fd(fd, q->path, OVERLAY_SHORT_FILE, &q->text, &len, &problem);
+	if (r == 0)
+		return 0;
+	return cst_error_errno(problem) ? cst_error_errno(problem) : EFBIG;
+}
+
+static int make_call(struct question *q)
+{
+	switch (q->what) {
+	case OVERLAY_ASK_OPEN:
+		q->fd = open(q->path, q->flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		return q->fd < 0 ? errno : 0;
+	case OVERLAY_ASK_TEXT: return read_text(q);
+	case OVERLAY_ASK_CREATE:
+		q->fd = sys_openat(AT_FDCWD, q->path,
+		                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (q->fd < 0)
+			return errno;
+		return sys_unlinkat(AT_FDCWD, q->path, 0) < 0 ? errno : 0;
+	case OVERLAY_ASK_RMDIR:
+		return sys_unlinkat(AT_FDCWD, q->path, AT_REMOVEDIR) < 0 ? errno : 0;
+	}
+	return EINVAL;
+}
+
+static void *answer(void *userdata)
+{
+	struct question *q = userdata;
+	int errnum = make_call(q);
+	pthread_mutex_lock(&q->lock);
+	q->errnum = errnum;
+	q->done = true;
+	bool left = q->left;
+	pthread_cond_signal(&q->answered);
+	pthread_mutex_unlock(&q->lock);
+	if (left)
+		question_free(q);
+	return NULL;
+}
+
+static struct question *question_new(enum overlay_ask what, const char *path, int flags)
+{
+	struct question *q = new0(struct question, 1);
+	char *copy = strdup(path);
+	if (!q || !copy) {
+		free(q);
+		free(copy);
+		return NULL;
+	}
+	*q = (struct question){.what = what, .path = copy, .flags = flags, .fd = -1};
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->answered, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&q->lock, NULL);
+	return q;
+}
+
+/* No signal handler of the program runs in the thread. */
+static int start(struct question *q)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all, old;
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, HELPER_STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	int errnum = pthread_create(&thread, &attributes, answer, q);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attributes);
+	return errnum;
+}
+
+/* Is there an answer in time? If not, the thread frees the question. */
+static bool wait_for(struct question *q)
+{
+	struct timespec until;
+	int limit = overlay_ask_limit_ms, r = 0;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += limit / 1000;
+	until.tv_nsec += (long)(limit % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&q->lock);
+	while (!q->done && r == 0)
+		r = pthread_cond_timedwait(&q->answered, &q->lock, &until);
+	bool done = q->done;
+	q->left = !done;
+	pthread_mutex_unlock(&q->lock);
+	return done;
+}
+
+int overlay_ask(enum overlay_ask what, const char *path, int flags, int *ret_fd, char **ret_text)
+{
+	struct question *q = question_new(what, path, flags);
+	if (!q)
+		return ENOMEM;
+	int errnum = start(q);
+	if (errnum) {
+		question_free(q);
+		return errnum;
+	}
+	if (!wait_for(q))
+		return ETIMEDOUT;
+	errnum = q->errnum;
+	if (errnum == 0 && ret_fd)
+		*ret_fd = steal_fd(&q->fd);
+	if (errnum == 0 && ret_text)
+		*ret_text = steal_ptr(&q->text);
+	question_free(q);
+	return errnum;
+}
