@@ -501,6 +501,8 @@ int run_create_layer(struct invocation *in);
 int run_import(struct invocation *in);
 int run_import_layer(struct invocation *in);
 int run_import_layers(struct invocation *in);
+int run_staged(struct invocation *in);
+int run_discard_staged(struct invocation *in);
 int run_create_image(struct invocation *in);
 int run_create_container(struct invocation *in);
 int run_delete(struct invocation *in);
