@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #define OTHER "sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -160,6 +161,14 @@ static void layer_is_put(void **state)
 	assert_string_equal(cst_layer_parent(layer), "far1");
 	assert_string_equal(cst_layer_diff_digest(layer), digest);
 	assert_int_equal(cst_layer_data_names(layer, &names), 0);
+	_cleanup_free_ char *target = fs_readlink(AT_FDCWD, in(api, "root/overlay/far2/diff"));
+	assert_string_equal(target, in(api, "far/%s/diff", digest));
+	_cleanup_free_ char *pointer = NULL;
+	size_t len;
+	assert_int_equal(fs_read_file(AT_FDCWD, in(api, "root/overlay/far2/additionallayer"), 4096,
+	                              &pointer, &len, NULL),
+	                 0);
+	assert_string_equal(pointer, in(api, "far/%s", digest));
 	assert_diff(api, "far2");
 	assert_int_equal(create_layer(api, "top", "far2", NULL, NULL), 0);
 	assert_int_equal(cst_store_mount(api->store, "top", NULL, &path, NULL), 0);
@@ -210,7 +219,26 @@ static void it_is_read_only(void **state)
 	assert_int_equal(cst_store_unmount(api->store, "far1", true, NULL, NULL), 0);
 	cst_memory memory = {.data = api->tar.data, .size = api->tar.len};
 	cst_source source = cst_source_memory(&memory);
-	assert_true(cst_store_apply_diff(api->store, "far1", &source, NULL, NULL) < 0);
+	assert_int_equal(cst_store_apply_diff(api->store, "far1", &source, NULL, NULL),
+	                 CST_ENOTSUP);
+	assert_int_equal(open_with(api, "", NULL), 0);
+	assert_far_is_whole(api);
+}
+
+/* `diff` alone tells whose directory it is. */
+static void pointer_may_be_lost(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_free_ char *path = NULL;
+	make_far(api);
+	put_far(api, "far1", NULL);
+	assert_int_equal(unlink(in(api, "root/overlay/far1/additionallayer")), 0);
+	assert_int_equal(cst_store_mount(api->store, "far1", NULL, &path, NULL), 0);
+	_cleanup_free_ char *file = path_join(path, "new");
+	assert_int_equal(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(cst_store_unmount(api->store, "far1", true, NULL, NULL), 0);
+	assert_int_equal(cst_store_delete_layer(api->store, "far1", NULL), 0);
 	assert_far_is_whole(api);
 }
 
@@ -242,6 +270,107 @@ static void reference_is_part_of_the_path(void **state)
 	        cst_store_find_additional_layer(api->store, digest, "docker.io/x:1", &found, NULL),
 	        0);
 	cst_additional_layer_free(found);
+}
+
+/* A blob in another form than ours would make of the tar. */
+static void blob_is_given_as_it_is(void **state)
+{
+	/* gzip without compression: an empty member, then two bytes */
+	static const unsigned char blob[] = {0x1f, 0x8b, 8,    0, 0,    0,    0,   0,   2,
+	                                     3,    1,    2,    0, 0xfd, 0xff, 'h', 'i', 0xac,
+	                                     0x2a, 0x93, 0xd8, 2, 0,    0,    0};
+	struct api *api = api_of(state);
+	char packed[DIGEST_TEXT_MAX];
+	cst_memory memory = {0}, plain = {0};
+	const cst_sink sink = cst_sink_memory(&memory), plain_sink = cst_sink_memory(&plain);
+	strbuf_free(&api->tar);
+	strbuf_adds(&api->tar, "hi");
+	make_far(api);
+	assert_int_equal(digest_buffer(DIGEST_SHA256, blob, sizeof(blob), packed, NULL), 0);
+	put_file(in(api, "far/%s", digest), "blob", blob, sizeof(blob));
+	_cleanup_free_ char *text = str_printf(
+	        "{\"diff-digest\":\"%s\",\"compressed-diff-digest\":\"%s\",\"compression\":2}",
+	        digest, packed);
+	put_info(api, text);
+	put_far(api, "far1", NULL);
+	_cleanup_error_ cst_error *error = NULL;
+	if (cst_store_diff(api->store, NULL, "far1", NULL, &sink, &error) < 0)
+		fail_msg("%s", cst_error_message(error));
+	assert_int_equal(memory.size, sizeof(blob));
+	assert_memory_equal(memory.data, blob, sizeof(blob));
+	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
+	options.compression = CST_PLAIN;
+	assert_int_equal(cst_store_diff(api->store, NULL, "far1", &options, &plain_sink, NULL), 0);
+	assert_memory_equal(plain.data, "hi", 2);
+	put_file(in(api, "far/%s", digest), "blob", blob, sizeof(blob) - 1);
+	assert_int_equal(cst_store_diff(api->store, NULL, "far1", NULL, &sink, NULL), CST_ECORRUPT);
+	free(memory.data);
+	free(plain.data);
+}
+
+/* How often the other program was told of a use. */
+static int uses_told(int fd)
+{
+	char events[4096] __attribute__((aligned(8)));
+	ssize_t n = read(fd, events, sizeof(events));
+	int uses = 0;
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *event = (const struct inotify_event *)(events + at);
+		assert_string_equal(event->name, "use");
+		uses++;
+		at += (ssize_t)sizeof(*event) + event->len;
+	}
+	return uses;
+}
+
+/* A release is the removal of the directory, which a plain one refuses as long as it has something in it. */
+static bool release_told(const struct api *api)
+{
+	static const char *const parts[] = {"diff", "info", "blob"};
+	const char *far = in(api, "far/%s", digest), *kept = in(api, "kept");
+	bool told = !fs_exists(AT_FDCWD, far);
+	if (told)
+		assert_int_equal(mkdir(far, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		(void)renameat(AT_FDCWD, in(api, "kept/%s", parts[i]), AT_FDCWD,
+		               in(api, "far/%s/%s", digest, parts[i]));
+	(void)rmdir(kept);
+	return told;
+}
+
+static void hide_parts(const struct api *api)
+{
+	static const char *const parts[] = {"diff", "info", "blob"};
+	assert_int_equal(mkdir(in(api, "kept"), 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		assert_int_equal(rename(in(api, "far/%s/%s", digest, parts[i]),
+		                        in(api, "kept/%s", parts[i])),
+		                 0);
+}
+
+static void uses_are_told(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_(cst_additional_layer_freep) cst_additional_layer *found = NULL;
+	cst_additional_layer_options options = CST_ADDITIONAL_LAYER_OPTIONS_INIT;
+	make_far(api);
+	_cleanup_close_ int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	assert_true(inotify_add_watch(fd, in(api, "far/%s", digest), IN_CREATE) >= 0);
+	found = find_far(api);
+	assert_int_equal(uses_told(fd), 1);
+	options.id = "far1";
+	assert_int_equal(cst_additional_layer_put(found, &options, NULL, NULL), 0);
+	assert_int_equal(uses_told(fd), 1);
+	hide_parts(api);
+	assert_int_equal(cst_additional_layer_put(found, &options, NULL, NULL), CST_EDUPLICATE_ID);
+	assert_false(release_told(api)); /* nothing was used */
+	hide_parts(api);
+	assert_int_equal(cst_store_delete_layer(api->store, "far1", NULL), 0);
+	assert_true(release_told(api));
+	hide_parts(api);
+	cst_additional_layer_free(steal_ptr(&found));
+	assert_true(release_told(api));
+	assert_far_is_whole(api);
 }
 
 /* ---- bad stores ---- */
@@ -352,12 +481,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        ON_OVERLAY(layer_is_found) ON_OVERLAY(layer_is_put) ON_OVERLAY(ids_are_mapped)
-	                ON_OVERLAY(it_is_read_only) ON_OVERLAY(it_is_deleted_here_only) ON_OVERLAY(
-	                        reference_is_part_of_the_path) ON_OVERLAY(info_is_not_believed)
-	                        ON_OVERLAY(what_lacks_a_part_is_no_layer)
-	                                ON_OVERLAY(other_blob_is_noticed)
-	                                        ON_OVERLAY(lost_store_is_an_error)
-	                                                ON_OVERLAY(hanging_store_ends)};
+	                ON_OVERLAY(it_is_read_only) ON_OVERLAY(pointer_may_be_lost) ON_OVERLAY(
+	                        it_is_deleted_here_only) ON_OVERLAY(reference_is_part_of_the_path)
+	                        ON_OVERLAY(blob_is_given_as_it_is) ON_OVERLAY(uses_are_told)
+	                                ON_OVERLAY(info_is_not_believed) ON_OVERLAY(
+	                                        what_lacks_a_part_is_no_layer)
+	                                        ON_OVERLAY(other_blob_is_noticed)
+	                                                ON_OVERLAY(lost_store_is_an_error)
+	                                                        ON_OVERLAY(hanging_store_ends)};
 	return own_mounts() ? cmocka_run_group_tests_name("additional layers", tests, NULL, NULL)
 	                    : 0;
 }

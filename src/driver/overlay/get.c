@@ -48,7 +48,7 @@ static int find_layer(struct getting *g, cst_error **error)
 	if (!g->path || !g->merged)
 		return error_oom(error);
 	_cleanup_free_ char *foreign = NULL;
-	r = overlay_foreign_path(g->o, &g->dirs, g->home, g->id, &foreign, error);
+	r = overlay_foreign_content(g->o, &g->dirs, g->home, g->id, &foreign, error);
 	g->foreign = foreign;
 	return r;
 }

@@ -186,6 +186,16 @@ static int refuse_image(const struct overlay *o, const struct overlay_lower *low
 	                 id, home, id);
 }
 
+int overlay_foreign_content(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, char **ret, cst_error **error)
+{
+	_cleanup_lowers_ struct overlay_lowers own = {0};
+	int r = add_content(o, dirs, home, id, &own, error);
+	if (r == 0 && own.items->kind == DRIVER_CONTENT_FOREIGN)
+		*ret = steal_ptr(&own.items->path);
+	return r;
+}
+
 int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                               const char *id, cst_error **error)
 {

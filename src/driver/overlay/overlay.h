@@ -257,6 +257,9 @@ char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *l
 int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
                        const struct overlay_lower *lower, int flags, int *ret_fd,
                        cst_error **error);
+/* The path of a layer's own content in an additional layer store; *ret stays NULL if it is not there. Caller frees. */
+int overlay_foreign_content(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
+                            const char *id, char **ret, cst_error **error);
 /* CST_ENOTSUP: the layer's own content is an image, or in an additional layer store. */
 int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                               const char *id, cst_error **error);

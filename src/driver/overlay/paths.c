@@ -38,7 +38,7 @@ int overlay_shareable(struct driver *d, const char *id, const char **root, char 
 	if (r < 0 || home < 0 || (size_t)home > o->read_only_home)
 		return r;
 	_cleanup_free_ char *foreign = NULL;
-	r = overlay_foreign_path(o, &dirs, (size_t)home, id, &foreign, error);
+	r = overlay_foreign_content(o, &dirs, (size_t)home, id, &foreign, error);
 	if (r < 0 || foreign)
 		return r;
 	*path = path_join(id, "diff");
@@ -77,13 +77,12 @@ int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_erro
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *foreign = NULL;
-	r = overlay_foreign_path(o, &dirs, home, id, &foreign, error);
+	r = overlay_foreign_content(o, &dirs, home, id, &foreign, error);
 	if (r < 0)
 		return r;
 	const char *path = o->homes[home].path;
 	_cleanup_free_ char *merged = overlay_merged_path(o, home, id);
-	_cleanup_free_ char *upper =
-	        foreign ? path_join(foreign, "diff") : path_join3(path, id, "diff");
+	_cleanup_free_ char *upper = foreign ? steal_ptr(&foreign) : path_join3(path, id, "diff");
 	bool ok = merged && upper && strv_add(pairs, "MergedDir") && strv_add(pairs, merged) &&
 	          strv_add(pairs, "UpperDir") && strv_take(pairs, steal_ptr(&upper)) &&
 	          add_joined(pairs, "WorkDir", path, id, "work");

@@ -73,7 +73,7 @@ static int read_root_of(const struct overlay *o, const struct overlay_dirs *dirs
 {
 	_cleanup_free_ char *shown = path_join(o->homes[home].path, id), *foreign = NULL;
 	_cleanup_close_ int fd = -1;
-	int r = overlay_foreign_path(o, dirs, home, id, &foreign, error);
+	int r = overlay_foreign_content(o, dirs, home, id, &foreign, error);
 	if (r == 0 && foreign) /* it may hang */
 		r = overlay_content_open_at(o, dirs, home, id, &fd, error);
 	if (r < 0)
@@ -292,15 +292,17 @@ int overlay_stage(struct driver *d, const struct driver_stage_options *options,
 	return r;
 }
 
-/* Opens a layer's own content, to read, and tells in which home the layer is. */
-static int open_content(struct overlay *o, const char *id, size_t *ret_home, int *ret_fd,
-                        cst_error **error)
+/* Opens a layer's own content, and tells in which home the layer is. `change`: only one that new content can come to. */
+static int open_content(struct overlay *o, const char *id, bool change, size_t *ret_home,
+                        int *ret_fd, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	_cleanup_close_ int layer_fd = -1;
 	int r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
 		r = overlay_layer_open(o, &dirs, id, ret_home, &layer_fd, error);
+	if (r == 0 && change)
+		r = overlay_must_be_directory(o, &dirs, *ret_home, id, error);
 	return r == 0 ? overlay_content_open_at(o, &dirs, *ret_home, id, ret_fd, error) : r;
 }
 
@@ -312,7 +314,7 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 	const struct root_attributes root = {.uid = geteuid(), .gid = getegid()};
 	struct overlay *o = overlay_of(d);
 	size_t home;
-	int r = open_content(o, id, &home, &diff_fd, error);
+	int r = open_content(o, id, true, &home, &diff_fd, error);
 	if (r == 0)
 		r = stage_in(o, home, maps, NULL, id, &s, error);
 	if (r == 0)
@@ -334,7 +336,7 @@ int overlay_stage_copy(struct driver *d, const char *id, const struct idmaps *ma
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
 {
 	size_t home;
-	return open_content(overlay_of(d), id, &home, ret_fd, error);
+	return open_content(overlay_of(d), id, false, &home, ret_fd, error);
 }
 
 int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps *maps,
@@ -346,12 +348,7 @@ int overlay_stage_in_place(struct driver *d, const char *id, const struct idmaps
 	*s = (struct driver_staged){.overlay = overlay_of(d), .dir_fd = -1, .diff_fd = -1};
 	if (!idmaps_copy(&s->maps, maps))
 		return error_oom(error);
-	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	int r = open_content(s->overlay, id, &s->home, &s->diff_fd, error);
-	if (r == 0)
-		r = overlay_dirs_open(s->overlay, &dirs, error);
-	if (r == 0)
-		r = overlay_must_be_directory(s->overlay, &dirs, s->home, id, error);
+	int r = open_content(s->overlay, id, true, &s->home, &s->diff_fd, error);
 	if (r < 0)
 		return r;
 	s->path = path_join(s->overlay->homes[s->home].path, id);
@@ -458,24 +455,23 @@ int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error *
 
 /* ---- which content ---- */
 
-/* That of an image is that of the directory of its objects. */
+/* That of an image is that of the directory of its objects; where the content is in an additional layer store it is that of the
+ * symlink. */
 int overlay_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
                              cst_error **error)
 {
 	const struct overlay *o = overlay_of(d);
-	struct overlay_lower diff = {.kind = DRIVER_CONTENT_DATA};
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
-	_cleanup_free_ char *path = path_join(id, "diff");
 	_cleanup_close_ int layer_fd = -1, fd = -1;
-	if (!path)
-		return error_oom(error);
-	diff.path = path;
+	size_t home;
 	int r = overlay_dirs_open(o, &dirs, error);
 	if (r == 0)
-		r = overlay_layer_open(o, &dirs, id, &diff.home, &layer_fd, error);
-	if (r == 0)
-		r = overlay_lower_open(o, &dirs, &diff, O_RDONLY, &fd, error);
-	return r == 0 ? naive_identity(fd, ret, error) : r;
+		r = overlay_layer_open(o, &dirs, id, &home, &layer_fd, error);
+	if (r < 0)
+		return r;
+	fd = openat(layer_fd, "diff", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? naive_identity(fd, ret, error)
+	               : error_sys(error, errno, "open %s/%s/diff", o->homes[home].path, id);
 }
 
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,

@@ -472,7 +472,7 @@ int check_layer_content(struct checked *layer, cst_error **error)
 	}
 	if (!*record->diff_digest)
 		return 0;
-	if (!mounts && view.tarsplit_fd < 0 && !*record->toc_digest)
+	if (!mounts && view.tarsplit_fd < 0 && !view.foreign && !*record->toc_digest)
 		findings_add(&layer->found, CST_FINDING_NO_TARSPLIT, &layer->about, NULL,
 		             strdup("its tar-split is missing"), strdup(""));
 	if (check_wants(check, CST_CHECK_TREES) && !mounts && view.tarsplit_fd >= 0 &&

@@ -77,16 +77,17 @@ static int name_layer(const struct layer_view *view, int code, cst_error **error
 	return error_own_prefix(error, code, "the layer \"%s\" cannot be given out", view->id);
 }
 
-static int check_digest(const struct layer_view *view, struct digester *digester, cst_error **error)
+static int check_digest(const struct layer_view *view, struct digester *digester,
+                        const char *recorded, cst_error **error)
 {
 	char digest[DIGEST_TEXT_MAX];
 	if (!digester)
 		return 0;
 	int r = digester_finish(digester, digest, error);
-	if (r == 0 && !streq(digest, view->diff_digest))
+	if (r == 0 && !streq(digest, recorded))
 		return error_set(error, CST_ECORRUPT,
 		                 "layer %s gives a diff with digest %s, but %s is recorded",
-		                 view->id, digest, view->diff_digest);
+		                 view->id, digest, recorded);
 	return r;
 }
 
@@ -102,7 +103,28 @@ static int write_tar(struct layer_view *view, const cst_sink *sink, const cst_pr
 	if (r == 0)
 		r = layer_view_write_tar(view, TARSPLIT_ALL_CPUS, digester, &through, error);
 	if (r == 0)
-		r = check_digest(view, digester, error);
+		r = check_digest(view, digester, view->diff_digest, error);
+	return counted.stopped ? r : name_layer(view, r, error);
+}
+
+/* The blob of an additional layer store is given out byte for byte if that is what is wanted, and its digest is known. */
+static bool is_the_blob(const struct layer_view *view, enum cst_compression compression)
+{
+	return view->foreign && compression != CST_PLAIN && compression == view->compression &&
+	       digest_is_sha256(view->compressed_digest);
+}
+
+static int write_blob(struct layer_view *view, const cst_sink *sink, const cst_progress *progress,
+                      cst_error **error)
+{
+	_cleanup_digester_ struct digester *digester = NULL;
+	struct counted counted = {.next = sink, .progress = progress};
+	cst_sink through = {.write = counted_write, .userdata = &counted};
+	int r = digester_new(DIGEST_SHA256, &digester, error);
+	if (r == 0)
+		r = layer_view_write_blob(view, digester, &through, error);
+	if (r == 0)
+		r = check_digest(view, digester, view->compressed_digest, error);
 	return counted.stopped ? r : name_layer(view, r, error);
 }
 
@@ -146,7 +168,11 @@ int cst_store_diff(cst_store *store, const char *from, const char *id,
 		return r;
 	const cst_progress *progress = options.progress;
 	enum cst_compression compression = choose_compression(&view, options.compression);
-	r = compression == CST_PLAIN ? write_tar(&view, sink, progress, &problem)
-	                             : write_packed(&view, compression, sink, progress, &problem);
+	if (is_the_blob(&view, compression))
+		r = write_blob(&view, sink, progress, &problem);
+	else
+		r = compression == CST_PLAIN
+		            ? write_tar(&view, sink, progress, &problem)
+		            : write_packed(&view, compression, sink, progress, &problem);
 	return layer_view_explain(store, &view, r, &problem, error);
 }

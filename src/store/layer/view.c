@@ -16,6 +16,7 @@ void layer_view_done(struct layer_view *view)
 	closep(&view->tarsplit_fd);
 	free(view->id);
 	free(view->diff_digest);
+	free(view->compressed_digest);
 	free(view->foreign);
 }
 
@@ -67,7 +68,8 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	stat_tarsplit(source.fd, layer->id, &view->tarsplit);
 	view->id = strdup(layer->id);
 	view->diff_digest = strdup(layer->diff_digest);
-	if (!view->id || !view->diff_digest)
+	view->compressed_digest = strdup(layer->compressed_digest);
+	if (!view->id || !view->diff_digest || !view->compressed_digest)
 		return error_oom(error);
 	const cst_layer *below = against ? layer_get(store, against, NULL) : NULL;
 	struct idmaps maps = layer_maps(layer), from_maps = layer_maps(below);
@@ -165,31 +167,50 @@ static int open_content(void *userdata, const char *name, int64_t size, cst_erro
 	return -1;
 }
 
-/* What the blob of an additional layer store holds. */
-static int write_blob(const struct layer_view *view, struct digester *digester,
-                      const cst_sink *sink, cst_error **error)
+static int pump(const cst_source *source, struct digester *digester, const cst_sink *sink,
+                cst_error **error)
 {
-	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
-	_cleanup_close_ int fd = -1;
 	char buffer[64 * 1024];
-	int64_t n = 0;
-	int r = view->driver->ops->foreign_blob(view->foreign, &fd, error);
-	const cst_source blob = cst_source_fd(fd);
-	if (r == 0)
-		r = plain_source_new(&blob, &plain, error);
-	while (r == 0 && (n = plain_source_read(plain, buffer, sizeof(buffer), error)) > 0) {
+	int64_t n;
+	int r = 0;
+	while (r == 0 && (n = source->read(source->userdata, buffer, sizeof(buffer), error)) != 0) {
+		if (n < 0)
+			return (int)n;
 		if (digester)
 			digester_update(digester, buffer, (size_t)n);
 		r = sink_write(sink, buffer, (size_t)n, error);
 	}
-	return n < 0 ? (int)n : r;
+	return r;
+}
+
+int layer_view_write_blob(const struct layer_view *view, struct digester *digester,
+                          const cst_sink *sink, cst_error **error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = view->driver->ops->foreign_blob(view->foreign, &fd, error);
+	const cst_source blob = cst_source_fd(fd);
+	return r == 0 ? pump(&blob, digester, sink, error) : r;
+}
+
+/* What the blob holds. */
+static int write_unpacked(const struct layer_view *view, struct digester *digester,
+                          const cst_sink *sink, cst_error **error)
+{
+	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
+	_cleanup_close_ int fd = -1;
+	int r = view->driver->ops->foreign_blob(view->foreign, &fd, error);
+	const cst_source blob = cst_source_fd(fd);
+	if (r == 0)
+		r = plain_source_new(&blob, &plain, error);
+	const cst_source unpacked = {.read = plain_source_read, .userdata = plain};
+	return r == 0 ? pump(&unpacked, digester, sink, error) : r;
 }
 
 int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester,
                          const cst_sink *sink, cst_error **error)
 {
 	if (view->foreign)
-		return write_blob(view, digester, sink, error);
+		return write_unpacked(view, digester, sink, error);
 	if (view->tarsplit_fd < 0)
 		return view->driver->ops->view_diff(view->driver_view, sink, NULL, error);
 	const struct tarsplit_reading reading = {.open_file = open_content,

@@ -15,7 +15,7 @@ struct layer_view {
 	struct stat tarsplit; /* zero: none */
 	struct timestamp created;
 	enum cst_compression compression;
-	char *id, *diff_digest;
+	char *id, *diff_digest, *compressed_digest;
 	char *foreign; /* the directory of an additional layer store that has the layer's blob; NULL: none, or not against the parent */
 };
 #define LAYER_VIEW_INIT {.tarsplit_fd = -1}
@@ -32,6 +32,9 @@ void layer_view_done(struct layer_view *view);
  * `digester`, which must be NULL if there is neither a tar-split nor a blob, gets it, too; the digest is not looked at. */
 int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester, const cst_sink *sink,
 			 cst_error **error);
+
+/* The blob of a layer that has one (`foreign`), byte for byte. `digester` may be NULL. */
+int layer_view_write_blob(const struct layer_view *view, struct digester *digester, const cst_sink *sink, cst_error **error);
 
 /* Reading failed with `code` and *problem, which is taken. If the layer was deleted or got another content meanwhile,
  * that is the error, whatever was missed of its files. */
