@@ -154,6 +154,10 @@ static const struct option expect_options[] = {
              "sha256 of the archive, as it is or as plain tar; one unpacking serves all who want "
              "it",
              "", "--expect-digest"),
+        TEXT(OPT_TOC_DIGEST,
+             "The file is a zstd:chunked blob whose TOC has this sha256: take from other layers "
+             "what they have",
+             "", "--toc-digest"),
 };
 static const struct option new_container_options[] = {
         TEXT(OPT_AUTO_USERNS, "Map IDs that no container has: auto[:size=N,...]", "", "--userns"),

@@ -19,6 +19,37 @@ static int fail_to_unpack(const struct invocation *in, const cst_error *error)
 	return fail(in, error);
 }
 
+/* A blob of which parts may be left alone. */
+static int pull_layer(const struct invocation *in, const cst_layer_options *layer, int fd,
+                      cst_layer **ret, cst_error **error)
+{
+	cst_stage_options stage = CST_STAGE_OPTIONS_INIT;
+	cst_staged_commit_options commit = CST_STAGED_COMMIT_OPTIONS_INIT;
+	cst_pull_options options = CST_PULL_OPTIONS_INIT;
+	cst_range_file file = {0};
+	cst_range_source source;
+	stage.parent = layer->parent;
+	stage.mount_label = layer->mount_label;
+	stage.writable = layer->writable;
+	stage.host_uid_map = layer->host_uid_map;
+	stage.host_gid_map = layer->host_gid_map;
+	stage.uid_map = layer->uid_map;
+	stage.n_uid_map = layer->n_uid_map;
+	stage.gid_map = layer->gid_map;
+	stage.n_gid_map = layer->n_gid_map;
+	commit.id = layer->id;
+	commit.names = layer->names;
+	commit.n_names = layer->n_names;
+	options.stage = &stage;
+	options.commit = &commit;
+	options.toc_digest = text_of(in, OPT_TOC_DIGEST);
+	options.diff_digest = layer->expected_digest;
+	options.progress = layer->progress;
+	int result = cst_range_source_fd(fd, &file, &source, error);
+	return result < 0 ? result
+	                  : cst_store_pull_layer(in->store, &source, &options, ret, NULL, error);
+}
+
 int run_import_layer(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
@@ -35,7 +66,12 @@ int run_import_layer(struct invocation *in)
 	options.progress = &progress.hook;
 	options.expected_digest = text_of(in, OPT_EXPECT_DIGEST);
 	cst_layer *layer = NULL;
-	int result = cst_store_create_layer(in->store, &options, &input.source, &layer, &error);
+	/* NULL: this personality has no such option. */
+	const char *toc_digest = text_of(in, OPT_TOC_DIGEST);
+	int result = toc_digest && *toc_digest
+	                     ? pull_layer(in, &options, input.fd, &layer, &error)
+	                     : cst_store_create_layer(in->store, &options, &input.source, &layer,
+	                                              &error);
 	progress_end(&progress);
 	if (result < 0)
 		return fail_to_unpack(in, error);

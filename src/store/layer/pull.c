@@ -257,13 +257,23 @@ static int pull_content(struct pull *pull, cst_error **error)
 	pull->result.in_parts = r == 0;
 	if (r == 0 || is_final(r, problem))
 		return r == 0 ? 0 : error_propagate(error, problem);
-	log_debug("the whole blob is fetched: %s", cst_error_message(problem));
 	snprintf(pull->result.reason, sizeof(pull->result.reason), "%s",
 	         cst_error_message(problem));
 	cst_error_free(problem);
 	pull->result.bytes_reused = pull->result.files_reused = 0;
 	r = pull->staged->state == STAGED_EMPTY ? 0 : stage(pull, error);
 	return r == 0 ? pull_whole(pull, error) : r;
+}
+
+static void tell(const struct pull *pull)
+{
+	const cst_pull_result *result = &pull->result;
+	log_debug("%llu of %llu bytes of the blob were fetched, %llu bytes came from other "
+	          "layers%s%s",
+	          (unsigned long long)result->bytes_fetched,
+	          (unsigned long long)pull->blob->blob_size,
+	          (unsigned long long)result->bytes_reused,
+	          result->in_parts ? "" : "; all of it, because: ", result->reason);
 }
 
 static int check_options(const cst_range_source *blob, const cst_pull_options *options,
@@ -303,7 +313,7 @@ int cst_store_pull_layer(cst_store *store, const cst_range_source *blob,
 	pull.result.bytes_fetched = pull.fetch.bytes;
 	pull.result.requests = pull.fetch.requests;
 	pull.result.ranges = pull.fetch.n_ranges;
-	if (result)
-		result_give(result, &pull.result, sizeof(pull.result));
+	tell(&pull);
+	result_give(result, &pull.result, sizeof(pull.result));
 	return r;
 }
