@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../interop/lib.sh"
 lacking=$(lacks_overlay)
 if [ -n "$lacking" ]; then
-	skip "layers of additional layer stores" "$lacking" 20
+	skip "layers of additional layer stores" "$lacking" 21
 	finish
 fi
 G=$WORK/root R=$WORK/run FAR=$WORK/far
@@ -85,6 +85,20 @@ case_ "a container writes" written
 case_ "nothing of that is in the additional layer store" far_same
 copied() { cs copy mid:d/mid "$WORK/copied" && cmp "$WORK/copied" "$WORK/mid/d/mid"; }
 case_ "a file is copied out of it" copied
+
+lacking=$(lacks_command fuse-overlayfs)
+by_program() { # a name with a colon is none that a mount program takes as a lower
+	cp -a "$G" "$WORK/root2" && sed "s|$G|$WORK/root2|; s|$R|$WORK/run2|; s|additionall.*|&\nmount_program = \"$(command -v fuse-overlayfs)\"|" \
+		"$WORK/storage.conf" >"$WORK/program.conf" || return
+	local path
+	path=$(CONTAINERS_STORAGE_CONF=$WORK/program.conf cs mount c) && grep -q " - fuse.fuse-overlayfs .*" /proc/self/mountinfo &&
+		cmp "$path/d/large" <(cat "$WORK/base/d/large" && echo more) && CONTAINERS_STORAGE_CONF=$WORK/program.conf cs unmount c >/dev/null
+}
+if [ -z "$lacking" ]; then
+	case_ "a mount program shows them" by_program
+else
+	skip "a mount program shows them" "$lacking"
+fi
 
 lacking=$(lacks_go)
 go_lists() { diff <("$GO" layers -j | tr , '\n' | grep '"diff-digest"') <(cs layers -j | tr , '\n' | grep '"diff-digest"'); }

@@ -433,6 +433,10 @@ static void other_blob_is_noticed(void **state)
 	put_far(api, "far1", NULL);
 	put_file(in(api, "far/%s", digest), "blob", "other", 5);
 	assert_int_equal(cst_store_diff(api->store, NULL, "far1", NULL, &sink, NULL), CST_ECORRUPT);
+	/* A file of any length, of which no more is read than is recorded. */
+	assert_int_equal(truncate(in(api, "far/%s/blob", digest), (off_t)1 << 40), 0);
+	assert_int_equal(cst_store_diff(api->store, NULL, "far1", NULL, &sink, NULL), CST_ECORRUPT);
+	assert_true(memory.size < 10 << 20);
 	free(memory.data);
 }
 

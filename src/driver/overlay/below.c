@@ -42,7 +42,9 @@ static int add_layer(struct overlay_below *below, const struct overlay_dirs *dir
 	for (size_t i = 0; i < lowers.len && r == 0; i++) {
 		_cleanup_close_ int fd = -1;
 		r = overlay_lower_open(o, dirs, &lowers.items[i], O_PATH, &fd, error);
-		if (r == 0 && !strv_take(&below->roots, overlay_lower_shown(o, &lowers.items[i])))
+		char *root = lowers.items[i].foreign ? steal_ptr(&lowers.items[i].foreign)
+		                                     : overlay_lower_shown(o, &lowers.items[i]);
+		if (!strv_take(&below->roots, root) && r == 0)
 			r = error_oom(error);
 	}
 	return r;

@@ -117,14 +117,14 @@ static bool is_layer_path(const char *path)
 	return *path == '/' && digest_validate(path_base(path), NULL) == 0;
 }
 
-void overlay_foreign_count(const char *path, bool use)
+int overlay_foreign_tell(const char *path, bool use)
 {
 	_cleanup_free_ char *file = path_join(path, "use");
 	if (!file)
-		return;
+		return ENOMEM;
 	if (!is_layer_path(path)) {
 		log_warning("\"%s\" is no directory of an additional layer store", path);
-		return;
+		return EINVAL;
 	}
 	int errnum = use ? overlay_ask(OVERLAY_ASK_CREATE, file, 0, NULL, NULL)
 	                 : overlay_ask(OVERLAY_ASK_RMDIR, path, 0, NULL, NULL);
@@ -132,6 +132,12 @@ void overlay_foreign_count(const char *path, bool use)
 		log_debug("the additional layer store does not count the %s of %s: %s",
 		          use ? "use" : "release", path,
 		          errnum ? errno_text(errnum) : "it took it for a file");
+	return errnum;
+}
+
+void overlay_foreign_count(const char *path, bool use)
+{
+	(void)overlay_foreign_tell(path, use);
 }
 
 /* ---- a layer of ours ---- */

@@ -263,11 +263,11 @@ static int clone_foreign(struct overlay_lower *lower, int userns_fd, struct over
 	if (!fds)
 		return error_oom(error);
 	clones->fds = fds;
-	int r = overlay_foreign_open(lower->path, O_PATH, &fd, error);
+	int r = overlay_foreign_open(lower->foreign, O_PATH, &fd, error);
 	if (r == 0)
-		r = clone_mapped(lower->path, fd, userns_fd, &fds[clones->n], error);
+		r = clone_mapped(lower->foreign, fd, userns_fd, &fds[clones->n], error);
 	if (r == 0)
-		lower->home = clones->n++;
+		lower->clone = clones->n++;
 	return r;
 }
 
@@ -283,8 +283,12 @@ static int clone_lowers(const struct overlay_lowers *lowers, int userns_fd,
 		struct overlay_lower *copy = &ret->items[ret->len];
 		*copy = lowers->items[ret->len];
 		copy->path = strdup(copy->path);
-		if (!copy->path)
+		if (copy->foreign)
+			copy->foreign = strdup(copy->foreign);
+		if (!copy->path || (copy->kind == DRIVER_CONTENT_FOREIGN && !copy->foreign)) {
+			ret->len++;
 			return error_oom(error);
+		}
 		if (copy->kind == DRIVER_CONTENT_FOREIGN)
 			r = clone_foreign(copy, userns_fd, clones, error);
 	}

@@ -7,10 +7,16 @@
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 
+static void lower_free(struct overlay_lower *lower)
+{
+	free(lower->path);
+	free(lower->foreign);
+}
+
 void overlay_lowers_free(struct overlay_lowers *lowers)
 {
 	for (size_t i = 0; i < lowers->len; i++)
-		free(lowers->items[i].path);
+		lower_free(&lowers->items[i]);
 	free(lowers->items);
 	*lowers = (struct overlay_lowers){0};
 }
@@ -41,8 +47,7 @@ static int follow(const struct overlay *o, const struct overlay_dirs *dirs,
 		return error_set(error, CST_ECORRUPT,
 		                 "%s/%s: linkpath must be absolute (got: \"%s\")",
 		                 o->homes[lower->home].path, lower->path, target);
-	free(lower->path);
-	lower->path = steal_ptr(&target);
+	lower->foreign = steal_ptr(&target);
 	lower->kind = DRIVER_CONTENT_FOREIGN;
 	return 0;
 }
@@ -96,7 +101,7 @@ static bool has_above(const struct overlay_lowers *lowers, size_t n, const char 
 {
 	for (size_t i = 0; i < n; i++)
 		if (lowers->items[i].kind == DRIVER_CONTENT_FOREIGN &&
-		    streq(lowers->items[i].path, path))
+		    streq(lowers->items[i].foreign, path))
 			return true;
 	return false;
 }
@@ -108,8 +113,8 @@ static void drop_repeated(struct overlay_lowers *lowers)
 	size_t n = 0;
 	for (size_t i = 0; i < lowers->len; i++) {
 		struct overlay_lower lower = lowers->items[i];
-		if (lower.kind == DRIVER_CONTENT_FOREIGN && has_above(lowers, n, lower.path))
-			free(lower.path);
+		if (lower.kind == DRIVER_CONTENT_FOREIGN && has_above(lowers, n, lower.foreign))
+			lower_free(&lower);
 		else
 			lowers->items[n++] = lower;
 	}
@@ -166,9 +171,7 @@ int overlay_lowers(const struct overlay *o, const struct overlay_dirs *dirs, siz
 
 char *overlay_lower_shown(const struct overlay *o, const struct overlay_lower *lower)
 {
-	return lower->kind == DRIVER_CONTENT_FOREIGN
-	               ? strdup(lower->path)
-	               : path_join(o->homes[lower->home].path, lower->path);
+	return path_join(o->homes[lower->home].path, lower->path);
 }
 
 /* ---- opening ---- */
@@ -192,7 +195,7 @@ int overlay_foreign_content(const struct overlay *o, const struct overlay_dirs *
 	_cleanup_lowers_ struct overlay_lowers own = {0};
 	int r = add_content(o, dirs, home, id, &own, error);
 	if (r == 0 && own.items->kind == DRIVER_CONTENT_FOREIGN)
-		*ret = steal_ptr(&own.items->path);
+		*ret = steal_ptr(&own.items->foreign);
 	return r;
 }
 
@@ -207,7 +210,7 @@ int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs
 		return error_set(error, CST_ENOTSUP,
 		                 "the content of layer \"%s\" is in an additional layer store, "
 		                 "which cannot be written to: %s",
-		                 id, own.items->path);
+		                 id, own.items->foreign);
 	return refuse_image(o, own.items, error);
 }
 
@@ -221,10 +224,10 @@ int overlay_lower_open(const struct overlay *o, const struct overlay_dirs *dirs,
 	case DRIVER_CONTENT_DIRECTORY: break;
 	}
 	bool foreign = lower->kind == DRIVER_CONTENT_FOREIGN;
-	if (foreign && lower->home < o->n_homes)
-		return overlay_foreign_open(lower->path, flags, ret_fd, error);
-	int fd = openat(dirs->fds[lower->home], foreign ? "." : lower->path,
-	                flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (foreign && !lower->clone)
+		return overlay_foreign_open(lower->foreign, flags, ret_fd, error);
+	int fd = openat(dirs->fds[foreign ? lower->clone : lower->home],
+	                foreign ? "." : lower->path, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		int errnum = errno;
 		_cleanup_free_ char *shown = overlay_lower_shown(o, lower);

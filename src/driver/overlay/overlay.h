@@ -222,6 +222,7 @@ int overlay_foreign_find(struct driver *d, const char *digest, const char *refer
 int overlay_foreign_info(const char *path, char **ret, cst_error **error);
 int overlay_foreign_blob(const char *path, int *ret_fd, cst_error **error);
 void overlay_foreign_count(const char *path, bool use);
+int overlay_foreign_tell(const char *path, bool use); /* the same; the errno that the store answered with, as overlay_ask() */
 int overlay_foreign_of(struct driver *d, const char *id, char **ret, cst_error **error);
 int overlay_stage_foreign(struct driver_staged *staged, const char *path, cst_error **error);
 /* The directory that the layer's file names; *ret stays NULL if it has no such file. Caller frees. */
@@ -235,8 +236,10 @@ int overlay_foreign_open(const char *path, int flags, int *ret_fd, cst_error **e
 /* What a mount stacks, top first. */
 struct overlay_lower {
 	enum driver_content kind;
-	size_t home; /* of a foreign one that is id-mapped: the place of its clone, behind the homes */
-	char *path; /* below the home: "<id>/diff"; of a foreign one absolute */
+	size_t home;
+	char *path;    /* below the home: "<id>/diff" */
+	char *foreign; /* where the symlink there leads, of a foreign one; else NULL */
+	size_t clone;  /* the place of an id-mapped clone of that in the directories, behind the homes; 0: none */
 };
 struct overlay_lowers {
 	struct overlay_lower *items;

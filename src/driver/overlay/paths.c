@@ -15,7 +15,9 @@ static int add_lowers(const struct overlay *o, const struct overlay_lowers *lowe
 {
 	_cleanup_strbuf_ struct strbuf joined = {0};
 	for (size_t i = 0; i < lowers->len; i++) {
-		_cleanup_free_ char *path = overlay_lower_shown(o, &lowers->items[i]);
+		const char *foreign = lowers->items[i].foreign;
+		_cleanup_free_ char *path =
+		        foreign ? strdup(foreign) : overlay_lower_shown(o, &lowers->items[i]);
 		if (!path)
 			return error_oom(error);
 		strbuf_addf(&joined, "%s%s", i ? ":" : "", path);

@@ -129,9 +129,12 @@ static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs,
 /* The notes are the directories of additional layer stores that the layers do not use any more. */
 void overlay_trash_free(struct driver_trash *trash)
 {
-	if (trash)
-		strv_foreach (path, naive_trash_notes(trash))
-			overlay_foreign_count(path, false);
+	int errnum = 0;
+	for (size_t i = 0; trash && i < naive_trash_notes(trash)->len && errnum != ETIMEDOUT; i++)
+		errnum = overlay_foreign_tell(naive_trash_notes(trash)->items[i], false);
+	if (errnum == ETIMEDOUT)
+		log_warning("an additional layer store does not answer, and is not told of all "
+		            "layers that were deleted");
 	naive_trash_free(trash);
 }
 

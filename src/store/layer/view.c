@@ -7,6 +7,7 @@
 #include "store/core/hold.h"
 #include "store/core/lookup.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 void layer_view_done(struct layer_view *view)
@@ -65,6 +66,8 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	view->driver = store->driver;
 	view->compression = (enum cst_compression)layer->compression;
 	view->created = layer->created;
+	view->diff_size = layer->diff_size;
+	view->compressed_size = layer->compressed_size;
 	stat_tarsplit(source.fd, layer->id, &view->tarsplit);
 	view->id = strdup(layer->id);
 	view->diff_digest = strdup(layer->diff_digest);
@@ -167,15 +170,23 @@ static int open_content(void *userdata, const char *name, int64_t size, cst_erro
 	return -1;
 }
 
-static int pump(const cst_source *source, struct digester *digester, const cst_sink *sink,
-                cst_error **error)
+/* `size`: bytes that it must not exceed, since a store may give without end; 0 or -1: unknown. */
+static int pump(const cst_source *source, int64_t size, struct digester *digester,
+                const cst_sink *sink, cst_error **error)
 {
 	char buffer[64 * 1024];
-	int64_t n;
+	int64_t n, done = 0;
 	int r = 0;
 	while (r == 0 && (n = source->read(source->userdata, buffer, sizeof(buffer), error)) != 0) {
 		if (n < 0)
 			return (int)n;
+		done += n;
+		if (size > 0 && done > size)
+			return error_set(
+			        error, CST_ECORRUPT,
+			        "the blob in the additional layer store is longer than the %" PRId64
+			        " bytes that are recorded",
+			        size);
 		if (digester)
 			digester_update(digester, buffer, (size_t)n);
 		r = sink_write(sink, buffer, (size_t)n, error);
@@ -189,7 +200,7 @@ int layer_view_write_blob(const struct layer_view *view, struct digester *digest
 	_cleanup_close_ int fd = -1;
 	int r = view->driver->ops->foreign_blob(view->foreign, &fd, error);
 	const cst_source blob = cst_source_fd(fd);
-	return r == 0 ? pump(&blob, digester, sink, error) : r;
+	return r == 0 ? pump(&blob, view->compressed_size, digester, sink, error) : r;
 }
 
 /* What the blob holds. */
@@ -203,7 +214,7 @@ static int write_unpacked(const struct layer_view *view, struct digester *digest
 	if (r == 0)
 		r = plain_source_new(&blob, &plain, error);
 	const cst_source unpacked = {.read = plain_source_read, .userdata = plain};
-	return r == 0 ? pump(&unpacked, digester, sink, error) : r;
+	return r == 0 ? pump(&unpacked, view->diff_size, digester, sink, error) : r;
 }
 
 int layer_view_write_tar(struct layer_view *view, unsigned threads, struct digester *digester,

@@ -16,6 +16,7 @@ struct layer_view {
 	struct timestamp created;
 	enum cst_compression compression;
 	char *id, *diff_digest, *compressed_digest;
+	int64_t diff_size, compressed_size; /* as recorded; 0 or -1: unknown */
 	char *foreign; /* the directory of an additional layer store that has the layer's blob; NULL: none, or not against the parent */
 };
 #define LAYER_VIEW_INIT {.tarsplit_fd = -1}
