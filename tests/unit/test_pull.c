@@ -2,10 +2,13 @@
 /* Pulling a layer in parts: what is fetched and what is not, that the layer is the one that was meant, and what becomes of blobs and
  * sources that are not as they should be. */
 #include "api_fixture.h"
+#include "base/digest.h"
+#include "codec/compress.h"
 
 #define BIG   (1 << 20)
 #define SMALL 5000
 #define FILES 40
+#define ONES  "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 
 static void ok(int r, cst_error *error)
 {
@@ -274,8 +277,7 @@ static void source_that_cannot(void **state)
 
 static void unknown_or_wrong_toc(void **state)
 {
-	static const char nothing[] =
-	        "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+	static const char nothing[] = ONES;
 	struct api *api = api_of(state);
 	_cleanup_blob_ struct blob one = make_blob(1);
 	struct source s = {.blob = &one};
@@ -318,6 +320,114 @@ static void damaged_blob(void **state)
 		assert_true(*result.reason);
 		assert_false(cst_store_exists(api->store, "none"));
 		one.data[at] ^= 1;
+	}
+	assert_clean(api);
+}
+
+/* ---- forged ---- */
+
+static void append(cst_memory *to, const void *data, size_t n)
+{
+	const cst_sink sink = cst_sink_memory(to);
+	assert_int_equal(sink.write(sink.userdata, data, n, NULL), 0);
+}
+
+/* That decoders skip. */
+static void append_frame(cst_memory *to, size_t n)
+{
+	const unsigned char frame[] = {0x50,
+	                               0x2a,
+	                               0x4d,
+	                               0x18,
+	                               (unsigned char)n,
+	                               (unsigned char)(n >> 8),
+	                               (unsigned char)(n >> 16),
+	                               0};
+	append(to, frame, sizeof(frame));
+}
+
+/* The blob with another TOC behind it, and the tar-split behind that. Its annotations are true. */
+static struct blob forge(const struct blob *blob, const char *from, const char *to)
+{
+	struct blob forged = {.version = blob->version, .made = blob->made};
+	cst_memory all = {0}, packed = {0};
+	cst_toc_options options = CST_TOC_OPTIONS_INIT;
+	cst_toc *toc = NULL;
+	FILE *file = tmpfile();
+	size_t size;
+	assert_int_equal(fwrite(blob->data, 1, blob->size, file), blob->size);
+	assert_int_equal(fflush(file), 0);
+	assert_int_equal(cst_toc_read(fileno(file), &options, &toc, NULL), 0);
+	fclose(file);
+	const char *json = cst_toc_json(toc, &size),
+	           *found = memmem(json, size, from, strlen(from));
+	assert_non_null(found);
+	_cleanup_strbuf_ struct strbuf text = {0};
+	strbuf_add(&text, json, (size_t)(found - json));
+	strbuf_adds(&text, to);
+	found += strlen(from);
+	strbuf_add(&text, found, size - (size_t)(found - json));
+	struct compressor *zstd = NULL;
+	const cst_sink sink = cst_sink_memory(&packed);
+	assert_int_equal(compressor_new(CST_ZSTD, &sink, &zstd, NULL), 0);
+	assert_int_equal(compressor_write(zstd, text.data, text.len, NULL), 0);
+	assert_int_equal(compressor_finish(zstd, NULL), 0);
+	compressor_free(zstd);
+	const cst_blob_part split = cst_toc_tarsplit_place(toc);
+	append(&all, blob->data, blob->size);
+	append_frame(&all, packed.size);
+	snprintf(forged.made.position, sizeof(forged.made.position), "%zu:%zu:%zu:1", all.size,
+	         packed.size, text.len);
+	append(&all, packed.data, packed.size);
+	append_frame(&all, split.size);
+	snprintf(forged.made.tarsplit_position, sizeof(forged.made.tarsplit_position),
+	         "%zu:%zu:%zu", all.size, (size_t)split.size, (size_t)split.plain_size);
+	append(&all, blob->data + split.offset, split.size);
+	assert_int_equal(digest_buffer(DIGEST_SHA256, packed.data, packed.size,
+	                               forged.made.toc_digest, NULL),
+	                 0);
+	assert_int_equal(
+	        digest_buffer(DIGEST_SHA256, all.data, all.size, forged.made.blob_digest, NULL), 0);
+	free(packed.data);
+	cst_toc_free(toc);
+	forged.data = all.data;
+	forged.size = all.size;
+	return forged;
+}
+
+/* The tar in the blob is still the right one. */
+static void forged_toc(void **state)
+{
+	static const struct {
+		const char *from, *to, *reason;
+	} forgeries[] = {
+	        {"\"name\":\"d/7\"", "\"name\":\"d/x\"", "tar"},
+	        {"\"mode\":488", "\"mode\":511", "d/"},
+	        {"\"chunkDigest\":\"", "\"chunkDigest\":\"" ONES "\",\"x\":\"",
+	         "should have " ONES},
+	        {"\"digest\":\"", "\"digest\":\"" ONES "\",\"x\":\"", "should have " ONES},
+	        {"\"digest\":\"", "\"digest\":\"x", "not sha256"},
+	        {"\"size\":5000", "\"size\":5001", ""},
+	        {"\"linkName\":\"d/1\"", "\"linkName\":\"/etc\"", "link"},
+	        {"\"chunkType\":\"zeros\"", "\"chunkType\":\"x\"", "unknown type"},
+	};
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	cst_pull_result result;
+	_cleanup_blob_ struct blob same = forge(&one, "\"version\":1", "\"version\":1");
+	struct source t = {.blob = &same};
+	assert_int_equal(pull(api, &t, "same", &result), 0);
+	assert_true(result.in_parts);
+	ok(cst_store_delete_layer(api->store, "same", NULL), NULL); /* it has the right content */
+	for (size_t i = 0; i < ARRAY_SIZE(forgeries); i++) {
+		_cleanup_blob_ struct blob bad = forge(&one, forgeries[i].from, forgeries[i].to);
+		struct source s = {.blob = &bad};
+		char id[] = {'f', (char)('0' + i), '\0'};
+		assert_int_equal(pull(api, &s, id, &result), 0);
+		assert_false(result.in_parts);
+		if (!strstr(result.reason, forgeries[i].reason))
+			fail_msg("%s", result.reason);
+		assert_is(api, id, &bad, false);
 	}
 	assert_clean(api);
 }
@@ -373,6 +483,7 @@ static void file_as_source(void **state)
 	X(source_that_cannot)          \
 	X(unknown_or_wrong_toc)        \
 	X(damaged_blob)                \
+	X(forged_toc)                  \
 	X(other_layer_was_changed)     \
 	X(file_as_source)
 DEFINE_RUN_ON_DRIVERS("pull", EACH)
