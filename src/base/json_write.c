@@ -174,14 +174,9 @@ void json_put_raw(struct json_writer *w, const char *json, size_t n)
 
 void json_put_int64(struct json_writer *w, int64_t n)
 {
-	char text[24], *p = text + sizeof(text);
-	uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-	do
-		*--p = (char)('0' + rest % 10);
-	while (rest /= 10);
-	if (n < 0)
-		*--p = '-';
-	json_put_raw(w, p, (size_t)(text + sizeof(text) - p));
+	char room[NUMBER_TEXT_MAX];
+	const char *text = number_text(n, room);
+	json_put_raw(w, text, strlen(text));
 }
 
 void json_put_bool(struct json_writer *w, bool b)

@@ -112,6 +112,19 @@ void strbuf_free(struct strbuf *buf)
 	*buf = (struct strbuf){0};
 }
 
+const char *number_text(int64_t n, char room[NUMBER_TEXT_MAX])
+{
+	char *p = room + NUMBER_TEXT_MAX - 1;
+	uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+	*p = '\0';
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (n < 0)
+		*--p = '-';
+	return p;
+}
+
 char *str_printf(const char *format, ...)
 {
 	struct strbuf buf = {0};

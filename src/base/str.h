@@ -47,6 +47,9 @@ void strbuf_free(struct strbuf *buf);
 
 /* asprintf that returns the string (caller frees), NULL when out of memory. */
 char *str_printf(const char *format, ...) CST_PRINTF(1, 2);
+/* A number without printf(), which a start does not need otherwise; in `room`. */
+#define NUMBER_TEXT_MAX 24
+const char *number_text(int64_t n, char room[NUMBER_TEXT_MAX]);
 
 /* The strings one after the other (caller frees), NULL when out of memory. For names that every
  * start makes: it is quicker than str_printf(). */

@@ -101,7 +101,8 @@ struct place {
 
 static char *set_in(const struct setting_origin *origin)
 {
-	return str_printf("set in %s:%u", origin->source->path, origin->line);
+	char room[NUMBER_TEXT_MAX];
+	return str_join("set in ", origin->source->path, ":", number_text(origin->line, room));
 }
 
 /* The path that a file sets. *place.path stays NULL if none does, or if the path means root's

@@ -79,11 +79,14 @@ void record_set_clear(struct record_set *set)
 /* Its name follows from the paths of the files: two stores may share a run directory. */
 void record_set_use_index(struct record_set *set, const char *dir, bool writes)
 {
+	char digits[17] = "";
 	uint64_t sum = 0;
 	for (unsigned f = 0; f < set->n_files; f++)
 		sum = sum64(sum, set->files[f].path, strlen(set->files[f].path));
+	for (unsigned i = 0; i < 16; i++)
+		digits[i] = "0123456789abcdef"[sum >> (60 - 4 * i) & 15];
 	set->index_dir = strdup(dir);
-	set->index_name = str_printf("%ss-%016llx.index", set->kind->what, (unsigned long long)sum);
+	set->index_name = str_join(set->kind->what, "s-", digits, ".index");
 	set->writes_index = writes;
 	if (set->index_dir && set->index_name)
 		return;
