@@ -157,28 +157,32 @@ enum command_flags {
 enum kinds { KIND_LAYER = 1, KIND_IMAGE = 2, KIND_CONTAINER = 4, KIND_ANY = 7 };
 
 struct invocation;
-struct command {
-	const char *names[3];
-	const char *go_operands, *go_description; /* of containers-storage's help */
+struct option_table {
 	const struct option *options;
-	size_t n_options;
-	unsigned min_operands, max_operands; /* max UINT_MAX: any number */
+	size_t n;
+};
+
+/* A verb: see verbs.h. Arrays, as in struct option. */
+struct command {
+	char names[3][28];
+	char go_operands[88], go_description[80]; /* of containers-storage's help */
+	char operands[72], description[72];       /* of our help; operands "a|b X": the first is one of these words */
+	unsigned min_operands, max_operands;      /* max UINT_MAX: any number */
 	enum command_group group;
 	unsigned flags;
-	int (*run)(struct invocation *invocation); /* returns the exit code */
-	const char *operands, *description;        /* of our help */
-	unsigned kinds;                            /* of the things that operands name */
-	const char *const *actions;                /* what the first operand can be; NULL ends. NULL: it is no action */
+	unsigned kinds; /* of the things that operands name */
 };
+
+struct command_code {
+	struct option_table options;
+	int (*run)(struct invocation *invocation); /* returns the exit code */
+};
+const struct command_code *command_code(const struct command *command);
 
 extern const struct command commands[];
 extern const size_t n_commands;
 const struct command *command_find(const char *word);
 
-struct option_table {
-	const struct option *options;
-	size_t n;
-};
 #define COMMAND_TABLES_MAX 4
 /* The tables of options that cstorage's verb has, global ones not among them. Returns how many. */
 size_t command_tables(const struct command *command, struct option_table tables[COMMAND_TABLES_MAX]);

@@ -26,15 +26,24 @@ static void print_item(enum kinds kind, const char *id, const char *const *names
 		printf("%s\t%s\n", id, word);
 }
 
+/* The words of "inspect|create|verify FILE". False: there is no choice. */
+static bool print_actions(const char *operands)
+{
+	size_t end = strspn(operands, "abcdefghijklmnopqrstuvwxyz|");
+	if (!memchr(operands, '|', end) || operands[end] != ' ')
+		return false;
+	for (size_t at = 0, n; at < end; at += n + 1) {
+		n = strcspn(operands + at, "| ");
+		printf("%.*s\taction\n", (int)n, operands + at);
+	}
+	return true;
+}
+
 /* Opens the store read only: completing must write nothing. */
 void print_operand_candidates(struct invocation *in)
 {
-	const char *const *actions = in->command->actions;
-	if (actions && in->n_operands == 0) {
-		for (; *actions; actions++)
-			printf("%s\taction\n", *actions);
+	if (in->n_operands == 0 && print_actions(in->command->operands))
 		return;
-	}
 	if (in->n_operands >= in->command->max_operands ||
 	    prepare_store_options(in, NULL, NULL) < 0)
 		return;

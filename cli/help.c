@@ -181,10 +181,10 @@ void gnu_help_command(const struct command *command)
 	size_t n_tables = command_tables(command, tables);
 	printf("Usage: cstorage %s [OPTION...]%s%s\n", command->names[0],
 	       command->operands[0] ? " " : "", command->operands);
-	for (size_t n = 1; n < 3 && command->names[n]; n++)
+	for (size_t n = 1; n < 3 && *command->names[n]; n++)
 		printf("       cstorage %s ...\n", command->names[n]);
 	printf("%s.\n", command->description);
-	if (command->n_options > 0 || n_tables > 1)
+	if (command_code(command)->options.n > 0 || n_tables > 1)
 		printf("\nOptions:\n");
 	for (size_t i = 0; i < n_tables; i++)
 		print_gnu_options(tables[i].options, tables[i].n);

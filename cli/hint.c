@@ -51,7 +51,7 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 	case CST_EIMAGE_USED_BY_CONTAINER:
 		return "what uses it has to be deleted first; 'cstorage tree' shows it";
 	case CST_ELAYER_USED_BY_CONTAINER:
-		return in->command->run == run_shutdown
+		return command_code(in->command)->run == run_shutdown
 		               ? "'cstorage shutdown --force' unmounts the layers first"
 		               : "the container has to be deleted first; 'cstorage tree' shows it";
 	case CST_EDUPLICATE_ID:
@@ -70,7 +70,7 @@ static const char *of_code(const struct invocation *in, const cst_error *error)
 		                 "the store is only read"
 		               : NULL;
 	case CST_ECORRUPT:
-		if (!in->store || in->command->run == run_check)
+		if (!in->store || command_code(in->command)->run == run_check)
 			return NULL;
 		return "'cstorage check' tells what is damaged, and mends it with --repair";
 	case CST_EBUSY: return "'cstorage locks' shows who holds the lock";
@@ -176,7 +176,7 @@ static char *unknown_operand(const struct invocation *in)
 {
 	for (size_t i = 0; i < in->n_operands; i++) {
 		const char *operand = in->operands[i];
-		bool has_path = in->command->run == run_copy;
+		bool has_path = command_code(in->command)->run == run_copy;
 		if (has_path && !strchr(operand, ':'))
 			continue;
 		char *name = has_path ? strndup(operand, strcspn(operand, ":")) : strdup(operand);

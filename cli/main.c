@@ -128,7 +128,7 @@ static int run_command(struct invocation *in, const struct option_value *before)
 	else if (is_on(in, OPT_DEBUG))
 		set_log_level(CST_LOG_DEBUG);
 	int code = wants_store ? enter_store(in, before) : 0;
-	return code ? code : in->command->run(in);
+	return code ? code : command_code(in->command)->run(in);
 }
 
 /* ---- containers-storage ---- */
@@ -208,7 +208,8 @@ static int go_parse_command(struct go_usage *usage, const char *const *words, si
 	struct invocation *in = usage->in;
 	in->options.n_tables = 0;
 	option_set_add(&in->options, global_options, n_global_options);
-	option_set_add(&in->options, in->command->options, in->command->n_options);
+	const struct option_table *options = &command_code(in->command)->options;
+	option_set_add(&in->options, options->options, options->n);
 	remember_values(&in->options, usage->initial);
 	struct go_parser parser = {.program = in->program,
 	                           .name = in->word,
