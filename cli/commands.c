@@ -295,6 +295,7 @@ static const struct option chunked_options[] = {
 #define ANY_NAMES     OPTS " imageOrContainerNameOrID"
 #define MOUNTABLE     "LayerOrContainerNameOrID"
 
+/* clang-format off */
 #define NAMES(...) {__VA_ARGS__}
 static const struct option no_options[] = {};
 
