@@ -142,6 +142,7 @@ static void layer_is_found(void **state)
 	struct stat st;
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, api->tar.len);
+	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_far_is_whole(api);
 }
 

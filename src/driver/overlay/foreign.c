@@ -96,6 +96,8 @@ int overlay_foreign_blob(const char *path, int *ret_fd, cst_error **error)
 	int errnum = overlay_ask(OVERLAY_ASK_OPEN, blob, O_RDONLY, &fd, NULL);
 	int r = errnum ? error_sys(error, errnum, "open %s", blob)
 	               : fs_must_be_regular(fd, blob, error);
+	if (r == 0 && fcntl(fd, F_SETFL, 0) < 0) /* no O_NONBLOCK, which a FUSE program may heed */
+		r = error_sys(error, errno, "fcntl %s", blob);
 	if (r == 0)
 		*ret_fd = steal_fd(&fd);
 	return r;
