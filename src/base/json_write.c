@@ -57,34 +57,6 @@ static const unsigned char special[256] = {
         ['>'] = 1,        ['&'] = 1, [0x80 ... 0xff] = 1,
 };
 
-/* How many bytes the UTF-8 character at p has. 0: it is not valid, as overlong forms, surrogates
- * and values above U+10FFFF are not. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t len;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-		len = 2;
-	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
-		len = 3;
-		low = p[0] == 0xe0 ? 0xa0 : 0x80;
-		high = p[0] == 0xed ? 0x9f : 0xbf;
-	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		len = 4;
-		low = p[0] == 0xf0 ? 0x90 : 0x80;
-		high = p[0] == 0xf4 ? 0x8f : 0xbf;
-	} else {
-		return 0;
-	}
-	if (n < len || p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++) {
-		if (p[i] < 0x80 || p[i] > 0xbf)
-			return 0;
-	}
-	return len;
-}
-
 static void put_ascii(struct json_writer *w, unsigned char c)
 {
 	char text[8] = {'\\', (char)c};
@@ -110,7 +82,7 @@ static size_t put_special(struct json_writer *w, const unsigned char *p, size_t 
 		put_ascii(w, *p);
 		return 1;
 	}
-	size_t len = utf8_length(p, n);
+	size_t len = utf8_length((const char *)p, n);
 	if (!len) {
 		strbuf_adds(w->out, "\\ufffd");
 		return 1;

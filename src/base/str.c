@@ -257,30 +257,45 @@ char *utf8_put(char *to, uint32_t c)
 	return to;
 }
 
-static unsigned continuation_count(unsigned char c)
+size_t utf8_length(const char *text, size_t n)
 {
-	return c < 0x80                ? 0
-	       : c >= 0xc2 && c < 0xe0 ? 1
-	       : c >= 0xe0 && c < 0xf0 ? 2
-	       : c >= 0xf0 && c < 0xf5 ? 3
-	                               : 4;
+	const unsigned char *p = (const unsigned char *)text;
+	unsigned char lowest = 0x80, highest = 0xbf;
+	size_t len;
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+		len = 2;
+	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		len = 3;
+		if (p[0] == 0xe0)
+			lowest = 0xa0;
+		if (p[0] == 0xed)
+			highest = 0x9f; /* no surrogates */
+	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		len = 4;
+		if (p[0] == 0xf0)
+			lowest = 0x90;
+		if (p[0] == 0xf4)
+			highest = 0x8f;
+	} else {
+		return 0;
+	}
+	if (n < len || p[1] < lowest || p[1] > highest)
+		return 0;
+	for (size_t i = 2; i < len; i++) {
+		if (p[i] < 0x80 || p[i] > 0xbf)
+			return 0;
+	}
+	return len;
 }
 
 bool utf8_valid(const char *text, size_t n)
 {
-	const unsigned char *p = (const unsigned char *)text, *end = p + n;
-
-	while (p < end) {
-		unsigned char first = *p++;
-		unsigned more = continuation_count(first);
-		if (more == 4 || (size_t)(end - p) < more)
+	for (size_t at = 0, len; at < n; at += len) {
+		len = utf8_length(text + at, n - at);
+		if (!len)
 			return false;
-		if (more > 0 && ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p >= 0xa0) ||
-		                 (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p >= 0x90)))
-			return false;
-		for (; more > 0; more--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
 	}
 	return true;
 }

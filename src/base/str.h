@@ -76,6 +76,7 @@ void strv_free(struct strv *v);
 bool parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
 /* As Go has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+size_t utf8_length(const char *text, size_t n); /* of the character that begins it; 0: it is none (Unicode 15, table 3-7); n > 0 */
 bool utf8_valid(const char *text, size_t n);
 /* Writes a code point as UTF-8, four bytes at most, and returns where it ends. */
 char *utf8_put(char *to, uint32_t c);

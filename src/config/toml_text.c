@@ -2,39 +2,6 @@
 /* The text level of TOML: encoding, strings and their escapes. */
 #include "config/toml_reader.h"
 
-/* The length of the well-formed UTF-8 sequence at s. 0: it is none (Unicode 15, table 3-7). */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-	unsigned char lowest = 0x80, highest = 0xbf;
-	size_t len;
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-		len = 2;
-	} else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-		len = 3;
-		if (s[0] == 0xe0)
-			lowest = 0xa0;
-		if (s[0] == 0xed)
-			highest = 0x9f; /* no surrogates */
-	} else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-		len = 4;
-		if (s[0] == 0xf0)
-			lowest = 0x90;
-		if (s[0] == 0xf4)
-			highest = 0x8f;
-	} else {
-		return 0;
-	}
-	if (n < len || s[1] < lowest || s[1] > highest)
-		return 0;
-	for (size_t i = 2; i < len; i++) {
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	}
-	return len;
-}
-
 static bool is_stray_control(const unsigned char *s, const unsigned char *end)
 {
 	if (*s == '\r')
@@ -46,7 +13,7 @@ static const char *check_character(const unsigned char *s, const unsigned char *
 {
 	if (is_stray_control(s, end))
 		return "TOML files cannot contain control characters: '0x%02x'";
-	*len = utf8_length(s, (size_t)(end - s));
+	*len = utf8_length((const char *)s, (size_t)(end - s));
 	return *len ? NULL : "invalid UTF-8 byte: 0x%02x";
 }
 
