@@ -3,11 +3,11 @@
  * pool, so that it may queue others. */
 #include "base/pool.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -146,7 +146,6 @@ static void *worker(void *arg)
 int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 {
 	_cleanup_pool_ struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pthread_t));
-	sigset_t all, old;
 	int r = 0;
 
 	if (!pool)
@@ -154,13 +153,8 @@ int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->change, NULL);
-	/* Threads inherit the mask. Signals are for the threads that the user of the library
-	 * made. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (; r == 0 && pool->n_threads < workers; pool->n_threads += r == 0)
-		r = pthread_create(&pool->threads[pool->n_threads], NULL, worker, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+		r = thread_start(&pool->threads[pool->n_threads], worker, pool);
 	if (r != 0 && pool->n_threads == 0 && r != EAGAIN)
 		return error_sys(error, r, "pthread_create");
 	/* If fewer threads could be started than asked for (a process limit), the pool is slower,

@@ -3,11 +3,11 @@
  * progress callback who holds the lock. */
 #include "lock/wait.h"
 #include "base/fs.h"
+#include "base/thread.h"
 #include "lock/proc_locks.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +21,6 @@
 /* Asking who holds a lock reads all of /proc, which is too much for a short wait. */
 #define NAME_AFTER_MS 1000
 #define NAME_EVERY_MS 2000
-#define HELPER_STACK  ((size_t)256 * 1024)
 
 static _Thread_local const cst_progress *operation_progress;
 
@@ -241,23 +240,6 @@ static struct helper *helper_new(int fd, short type)
 	return helper;
 }
 
-/* Starts the helper with all signals blocked: signals are for the threads of the library's user. */
-static int helper_start(struct helper *helper)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, HELPER_STACK);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int errnum = pthread_create(&thread, &attributes, helper_run, helper);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return errnum;
-}
-
 /* Waits until the helper has the lock, or the wait must end. True: the helper is finished. */
 static bool await_helper(struct waiting *w, struct helper *helper, int *result, cst_error **error)
 {
@@ -289,7 +271,7 @@ int waiting_lock(struct waiting *w, int *fd, short type, cst_error **error)
 	struct helper *helper = helper_new(*fd, type);
 	if (!helper)
 		return error_oom(error);
-	int errnum = helper_start(helper);
+	int errnum = thread_start(NULL, helper_run, helper);
 	if (errnum) {
 		helper_free(helper);
 		return error_sys(error, errnum, "start a thread that waits for %s", w->path);

@@ -5,14 +5,12 @@
  * late the thread is left alone: it ends, and frees what it has, when the store answers or the process dies.
  */
 #include "base/fs.h"
+#include "base/thread.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#define HELPER_STACK ((size_t)256 * 1024)
 
 _Atomic int overlay_ask_limit_ms = 30 * 1000;
 
@@ -106,23 +104,6 @@ static struct question *question_new(enum overlay_ask what, const char *path, in
 	return q;
 }
 
-/* No signal handler of the program runs in the thread. */
-static int start(struct question *q)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	sigset_t all, old;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, HELPER_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int errnum = pthread_create(&thread, &attributes, answer, q);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attributes);
-	return errnum;
-}
-
 /* Is there an answer in time? If not, the thread frees the question. */
 static bool wait_for(struct question *q)
 {
@@ -149,7 +130,7 @@ int overlay_ask(enum overlay_ask what, const char *path, int flags, int *ret_fd,
 	struct question *q = question_new(what, path, flags);
 	if (!q)
 		return ENOMEM;
-	int errnum = start(q);
+	int errnum = thread_start(NULL, answer, q);
 	if (errnum) {
 		question_free(q);
 		return errnum;

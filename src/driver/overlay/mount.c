@@ -6,12 +6,11 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -378,13 +377,8 @@ static void *mount_in_fd_directory(void *userdata)
 
 static int mount_from_thread(struct mount_call *call)
 {
-	sigset_t all, old;
 	pthread_t thread;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int r = pthread_create(&thread, NULL, mount_in_fd_directory, call);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int r = thread_start(&thread, mount_in_fd_directory, call);
 	if (r != 0)
 		return r;
 	pthread_join(thread, NULL);

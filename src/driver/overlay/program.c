@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
@@ -105,19 +106,6 @@ static struct question *question_new(int fd, bool sync)
 	return q;
 }
 
-static int start_thread(struct question *q)
-{
-	sigset_t all, old;
-	pthread_t thread;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	int errnum = pthread_create(&thread, NULL, ask_in_thread, q);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (errnum == 0)
-		pthread_detach(thread);
-	return errnum;
-}
-
 static int wait_for_answer(struct question *q)
 {
 	struct timespec until;
@@ -142,7 +130,7 @@ static int wait_for_answer(struct question *q)
 static int ask_mount(int fd, bool sync)
 {
 	struct question *q = fd >= 0 ? question_new(fd, sync) : NULL;
-	int errnum = q ? start_thread(q) : ENOMEM;
+	int errnum = q ? thread_start(NULL, ask_in_thread, q) : ENOMEM;
 	if (errnum == 0) {
 		errnum = wait_for_answer(q);
 	} else { /* no other thread has it */

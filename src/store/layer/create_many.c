@@ -4,11 +4,11 @@
  * same time. Each thread has its own pool, because an archive may have to wait for the content of the
  * layers below: a task that waits must not keep a thread from those that it waits for. A layer waits
  * only for lower ones, and those are handed out first, so that the lowest never waits. */
+#include "base/thread.h"
 #include "base/types.h"
 #include "lock/tempdir.h"
 #include "store/core/store.h"
 #include "store/layer/create.h"
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -208,11 +208,7 @@ static int start_thread(struct many *many, cst_error **error)
 {
 	if (many->n_threads == many->at_once)
 		return 0;
-	sigset_t all, old;
-	sigfillset(&all); /* signals are for the threads of the library's user */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int r = pthread_create(&many->threads[many->n_threads], NULL, run, many);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int r = thread_start(&many->threads[many->n_threads], run, many);
 	if (r != 0 && many->n_threads == 0)
 		return error_sys(error, r, "pthread_create");
 	many->n_threads += r == 0;

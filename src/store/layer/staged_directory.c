@@ -2,12 +2,11 @@
 /* Filling a staged layer with a copy of a directory: what packs it and what unpacks it are two threads. */
 #include "archive/pack/pack.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "chunked/writer.h"
 #include "store/core/store.h"
 #include "store/layer/staged.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 /* ---- packing ---- */
@@ -29,15 +28,12 @@ static int write_pipe(void *userdata, const void *data, size_t n, cst_error **er
 	               : 0;
 }
 
-/* The reader may go away early. SIGPIPE is blocked here, so the write fails instead. */
+/* The reader may go away early. SIGPIPE is blocked as in every thread of the library, so the write fails instead. */
 static void *pack(void *arg)
 {
 	struct packing *packing = arg;
 	const cst_sink sink = {.write = write_pipe, .userdata = packing};
 	const struct pack_options options = {.with_whiteouts = true};
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	packing->result = pack_tree(packing->dirfd, &options, &sink, &packing->problem);
 	closep(&packing->write_fd);
 	packing->write_fd = -1;
@@ -70,7 +66,7 @@ static int start_packing(struct packing *packing, cst_error **error)
 		return error_sys(error, errno, "pipe");
 	packing->read_fd = fds[0];
 	packing->write_fd = fds[1];
-	int errnum = pthread_create(&packing->thread, NULL, pack, packing);
+	int errnum = thread_start(&packing->thread, pack, packing);
 	if (errnum == 0)
 		return 0;
 	closep(&packing->read_fd);
