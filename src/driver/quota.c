@@ -46,13 +46,13 @@ static int control(const char *home, int command, uint32_t id, void *argument)
 	return sys_quotactl(node, QCMD(command, PROJECT_QUOTA), id, argument);
 }
 
-static int set_limits(const char *home, uint32_t id, const struct driver_quota *limits, int fields)
+static int set_limits(const char *home, uint32_t id, const struct driver_quota *limits)
 {
 	struct fs_disk_quota quota = {
 	        .d_version = FS_DQUOT_VERSION,
 	        .d_id = id,
 	        .d_flags = FS_PROJ_QUOTA,
-	        .d_fieldmask = (uint16_t)fields,
+	        .d_fieldmask = FS_DQ_BHARD | FS_DQ_BSOFT | FS_DQ_IHARD | FS_DQ_ISOFT,
 	        .d_blk_hardlimit = limits->bytes / BLOCK,
 	        .d_blk_softlimit = limits->bytes / BLOCK,
 	        .d_ino_hardlimit = limits->inodes,
@@ -81,15 +81,13 @@ static int project_of(int fd, uint32_t *ret)
 	return 0;
 }
 
-static int set_project(int fd, uint32_t id, bool inherited)
+static int set_project(int fd, uint32_t id)
 {
 	struct fsxattr attributes = {0};
 	if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) < 0)
 		return -1;
 	attributes.fsx_projid = id;
-	attributes.fsx_xflags &= ~(uint32_t)FS_XFLAG_PROJINHERIT;
-	if (inherited)
-		attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
+	attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
 	return sys_set_project(fd, &attributes);
 }
 
@@ -165,17 +163,16 @@ int quota_probe(const char *home, cst_error **error)
 
 int quota_assign(const char *home, int dirfd, const struct driver_quota *limits, cst_error **error)
 {
-	static const int all = FS_DQ_BHARD | FS_DQ_BSOFT | FS_DQ_IHARD | FS_DQ_ISOFT;
 	uint32_t end, id;
 	struct fs_disk_quota found;
 	int r = first_of_go(home, &end);
 	do {
 		r = r < 0 ? r : choose(home, end, &id);
-		r = r < 0 ? r : set_project(dirfd, id, true);
+		r = r < 0 ? r : set_project(dirfd, id);
 		r = r < 0 ? r : look_up(home, id, &found);
 		/* Another process took the same number at this moment. */
 	} while (r == 0 && found.d_icount > 1);
-	r = r < 0 ? r : set_limits(home, id, limits, all);
+	r = r < 0 ? r : set_limits(home, id, limits);
 	return r < 0 ? error_sys(error, errno, "set the quota of a new layer in %s", home) : 0;
 }
 
@@ -184,7 +181,7 @@ int quota_share(int from_fd, int to_fd, const char *shown, cst_error **error)
 	uint32_t id = 0;
 	if (project_of(from_fd, &id) < 0 || id == 0)
 		return 0;
-	if (set_project(to_fd, id, true) < 0)
+	if (set_project(to_fd, id) < 0)
 		return error_sys(error, errno, "set the project of %s", shown);
 	return 0;
 }
@@ -192,10 +189,9 @@ int quota_share(int from_fd, int to_fd, const char *shown, cst_error **error)
 void quota_release(const char *home, int dirfd)
 {
 	static const struct driver_quota none = {0};
-	static const int all = FS_DQ_BHARD | FS_DQ_BSOFT | FS_DQ_IHARD | FS_DQ_ISOFT;
 	uint32_t id = 0;
 	if (project_of(dirfd, &id) < 0 || id == 0)
 		return;
-	if (set_limits(home, id, &none, all) < 0)
+	if (set_limits(home, id, &none) < 0)
 		log_warning("the limits of project %u in %s stay: %s", id, home, errno_text(errno));
 }
