@@ -81,6 +81,9 @@ enum option_id {
 	OPT_INODES,
 	OPT_AUTO_USERNS,
 	OPT_TOC_DIGEST,
+	OPT_URL,
+	OPT_HEADER,
+	OPT_CA_FILE,
 	OPTION_COUNT,
 };
 
@@ -148,7 +151,7 @@ enum command_flags {
 	COMMAND_LISTS = 128,    /* takes --format, --filter, --sort, --no-trunc and --quiet */
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree and --from */
-	COMMAND_CLAIMS = 4096, /* takes --expect-digest and --toc-digest */
+	COMMAND_CLAIMS = 4096, /* takes --expect-digest, --toc-digest, --url and what belongs to it */
 	COMMAND_MAKES_CONTAINER = 8192, /* takes --userns, --size and --inodes */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };

@@ -155,9 +155,14 @@ static const struct option expect_options[] = {
              "it",
              "", "--expect-digest"),
         TEXT(OPT_TOC_DIGEST,
-             "The file is a zstd:chunked blob whose TOC has this sha256: take from other layers "
+             "It is a zstd:chunked blob whose TOC has this sha256: take from other layers "
              "what they have",
              "", "--toc-digest"),
+        TEXT(OPT_URL, "Read from this http:// or https:// URL, not from stdin", "", "--url"),
+        LIST(OPT_HEADER, "With --url: header to send, or @FILE with some; may be repeated", "",
+             "--header"),
+        TEXT(OPT_CA_FILE, "With --url: certificates to trust, not those of the system", "",
+             "--ca-file"),
 };
 static const struct option new_container_options[] = {
         TEXT(OPT_AUTO_USERNS, "Map IDs that no container has: auto[:size=N,...]", "", "--userns"),

@@ -2,6 +2,7 @@
 /* The verbs import-layer and applydiff: a layer tar from a file or stdin goes into the store. */
 #include "command.h"
 #include "create.h"
+#include "pull.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -19,35 +20,32 @@ static int fail_to_unpack(const struct invocation *in, const cst_error *error)
 	return fail(in, error);
 }
 
-/* A blob of which parts may be left alone. */
-static int pull_layer(const struct invocation *in, const cst_layer_options *layer, int fd,
-                      cst_layer **ret, cst_error **error)
+/* The options of cstorage are NULL in the other personality. */
+static bool has_text(const struct invocation *in, enum option_id id)
 {
-	cst_stage_options stage = CST_STAGE_OPTIONS_INIT;
-	cst_staged_commit_options commit = CST_STAGED_COMMIT_OPTIONS_INIT;
-	cst_pull_options options = CST_PULL_OPTIONS_INIT;
-	cst_range_file file = {0};
-	cst_range_source source;
-	stage.parent = layer->parent;
-	stage.mount_label = layer->mount_label;
-	stage.writable = layer->writable;
-	stage.host_uid_map = layer->host_uid_map;
-	stage.host_gid_map = layer->host_gid_map;
-	stage.uid_map = layer->uid_map;
-	stage.n_uid_map = layer->n_uid_map;
-	stage.gid_map = layer->gid_map;
-	stage.n_gid_map = layer->n_gid_map;
-	commit.id = layer->id;
-	commit.names = layer->names;
-	commit.n_names = layer->n_names;
-	options.stage = &stage;
-	options.commit = &commit;
-	options.toc_digest = text_of(in, OPT_TOC_DIGEST);
-	options.diff_digest = layer->expected_digest;
-	options.progress = layer->progress;
-	int result = cst_range_source_fd(fd, &file, &source, error);
-	return result < 0 ? result
-	                  : cst_store_pull_layer(in->store, &source, &options, ret, NULL, error);
+	const char *text = text_of(in, id);
+	return text && *text;
+}
+
+/* A negative code of the library, or an exit code. */
+static int make_layer(const struct invocation *in, const cst_layer_options *options,
+                      struct input *input, cst_layer **ret, cst_error **error)
+{
+	if (has_text(in, OPT_URL))
+		return pull_from_url(in, options, ret, error);
+	if (has_text(in, OPT_TOC_DIGEST))
+		return pull_from_file(in, options, input->fd, ret, error);
+	return cst_store_create_layer(in->store, options, &input->source, ret, error);
+}
+
+static int open_archive(const struct invocation *in, struct input *input, struct progress *progress)
+{
+	if (!has_text(in, OPT_URL))
+		return input_open(in, text_of(in, OPT_FILE), input, progress);
+	if (!has_text(in, OPT_FILE))
+		return 0;
+	complain(in, "import-layer: either --url or --file");
+	return EXIT_USAGE;
 }
 
 int run_import_layer(struct invocation *in)
@@ -57,7 +55,7 @@ int run_import_layer(struct invocation *in)
 	_cleanup_input_ struct input input = {.fd = -1};
 	struct progress progress;
 	progress_start(in, &progress);
-	int code = input_open(in, text_of(in, OPT_FILE), &input, &progress);
+	int code = open_archive(in, &input, &progress);
 	code = code ? code : id_maps_from_options(in, &maps);
 	if (code)
 		return code;
@@ -66,15 +64,10 @@ int run_import_layer(struct invocation *in)
 	options.progress = &progress.hook;
 	options.expected_digest = text_of(in, OPT_EXPECT_DIGEST);
 	cst_layer *layer = NULL;
-	/* NULL: this personality has no such option. */
-	const char *toc_digest = text_of(in, OPT_TOC_DIGEST);
-	int result = toc_digest && *toc_digest
-	                     ? pull_layer(in, &options, input.fd, &layer, &error)
-	                     : cst_store_create_layer(in->store, &options, &input.source, &layer,
-	                                              &error);
+	int result = make_layer(in, &options, &input, &layer, &error);
 	progress_end(&progress);
-	if (result < 0)
-		return fail_to_unpack(in, error);
+	if (result != 0)
+		return result < 0 ? fail_to_unpack(in, error) : result;
 	code = print_new_layer(in, layer);
 	cst_layer_free(layer);
 	return code;

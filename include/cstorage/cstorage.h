@@ -10,6 +10,7 @@
 #include <cstorage/composefs.h>
 #include <cstorage/dedup.h>
 #include <cstorage/error.h>
+#include <cstorage/http.h>
 #include <cstorage/ids.h>
 #include <cstorage/import.h>
 #include <cstorage/lock.h>

@@ -307,6 +307,36 @@ static void unknown_or_wrong_toc(void **state)
 	assert_clean(api);
 }
 
+/* A tar-split that says it is smaller than it is, or larger than any is, is not unpacked. */
+static void size_of_tarsplit(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	struct source s = {.blob = &one};
+	cst_pull_options options = annotated(&one);
+	cst_pull_result result;
+	unsigned long offset, size, plain;
+	char position[64];
+	assert_int_equal(sscanf(one.made.tarsplit_position, "%lu:%lu:%lu", &offset, &size, &plain),
+	                 3);
+	const struct {
+		unsigned long size;
+		const char *reason;
+	} sizes[] = {{plain - 1, "larger than it is said to be"},
+	             {0, "larger than it is said to be"},
+	             {3UL << 30, "larger than is read"}};
+	options.tarsplit_position = position;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char id[] = {'s', (char)('0' + i), '\0'};
+		snprintf(position, sizeof(position), "%lu:%lu:%lu", offset, size, sizes[i].size);
+		assert_int_equal(pull_with(api, &s, id, NULL, &options, &result), 0);
+		assert_false(result.in_parts);
+		assert_non_null(strstr(result.reason, sizes[i].reason));
+		assert_is(api, id, &one, false);
+	}
+	assert_clean(api);
+}
+
 /* Each byte that is wrong is noticed, wherever it is: what comes out is the layer, or nothing. */
 static void damaged_blob(void **state)
 {
@@ -482,6 +512,7 @@ static void file_as_source(void **state)
 	X(few_ranges_at_a_time)        \
 	X(source_that_cannot)          \
 	X(unknown_or_wrong_toc)        \
+	X(size_of_tarsplit)            \
 	X(damaged_blob)                \
 	X(forged_toc)                  \
 	X(other_layer_was_changed)     \

@@ -22,6 +22,7 @@ struct recipe {
 	size_t input_pos, input_len;
 	uint64_t input_total;
 	bool input_end, text_end;
+	uint64_t text_max; /* bytes of text that may still come */
 
 	char *text; /* decompressed, [text_pos, text_len) not yet used */
 	size_t text_pos, text_len, text_capacity;
@@ -67,6 +68,7 @@ int recipe_open_source(const cst_source *source, enum cst_compression compressio
 	if (!recipe)
 		return error_oom(error);
 	recipe->source = *source;
+	recipe->text_max = UINT64_MAX;
 	recipe->input = malloc(INPUT_SIZE);
 	if (!recipe->input)
 		return error_oom(error);
@@ -81,6 +83,11 @@ static int ends_early(const char *go_words, cst_error **error)
 {
 	error_set(error, CST_ECORRUPT, "tar-split: it ends early");
 	return error_go_words(error, CST_ECORRUPT, NULL, "%s", go_words);
+}
+
+void recipe_limit(struct recipe *recipe, uint64_t size)
+{
+	recipe->text_max = size;
 }
 
 static int damaged(const cst_error *problem, cst_error **error)
@@ -142,6 +149,10 @@ static int read_text(struct recipe *recipe, cst_error **error)
 			return error_propagate(error, steal_ptr(&problem));
 		recipe->input_pos += used;
 		recipe->text_len += got;
+		if (got > recipe->text_max)
+			return error_set(error, CST_ECORRUPT,
+			                 "tar-split: it is larger than it is said to be");
+		recipe->text_max -= got;
 		if (got > 0)
 			return 0;
 	}

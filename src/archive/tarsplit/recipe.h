@@ -24,6 +24,8 @@ struct recipe;
 int recipe_open(int fd, struct recipe **ret, cst_error **error); /* fd stays the caller's */
 /* From a stream. The source is copied; its userdata must live as long. */
 int recipe_open_source(const cst_source *source, enum cst_compression compression, struct recipe **ret, cst_error **error);
+/* More bytes than that, unpacked, are an error. For one that strangers made, of which a few bytes may unpack to any number. */
+void recipe_limit(struct recipe *recipe, uint64_t size);
 /* The entry is good until the next call. A large segment comes in several. *end: there is none left. CST_ECORRUPT. */
 int recipe_next(struct recipe *recipe, struct recipe_entry *entry, bool *end, cst_error **error);
 void recipe_free(struct recipe *recipe);

@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of a tar-split, unpacked. A TOC of the largest size has fewer entries than fill it. */
+#define TARSPLIT_SIZE_MAX ((uint64_t)2 << 30)
+
 struct pull {
 	cst_store *store;
 	const cst_range_source *blob;
@@ -80,7 +83,7 @@ static int find_toc(struct pull *pull, cst_error **error)
 	const struct chunked_part *split = &pull->place.tarsplit;
 	if (split->size == 0)
 		return error_set(error, CST_ENOTSUP, "it has no tar-split");
-	if (split->size > TOC_SIZE_MAX)
+	if (split->size > TOC_SIZE_MAX || split->plain_size > TARSPLIT_SIZE_MAX)
 		return error_set(error, CST_ENOTSUP, "its tar-split is larger than is read");
 	return 0;
 }
@@ -129,6 +132,8 @@ static int check_tarsplit(const struct pull *pull, cst_error **error)
 		              pull->toc->tarsplit_digest);
 	if (r == 0)
 		r = recipe_open_source(&source, CST_ZSTD, &recipe, error);
+	if (r == 0)
+		recipe_limit(recipe, pull->place.tarsplit.plain_size);
 	return r == 0 ? toc_match_recipe(pull->toc, recipe, error) : r;
 }
 
