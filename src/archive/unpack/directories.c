@@ -56,11 +56,29 @@ void directory_paths_changed(struct target *t)
 	sync_list_give_up(&t->sync);
 }
 
+size_t directory_slots(size_t descriptors)
+{
+	if (descriptors < 2 * DIRECTORY_WAYS)
+		return MAX(descriptors, (size_t)DIRECTORY_SLOTS_MIN);
+	return MIN(descriptors, (size_t)DIRECTORY_SLOTS) / DIRECTORY_WAYS * DIRECTORY_WAYS;
+}
+
+/* The slots that a path may be in. What one entry needs is in *n of them at the same time, whatever the hashes. */
+static struct directory_slot *slots_of(struct directory_cache *cache, uint64_t hash, size_t *n)
+{
+	size_t sets = MAX(cache->n_slots / DIRECTORY_WAYS, (size_t)1);
+	*n = cache->n_slots / sets;
+	return &cache->slots[hash % sets * *n];
+}
+
 static struct directory_slot *find_slot(struct directory_cache *cache, const char *path, size_t n,
                                         uint64_t hash)
 {
-	for (size_t i = 0; i < cache->n_slots; i++) {
-		struct directory_slot *slot = &cache->slots[i];
+	size_t ways;
+	struct directory_slot *slots = slots_of(cache, hash, &ways);
+
+	for (size_t i = 0; i < ways; i++) {
+		struct directory_slot *slot = &slots[i];
 		if (slot->path && slot->hash == hash && strlen(slot->path) == n &&
 		    memcmp(slot->path, path, n) == 0)
 			return slot;
@@ -68,13 +86,15 @@ static struct directory_slot *find_slot(struct directory_cache *cache, const cha
 	return NULL;
 }
 
-static struct directory_slot *oldest_slot(struct directory_cache *cache)
+static struct directory_slot *oldest_slot(struct directory_cache *cache, uint64_t hash)
 {
-	struct directory_slot *oldest = &cache->slots[0];
+	size_t ways;
+	struct directory_slot *slots = slots_of(cache, hash, &ways);
+	struct directory_slot *oldest = slots;
 
-	for (size_t i = 1; i < cache->n_slots; i++)
-		if (cache->slots[i].used < oldest->used)
-			oldest = &cache->slots[i];
+	for (size_t i = 1; i < ways; i++)
+		if (slots[i].used < oldest->used)
+			oldest = &slots[i];
 	return oldest;
 }
 
@@ -130,7 +150,7 @@ bool directory_cache_keep(struct target *t, const char *path, const struct direc
 	char *copy = strdup(path);
 	if (!copy)
 		return false;
-	struct directory_slot *slot = oldest_slot(&t->directories);
+	struct directory_slot *slot = oldest_slot(&t->directories, hash);
 	slot_clear(slot);
 	slot_set(&t->directories, slot, copy, hash, directory);
 	return true;
@@ -151,7 +171,7 @@ int directory_get(struct target *t, const char *path, size_t n, enum directory_m
 			return -1;
 		}
 		int fd = open_below_cached(t, path, n);
-		slot = oldest_slot(cache);
+		slot = oldest_slot(cache, hash);
 		slot_clear(slot); /* first: there may be no descriptor for one more */
 		if (finish_open(&t->own, fd < 0 ? open_path(t, copy, missing) : fd, &directory) < 0)
 			return -1;

@@ -17,6 +17,8 @@ void directory_cache_begin_entry(struct target *t);
 /* A directory or symlink goes: what was known by paths may be elsewhere. */
 void directory_paths_changed(struct target *t);
 void directory_cache_clear(struct target *t);
+/* How many directories to keep open where so many descriptors may be used. */
+size_t directory_slots(size_t descriptors);
 int directory_open_child(const struct own_names *own, const struct directory *parent, const char *name,
 			 struct directory *ret);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies into files, on all cores; whoever writes the last piece finishes the file. */
 #include "archive/unpack/file.h"
-#include "archive/unpack/target.h"
+#include "archive/unpack/directories.h"
 #include "base/sys.h"
 #include <errno.h>
 #include <sys/resource.h>
@@ -13,9 +13,8 @@
 
 /* For what is opened besides, for a moment: the way to a directory, a file, an old file's content.
  */
-#define DESCRIPTOR_RESERVE  8
-#define OPEN_FILES_MAX      128
-#define DIRECTORY_SLOTS_MIN 3 /* of one entry: its parent, that of a link's target, and itself */
+#define DESCRIPTOR_RESERVE 8
+#define OPEN_FILES_MAX     128
 
 struct write_item {
 	struct out_file *file;
@@ -44,8 +43,7 @@ void writers_share_descriptors(struct writers *w, int root_fd, size_t *ret_direc
 	size_t left = limit.rlim_cur > used + DESCRIPTOR_RESERVE
 	                      ? (size_t)limit.rlim_cur - used - DESCRIPTOR_RESERVE
 	                      : 0;
-	size_t slots = left / 3 < DIRECTORY_SLOTS ? left / 3 : DIRECTORY_SLOTS;
-	*ret_directories = slots > DIRECTORY_SLOTS_MIN ? slots : DIRECTORY_SLOTS_MIN;
+	*ret_directories = directory_slots(left / 3);
 	left = left > *ret_directories ? left - *ret_directories : 0;
 	w->open_files_max = left / 2 < OPEN_FILES_MAX ? (unsigned)(left / 2) : OPEN_FILES_MAX;
 	if (w->open_files_max == 0)

@@ -116,18 +116,16 @@ mode_t metadata_mode(const struct metadata *m, const struct entry *e)
 	return m->options->force_mask >= 0 ? (mode_t)m->options->force_mask : e->header.mode;
 }
 
-static int set_owner_and_mode(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+static int set_owner_and_mode(struct metadata *m, const struct entry *e, int fd,
+                              const struct stat *st, cst_error **error)
 {
 	mode_t mode = metadata_mode(m, e);
-	struct stat st;
+	int r = set_owner(m, e, fd, st, error);
 
-	if (fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat /%s", e->path);
-	int r = set_owner(m, e, fd, &st, error);
 	if (r < 0)
 		return r;
 	/* Most files are created with their mode. A chown may have taken bits of it away. */
-	if ((st.st_mode & 07777) == mode && owner_is_right(e, &st))
+	if ((st->st_mode & 07777) == mode && owner_is_right(e, st))
 		return 0;
 	return sys_fchmod(fd, mode) < 0 ? error_sys(error, errno, "chmod /%s", e->path) : 0;
 }
@@ -281,9 +279,10 @@ int metadata_default(struct metadata *m, int fd)
 
 /* ---- all of it, by kind ---- */
 
-int metadata_directory(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+int metadata_directory(struct metadata *m, const struct entry *e, int fd, const struct stat *st,
+                       cst_error **error)
 {
-	int r = set_owner_and_mode(m, e, fd, error);
+	int r = set_owner_and_mode(m, e, fd, st, error);
 
 	if (r == 0)
 		r = set_xattrs(m, e, fd, error);
@@ -293,8 +292,11 @@ int metadata_directory(struct metadata *m, const struct entry *e, int fd, cst_er
 int metadata_file(struct metadata *m, const struct entry *e, int fd, cst_error **error)
 {
 	struct timespec times[2];
-	int r = metadata_directory(m, e, fd, error); /* the same, and then the times */
+	struct stat st;
 
+	if (fstat(fd, &st) < 0)
+		return error_sys(error, errno, "stat /%s", e->path);
+	int r = metadata_directory(m, e, fd, &st, error); /* the same, and then the times */
 	if (r < 0)
 		return r;
 	entry_times(e, times);
@@ -303,11 +305,11 @@ int metadata_file(struct metadata *m, const struct entry *e, int fd, cst_error *
 	return 0;
 }
 
-int metadata_node(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+int metadata_node(struct metadata *m, const struct entry *e, int fd, const struct stat *st,
+                  cst_error **error)
 {
 	struct timespec times[2];
-	int r = set_owner_and_mode(m, e, fd, error);
-
+	int r = set_owner_and_mode(m, e, fd, st, error);
 	if (r < 0)
 		return r;
 	entry_times(e, times);
@@ -316,14 +318,11 @@ int metadata_node(struct metadata *m, const struct entry *e, int fd, cst_error *
 	return set_xattrs(m, e, fd, error);
 }
 
-int metadata_symlink(struct metadata *m, const struct entry *e, int fd, cst_error **error)
+int metadata_symlink(struct metadata *m, const struct entry *e, int fd, const struct stat *st,
+                     cst_error **error)
 {
 	const struct tar_header *h = &e->header;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat /%s", e->path);
-	int r = set_owner(m, e, fd, &st, error);
+	int r = set_owner(m, e, fd, st, error);
 	if (r < 0)
 		return r;
 	bool later = h->has_atime && h->atime.tv_sec > h->mtime.tv_sec;

@@ -14,10 +14,11 @@ struct metadata {
 };
 mode_t metadata_mode(const struct metadata *m, const struct entry *entry); /* what it gets */
 int metadata_file(struct metadata *m, const struct entry *entry, int fd, cst_error **error); /* all, times included */
-int metadata_directory(struct metadata *m, const struct entry *entry, int fd, cst_error **error); /* all but times */
+/* All but times; `st` is how it is now. */
+int metadata_directory(struct metadata *m, const struct entry *entry, int fd, const struct stat *st, cst_error **error);
 /* These take an O_PATH descriptor. */
-int metadata_node(struct metadata *m, const struct entry *entry, int fd, cst_error **error);
-int metadata_symlink(struct metadata *m, const struct entry *entry, int fd, cst_error **error);
+int metadata_node(struct metadata *m, const struct entry *entry, int fd, const struct stat *st, cst_error **error);
+int metadata_symlink(struct metadata *m, const struct entry *entry, int fd, const struct stat *st, cst_error **error);
 /* The attributes of the directory `below`, which may be an O_PATH descriptor; -1 and errno. */
 int metadata_inherit(struct metadata *m, int fd, int below);
 /* Those of a directory that is nowhere: it belongs to the root of the id maps. -1 and errno. */

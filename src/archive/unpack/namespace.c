@@ -184,12 +184,11 @@ static int create_file(struct creation *c, struct chunk *chunk, cst_error **erro
 
 /* Makes the directory, or takes the one that is there. *opaque: it takes the place of something else, and what that hid
  * must not come back. */
-static int need_directory(struct creation *c, struct directory *ret, bool *kept, bool *opaque,
-                          cst_error **error)
+static int need_directory(struct creation *c, struct directory *ret, struct stat *ret_stat,
+                          bool *kept, bool *opaque, cst_error **error)
 {
 	struct namespace *ns = c->namespace;
 	const struct entry *e = c->entry;
-	struct directory made = {.fd = c->place.fd};
 	struct stat st;
 
 	*kept = *opaque = false;
@@ -204,9 +203,13 @@ static int need_directory(struct creation *c, struct directory *ret, bool *kept,
 		if (r < 0)
 			return r;
 	}
-	r = *kept ? directory_open_child(&ns->target->own, &c->parent, e->base, ret)
-	          : directory_open_child(&ns->target->own, &made, c->place.name, ret);
-	return r < 0 ? error_sys(error, errno, "open /%s", e->path) : 0;
+	const struct place at = *kept ? (struct place){c->parent.fd, e->base} : c->place;
+	_cleanup_close_ int fd =
+	        openat(at.fd, at.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, ret_stat) < 0)
+		return error_sys(error, errno, "open /%s", e->path);
+	*ret = directory_of(&ns->target->own, steal_fd(&fd), ret_stat);
+	return 0;
 }
 
 /* An existing directory stays with its content. */
@@ -215,19 +218,20 @@ static int create_directory(struct creation *c, cst_error **error)
 	struct namespace *ns = c->namespace;
 	struct entry *e = c->entry;
 	struct directory directory;
+	struct stat st;
 	bool kept, opaque;
 
-	int r = need_directory(c, &directory, &kept, &opaque, error);
+	int r = need_directory(c, &directory, &st, &kept, &opaque, error);
 	if (r < 0)
 		return r;
 	_cleanup_close_ int fd = directory.fd;
 	if (opaque && mark_opaque(ns->target->options, fd) < 0)
 		return error_sys(error, errno, "lsetxattr /%s", e->path);
-	r = metadata_directory(&ns->target->metadata, e, fd, error);
+	r = metadata_directory(&ns->target->metadata, e, fd, &st, error);
 	if (r == 0 && !kept)
 		r = settle(c, error);
 	if (r == 0)
-		r = directory_times_add(ns->times, e, fd, error);
+		r = directory_times_add(ns->times, e, &directory, error);
 	bool keep = r == 0 && !ns->target->options->in_use;
 	if (keep && directory_cache_keep(ns->target, e->path, &directory))
 		fd = -1;
@@ -238,13 +242,14 @@ static int create_directory(struct creation *c, cst_error **error)
 static int finish_special(struct creation *c, mode_t type, cst_error **error)
 {
 	struct namespace *ns = c->namespace;
-	int r = place_hold(&c->place, type, c->entry->path, error);
+	struct stat st;
+	int r = place_hold(&c->place, type, c->entry->path, &st, error);
 
 	if (r < 0)
 		return r;
 	_cleanup_close_ int fd = r;
-	r = S_ISLNK(type) ? metadata_symlink(&ns->target->metadata, c->entry, fd, error)
-	                  : metadata_node(&ns->target->metadata, c->entry, fd, error);
+	r = S_ISLNK(type) ? metadata_symlink(&ns->target->metadata, c->entry, fd, &st, error)
+	                  : metadata_node(&ns->target->metadata, c->entry, fd, &st, error);
 	if (r == 0)
 		r = place_note_made(&ns->target->making, fd, error);
 	return r < 0 ? r : settle(c, error);
@@ -321,8 +326,8 @@ static int link_attributes(struct creation *c, cst_error **error)
 		return 0;
 	}
 	return S_ISLNK(st.st_mode)
-	               ? metadata_symlink(&ns->target->metadata, c->entry, c->link_fd, error)
-	               : metadata_node(&ns->target->metadata, c->entry, c->link_fd, error);
+	               ? metadata_symlink(&ns->target->metadata, c->entry, c->link_fd, &st, error)
+	               : metadata_node(&ns->target->metadata, c->entry, c->link_fd, &st, error);
 }
 
 static int create_link(struct creation *c, cst_error **error)
@@ -349,11 +354,13 @@ static int apply_root(struct namespace *ns, const struct entry *e, cst_error **e
 		return 0;
 	_cleanup_close_ int fd =
 	        openat(ns->target->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_sys(error, errno, "open /");
 	ns->root_named = true;
-	int r = metadata_directory(&ns->target->metadata, e, fd, error);
-	return r < 0 ? r : directory_times_add(ns->times, e, fd, error);
+	int r = metadata_directory(&ns->target->metadata, e, fd, &st, error);
+	const struct directory root = directory_of(&ns->target->own, fd, &st);
+	return r < 0 ? r : directory_times_add(ns->times, e, &root, error);
 }
 
 static int create_entry(struct namespace *ns, struct chunk *chunk, struct entry *e,

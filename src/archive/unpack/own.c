@@ -16,13 +16,18 @@ static uint64_t child_key(const struct own_names *own, const struct directory *d
 	return siphash24(name, strlen(name), key);
 }
 
+struct directory directory_of(const struct own_names *own, int fd, const struct stat *st)
+{
+	return (struct directory){.fd = fd, .key = inode_key(own, st)};
+}
+
 int directory_at(const struct own_names *own, int fd, struct directory *ret)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -1;
-	*ret = (struct directory){.fd = fd, .key = inode_key(own, &st)};
+	*ret = directory_of(own, fd, &st);
 	return 0;
 }
 

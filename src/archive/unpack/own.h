@@ -17,6 +17,7 @@ struct directory {
 	int fd;
 	uint64_t key; /* of the inode */
 };
+struct directory directory_of(const struct own_names *own, int fd, const struct stat *st);
 /* The directory of a descriptor; -1 and errno. */
 int directory_at(const struct own_names *own, int fd, struct directory *ret);
 

@@ -63,14 +63,14 @@ int place_settle(const struct making *making, int parent_fd, const char *name, e
 	return r;
 }
 
-int place_hold(const struct place *place, mode_t type, const char *shown, cst_error **error)
+int place_hold(const struct place *place, mode_t type, const char *shown, struct stat *ret_stat,
+               cst_error **error)
 {
 	_cleanup_close_ int fd = openat(place->fd, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, ret_stat) < 0)
 		return error_sys(error, errno, "open /%s", shown);
-	if ((st.st_mode & S_IFMT) != type)
+	if ((ret_stat->st_mode & S_IFMT) != type)
 		return error_set(error, CST_ECORRUPT,
 		                 "/%s: somebody else replaced it while it was made", shown);
 	return steal_fd(&fd);

@@ -32,7 +32,8 @@ enum place_way { PLACE_REPLACE, PLACE_NEW };
 int place_settle(const struct making *making, int parent_fd, const char *name, enum place_way way);
 /* Opens what was made, without opening it for reading: O_PATH. `type`: S_IFIFO, ...; something else
  * means that it was replaced. */
-int place_hold(const struct place *place, mode_t type, const char *shown, cst_error **error);
+int place_hold(const struct place *place, mode_t type, const char *shown, struct stat *ret_stat,
+               cst_error **error);
 /* Remembers that this archive made the file; place_is_made() tells. Only where the target is in
  * use. */
 int place_note_made(struct making *making, int fd, cst_error **error);

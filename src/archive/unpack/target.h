@@ -8,7 +8,9 @@
 #include "archive/unpack/place.h"
 #include "archive/unpack/sync.h"
 
-#define DIRECTORY_SLOTS 64
+#define DIRECTORY_SLOTS 256
+#define DIRECTORY_SLOTS_MIN 3 /* of one entry: its parent, that of a link's target, and itself */
+#define DIRECTORY_WAYS  8 /* how many slots a path may be in */
 struct directory_slot {
 	char *path;
 	uint64_t hash, used;
@@ -16,7 +18,7 @@ struct directory_slot {
 };
 struct directory_cache {
 	struct directory_slot slots[DIRECTORY_SLOTS];
-	size_t n_slots; /* of them are used: what the limit on descriptors leaves */
+	size_t n_slots; /* of them are used, as the limit on descriptors allows: see directory_slots() */
 	uint64_t clock;
 	bool stale; /* directory_paths_changed() */
 };

@@ -15,7 +15,7 @@
 #define MEMORY_MAX ((size_t)1 << 20)
 
 struct record {
-	uint64_t device, inode;
+	uint64_t key; /* of the directory */
 	struct timespec times[2];
 	uint32_t path_len; /* the path follows, with a NUL */
 };
@@ -51,23 +51,17 @@ static void drop_same(struct directory_times *times, const struct record *record
 	if (times->records.len == 0)
 		return;
 	memcpy(&last, at, sizeof(last));
-	if (last.device == record->device && last.inode == record->inode &&
-	    streq(at + sizeof(last), path))
+	if (last.key == record->key && streq(at + sizeof(last), path))
 		times->records.len = times->last;
 }
 
-int directory_times_add(struct directory_times *times, const struct entry *e, int fd,
-                        cst_error **error)
+int directory_times_add(struct directory_times *times, const struct entry *e,
+                        const struct directory *directory, cst_error **error)
 {
 	const struct tar_header *h = &e->header;
 	struct strbuf *records = &times->records;
-	struct record record = {.path_len = (uint32_t)strlen(e->path)};
-	struct stat st;
+	struct record record = {.key = directory->key, .path_len = (uint32_t)strlen(e->path)};
 
-	if (fstat(fd, &st) < 0)
-		return error_sys(error, errno, "stat /%s", e->path);
-	record.device = (uint64_t)st.st_dev;
-	record.inode = (uint64_t)st.st_ino;
 	record.times[0] = h->has_atime ? metadata_clamp_time(h->atime) : (struct timespec){0};
 	record.times[1] = metadata_clamp_time(h->mtime);
 	drop_same(times, &record, e->path);
@@ -84,15 +78,12 @@ static int apply_one(struct target *t, const struct record *record, const char *
                      cst_error **error)
 {
 	struct directory directory;
-	struct stat st;
 
 	if (directory_get(t, path, record->path_len, DIRECTORY_MUST_EXIST, &directory) < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 		               ? 0
 		               : error_sys(error, errno, "chtimes /%s", path);
-	if (fstat(directory.fd, &st) < 0)
-		return error_sys(error, errno, "stat /%s", path);
-	if ((uint64_t)st.st_dev != record->device || (uint64_t)st.st_ino != record->inode)
+	if (directory.key != record->key)
 		return 0;
 	if (sys_futimens(directory.fd, record->times) < 0)
 		return error_sys(error, errno, "chtimes /%s", path);

@@ -13,7 +13,8 @@ struct directory_times {
 	size_t last; /* where the last one of them begins */
 	int spill_fd; /* -1 until it is needed */
 };
-int directory_times_add(struct directory_times *times, const struct entry *entry, int fd, cst_error **error);
+int directory_times_add(struct directory_times *times, const struct entry *entry, const struct directory *directory,
+			cst_error **error);
 int directory_times_apply(struct directory_times *times, struct target *target, cst_error **error);
 void directory_times_free(struct directory_times *times);
 

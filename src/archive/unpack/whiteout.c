@@ -71,7 +71,7 @@ static int set_node_owner(struct target *t, const struct entry *e, const struct 
 {
 	if (t->options->force_mask >= 0 || (e->host_uid == 0 && e->host_gid == 0))
 		return 0;
-	int r = place_hold(place, S_IFCHR, e->path, error);
+	int r = place_hold(place, S_IFCHR, e->path, &(struct stat){0}, error);
 	if (r < 0)
 		return r;
 	_cleanup_close_ int fd = r;
