@@ -80,6 +80,7 @@ enum option_id {
 	OPT_SIZE,
 	OPT_INODES,
 	OPT_AUTO_USERNS,
+	OPT_LABEL_OPTION,
 	OPT_TOC_DIGEST,
 	OPT_URL,
 	OPT_HEADER,
@@ -152,7 +153,7 @@ enum command_flags {
 	COMMAND_DRY_RUN = 2048, /* takes --dry-run */
 	COMMAND_CHECKS = 1024, /* takes --tree and --from */
 	COMMAND_CLAIMS = 4096, /* takes --expect-digest, --toc-digest, --url and what belongs to it */
-	COMMAND_MAKES_CONTAINER = 8192, /* takes --userns, --size and --inodes */
+	COMMAND_MAKES_CONTAINER = 8192, /* takes --userns, --size, --inodes and --label-option */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 

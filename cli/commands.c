@@ -168,6 +168,8 @@ static const struct option new_container_options[] = {
         TEXT(OPT_AUTO_USERNS, "Map IDs that no container has: auto[:size=N,...]", "", "--userns"),
         TEXT(OPT_SIZE, "Limit of what it may write, such as 10G", "", "--size"),
         TEXT(OPT_INODES, "Limit of how many files it may make", "", "--inodes"),
+        LIST(OPT_LABEL_OPTION, "SELinux labels: disable, or type:T, level:L, ...; may be repeated",
+             "", "--label-option"),
 };
 static const struct option import_layers_options[] = {
         TEXT(OPT_PARENT, "Layer below the first one", "", "--parent", "-p"),

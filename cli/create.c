@@ -230,6 +230,8 @@ int run_create_container(struct invocation *in)
 	options.image = in->operands[0];
 	options.names = (const char *const *)value_of(in, OPT_NAME)->items;
 	options.n_names = value_of(in, OPT_NAME)->n_items;
+	options.label_options = (const char *const *)value_of(in, OPT_LABEL_OPTION)->items;
+	options.n_label_options = value_of(in, OPT_LABEL_OPTION)->n_items;
 	options.is_volatile = is_on(in, OPT_VOLATILE);
 	options.host_uid_map = maps.host_uids;
 	options.host_gid_map = maps.host_gids;

@@ -441,12 +441,16 @@ typedef struct cst_container_options {
 	/* An automatic user namespace: the maps are the store's choice, of the subordinate ids of root_auto_userns_user, or of the user who
 	 * runs this; the record has them. Not together with maps. NULL: none. */
 	const cst_auto_userns_options *auto_userns;
+	/* What its SELinux labels differ in from the policy's, where process_label and mount_label are not given: "disable", or "user:",
+	 * "role:", "type:", "level:" (of processes and files both), "filetype:" and a value. Nothing on a machine without SELinux. */
+	const char *const *label_options;
+	size_t n_label_options;
 } cst_container_options;
 #define CST_CONTAINER_OPTIONS_INIT { .size = sizeof(cst_container_options) }
 
 /* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item,
- * flag, storage option, one of the two labels without the other, or an automatic user namespace above the configuration's size),
+ * flag, storage option, label option, one of the two labels without the other, or an automatic user namespace above the configuration's size),
  * CST_ENOTSUP (a quota), CST_ENO_AVAILABLE_IDS. L w, I r, C w; with maps userns.lock around them. */
 CST_PUBLIC int cst_store_create_container(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);

@@ -3,8 +3,10 @@
 #include "driver/btrfs/btrfs.h"
 #include "archive/tree/copy.h"
 #include "archive/tree/rechown.h"
+#include "archive/tree/relabel.h"
 #include "base/fs.h"
 #include "base/subvolume.h"
+#include "config/selinux.h"
 #include "config/size.h"
 #include "driver/backing.h"
 #include "driver/mountinfo.h"
@@ -46,8 +48,8 @@ static int reown(const struct tempdir *area, const char *name, const struct copy
 	return r;
 }
 
-static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
-                      const struct trees_new *how, cst_error **error)
+static int make_content(int from_fd, const struct tempdir *area, const char *name,
+                        const struct trees_new *how, cst_error **error)
 {
 	int is = from_fd < 0 ? 0 : subvolume_read(from_fd, NULL);
 	if (is < 0)
@@ -58,6 +60,23 @@ static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
 		return error_sys(error, errno, "creating the snapshot %s/%s/%s", area->shown,
 		                 area->name, name);
 	return make_of_files(from_fd, area, name, &how->copy, error);
+}
+
+static int btrfs_make(int from_fd, const struct tempdir *area, const char *name,
+                      const struct trees_new *how, cst_error **error)
+{
+	const char *label = how->options ? how->options->mount_label : NULL;
+	int r = make_content(from_fd, area, name, how, error);
+	if (r < 0 || isempty(label) || !selinux_is_enabled())
+		return r;
+	_cleanup_close_ int fd =
+	        openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
+	r = relabel_tree(fd, label, error);
+	if (r == 0 && how->copy.sync && sys_syncfs(fd) < 0)
+		r = error_sys(error, errno, "syncfs %s/%s", area->shown, area->name);
+	return r;
 }
 
 /* The UUID of the subvolume: the root of every subvolume has the same inode number. */

@@ -61,12 +61,24 @@ static const char *separator(const struct overlay_mount *m, size_t i)
 	return is_data(m, i) ? "::" : ":";
 }
 
+static void add_quoted(struct strbuf *text, const char *s)
+{
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			strbuf_addc(text, '\\');
+		strbuf_addc(text, *s);
+	}
+}
+
 static void add_rest(struct strbuf *text, const struct overlay_mount *m, const struct strv *words)
 {
 	for (size_t i = 0; i < words->len; i++)
 		strbuf_addf(text, ",%s", words->items[i]);
-	if (!isempty(m->label))
-		strbuf_addf(text, ",context=\"%s\"", m->label);
+	if (!isempty(m->label)) {
+		strbuf_adds(text, ",context=\"");
+		add_quoted(text, m->label);
+		strbuf_addc(text, '"');
+	}
 	if (m->verity)
 		strbuf_addf(text, ",verity=%s", m->verity);
 }
@@ -104,11 +116,7 @@ static char *describe_quoted(const struct overlay *o, const struct overlay_mount
 {
 	_cleanup_free_ char *data = describe(o, m, &m->options->words);
 	_cleanup_strbuf_ struct strbuf text = {0};
-	for (const char *c = data; c && *c; c++) {
-		if (*c == '"' || *c == '\\')
-			strbuf_addc(&text, '\\');
-		strbuf_addc(&text, *c);
-	}
+	add_quoted(&text, strempty(data));
 	return data ? strbuf_steal(&text) : NULL;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "base/fs.h"
 #include "base/log.h"
+#include "config/selinux.h"
 #include "driver/backing.h"
 #include "driver/overlay/probe_scratch.h"
 #include "driver/quota.h"
@@ -190,6 +191,18 @@ static int check_d_type(const struct overlay *o, const struct probe_scratch *s, 
 	                         : "");
 }
 
+/* A mount that a user makes may have trouble with a label (Linux 5.11), so the first one that is tried has one. The caller's; NULL: none. */
+static char *probe_label(void)
+{
+	static const char *const options[] = {"disable"};
+	_cleanup_labels_ struct selinux_labels labels = {0};
+	_cleanup_error_ cst_error *problem = NULL;
+	if (selinux_container_labels(options, 1, NULL, NULL, &labels, &problem) < 0)
+		log_debug("overlay: tried without a label: %s", cst_error_message(problem));
+	return !isempty(labels.mount) && selinux_is_valid(labels.mount) ? steal_ptr(&labels.mount)
+	                                                                : NULL;
+}
+
 static int try_overlay(struct overlay *o, cst_error **error)
 {
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
@@ -201,6 +214,7 @@ static int try_overlay(struct overlay *o, cst_error **error)
 		r = probe_scratch_mkdir(&s, "lower2/subdir", NULL, error);
 	if (r == 0)
 		r = fs_write_file(s.temp->fd, "lower2/subdir/file", "", 0, 0644, s.path, error);
+	s.label = probe_label();
 	if (r == 0)
 		r = probe_scratch_mount(o, &s, NULL, &mount, error);
 	if (r < 0)

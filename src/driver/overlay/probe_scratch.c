@@ -14,6 +14,7 @@ void probe_scratch_close(struct probe_scratch *s)
 	overlay_dirs_close(&s->dirs);
 	free(s->below_home);
 	free(s->path);
+	free(s->label);
 	tempdir_free(s->temp);
 }
 
@@ -75,6 +76,7 @@ struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s,
 	                              .work_fd = s->work_fd,
 	                              .upper = "upper",
 	                              .work = "work",
+	                              .label = s->label,
 	                              .options = options};
 }
 

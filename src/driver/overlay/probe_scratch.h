@@ -12,6 +12,7 @@ struct probe_scratch {
 	struct overlay_lowers lowers;
 	char *below_home, *path; /* "staging/<n>", and the absolute path */
 	int upper_fd, work_fd;
+	char *label; /* SELinux label of the mount; NULL or "": none */
 };
 #define PROBE_SCRATCH_INIT { .upper_fd = -1, .work_fd = -1 }
 /* Makes `upper`, `work`, `lower1` and `lower2`. */

@@ -5,7 +5,10 @@
  * (docs/format/drivers.md, "vfs").
  */
 #include "archive/tree/copy.h"
+#include "archive/tree/relabel.h"
 #include "base/fs.h"
+#include "base/log.h"
+#include "config/selinux.h"
 #include "driver/option.h"
 #include "driver/quota.h"
 #include "driver/trees/trees.h"
@@ -34,6 +37,19 @@ static int limit(int from_fd, int fd, const struct tempdir *area, const struct t
 	return r == 0 ? quota_assign(home, fd, &quota, error) : r;
 }
 
+/* Before anything is in the directory: what is made there later gets the label, too. Without it the layer is made all the same, as upstream makes it. */
+static void set_label(int fd, const struct tempdir *area)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *label = NULL;
+	if (selinux_shared_label(&label, &problem) < 0)
+		log_debug("no label for %s/%s: %s", area->shown, area->name,
+		          cst_error_message(problem));
+	else if (*label && sys_fsetxattr(fd, SELINUX_XATTR, label, strlen(label), 0) < 0)
+		log_debug("no label %s for %s/%s: %s", label, area->shown, area->name,
+		          errno_text(errno));
+}
+
 static int vfs_make(int from_fd, const struct tempdir *area, const char *name,
                     const struct trees_new *how, cst_error **error)
 {
@@ -43,6 +59,7 @@ static int vfs_make(int from_fd, const struct tempdir *area, const char *name,
 	fd = openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
+	set_label(fd, area);
 	int r = limit(from_fd, fd, area, how, error);
 	if (r < 0 || from_fd < 0)
 		return r;

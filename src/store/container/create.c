@@ -2,6 +2,7 @@
 /* Creates a container and its layer, in one change: neither is ever there without the other. */
 #include "store/layer/create.h"
 #include "base/id.h"
+#include "config/selinux.h"
 #include "store/change/change.h"
 #include "store/container/auto_userns.h"
 #include "store/core/lookup.h"
@@ -16,7 +17,9 @@ struct new_container {
 	struct staged_item staged;
 	struct idmaps maps;
 	cst_container record;
-	const char *parent; /* layer ID or NULL */
+	const char *parent;   /* layer ID or NULL */
+	bool level_is_chosen; /* of its labels, at random: no other container may have it */
+	bool again;
 };
 
 static void new_container_free(struct new_container *container)
@@ -44,6 +47,14 @@ static void put_flag(struct arena *arena, struct raw_members *flags, const char 
 		arena->failed = true;
 }
 
+static void put_labels(struct new_container *container)
+{
+	cst_container *record = &container->record;
+	put_flag(&container->arena, &record->flags, "MountLabel", &record->mount_label, 1, false);
+	put_flag(&container->arena, &record->flags, "ProcessLabel", &record->process_label, 1,
+	         false);
+}
+
 /* MountLabel and ProcessLabel are always set (docs/format/store.md, "Container"). */
 static int plan_flags(const cst_container_options *options, bool is_volatile,
                       struct new_container *container, cst_error **error)
@@ -61,11 +72,10 @@ static int plan_flags(const cst_container_options *options, bool is_volatile,
 		return error_set(error, CST_EINVAL,
 		                 "ProcessLabel and Mountlabel must either not be specified or both "
 		                 "specified");
-	put_flag(arena, flags, "MountLabel", &container->record.mount_label, 1, false);
+	put_labels(container);
 	if (options->n_mount_options)
 		put_flag(arena, flags, "MountOpts", options->mount_options,
 		         options->n_mount_options, true);
-	put_flag(arena, flags, "ProcessLabel", &container->record.process_label, 1, false);
 	if (is_volatile && !flags_set(arena, flags, "Volatile", "true"))
 		arena->failed = true;
 	return arena->failed ? error_oom(error) : 0;
@@ -142,6 +152,41 @@ static int plan_container(cst_store *store, const cst_container_options *options
 	return r;
 }
 
+/* ---- labels ---- */
+
+static bool level_is_taken(const char *level, void *userdata)
+{
+	const struct record_set *containers = userdata;
+	for (size_t i = 0; i < record_set_size(containers); i++) {
+		const cst_container *other = container_table_at(containers, i);
+		if (streq(selinux_level(other->mount_label), level) ||
+		    streq(selinux_level(other->process_label), level))
+			return true;
+	}
+	return false;
+}
+
+/* Makes the labels, if the caller gave none. The containers are held. */
+static int make_labels(cst_store *store, const cst_container_options *options,
+                       struct new_container *container, cst_error **error)
+{
+	_cleanup_labels_ struct selinux_labels labels = {0};
+	cst_container *record = &container->record;
+	if (*record->process_label)
+		return 0;
+	int r = selinux_container_labels(options->label_options, options->n_label_options,
+	                                 level_is_taken, store->sets.containers.table, &labels,
+	                                 error);
+	if (r < 0)
+		return r;
+	container->level_is_chosen = labels.level_is_chosen;
+	record->mount_label = arena_strdup(&container->arena, labels.mount);
+	record->process_label = arena_strdup(&container->arena, labels.process);
+	if (!container->arena.failed)
+		put_labels(container);
+	return container->arena.failed ? error_oom(error) : 0;
+}
+
 /* ---- commit ---- */
 
 static int check_new_container(cst_store *store, const struct new_container *container,
@@ -161,6 +206,18 @@ static int check_new_container(cst_store *store, const struct new_container *con
 			                      record->names.items[i], other->id);
 	}
 	return 0;
+}
+
+/* Another container may have got the level at the same moment. Its layer may have the label on every file, so this one begins anew. */
+static int check_level(cst_store *store, struct new_container *container, cst_error **error)
+{
+	const char *level = selinux_level(container->record.mount_label);
+	container->again =
+	        container->level_is_chosen && level_is_taken(level, store->sets.containers.table);
+	return container->again
+	               ? error_set(error, CST_EBUSY,
+	                           "another container got the SELinux level %s, too", level)
+	               : 0;
 }
 
 /* Another process may have deleted the image, and made it again with another layer. */
@@ -188,6 +245,8 @@ static int create_container(cst_store *store, struct new_container *container,
 	if (r == 0)
 		r = check_new_container(store, container, error);
 	if (r == 0)
+		r = check_level(store, container, error);
+	if (r == 0)
 		r = new_layer_check(store, layer, error);
 	if (r < 0)
 		return r;
@@ -202,12 +261,15 @@ static int create_container(cst_store *store, struct new_container *container,
 	                              error);
 }
 
-/* Reports early what would fail later, before anything is staged. */
-static int precheck(cst_store *store, const struct new_container *container, cst_error **error)
+/* Reports early what would fail later, before anything is staged, and makes the labels. */
+static int precheck(cst_store *store, const cst_container_options *options,
+                    struct new_container *container, cst_error **error)
 {
 	_cleanup_hold_ struct hold containers = {0};
 	int r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
-	return r == 0 ? check_new_container(store, container, error) : r;
+	if (r == 0)
+		r = check_new_container(store, container, error);
+	return r == 0 ? make_labels(store, options, container, error) : r;
 }
 
 /* A process that looks for ids which no container uses holds this lock until the ids that it chose
@@ -227,7 +289,7 @@ static int lock_ids(cst_store *store, const cst_container_options *options,
 	return r == 0 ? use_maps(container, error) : r;
 }
 
-static int create_once(cst_store *store, const cst_container_options *options, bool *parent_gone,
+static int create_once(cst_store *store, const cst_container_options *options, bool *again,
                        cst_container **ret, cst_error **error)
 {
 	_cleanup_(new_container_free) struct new_container container = {0};
@@ -235,7 +297,7 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	_cleanup_new_layer_ struct new_layer layer = {0};
 	int r = plan_container(store, options, &container, error);
 	if (r == 0)
-		r = precheck(store, &container, error);
+		r = precheck(store, options, &container, error);
 	if (r == 0)
 		r = lock_ids(store, options, &container, &ids, error);
 	if (r < 0)
@@ -259,7 +321,7 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	layer_options.n_gid_map = container.maps.gids.len;
 	r = new_layer_plan(store, &layer_options, &layer, error);
 	if (r < 0) {
-		*parent_gone = r == CST_ELAYER_UNKNOWN && container.parent;
+		*again = r == CST_ELAYER_UNKNOWN && container.parent;
 		return r;
 	}
 	container.record.layer = layer.record.id;
@@ -274,12 +336,12 @@ static int create_once(cst_store *store, const cst_container_options *options, b
 	r = new_layer_fill(store, &layer_options, NULL, &layer, error);
 	if (r == 0)
 		r = create_container(store, &container, &layer, ret, error);
-	*parent_gone = layer.parent_gone;
+	*again = layer.parent_gone || container.again;
 	return r;
 }
 
 /* While this process staged the layer, another one may have deleted the image and given its name to
- * another image. Then this process tries again with that one. */
+ * another image. Then this process tries again with that one; so it does if another one took the level of the labels. */
 int cst_store_create_container(cst_store *store, const cst_container_options *given,
                                cst_container **ret, cst_error **error)
 {
@@ -289,11 +351,11 @@ int cst_store_create_container(cst_store *store, const cst_container_options *gi
 		return r;
 	for (;;) {
 		_cleanup_error_ cst_error *problem = NULL;
-		bool parent_gone = false;
-		r = create_once(store, &options, &parent_gone, ret, &problem);
+		bool again = false;
+		r = create_once(store, &options, &again, ret, &problem);
 		if (r == 0)
 			return 0;
-		if (!parent_gone || data_items_stream(options.data, options.n_data))
+		if (!again || data_items_stream(options.data, options.n_data))
 			return error_propagate(error, steal_ptr(&problem));
 	}
 }

@@ -31,7 +31,6 @@ static int target_from_container(cst_store *store, const cst_container *containe
                                  struct target *target, cst_error **error)
 {
 	target->layer = arena_strdup(&target->arena, container->layer);
-	target->label = flags_get_string(&target->arena, &container->flags, "MountLabel");
 	target->is_volatile =
 	        !store->disable_volatile && flags_get_bool(&container->flags, "Volatile");
 	if (!target->layer ||
@@ -85,10 +84,13 @@ static int save_count(cst_store *store, const char *layer, const char *path, int
 	return layer_table_save_mounts(store->sets.layers.table, mounts, error);
 }
 
-static struct driver_mount_options driver_options_of(const struct target *target)
+/* `layer`: what it is in the end, unless that is in an additional store. Its record has the label, the container's flags a copy. */
+static struct driver_mount_options driver_options_of(const struct target *target,
+                                                     const cst_layer *layer)
 {
+	const char *label = str_or(target->label, layer ? layer->mount_label : NULL);
 	return (struct driver_mount_options){
-	        .label = isempty(target->label) ? NULL : target->label,
+	        .label = isempty(label) ? NULL : label,
 	        .maps = target->maps,
 	        .options = target->options.items,
 	        .n_options = target->options.len,
@@ -104,12 +106,12 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 {
 	_cleanup_unlock_ struct lockfile *mounts = NULL;
 	const struct driver_ops *ops = store->driver->ops;
-	const struct driver_mount_options options = driver_options_of(target);
 	int r = mounts_write(store, &mounts, error);
 	if (r < 0)
 		return r;
 	/* A layer of an additional store has no mount count; the kernel's mount table says
 	 * whether it is mounted. */
+	struct driver_mount_options options = driver_options_of(target, NULL);
 	if (target->foreign)
 		return ops->get(store->driver, target->layer, &options, ret_path, error);
 	const cst_layer *layer = layer_table_get(store->sets.layers.table, target->layer);
@@ -125,6 +127,7 @@ static int mount_layer(cst_store *store, const struct target *target, char **ret
 	_cleanup_free_ char *path = mounted ? strdup(layer->mount_point) : NULL;
 	if (mounted && !path)
 		return error_oom(error);
+	options = driver_options_of(target, layer);
 	if (!mounted)
 		r = ops->get(store->driver, layer->id, &options, &path, error);
 	if (r < 0)
