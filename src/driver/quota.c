@@ -124,6 +124,38 @@ static int choose(const char *home, uint32_t end, uint32_t *ret)
 	return -1;
 }
 
+/* ---- directories that layers are moved into ---- */
+
+/* An administrator may give the home a project, and with it everything that was in there. Into a directory that passes its project
+ * on nothing of another project can be moved: EXDEV. */
+static int pass_on_no_project(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct fsxattr attributes = {0};
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) < 0)
+		return -1;
+	if (!(attributes.fsx_xflags & FS_XFLAG_PROJINHERIT))
+		return 0;
+	attributes.fsx_xflags &= ~(uint32_t)FS_XFLAG_PROJINHERIT;
+	return sys_set_project(fd, &attributes);
+}
+
+static int prepare_home(const char *home, cst_error **error)
+{
+	static const char *const places[] = {"", "dir", "staging", "tempdirs"};
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *path = path_join(home, places[i]);
+		if (!path)
+			return error_oom(error);
+		if (pass_on_no_project(path) < 0)
+			return error_sys(error, errno,
+			                 "failed to strip project inherit flag from %s", path);
+	}
+	return 0;
+}
+
 /* ---- what drivers call ---- */
 
 int quota_parse(const struct driver_stage_options *options, struct driver_quota *ret,
@@ -155,7 +187,7 @@ int quota_probe(const char *home, cst_error **error)
 	if (first_of_go(home, &id) < 0)
 		return error_wrap_code(error, CST_ENOTSUP, "failed to get projid for %s", home);
 	if (control(home, Q_XGETQSTAT, 0, &state) == 0 && state.qs_flags & FS_QUOTA_PDQ_ENFD)
-		return 0;
+		return prepare_home(home, error);
 	return error_set(error, CST_ENOTSUP,
 	                 "failed to set quota limit for projid %u on %s/" NODE ": %s", id, home,
 	                 errno_text(state.qs_version ? ESRCH : errno));
