@@ -17,15 +17,15 @@ def in_child(do, *arguments):
 
 
 class Store:
-    def __init__(self, where, name, sync=None):
+    def __init__(self, where, name, sync=None, driver=DRIVER):
         self.root = os.path.join(where, name)
         self.env = dict(os.environ, CONTAINERS_STORAGE_CONF=self.root + ".conf", HOME=where)
         for unwanted in ("STORAGE_DRIVER", "STORAGE_OPTS"):
             self.env.pop(unwanted, None)
         with open(self.root + ".conf", "w") as f:
-            f.write('[storage]\ndriver = "%s"\ngraphroot = "%s/g"\nrunroot = "%s/r"\n' % (DRIVER, self.root, self.root))
+            f.write('[storage]\ndriver = "%s"\ngraphroot = "%s/g"\nrunroot = "%s/r"\n' % (driver, self.root, self.root))
             if sync:
-                f.write('[storage.options.%s]\nsync = "%s"\n' % (DRIVER, sync))
+                f.write('[storage.options.%s]\nsync = "%s"\n' % (driver, sync))
 
     def call(self, command, *words):
         subprocess.run([command, *words], env=self.env, check=True, stdout=subprocess.DEVNULL)
@@ -39,6 +39,18 @@ class Store:
 
     def remove(self):
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def btrfs_at(where):
+    """A fresh btrfs, on an image file beside it. False: this machine has none."""
+    os.mkdir(where)
+    if not shutil.which("mkfs.btrfs"):
+        return False
+    with open(where + ".image", "wb") as f:
+        f.truncate(8 << 30)
+    done = [subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+            for words in (["mkfs.btrfs", "-q", where + ".image"], ["mount", "-o", "loop", where + ".image", where])]
+    return done == [0, 0]
 
 
 # ---- many layers ----

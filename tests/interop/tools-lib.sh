@@ -118,8 +118,8 @@ compressions() { # of the layers
 print(*[{0: "none", 2: "gzip", 4: "zstd"}[x.get("compression", 0)] for x in json.load(sys.stdin)])'
 }
 
-# An archive made from what a container changed: its whiteouts have the time it is made at. 1.43 also keeps the type of a file
-# in its mode, and adds names to the owners.
+# An archive made from what a container changed: its whiteouts have the time it is made at, and in the Go command's the name of the
+# first one, of which the kernel makes them hard links. 1.43 also keeps the type of a file in its mode, and adds names to the owners.
 timeless() {
 	python3 -c '
 import sys
@@ -133,6 +133,7 @@ while at + 512 <= len(data):
         data[at + 265:at + 329] = bytes(64)
     if b"/.wh." in b"/" + header[:100].rstrip(b"\0"):
         data[at + 136:at + 156] = bytes(20)  # time and checksum
+        data[at + 157:at + 257] = bytes(100)
     at += 512 + -(-int(header[124:135].strip(b"\0 ") or b"0", 8) // 512) * 512
 sys.stdout.buffer.write(data)' "$go_version"
 }
