@@ -34,9 +34,18 @@ int subvolume_read(int fd, struct subvolume *ret)
 	if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0)
 		return -1;
 	*ret = (struct subvolume){.id = info.treeid,
-	                          .read_only = info.flags & BTRFS_ROOT_SUBVOL_RDONLY};
+	                          .read_only = info.flags & BTRFS_ROOT_SUBVOL_RDONLY,
+	                          .made = {(time_t)info.otime.sec, (long)info.otime.nsec}};
 	memcpy(ret->uuid, info.uuid, sizeof(ret->uuid));
+	memcpy(ret->parent_uuid, info.parent_uuid, sizeof(ret->parent_uuid));
 	return 1;
+}
+
+bool subvolume_is_snapshot(const struct subvolume *one, const struct subvolume *of)
+{
+	static const uint8_t none[sizeof(of->uuid)];
+	return memcmp(one->parent_uuid, none, sizeof(none)) != 0 &&
+	       memcmp(one->parent_uuid, of->uuid, sizeof(of->uuid)) == 0;
 }
 
 /* ---- subvolumes in subvolumes ---- */

@@ -42,6 +42,7 @@ static struct pack_options pack_options(const struct naive_view *view, const cst
 {
 	return (struct pack_options){.maps = &view->maps,
 	                             .old_maps = &view->old_maps,
+	                             .snapshot = view->snapshot,
 	                             .userns = view->userns,
 	                             .progress = progress};
 }

@@ -21,6 +21,7 @@ int naive_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 struct naive_view {
 	int tree_fd, old_fd; /* whole root file systems; old_fd -1: everything is new */
 	struct idmaps maps, old_maps; /* of the two trees */
+	struct timespec snapshot; /* as in struct pack_options */
 	bool userns;         /* overlay's attributes are user.overlay.*, not trusted.overlay.* */
 };
 #define NAIVE_VIEW_INIT {.tree_fd = -1, .old_fd = -1}

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every case on every kind of store. A case is a function case_NAME(store) that says with store.is_() what has to be."""
 
+import contextlib
 import fnmatch
 import hashlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -461,6 +463,44 @@ def case_subvolumes_copied(s):
     s.do('delete-layer', 'child')
     left = subprocess.run(['btrfs', 'subvolume', 'list', '-o', s.disk], capture_output=True, text=True, check=True).stdout
     s.is_('subvolumes', re.findall(r'inner|keep/v|tempdirs', left), [])
+
+
+def case_changes_at_random(s):
+    """In a snapshot most inodes are those of its original, which saves looking at them: the changes are those of a full comparison."""
+    tool = os.environ['BUILD'] + '/tests/unit/pack_tool'
+    if s.kind.driver != 'btrfs' or not shutil.which('strace') or not os.path.exists(tool):
+        return
+    s.layer('base', trees.many)
+    layers = [f'{s.where}/root/btrfs/subvolumes/{name}' for name in ('child', 'base')]
+    for seed in range(60 if FULL else 6):
+        rng = random.Random(seed)
+        s.do('create-layer', '-i', 'child', 'base')
+        for _ in range(rng.randrange(30)):
+            with contextlib.suppress(OSError):
+                trees.change_at_random(layers[seed % 3 == 0 and rng.randrange(5) == 0], rng)
+        for words, full in (('changes child', 'changes-trees'), ('diffsize child', 'size-trees'), ('diff -u child', 'pack-changes')):
+            quick, looks = looked(s, s.command(words.split()))
+            all_of_it, looks_of_it = looked(s, [tool, full, *layers])
+            s.is_(f'{words} with the seed {seed}', plain(quick), plain(all_of_it))
+            s.is_(f'with the seed {seed} not all is looked at', looks < looks_of_it / 2, True)
+        s.do('delete-layer', 'child')
+
+
+def plain(data):
+    """Without the time of whiteouts, which is that of the comparison."""
+    blocks = bytearray(data)
+    for at in range(0, len(blocks), 512):
+        if b'/.wh.' in b'/' + blocks[at:at + 100]:
+            blocks[at + 136:at + 156] = bytes(20)
+    return bytes(blocks)
+
+
+def looked(s, command):
+    """(what it prints, at the attributes of how many files it looked)"""
+    trace = s.where + '/trace'
+    done = subprocess.run(['strace', '-f', '-qq', '-o', trace, '-e', 'trace=llistxattr', *command], capture_output=True, check=True)
+    with open(trace, encoding='utf-8', errors='replace') as file:
+        return done.stdout, sum(1 for line in file)
 
 
 def case_read_only_layer(s):

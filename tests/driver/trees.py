@@ -4,6 +4,7 @@
 import hashlib
 import io
 import os
+import shutil
 import stat
 import tarfile
 
@@ -93,6 +94,48 @@ def change(root):
         with open(f'{root}/{path}', 'w', encoding='ascii') as file:
             file.write(path)
     os.link(root + '/new/a', root + '/new/b')
+
+
+def many(tar):
+    """A tree of 400 files, some of them twice."""
+    for number in range(40):
+        folder = '/'.join(f'd{int(digit)}' for digit in f'{number:02}'[:1 + number % 2])
+        entry(tar, folder, tarfile.DIRTYPE, mode=0o755)
+        for name in range(10):
+            entry(tar, f'{folder}/f{number}-{name}', data=b'%d %d' % (number, name))
+        entry(tar, f'{folder}/hard{number}', tarfile.LNKTYPE, link=f'{folder}/f{number}-1')
+
+
+def change_at_random(root, rng):
+    """One thing that a program may do to a tree."""
+    paths = [at[len(root):] + '/' + name for at, inner, names in os.walk(root) for name in sorted(inner) + sorted(names)]
+    path, other = (root + rng.choice(paths) for _ in range(2))
+    beside = os.path.dirname(other) + f'/new{rng.randrange(1 << 32)}'
+    times = os.lstat(path)
+
+    def write(mode):
+        with open(path, mode) as file:
+            file.write(b'another')
+
+    def write_and_hide():
+        write('r+b')
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def there_and_back():
+        os.rename(path, beside)
+        os.rename(beside, path)
+
+    def swap():
+        os.rename(path, beside)
+        os.rename(other, path)
+        os.rename(beside, other)
+    rng.choice([
+        lambda: write('ab'), lambda: write('wb'), lambda: write('r+b'), write_and_hide, there_and_back, swap,
+        lambda: os.truncate(path, 3), lambda: os.chmod(path, rng.randrange(0o10000)), lambda: os.chown(path, 5, 6),
+        lambda: os.utime(path, (1, 2)), lambda: os.setxattr(path, 'user.colour', b'red'), lambda: os.removexattr(path, 'user.colour'),
+        lambda: os.link(path, beside), lambda: os.rename(path, beside), lambda: os.rename(path, other), lambda: os.mkdir(beside),
+        lambda: os.symlink('somewhere', beside), lambda: os.mkfifo(beside), lambda: os.unlink(path), lambda: shutil.rmtree(path),
+    ])()
 
 
 def found(root, ids=lambda number: number, times=1):

@@ -12,6 +12,7 @@ struct comparison {
 	const struct pack_options *options;
 	struct tree_walk *walk;
 	struct change_tracker tracker;
+	struct stat root, old_root; /* of the two trees */
 };
 
 static void comparison_free(struct comparison *c)
@@ -31,6 +32,18 @@ static int same_target(const struct tree_entry *entry, int old_fd, bool *ret, cs
 	return 0;
 }
 
+/* Is this one inode that has not changed since the snapshot was made? It has the same number and the same time of its last change in
+ * both trees, and that was before. A directory tells by it which names it has, and nothing of what is behind them. */
+static bool is_untouched(const struct comparison *c, const struct stat *now, const struct stat *old)
+{
+	const struct timespec *changed = &now->st_ctim, *snapshot = &c->options->snapshot;
+	return now->st_ino == old->st_ino && now->st_dev == c->root.st_dev &&
+	       old->st_dev == c->old_root.st_dev && changed->tv_sec == old->st_ctim.tv_sec &&
+	       changed->tv_nsec == old->st_ctim.tv_nsec &&
+	       (changed->tv_sec < snapshot->tv_sec ||
+	        (changed->tv_sec == snapshot->tv_sec && changed->tv_nsec < snapshot->tv_nsec));
+}
+
 static int same_file(const struct comparison *c, const struct tree_entry *entry, int old_fd,
                      const struct stat *old, bool *ret, cst_error **error)
 {
@@ -41,6 +54,8 @@ static int same_file(const struct comparison *c, const struct tree_entry *entry,
 	       (!device || now->st_rdev == old->st_rdev) && stat_same_mtime(now, old) &&
 	       (S_ISDIR(now->st_mode) || now->st_size == old->st_size);
 	int r = 0;
+	if (*ret && is_untouched(c, now, old))
+		return 0;
 	if (*ret && S_ISLNK(now->st_mode))
 		r = same_target(entry, old_fd, ret, error);
 	if (r == 0 && *ret)
@@ -93,6 +108,11 @@ static int find_deleted(struct comparison *c, int new_fd, const char *path, cst_
 {
 	int old_fd = old_directory(c->walk);
 	if (old_fd < 0)
+		return 0;
+	struct stat now_stat, old_stat;
+	if (fstat(new_fd, &now_stat) < 0 || fstat(old_fd, &old_stat) < 0)
+		return error_sys(error, errno, "stat %s", path);
+	if (is_untouched(c, &now_stat, &old_stat))
 		return 0;
 	_cleanup_strv_ struct strv names = {0}, now = {0};
 	_cleanup_strbuf_ struct strbuf full = {0};
@@ -153,6 +173,8 @@ int changes_trees(int old_fd, int new_fd, const struct pack_options *options,
 	_cleanup_(comparison_free) struct comparison c = {.options = options};
 	struct cst_changes found;
 	int roots[] = {new_fd, old_fd};
+	if (fstat(new_fd, &c.root) < 0 || (old_fd >= 0 && fstat(old_fd, &c.old_root) < 0))
+		return error_sys(error, errno, "stat the root of a tree");
 	int r = tree_walk_new(roots, old_fd < 0 ? 1 : 2, false, &c.walk, error);
 	if (r < 0 || (r = compare_all(&c, new_fd, error)) < 0)
 		return r;

@@ -25,6 +25,8 @@ void changes_clear(struct cst_changes *changes); /* frees what it holds, not the
 struct pack_options {
 	const struct idmaps *maps; /* host to container; NULL: identity */
 	const struct idmaps *old_maps; /* changes_trees: those of the old tree */
+	/* changes_trees: when the one tree was made as a snapshot of the other. Zero: it was not, as far as is known. */
+	struct timespec snapshot;
 	bool userns;               /* user.overlay.opaque */
 	bool with_whiteouts;       /* pack_tree: files called .wh.NAME are meant as whiteouts, and not left out */
 	const int *lowers;         /* directory descriptors, top first */

@@ -93,6 +93,20 @@ static int btrfs_identity(int dirfd, struct driver_identity *ret, cst_error **er
 	return 0;
 }
 
+static bool btrfs_snapshot(int one_fd, int other_fd, struct timespec *ret)
+{
+	struct subvolume one, other;
+	if (subvolume_read(one_fd, &one) != 1 || subvolume_read(other_fd, &other) != 1)
+		return false;
+	if (subvolume_is_snapshot(&one, &other))
+		*ret = one.made;
+	else if (subvolume_is_snapshot(&other, &one))
+		*ret = other.made;
+	else
+		return false;
+	return true;
+}
+
 /* ---- opening ---- */
 
 static int btrfs_option(struct trees *trees, const char *key, const char *value, bool *known,
@@ -110,6 +124,7 @@ static const struct trees_kind btrfs_kind = {
         .place = "subvolumes",
         .make = btrfs_make,
         .identity = btrfs_identity,
+        .snapshot = btrfs_snapshot,
         .option = btrfs_option,
 };
 

@@ -261,6 +261,7 @@ int trees_view_open(struct driver *d, const char *id, const char *from,
                     const struct driver_view_maps *maps, struct driver_view **ret,
                     cst_error **error)
 {
+	const struct trees_kind *kind = trees_of(d)->kind;
 	_cleanup_(trees_view_closep) struct driver_view *view = new0(struct driver_view, 1);
 	if (!view)
 		return error_oom(error);
@@ -271,6 +272,9 @@ int trees_view_open(struct driver *d, const char *id, const char *from,
 	/* The tar-split alone gives the layer back, and does not need the other one. */
 	if (r == 0 && from)
 		(void)trees_layer_open(trees_of(d), from, &view->trees.old_fd, &view->no_old);
+	if (r == 0 && view->trees.old_fd >= 0 && kind->snapshot)
+		(void)kind->snapshot(view->trees.tree_fd, view->trees.old_fd,
+		                     &view->trees.snapshot);
 	if (r == 0)
 		*ret = steal_ptr(&view);
 	return r;

@@ -32,6 +32,8 @@ struct trees_kind {
 	 * caller opens it, and removes what is left after a failure. */
 	int (*make)(int from_fd, const struct tempdir *area, const char *name, const struct trees_new *how, cst_error **error);
 	int (*identity)(int dirfd, struct driver_identity *ret, cst_error **error);
+	/* When one of two trees was made as a snapshot of the other. False: it was not, or that is not known. NULL: there are none. */
+	bool (*snapshot)(int one_fd, int other_fd, struct timespec *ret);
 	/* Applies an option of the driver that not all of these have. *known false: it has none of this key. */
 	int (*option)(struct trees *trees, const char *key, const char *value, bool *known, cst_error **error);
 };
