@@ -108,9 +108,9 @@ for driver in $(drivers); do
 	esac
 	# A staged layer that is kept has a directory in the place of its lock: theirs from 1.54 on, and ours, leave it until its state is gone.
 	kept=$G/overlay/staging/07/staging.lock
-	if [ "$driver" = vfs ]; then
-		kept=$G/vfs/tempdirs/lock-07
-		mkdir -p "$G/vfs/tempdirs/temp-dir-07"
+	if [ "$driver" != overlay ]; then
+		kept=$G/$driver/tempdirs/lock-07
+		mkdir -p "$G/$driver/tempdirs/temp-dir-07"
 	fi
 	mkdir -p "$kept" && touch "$kept/holder" "$kept/state"
 	if go gc >/dev/null 2>&1; then
