@@ -68,11 +68,11 @@ uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
 	return ~by_table(CRC64, ~crc, data, n);
 }
 
-/* Every step can be undone, so two texts that differ in one word of eight bytes never have the same sum. */
+/* Both halves of the product: what changes the highest bits of a word changes all of the sum. */
 static uint64_t mix(uint64_t sum, uint64_t word)
 {
-	sum = (sum ^ word) * 0x9e3779b97f4a7c15U;
-	return sum ^ sum >> 32;
+	unsigned __int128 product = (unsigned __int128)(sum ^ word) * 0x9e3779b97f4a7c15U;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 uint64_t sum64(uint64_t start, const void *data, size_t n)

@@ -10,7 +10,7 @@
 
 #define BLOCK   4096
 #define MAGIC   0x31787864692d7363 /* "cs-idxx1" */
-#define VERSION 2
+#define VERSION 3
 
 struct header_file {
 	uint64_t exists, dev, ino, size, mtime, mtime_ns, ctime, ctime_ns;
@@ -58,6 +58,11 @@ void index_free(struct index_file *index)
 	free(index);
 }
 DEFINE_CLEANUP(struct index_file *, index_free)
+
+uint64_t index_sum(const uint64_t secret[2], const char *text, size_t n)
+{
+	return sum64(secret[0], text, n);
+}
 
 /* ---- where things are ---- */
 
@@ -132,18 +137,28 @@ static uint64_t sum_of_header(const struct header *h)
 	return sum64(0, h, offsetof(struct header, sum));
 }
 
-/* Is it whole, of this version, and made of what `source` says? */
+/* Is it whole, of this version, and of such records? */
 static bool header_fits(const struct header *h, const struct index_source *source)
 {
-	struct header wanted = header_of(source);
-	memcpy(wanted.secret, h->secret, sizeof(wanted.secret));
-	wanted.n_entries = h->n_entries;
-	wanted.n_keys = h->n_keys;
-	wanted.n_places = h->n_places;
-	wanted.sum_of_sums = h->sum_of_sums;
-	wanted.sum = sum_of_header(h);
-	return memcmp(&wanted, h, sizeof(*h)) == 0 && h->n_entries <= UINT32_MAX &&
-	       h->n_keys <= UINT32_MAX && h->n_places <= UINT32_MAX;
+	const struct header wanted = header_of(source);
+	return h->magic == MAGIC && h->version == VERSION && h->sum == sum_of_header(h) &&
+	       memcmp(h->what, wanted.what, sizeof(h->what)) == 0 && h->n_files == wanted.n_files &&
+	       h->n_entries <= UINT32_MAX && h->n_keys <= UINT32_MAX && h->n_places <= UINT32_MAX;
+}
+
+bool index_is_of(const struct index_file *index, const struct index_source *source)
+{
+	const struct header *h = &index->header, wanted = header_of(source);
+	return h->token_length == wanted.token_length &&
+	       memcmp(h->token, wanted.token, sizeof(h->token)) == 0 &&
+	       memcmp(h->files, wanted.files, sizeof(h->files)) == 0;
+}
+
+bool index_has_file(const struct index_file *index, const struct index_source *source,
+                    unsigned file)
+{
+	const struct header wanted = header_of(source);
+	return memcmp(&index->header.files[file], &wanted.files[file], sizeof(*wanted.files)) == 0;
 }
 
 struct index_file *index_open(const char *dir, const char *name, const struct index_source *source)

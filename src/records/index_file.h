@@ -15,7 +15,7 @@
 
 #define RECORD_FILES 3
 
-/* What an index is made of. Another token, or another file of records, and it is not valid. */
+/* What an index is made of. Another token, or another file of records, and it is out of date. */
 struct index_source {
 	const char *what; /* the kind: "layer" */
 	struct lock_token token;
@@ -25,10 +25,11 @@ struct index_source {
 
 /* A record. They are numbered in the order of the files, and in a file in its order. */
 struct index_entry {
-	uint32_t at, length; /* of its JSON in the file */
-	uint32_t sum;        /* of these bytes */
+	uint64_t sum;        /* index_sum() of its JSON */
+	uint32_t at, length; /* of it in the file */
 	uint16_t file;
 	uint16_t as_written; /* the bytes are those that a save writes */
+	uint32_t unused;
 };
 /* What a record is found by. Sorted by hash, then by number. */
 struct index_key {
@@ -52,8 +53,15 @@ void index_parts_free(struct index_parts *parts);
 
 struct index_file;
 
-/* NULL: there is none that is valid, or it cannot be used. */
+uint64_t index_sum(const uint64_t secret[2], const char *text, size_t n);
+
+/* NULL: there is none, or it cannot be used. */
 struct index_file *index_open(const char *dir, const char *name, const struct index_source *source);
+/* False: it was made of other files, or at another time. */
+bool index_is_of(const struct index_file *index, const struct index_source *source);
+/* Was it made of this file as it is now? */
+bool index_has_file(const struct index_file *index, const struct index_source *source,
+                    unsigned file);
 /* An index that is in memory only, until it is written. NULL: out of memory. */
 struct index_file *index_new(const struct index_parts *parts);
 /* Puts it in the place of the file, if nobody else is doing that. If it fails, there is none, or an old one. */

@@ -57,11 +57,10 @@ static bool update_keys(const struct update *u)
 	return keys;
 }
 
-/* A new ID and where it belongs among the old places. */
+/* The place of a new ID. */
 struct new_place {
-	size_t at;
+	struct index_place place;
 	const char *id;
-	uint32_t number;
 };
 
 static int compare_new_places(const void *a, const void *b)
@@ -88,21 +87,49 @@ static bool find_new_places(const struct update *u, struct new_places *ret)
 		if (!grown)
 			return false;
 		ret->items = grown;
-		if (!prefix_is_searched(id))
-			continue;
-		if (!record_base_place(u->set, id, &grown[ret->len].at))
-			return false;
-		grown[ret->len].id = id;
-		grown[ret->len++].number = (uint32_t)i;
+		if (prefix_is_searched(id))
+			grown[ret->len++] = (struct new_place){
+			        .place = {.head = prefix_head(id), .number = (uint32_t)i},
+			        .id = id};
 	}
 	if (ret->len)
 		qsort(ret->items, ret->len, sizeof(*ret->items), compare_new_places);
 	return true;
 }
 
-static struct index_place place_of(const struct new_place *new)
+/* Only of IDs that begin alike the rest is read. False: it cannot be. */
+static bool comes_before(const struct update *u, const struct new_place *new,
+                         const struct index_place *old, bool *ret)
 {
-	return (struct index_place){.head = prefix_head(new->id), .number = new->number};
+	*ret = new->place.head < old->head;
+	if (new->place.head != old->head)
+		return true;
+	const char *id = record_base_id(u->set, old->number);
+	*ret = id && strcmp(new->id, id) < 0;
+	return id;
+}
+
+static bool merge_places(const struct update *u, const struct new_places *added)
+{
+	struct index_place *places = u->parts->places;
+	size_t n = 0, next = 0;
+	bool ok = true, before = true;
+	for (size_t i = 0; ok && i < u->old->n_places; i++) {
+		struct index_place place = u->old->places[i];
+		if (u->now[place.number] == NOWHERE)
+			continue;
+		for (before = true; before && next < added->len;) {
+			ok = comes_before(u, &added->items[next], &place, &before);
+			if (before)
+				places[n++] = added->items[next++].place;
+		}
+		place.number = u->now[place.number];
+		places[n++] = place;
+	}
+	while (next < added->len)
+		places[n++] = added->items[next++].place;
+	u->parts->n_places = n;
+	return ok;
 }
 
 /* An edit leaves the ID as it was, so here records that were printed keep their place. */
@@ -110,23 +137,11 @@ static bool update_places(const struct update *u)
 {
 	struct new_places added = {0};
 	bool ok = find_new_places(u, &added);
-	struct index_place *places =
-	        ok ? new0(struct index_place, u->old->n_places + added.len + 1) : NULL;
-	size_t n = 0, next = 0;
-	for (size_t i = 0; places && i < u->old->n_places; i++) {
-		struct index_place place = u->old->places[i];
-		while (next < added.len && added.items[next].at <= i)
-			places[n++] = place_of(&added.items[next++]);
-		place.number = u->now[place.number];
-		if (place.number != NOWHERE)
-			places[n++] = place;
-	}
-	while (places && next < added.len)
-		places[n++] = place_of(&added.items[next++]);
+	if (ok)
+		u->parts->places = new0(struct index_place, u->old->n_places + added.len + 1);
+	ok = ok && u->parts->places && merge_places(u, &added);
 	free(added.items);
-	u->parts->places = places;
-	u->parts->n_places = n;
-	return places;
+	return ok;
 }
 
 /* Would a load leave a record that was printed as the index has it? */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Look-ups in a set that is not parsed. */
 #include "records/record_base.h"
-#include "base/checksum.h"
 #include "base/log.h"
 #include "records/record_index.h"
 
@@ -118,7 +117,8 @@ static const char *entry_text(struct record_set *set, uint32_t number,
 		base->window_len = (size_t)got;
 	}
 	const char *text = base->window + (entry->at - base->window_at);
-	return (uint32_t)sum64(0, text, entry->length) == entry->sum ? text : NULL;
+	return index_sum(index_secret(base->index), text, entry->length) == entry->sum ? text
+	                                                                               : NULL;
 }
 
 /* Fills *record, which has what else the kind knows afterwards. */
@@ -352,8 +352,7 @@ bool record_base_leave(struct record_set *set)
 
 /* ---- look-ups ---- */
 
-/* With the list of all made, a number stands in the place of a slot that has not been read. */
-static struct slot *number_as_item(uint32_t number)
+struct slot *record_base_unread(uint32_t number)
 {
 	return (struct slot *)((uintptr_t)number << 1 | 1);
 }
@@ -516,7 +515,7 @@ bool record_base_prepare(struct record_set *set)
 		return false;
 	set->visible.items = items;
 	for (size_t i = 0; i < n; i++)
-		items[i] = number_as_item((uint32_t)i);
+		items[i] = record_base_unread((uint32_t)i);
 	set->visible.len = n;
 	base->prepared = true;
 	return true;
@@ -551,7 +550,8 @@ const char *record_base_text(struct record_set *set, uint32_t number)
 	return entry_text(set, number, &set->base->parts.entries[number]);
 }
 
-bool record_base_place(struct record_set *set, const char *id, size_t *ret)
+const char *record_base_id(struct record_set *set, uint32_t number)
 {
-	return first_place(set, id, ret);
+	const struct slot *slot = slot_of(set, number);
+	return slot ? slot->id : NULL;
 }

@@ -30,7 +30,7 @@ struct record_base {
 bool record_base_wanted(const struct record_set *set);
 /* All records are parsed, and the index is not used any more. False: the set is broken. */
 bool record_base_leave(struct record_set *set);
-/* The index that fits what was just opened is kept for the parse. Lock r. */
+/* The index is kept for the parse, also one of what the files held before. Lock r. */
 void record_base_open(struct record_set *set);
 /* The set, which is empty, gets `index` as its base. False: out of memory; the index is freed. */
 bool record_base_start(struct record_set *set, struct index_file *index);
@@ -60,6 +60,8 @@ bool record_base_edited(struct record_set *set, struct slot *slot);
 /* The record is removed, and so is the slot where nothing goes by it any more. */
 void record_base_removed(struct record_set *set, struct slot *slot);
 
+/* In the list of all: a record that was not read yet. */
+struct slot *record_base_unread(uint32_t number);
 /* What stands at this position of the list of all. The set is prepared. */
 struct base_item {
 	uint32_t number; /* in the index; UINT32_MAX: it is not there */
@@ -70,7 +72,7 @@ struct base_item {
 struct base_item record_base_item(const struct record_set *set, size_t i);
 /* The JSON of a record as it is in its file, until the next call. NULL: it cannot be read. */
 const char *record_base_text(struct record_set *set, uint32_t number);
-/* Where an ID belongs among the places. False: a record cannot be read. */
-bool record_base_place(struct record_set *set, const char *id, size_t *ret);
+/* NULL: it cannot be read. */
+const char *record_base_id(struct record_set *set, uint32_t number);
 
 #endif

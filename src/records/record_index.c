@@ -2,7 +2,6 @@
 /* Makes the index of a set that was parsed. Only a set that has nothing to be repaired, and serves each of
  * its records, gets one; so a load that uses the index has nothing to look for. */
 #include "records/record_index.h"
-#include "base/checksum.h"
 #include "base/id.h"
 
 struct index_source record_index_source(const struct record_set *set)
@@ -49,21 +48,28 @@ static bool is_as_written(const struct record_set *set, const struct slot *slot,
 	       memcmp(printed->data, text, slot->length) == 0;
 }
 
+struct index_entry record_index_entry(const struct record_set *set, const struct slot *slot,
+                                      const char *text, const uint64_t secret[2],
+                                      struct strbuf *printed)
+{
+	return (struct index_entry){
+	        .sum = index_sum(secret, text, slot->length),
+	        .at = slot->at,
+	        .length = slot->length,
+	        .file = (uint16_t)slot->file,
+	        .as_written = is_as_written(set, slot, text, printed),
+	};
+}
+
 static bool add_entries(struct record_set *set, char *const *texts, struct index_parts *parts)
 {
 	_cleanup_strbuf_ struct strbuf printed = {0};
 	parts->entries = new0(struct index_entry, set->visible.len + 1);
 	for (size_t i = 0; parts->entries && i < set->visible.len; i++) {
 		struct slot *slot = set->visible.items[i];
-		const char *text = texts[slot->file] + slot->at;
 		slot->number = (uint32_t)i;
-		parts->entries[i] = (struct index_entry){
-		        .at = slot->at,
-		        .length = slot->length,
-		        .sum = (uint32_t)sum64(0, text, slot->length),
-		        .file = (uint16_t)slot->file,
-		        .as_written = is_as_written(set, slot, text, &printed),
-		};
+		parts->entries[i] = record_index_entry(set, slot, texts[slot->file] + slot->at,
+		                                       parts->secret, &printed);
 		parts->n_entries++;
 	}
 	return parts->entries && !printed.failed;

@@ -12,6 +12,10 @@ struct index_source record_index_source(const struct record_set *set);
 struct index_file *record_index_build(struct record_set *set, char *const *texts);
 /* Puts it where the next process finds it, if this set may. */
 void record_index_write(const struct record_set *set, struct index_file *index);
+/* Of a slot that knows where `text`, its JSON, stands. Uses the buffer, which fails when there is no memory. */
+struct index_entry record_index_entry(const struct record_set *set, const struct slot *slot,
+                                      const char *text, const uint64_t secret[2],
+                                      struct strbuf *printed);
 /* The keys of records, being gathered. */
 struct index_key_list {
 	struct index_key *items;

@@ -271,8 +271,7 @@ static int load_files(struct record_set *set, struct texts *texts, cst_error **e
 	return 0;
 }
 
-/* *index: for a set that is worth one; else NULL. */
-static int load_all(struct record_set *set, bool *repair, struct index_file **index,
+int record_load_all(struct record_set *set, bool *repair, struct index_file **index,
                     cst_error **error)
 {
 	_cleanup_(texts_free) struct texts texts = {0};
@@ -295,43 +294,9 @@ int record_load_again(struct record_set *set, cst_error **error)
 {
 	bool repair;
 	struct index_file *index = NULL;
-	int r = load_all(set, &repair, &index, error);
+	int r = record_load_all(set, &repair, &index, error);
 	if (index)
 		record_index_write(set, index);
 	index_free(index);
-	return r;
-}
-
-static int parse_all(struct record_set *set, bool *repair, cst_error **error)
-{
-	struct index_file *index = NULL;
-	int r = load_all(set, repair, &index, error);
-	if (r < 0) {
-		bool damaged = set->damaged;
-		record_set_clear(set);
-		set->damaged = damaged;
-		return r;
-	}
-	set->loaded = true;
-	if (!index)
-		return 0;
-	record_index_write(set, index);
-	record_set_clear(set);
-	set->loaded = record_base_start(set, index);
-	return set->loaded ? 0 : error_oom(error);
-}
-
-int record_set_parse(struct record_set *set, bool *repair, cst_error **error)
-{
-	record_set_clear(set);
-	if (set->opened_index && !set->salvaging &&
-	    record_base_start(set, steal_ptr(&set->opened_index))) {
-		set->loaded = true;
-		*repair = false;
-		return 0;
-	}
-	int r = parse_all(set, repair, error);
-	for (unsigned f = 0; f < set->n_files && !set->base; f++)
-		record_file_close(&set->files[f]);
 	return r;
 }

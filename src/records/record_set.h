@@ -141,7 +141,9 @@ bool record_set_put(struct record_set *set, const void *record, bool dirty); /* 
 void record_set_clear(struct record_set *set); /* forgets all records */
 struct slot *record_slot_new(const char *id, unsigned file);
 void record_slot_free(struct slot *slot);
-/* Parses what the set has open, which it has as a base now; what was handed out stays. */
+/* Parses what the set has open. *index: for a set that is worth one; else NULL. */
+int record_load_all(struct record_set *set, bool *repair, struct index_file **index, cst_error **error);
+/* The same, of a set that has it as a base now; what was handed out stays. */
 int record_load_again(struct record_set *set, cst_error **error);
 bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);

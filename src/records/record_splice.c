@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Saves without parsing or printing what did not change. */
 #include "records/record_splice.h"
-#include "base/checksum.h"
 #include "records/index_update.h"
 #include "records/record_index.h"
 #include <errno.h>
@@ -51,7 +50,8 @@ static bool print_record(struct splice *splice, size_t i, struct index_entry *en
 	if (splice->printed.failed || splice->printed.len - at > UINT32_MAX)
 		return false;
 	entry->length = (uint32_t)(splice->printed.len - at);
-	entry->sum = (uint32_t)sum64(0, splice->printed.data + at, entry->length);
+	entry->sum = index_sum(splice->set->base->parts.secret, splice->printed.data + at,
+	                       entry->length);
 	entry->as_written = true;
 	return true;
 }
