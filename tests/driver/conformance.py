@@ -558,7 +558,7 @@ def case_home_is_mounted(s):
 
 def case_wrong_place(s):
     """A file system that cannot carry the driver is named, and the driver too."""
-    if s.kind.driver != 'btrfs':
+    if s.kind.driver != 'btrfs' or s.kind.filesystem == 'here':
         return
     code, _, err = subprocess_run([PROGRAM, '-g', WORK + '/wrong', '-R', WORK + '/wrong-run', '-s', 'btrfs', 'create-layer'])
     s.is_('refused', (code != 0, 'not on a btrfs filesystem' in err, os.path.exists(WORK + '/wrong/btrfs')), (True, True, False))
@@ -601,7 +601,7 @@ def run_kind(name, kind):
 
 def main():
     for name, kind in kinds.KINDS.items():
-        if wanted(name, os.environ.get('KINDS'), FULL or kind.quick):
+        if wanted(name, os.environ.get('KINDS'), FULL and kind.filesystem != 'here' or kind.quick):
             run_kind(name, kind)
     print(f'{PASSED} passed, {FAILED} failed, {SKIPPED} skipped')
     sys.exit(FAILED > 0)
