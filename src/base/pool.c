@@ -193,6 +193,11 @@ void pool_freep(struct pool **pool)
 	pool_free(*pool);
 }
 
+unsigned pool_threads(const struct pool *pool)
+{
+	return pool->n_threads;
+}
+
 void pool_submit(struct pool *pool, struct task *task)
 {
 	pthread_mutex_lock(&pool->lock);

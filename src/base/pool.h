@@ -35,6 +35,8 @@ void pool_free(struct pool *pool); /* runs what is queued, joins; NULL allowed *
 void pool_freep(struct pool **pool);
 #define _cleanup_pool_ __attribute__((cleanup(pool_freep)))
 
+unsigned pool_threads(const struct pool *pool); /* besides those that wait in pool_wait() */
+
 void pool_submit(struct pool *pool, struct task *task);
 
 /* The pool still looks at a strand after the last task of the strand has returned. Free a strand

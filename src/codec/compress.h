@@ -4,6 +4,7 @@
 #define CST_CODEC_COMPRESS_H
 
 #include "base/error.h"
+#include "base/pool.h"
 #include <cstorage/records.h>
 #include <cstorage/types.h>
 
@@ -16,6 +17,9 @@ enum cst_compression compression_detect(const void *data, size_t n);
  * one stream. */
 struct decompressor;
 int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_error **error);
+/* Before the first byte: tasks of the pool decode the members behind the first one. Call it by a thread that may wait for the pool
+ * (pool_wait), and free the decompressor before the pool. */
+int decompressor_use_pool(struct decompressor *d, struct pool *pool, cst_error **error);
 /* Consumes from in[*in_used..in_len) and fills out; *out_len says how much was written. At the end
  * of the input (in_len == 0 and `last`) an incomplete stream fails with CST_EARCHIVE. *done: the
  * stream has ended, and no more output follows. */

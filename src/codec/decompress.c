@@ -3,11 +3,13 @@
 #include "codec/decompress.h"
 #include "base/mem.h"
 #include "codec/compress.h"
+#include "codec/decode_ahead.h"
 #include "config.h"
 
 struct decompressor {
 	const struct decoder *decoder; /* NULL: plain */
 	void *state;
+	struct decode_ahead *ahead; /* NULL: one thread decodes it */
 	bool done;
 };
 
@@ -46,6 +48,13 @@ int decompressor_new(enum cst_compression kind, struct decompressor **ret, cst_e
 	return 0;
 }
 
+int decompressor_use_pool(struct decompressor *d, struct pool *pool, cst_error **error)
+{
+	if (!d->decoder || d->decoder->magic_len == 0 || pool_threads(pool) == 0)
+		return 0;
+	return decode_ahead_new(d->decoder, d->state, pool, &d->ahead, error);
+}
+
 static int run_plain(struct decode_step *step)
 {
 	size_t n = MIN((size_t)(step->in_end - step->in), (size_t)(step->out_end - step->out));
@@ -72,7 +81,9 @@ int decompressor_run(struct decompressor *d, const void *in, size_t in_len, size
 	};
 
 	if (!d->done) {
-		int r = d->decoder ? d->decoder->run(d->state, &step, error) : run_plain(&step);
+		int r = d->ahead     ? decode_ahead_run(d->ahead, &step, error)
+		        : d->decoder ? d->decoder->run(d->state, &step, error)
+		                     : run_plain(&step);
 		if (r < 0)
 			return r;
 	}
@@ -87,6 +98,7 @@ void decompressor_free(struct decompressor *d)
 {
 	if (!d)
 		return;
+	decode_ahead_free(d->ahead);
 	if (d->state)
 		d->decoder->destroy(d->state);
 	free(d);

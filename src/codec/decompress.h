@@ -12,8 +12,10 @@
 struct decode_step {
 	const uint8_t *in, *in_end;
 	uint8_t *out, *out_end;
-	bool last; /* no input after in_end */
-	bool done; /* set by the decoder: the stream is complete and everything was given out */
+	bool last;    /* no input after in_end */
+	bool stop;    /* return at the end of each member too */
+	bool done;    /* set by the decoder: the stream is complete and everything was given out */
+	bool between; /* the same: of what was used everything was given out, and the next byte begins a member */
 };
 
 /* `run` goes on until the output is full, the input is used up, or the stream has ended. It fails
@@ -22,6 +24,9 @@ struct decoder {
 	int (*create)(void **ret, cst_error **error);
 	int (*run)(void *state, struct decode_step *step, cst_error **error);
 	void (*destroy)(void *state);
+	/* What members begin with; 0 bytes: `stop` and `between` are not supported. */
+	uint8_t magic[4];
+	size_t magic_len;
 };
 extern const struct decoder decoder_gzip, decoder_zstd, decoder_xz, decoder_bzip2;
 

@@ -236,10 +236,8 @@ static int at_end(const struct gzip_state *g, struct decode_step *step, cst_erro
 	return decode_error_eof(error);
 }
 
-static int gzip_run(void *state, struct decode_step *step, cst_error **error)
+static int run_members(struct gzip_state *g, struct decode_step *step, cst_error **error)
 {
-	struct gzip_state *g = state;
-
 	for (;;) {
 		while (g->part != GZIP_DATA) {
 			if (step->in == step->in_end)
@@ -253,6 +251,8 @@ static int gzip_run(void *state, struct decode_step *step, cst_error **error)
 		case INFLATE_END:
 			g->first = false;
 			begin_member(g);
+			if (step->stop)
+				return 0;
 			continue;
 		case INFLATE_MORE: break;
 		}
@@ -264,4 +264,15 @@ static int gzip_run(void *state, struct decode_step *step, cst_error **error)
 	}
 }
 
-const struct decoder decoder_gzip = {gzip_create, gzip_run, gzip_destroy};
+static int gzip_run(void *state, struct decode_step *step, cst_error **error)
+{
+	struct gzip_state *g = state;
+	int r = run_members(g, step, error);
+
+	step->between = g->part == GZIP_FIXED && g->have == 0;
+	return r;
+}
+
+const struct decoder decoder_gzip = {
+        gzip_create, gzip_run, gzip_destroy, {0x1f, 0x8b, 8}, 3,
+};

@@ -60,10 +60,8 @@ static int zstd_error(const struct zstd_library *library, size_t result, cst_err
 	}
 }
 
-static int zstd_run(void *state, struct decode_step *step, cst_error **error)
+static int run_frames(struct zstd_state *z, struct decode_step *step, cst_error **error)
 {
-	struct zstd_state *z = state;
-
 	for (;;) {
 		ZSTD_inBuffer in = {step->in, (size_t)(step->in_end - step->in), 0};
 		ZSTD_outBuffer out = {step->out, (size_t)(step->out_end - step->out), 0};
@@ -78,6 +76,8 @@ static int zstd_run(void *state, struct decode_step *step, cst_error **error)
 		step->in += in.pos;
 		step->out += out.pos;
 		z->inside = left != 0;
+		if (step->stop && !z->inside)
+			return 0;
 		if (step->out == step->out_end)
 			return 0; /* the next call gives out what the decoder still holds */
 		if (step->in == step->in_end && z->inside) {
@@ -89,4 +89,15 @@ static int zstd_run(void *state, struct decode_step *step, cst_error **error)
 	}
 }
 
-const struct decoder decoder_zstd = {zstd_create, zstd_run, zstd_destroy};
+static int zstd_run(void *state, struct decode_step *step, cst_error **error)
+{
+	struct zstd_state *z = state;
+	int r = run_frames(z, step, error);
+
+	step->between = !z->inside;
+	return r;
+}
+
+const struct decoder decoder_zstd = {
+        zstd_create, zstd_run, zstd_destroy, {0x28, 0xb5, 0x2f, 0xfd}, 4,
+};

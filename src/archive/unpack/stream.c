@@ -68,7 +68,10 @@ static int detect(struct stream *s, cst_error **error)
 	}
 	s->bytes_in = s->n_detected = n;
 	s->kind = compression_detect(s->detected, n);
-	return s->kind == CST_PLAIN ? 0 : decompressor_new(s->kind, &s->decompressor, error);
+	if (s->kind == CST_PLAIN)
+		return 0;
+	int r = decompressor_new(s->kind, &s->decompressor, error);
+	return r < 0 ? r : decompressor_use_pool(s->decompressor, s->work->pool, error);
 }
 
 static int take_op(struct op_sink *sink, struct op *op, cst_error **error)
