@@ -59,7 +59,7 @@ const struct option global_options[] = {
              "Root of the separate image store", "--image-store"),
         FLAG(OPT_TRANSIENT_STORE, "Keep containers in the run directory only", "Transient store",
              "--transient-store"),
-        TEXT(OPT_STORAGE_DRIVER, "Storage driver: btrfs, overlay or vfs ($STORAGE_DRIVER)",
+        TEXT(OPT_STORAGE_DRIVER, "Storage driver: btrfs, overlay, vfs or zfs ($STORAGE_DRIVER)",
              "Storage driver to use ($STORAGE_DRIVER)", "--storage-driver", "-s"),
         LIST(OPT_STORAGE_OPT, "KEY=VALUE for the driver ($STORAGE_OPTS)",
              "Set storage driver options ($STORAGE_OPTS)", "--storage-opt"),

@@ -206,7 +206,7 @@ void hint(const struct invocation *in, const cst_error *error)
 	if (!text && strstr(message, "several valid graphdrivers"))
 		text = "-s DRIVER chooses one of them";
 	if (!text && strstr(message, "driver not supported"))
-		text = "-s takes btrfs, overlay or vfs; without it the driver is found";
+		text = "-s takes btrfs, overlay, vfs or zfs; without it the driver is found";
 	_cleanup_text_ char *line = NULL;
 	if (text && asprintf(&line, "%s.", text) < 0)
 		line = NULL;

@@ -12,7 +12,7 @@ _cstorage() {
 		return
 		;;
 	-s | --storage-driver)
-		mapfile -t COMPREPLY < <(compgen -W 'btrfs overlay vfs' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'btrfs overlay vfs zfs' -- "$current")
 		return
 		;;
 	esac

@@ -344,6 +344,7 @@ int driver_select(const char *name, const char *const *priority, size_t n_priori
 extern const struct driver_ops overlay_driver;
 extern const struct driver_ops overlay2_driver; /* overlay under its other name, which its home has, too */
 extern const struct driver_ops btrfs_driver;
+extern const struct driver_ops zfs_driver;
 extern const struct driver_ops vfs_driver;
 
 #endif

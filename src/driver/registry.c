@@ -7,7 +7,7 @@
 #include "lock/tempdir.h"
 
 static const struct driver_ops *const drivers[] = {&overlay_driver, &overlay2_driver, &btrfs_driver,
-                                                   &vfs_driver};
+                                                   &zfs_driver, &vfs_driver};
 
 static const char *const default_priority[] = {"overlay", "btrfs", "zfs", "vfs"};
 static const char *const removed_drivers[] = {"aufs", "devicemapper"};

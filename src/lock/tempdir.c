@@ -234,6 +234,11 @@ void tempdir_free(struct tempdir *d)
 	tempdir_release(d);
 }
 
+void tempdir_leave(struct tempdir *d)
+{
+	tempdir_release(d);
+}
+
 /* ---- directories that outlive their process ---- */
 
 #define KEEP_MADE "keep" /* what takes the place of the lock file, while it is made */
@@ -444,12 +449,27 @@ static bool is_dead_kept(int root_fd, const char *lock)
 	              : lock_whole_file(root_fd, holder, fd) && !is_kept(root_fd, lock);
 }
 
+struct emptier {
+	tempdir_empty empty;
+	void *userdata;
+};
+
+static int empty_first(int root_fd, const char *name, const struct emptier *first,
+                       cst_error **error)
+{
+	_cleanup_close_ int fd =
+	        first ? openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	return fd < 0 ? 0 : first->empty(fd, name + strlen(PAIR_DIR), first->userdata, error);
+}
+
 /* Something that cannot be removed, because something is mounted on it, must not keep anybody from
  * using the store. */
-static void remove_leftover(int root_fd, const char *name, const char *lock_name, const char *shown)
+static void remove_leftover(int root_fd, const char *name, const char *lock_name, const char *shown,
+                            const struct emptier *first)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	if (remove_content(root_fd, name, lock_name, shown, &problem) < 0)
+	if (empty_first(root_fd, name, first, &problem) < 0 ||
+	    remove_content(root_fd, name, lock_name, shown, &problem) < 0)
 		log_warning("cleaning up %s/%s: %s", shown, name, cst_error_message(problem));
 }
 
@@ -458,7 +478,8 @@ static bool is_young(const struct stat *st)
 	return time(NULL) - st->st_ctime < FOREIGN_AGE;
 }
 
-static int recover_pair(int root_fd, const char *number, const char *shown, cst_error **error)
+static int recover_pair(int root_fd, const char *number, const char *shown,
+                        const struct emptier *first, cst_error **error)
 {
 	_cleanup_free_ char *name = str_printf(PAIR_DIR "%s", number),
 	                    *lock_name = str_printf(PAIR_LOCK "%s", number);
@@ -474,14 +495,14 @@ static int recover_pair(int root_fd, const char *number, const char *shown, cst_
 		return 0; /* whoever opens the store when there is room again removes it */
 	if (fd < 0 && errno == EISDIR) {
 		if (is_dead_kept(root_fd, lock_name))
-			remove_leftover(root_fd, name, lock_name, shown);
+			remove_leftover(root_fd, name, lock_name, shown, first);
 		return 0;
 	}
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s", shown, lock_name);
 	if (!lock_whole_file(root_fd, lock_name, fd))
 		return 0; /* in use, or another process just removed it */
-	remove_leftover(root_fd, name, lock_name, shown);
+	remove_leftover(root_fd, name, lock_name, shown, first);
 	return 0;
 }
 
@@ -503,7 +524,7 @@ static void recover_staging(int root_fd, const char *name, const char *shown)
 	                       ? is_dead_kept(dir, STAGING_LOCK)
 	                       : fd >= 0 && lock_whole_file(dir, STAGING_LOCK, fd);
 	if (is_dead)
-		remove_leftover(root_fd, name, NULL, shown);
+		remove_leftover(root_fd, name, NULL, shown, NULL);
 }
 
 static bool is_number(const char *s)
@@ -522,7 +543,8 @@ static const char *pair_number(const char *name)
 	return number && *number ? number : NULL;
 }
 
-int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error)
+static int recover_all(const char *root_path, enum tempdir_layout layout,
+                       const struct emptier *first, cst_error **error)
 {
 	_cleanup_strv_ struct strv names = {0};
 	int r = fs_list_dir(AT_FDCWD, root_path, &names, NULL, error);
@@ -544,7 +566,19 @@ int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error
 			continue;
 		if (!strv_add(&done, number))
 			return error_oom(error);
-		r = recover_pair(root_fd, number, root_path, error);
+		r = recover_pair(root_fd, number, root_path, first, error);
 	}
 	return r;
+}
+
+int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error)
+{
+	return recover_all(root_path, layout, NULL, error);
+}
+
+int tempdir_recover_with(const char *root_path, tempdir_empty empty, void *userdata,
+                         cst_error **error)
+{
+	const struct emptier first = {.empty = empty, .userdata = userdata};
+	return recover_all(root_path, TEMPDIR_PAIR, &first, error);
 }

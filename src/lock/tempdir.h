@@ -43,6 +43,8 @@ struct tempdir *tempdir_share(struct tempdir *dir);
  * store. Errors are logged. */
 void tempdir_free(struct tempdir *dir);
 DEFINE_CLEANUP(struct tempdir *, tempdir_free)
+/* Frees it, and leaves what is on disk to tempdir_recover(). */
+void tempdir_leave(struct tempdir *dir);
 
 /* ---- directories that outlive their process ----
  *
@@ -75,5 +77,9 @@ const char *tempdir_number(const struct tempdir *dir);
 /* Removes every temporary directory below <root_path> whose lock nobody holds. One that cannot be
  * removed stays and is logged. A missing root is fine. */
 int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error);
+/* The same, of TEMPDIR_PAIR, for directories that stand for something elsewhere: `empty` removes that of one of them first, with
+ * its lock held. If it fails, the directory stays, too. */
+typedef int (*tempdir_empty)(int dirfd, const char *number, void *userdata, cst_error **error);
+int tempdir_recover_with(const char *root_path, tempdir_empty empty, void *userdata, cst_error **error);
 
 #endif

@@ -30,7 +30,7 @@ class Store:
     def __init__(self, kind, disk, name):
         self.kind, self.disk, self.where = kind, disk, f'{disk}/{name}'
         self.extra = []
-        os.makedirs(self.where)
+        kinds.folder(kind, self.where)
 
     def command(self, arguments):
         options = [f'--storage-opt={option}' for option in (*self.kind.options, *self.extra)]
@@ -179,7 +179,7 @@ def case_outside(s):
 
 def changes_of(kind):
     """What trees.change() made. Overlay's own list has a directory that takes the place of a file as a file that is gone."""
-    native = kind.mounts and not kind.program
+    native = kind.driver == 'overlay' and not kind.program
     return [line.replace('Modify "/becomes', 'Delete "/becomes') if native else line for line in trees.CHANGES]
 
 
@@ -315,7 +315,7 @@ def case_many_at_once(s):
 
 def wait_for_staging(s, job):
     end = time.monotonic() + 60
-    while not any('addition' in name or name.startswith('staging/') for name in s.home()):
+    while not any('addition' in name or name.startswith('staging/') or (s.kind.driver == 'zfs' and 'temp-dir' in name) for name in s.home()):
         if job.poll() is not None or time.monotonic() > end:
             raise Wrong(f'it ended, or did not begin: {job.poll()}')
 
@@ -353,6 +353,8 @@ def case_read_only(s):
 
 
 def case_additional(s):
+    if s.kind.alone:
+        return
     s.layer('base', trees.base)
     other = Store(s.kind, s.disk, os.path.basename(s.where) + '-other')
     other.extra = [f'{s.kind.driver}.imagestore={s.where}/root']
@@ -520,6 +522,8 @@ def case_read_only_layer(s):
 
 def case_copied_by_files(s):
     """A store that was copied with cp works, though what were subvolumes are directories there."""
+    if s.kind.alone:
+        return
     s.layer('base', trees.base)
     shown = s.shown('base')
     s.do('shutdown')

@@ -9,11 +9,13 @@ import subprocess
 
 class Kind:
     """`quick`: a part of `make test`. `mounts`: the driver mounts a layer to show it. `sizes`: it can limit what a layer holds.
-    `options`: of the driver, for every command. `environment`: the same. `program`: it makes the mounts."""
+    `alone`: no other store's layers can be a part of one. `options`: of the driver, for every command. `environment`: the same.
+    `program`: it makes the mounts."""
 
-    def __init__(self, driver, filesystem, quick=False, mounts=False, sizes=False, options=(), environment=None, program=None):
+    def __init__(self, driver, filesystem, quick=False, mounts=False, sizes=False, alone=False, options=(), environment=None, program=None):
         self.driver, self.filesystem, self.quick = driver, filesystem, quick
-        self.mounts, self.sizes, self.options, self.environment = mounts, sizes, options, environment or {}
+        self.mounts, self.sizes, self.alone = mounts, sizes, alone
+        self.options, self.environment = options, environment or {}
         self.program = program
         if program:
             self.options = (*options, f'{driver}.mount_program={shutil.which(program)}')
@@ -21,6 +23,8 @@ class Kind:
     def lacks(self):
         if self.program and not (shutil.which(self.program) and os.access('/dev/fuse', os.W_OK)):
             return f'no {self.program} or /dev/fuse'
+        if self.filesystem == 'zfs' and not os.path.exists('/dev/zfs'):
+            return 'no /dev/zfs (tests/vm/zfs has one)'
         return None
 
 
@@ -37,12 +41,26 @@ KINDS = {
     'vfs-btrfs': Kind('vfs', 'btrfs'),
     'vfs-tmpfs': Kind('vfs', 'tmpfs', quick=True),
     'btrfs': Kind('btrfs', 'btrfs', sizes=True, quick=True),
+    'zfs': Kind('zfs', 'zfs', mounts=True, sizes=True, alone=True),
     'btrfs-quota': Kind('btrfs', 'btrfs', sizes=True, options=('btrfs.min_space=1M',)),
     'vfs-here': Kind('vfs', 'here'), # only if asked for: on the file system of the scratch folder, as a user cannot mount another one
     'btrfs-here': Kind('btrfs', 'here'),
 }
-MKFS = {'ext4': ['mkfs.ext4', '-q', '-F'], 'xfs': ['mkfs.xfs', '-q', '-f'], 'btrfs': ['mkfs.btrfs', '-q', '-f']}
+MKFS = {'ext4': ['mkfs.ext4', '-q', '-F'], 'xfs': ['mkfs.xfs', '-q', '-f'], 'btrfs': ['mkfs.btrfs', '-q', '-f'], 'zfs': ['zpool', 'create', '-f']}
 ROOM = '2G'  # an image file with holes
+
+
+def pool_of(where):
+    return 'cst-' + os.path.basename(where)
+
+
+def folder(kind, where):
+    """Makes the folder of a store. On zfs it is a dataset of its own, since two stores in one dataset would share their layers."""
+    if kind.filesystem != 'zfs':
+        os.makedirs(where)
+        return
+    disk, name = os.path.split(where)
+    subprocess.run(['zfs', 'create', f'{pool_of(disk)}/{name}'], check=True)
 
 
 def mount(kind, where):
@@ -59,10 +77,14 @@ def mount(kind, where):
         return f'no {program}'
     image = where + '.image'
     subprocess.run(['truncate', '-s', ROOM, image], check=True)
+    if kind.filesystem == 'zfs':
+        return said([*MKFS['zfs'], '-O', f'mountpoint={where}', pool_of(where), image])
     return said([*MKFS[kind.filesystem], image]) or said(['mount', '-o', 'loop', image, where])
 
 
 def unmount(where):
+    if shutil.which('zpool'):
+        subprocess.run(['zpool', 'destroy', '-f', pool_of(where)], stderr=subprocess.DEVNULL, check=False)
     subprocess.run(['umount', '-R', '-l', where], stderr=subprocess.DEVNULL, check=False)
     if os.path.exists(where + '.image'):
         os.unlink(where + '.image')

@@ -2,7 +2,6 @@
 /* The btrfs driver: opening, making subvolumes, and its table of operations. */
 #include "driver/btrfs/btrfs.h"
 #include "archive/tree/copy.h"
-#include "archive/tree/rechown.h"
 #include "archive/tree/relabel.h"
 #include "base/fs.h"
 #include "base/subvolume.h"
@@ -36,16 +35,11 @@ static int make_of_files(int from_fd, const struct tempdir *area, const char *na
 static int reown(const struct tempdir *area, const char *name, const struct copy_options *how,
                  cst_error **error)
 {
-	if (idmaps_equal(how->from_maps, how->maps))
-		return 0;
 	_cleanup_close_ int fd =
 	        openat(area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(error, errno, "open %s/%s/%s", area->shown, area->name, name);
-	int r = rechown_tree(fd, how->from_maps, how->maps, error);
-	if (r == 0 && how->sync && sys_syncfs(fd) < 0)
-		r = error_sys(error, errno, "syncfs %s/%s", area->shown, area->name);
-	return r;
+	return trees_reown(fd, how, area->shown, error);
 }
 
 static int make_content(int from_fd, const struct tempdir *area, const char *name,

@@ -84,6 +84,8 @@ int trees_beside(const struct trees_home *home, const struct tempdir *area, cons
 
 static int open_own(const struct trees *trees, const char *id)
 {
+	if (trees->kind->open_layer)
+		return trees->kind->open_layer(trees, id);
 	return openat(trees_home_of(trees, id)->layers_fd, id,
 	              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }

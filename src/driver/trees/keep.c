@@ -51,11 +51,9 @@ int trees_stage_adopt(struct driver *d, const char *id, struct driver_staged **r
 	int r = find(staged, id, &fd, error);
 	if (r < 0)
 		return r;
-	staged->fd = openat(staged->area->fd, staged->name,
-	                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (staged->fd < 0)
-		return error_sys(error, errno, "open %s/%s/%s", staged->home->tempdirs,
-		                 staged->area->name, staged->name);
+	r = trees_staged_open(staged, &staged->fd, error);
+	if (r < 0)
+		return r;
 	*ret = steal_ptr(&staged);
 	*ret_fd = steal_fd(&fd);
 	return 0;

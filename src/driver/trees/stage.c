@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builds a layer, or new content for one, in a temporary directory of the home, and moves it into place. */
 #include "archive/tree/copy.h"
+#include "archive/tree/rechown.h"
 #include "base/fs.h"
 #include "driver/rootless.h"
 #include "driver/trees/trees.h"
@@ -14,12 +15,25 @@ void trees_stage_free(struct driver_staged *staged)
 	if (!staged)
 		return;
 	closep(&staged->fd);
-	tempdir_free(staged->area);
+	if (staged->trees->kind->free_area)
+		staged->trees->kind->free_area(staged->trees, staged->area);
+	else
+		tempdir_free(staged->area);
 	idmaps_free(&staged->maps);
 	free(staged);
 }
 
 /* ---- building ---- */
+
+int trees_reown(int fd, const struct copy_options *how, const char *shown, cst_error **error)
+{
+	if (idmaps_equal(how->from_maps, how->maps))
+		return 0;
+	int r = rechown_tree(fd, how->from_maps, how->maps, error);
+	if (r == 0 && how->sync && sys_syncfs(fd) < 0)
+		r = error_sys(error, errno, "syncfs %s", shown);
+	return r;
+}
 
 static int staged_new(struct trees *trees, const struct trees_home *home, const struct idmaps *maps,
                       struct driver_staged **ret, cst_error **error)
@@ -34,13 +48,17 @@ static int staged_new(struct trees *trees, const struct trees_home *home, const 
 	return 0;
 }
 
-static int open_staged(const struct driver_staged *staged, int *ret_fd, cst_error **error)
+int trees_staged_open(const struct driver_staged *staged, int *ret_fd, cst_error **error)
 {
-	const char *name = staged->name;
-	*ret_fd = openat(staged->area->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd >= 0 ? 0
-	                    : error_sys(error, errno, "open %s/%s/%s", staged->home->tempdirs,
-	                                staged->area->name, name);
+	const struct trees_kind *kind = staged->trees->kind;
+	int fd = kind->open_staged ? kind->open_staged(staged)
+	                           : openat(staged->area->fd, staged->name,
+	                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(error, errno, "open %s/%s/%s", staged->home->tempdirs,
+		                 staged->area->name, staged->name);
+	*ret_fd = fd;
+	return 0;
 }
 
 /* Stages a copy of the tree from_fd, or with -1 an empty one, in a new staging directory or in that of a staged parent. */
@@ -61,9 +79,10 @@ static int stage_new(struct trees *trees, const struct trees_home *home,
 	staged->of_image = options->of_image;
 	staged->number = parent ? parent->number + 1 : 0;
 	snprintf(staged->name, sizeof(staged->name), TREES_CONTENT, staged->number);
+	staged->area->counter++;
 	r = trees->kind->make(from_fd, staged->area, staged->name, how, error);
 	if (r == 0)
-		r = open_staged(staged, &staged->fd, error);
+		r = trees_staged_open(staged, &staged->fd, error);
 	if (r == 0)
 		*ret = steal_ptr(&staged);
 	return r;
@@ -91,6 +110,8 @@ int trees_stage(struct driver *d, const struct driver_stage_options *options,
 	const struct trees_home *home = &trees->homes[options->writable ? 0 : trees->n_homes - 1];
 	/* A staged parent has the maps of the new layer. */
 	const struct trees_new how = {
+	        .trees = trees,
+	        .from = options->staged_parent ? NULL : options->parent,
 	        .options = options,
 	        .copy = {.sync = d->sync_content && !options->of_image,
 	                 .from_maps = options->staged_parent ? options->maps : options->parent_maps,
@@ -99,7 +120,7 @@ int trees_stage(struct driver *d, const struct driver_stage_options *options,
 	_cleanup_close_ int from_fd = -1;
 	int r = 0;
 	if (options->staged_parent)
-		r = open_staged(options->staged_parent, &from_fd, error);
+		r = trees_staged_open(options->staged_parent, &from_fd, error);
 	else if (options->parent)
 		r = trees_layer_open(trees, options->parent, &from_fd, error);
 	if (r == 0)
@@ -115,9 +136,12 @@ int trees_stage_copy(struct driver *d, const char *id, const struct idmaps *maps
                      struct driver_staged **ret, cst_error **error)
 {
 	const struct driver_stage_options options = {.maps = maps};
-	const struct trees_new how = {
-	        .options = &options, .copy = {.sync = d->sync_content}, .renewed = true};
 	struct trees *trees = trees_of(d);
+	const struct trees_new how = {.trees = trees,
+	                              .from = id,
+	                              .options = &options,
+	                              .copy = {.sync = d->sync_content},
+	                              .renewed = true};
 	_cleanup_close_ int from_fd = -1;
 	int r = trees_layer_open(trees, id, &from_fd, error);
 	if (r == 0)

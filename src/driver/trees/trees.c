@@ -33,16 +33,18 @@ static int apply_option(struct trees *trees, const struct driver_config *config,
                         const char *key, const char *value, cst_error **error)
 {
 	bool known = false;
-	if (streq(key, "imagestore") || streq(key, "additionalimagestore"))
+	int r = trees->kind->option(trees, key, value, &known, error);
+	if (r < 0 || known)
+		return r;
+	if (!trees->kind->alone && (streq(key, "imagestore") || streq(key, "additionalimagestore")))
 		return strv_split(&trees->image_stores, value, ',') ? 0 : error_oom(error);
 	/* The Go driver refuses this key, though its own configuration hands it over. */
 	if (streq(key, "sync")) {
 		trees->base.sync_content = !streq(value, "none");
 		return 0;
 	}
-	int r = trees->kind->option(trees, key, value, &known, error);
-	if (r < 0 || known || driver_may_skip_option(config, option))
-		return r;
+	if (driver_may_skip_option(config, option))
+		return 0;
 	if (streq(key, "mountopt"))
 		return error_set(error, CST_EINVAL, "%s driver does not support mount options",
 		                 trees->base.ops->name);
@@ -65,8 +67,9 @@ static int parse_options(struct trees *trees, const struct driver_config *config
 	return 0;
 }
 
-int trees_open(struct trees *trees, const struct driver_ops *ops, const struct trees_kind *kind,
-               const struct driver_config *config, cst_error **error)
+int trees_open_options(struct trees *trees, const struct driver_ops *ops,
+                       const struct trees_kind *kind, const struct driver_config *config,
+                       cst_error **error)
 {
 	trees->base.ops = ops;
 	trees->kind = kind;
@@ -74,12 +77,22 @@ int trees_open(struct trees *trees, const struct driver_ops *ops, const struct t
 	trees->base.run_home = path_join(config->run_root, ops->name);
 	if (!trees->base.home || !trees->base.run_home)
 		return error_oom(error);
-	int r = parse_options(trees, config, error);
-	if (r == 0)
-		r = trees_home_open(trees, config->graph_root, config->read_only, error);
-	if (r == 0 && config->image_store && kind->in_image_store)
+	return parse_options(trees, config, error);
+}
+
+int trees_open_homes(struct trees *trees, const struct driver_config *config, cst_error **error)
+{
+	int r = trees_home_open(trees, config->graph_root, config->read_only, error);
+	if (r == 0 && config->image_store && trees->kind->in_image_store)
 		r = trees_home_open(trees, config->image_store, config->read_only, error);
 	return r;
+}
+
+int trees_open(struct trees *trees, const struct driver_ops *ops, const struct trees_kind *kind,
+               const struct driver_config *config, cst_error **error)
+{
+	int r = trees_open_options(trees, ops, kind, config, error);
+	return r == 0 ? trees_open_homes(trees, config, error) : r;
 }
 
 int trees_cleanup(struct driver *d, cst_error **error)

@@ -19,6 +19,8 @@ struct trees;
 
 /* A tree that make() makes. */
 struct trees_new {
+	struct trees *trees;
+	const char *from; /* ID of the existing layer whose tree is copied; NULL: none, or that of a staged parent */
 	const struct driver_stage_options *options; /* of the layer */
 	struct copy_options copy; /* if a tree is copied into it */
 	bool renewed; /* it is the copy of a layer whose place it takes */
@@ -28,6 +30,7 @@ struct trees_new {
 struct trees_kind {
 	const char *place;   /* of the layers, below the home */
 	bool in_image_store; /* an image store has the layers that are not writable */
+	bool alone;          /* no other store has layers of this one */
 	/* Makes the directory `name` in a staging area: empty, if from_fd is -1; else with the tree from_fd copied into it. The
 	 * caller opens it, and removes what is left after a failure. */
 	int (*make)(int from_fd, const struct tempdir *area, const char *name, const struct trees_new *how, cst_error **error);
@@ -36,6 +39,11 @@ struct trees_kind {
 	bool (*snapshot)(int one_fd, int other_fd, struct timespec *ret);
 	/* Applies an option of the driver that not all of these have. *known false: it has none of this key. */
 	int (*option)(struct trees *trees, const char *key, const char *value, bool *known, cst_error **error);
+	/* Open the content of a layer of this store, and of a staged one, which is not a directory of that name: all three are NULL if
+	 * it is. -1 and errno. The third frees a staging area (NULL allowed) with what is in it. */
+	int (*open_layer)(const struct trees *trees, const char *id);
+	int (*open_staged)(const struct driver_staged *staged);
+	void (*free_area)(struct trees *trees, struct tempdir *area);
 };
 
 /* A store has the home of its graph root. With an image store it can have that one's, too. */
@@ -77,6 +85,10 @@ struct driver_staged {
  * frees it with trees_close(). */
 int trees_open(struct trees *trees, const struct driver_ops *ops, const struct trees_kind *kind,
 	       const struct driver_config *config, cst_error **error);
+/* The same in two steps: what is said first, then the homes. */
+int trees_open_options(struct trees *trees, const struct driver_ops *ops, const struct trees_kind *kind,
+		       const struct driver_config *config, cst_error **error);
+int trees_open_homes(struct trees *trees, const struct driver_config *config, cst_error **error);
 void trees_close(struct driver *d);
 int trees_cleanup(struct driver *d, cst_error **error);
 int trees_recover(struct driver *d, cst_error **error);
@@ -122,6 +134,9 @@ int trees_own_layer_open(const struct trees *trees, const char *id, int *ret_fd,
 
 /* ---- stage.c: operations of driver_ops ---- */
 
+/* Gives a copy of a tree to other ids, if that is asked for, and syncs it. */
+int trees_reown(int fd, const struct copy_options *how, const char *shown, cst_error **error);
+
 int trees_stage(struct driver *d, const struct driver_stage_options *options, struct driver_staged **ret, cst_error **error);
 int trees_stage_copy(struct driver *d, const char *id, const struct idmaps *maps, struct driver_staged **ret,
 		     cst_error **error);
@@ -130,6 +145,8 @@ int trees_stage_in_place(struct driver *d, const char *id, const struct idmaps *
 int trees_stage_unpack(struct driver_staged *staged, const cst_source *source, const struct driver_unpack_policy *policy,
 		       struct unpack_result *ret, cst_error **error);
 int trees_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
+/* Opens the content once more. */
+int trees_staged_open(const struct driver_staged *staged, int *ret_fd, cst_error **error);
 int trees_stage_sync(struct driver_staged *staged, cst_error **error);
 int trees_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
 const char *trees_stage_note(struct driver_staged *staged);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes layers away: under the locks their dataset gets a name among those of a temporary directory, and it is destroyed later.
+ * What cannot be destroyed, because a process still reads it or a clone was made of it, stays for recovery to try again.
+ */
+#include "base/fs.h"
+#include "base/log.h"
+#include "driver/zfs/zfs.h"
+#include <errno.h>
+
+char *zfs_dataset_in(const struct zfs *zfs, const struct tempdir *area, const char *name)
+{
+	return str_printf("%s/" ZFS_OURS "%s-%s", zfs->fsname, tempdir_number(area), name);
+}
+
+int zfs_take(const struct zfs *zfs, struct tempdir *area, const char *dataset, cst_error **error)
+{
+	if (!area) /* the disk is full */
+		return zfs_destroy(dataset, error);
+	_cleanup_free_ char *name = str_printf("%u-removed", area->counter),
+	                    *to = name ? zfs_dataset_in(zfs, area, name) : NULL;
+	cst_error *problem = NULL;
+	if (!to)
+		return error_oom(error);
+	area->counter++; /* also if it fails: it may be renamed all the same */
+	int r = zfs_rename(dataset, to, &problem);
+	if (r < 0 && cst_error_errno(problem) != ENOENT)
+		return error_propagate(error, problem);
+	cst_error_free(problem);
+	return 0;
+}
+
+/* ---- destroying ---- */
+
+/* The layer whose old content this was, if it is that. */
+static const char *replaced_id(const char *name)
+{
+	const char *at = strstr(name, ZFS_REPLACED);
+	return at ? at + strlen(ZFS_REPLACED) : NULL;
+}
+
+/* New content that is a clone of the old would keep the old for ever. So it becomes the one that the old is a clone of. */
+static int part_from(const struct zfs *zfs, const char *old, const char *id, cst_error **error)
+{
+	_cleanup_free_ char *dataset = path_join(zfs->fsname, id), *snapshots = str_join(old, "@");
+	_cleanup_strv_ struct strv values = {0};
+	int r = dataset && snapshots ? zfs_read(dataset, "origin", &values, error)
+	                             : error_oom(error);
+	return r == 0 && has_prefix(values.items[0], snapshots) ? zfs_promote(dataset, error) : r;
+}
+
+/* Old content of a layer that has none now is what recovery gives back to it: it stays. */
+static int destroy_one(const struct zfs *zfs, const char *name, cst_error **error)
+{
+	_cleanup_free_ char *dataset = path_join(zfs->fsname, name);
+	const char *id = replaced_id(name);
+	int r = dataset ? 0 : error_oom(error);
+	if (r == 0 && id)
+		r = part_from(zfs, dataset, id, error);
+	return r == 0 ? zfs_destroy(dataset, error) : r;
+}
+
+/* The youngest are destroyed first, since they may be clones of the others. */
+static int destroy_all_of(const struct zfs *zfs, const char *number, cst_error **error)
+{
+	_cleanup_free_ char *prefix = str_join(ZFS_OURS, number, "-");
+	_cleanup_strv_ struct strv names = {0};
+	int r = prefix ? zfs_list_all(zfs, &names, error) : error_oom(error), worst = r;
+	for (size_t i = 0; r == 0 && i < names.len; i++) {
+		cst_error *problem = NULL;
+		if (!has_prefix(names.items[i], prefix) ||
+		    destroy_one(zfs, names.items[i], &problem) == 0)
+			continue;
+		if (worst == 0)
+			worst = error_propagate(error, problem);
+		else
+			cst_error_free(problem);
+	}
+	return worst;
+}
+
+/* The snapshots that a clone was to be made of: their names are in files of the temporary directory. Those that have a clone by
+ * now go with it. */
+static int forget_snapshots(int dirfd, const char *shown, cst_error **error)
+{
+	_cleanup_strv_ struct strv names = {0};
+	int r = fs_list_dir(dirfd, ".", &names, shown, error);
+	strv_foreach (name, &names) {
+		_cleanup_free_ char *snapshot = NULL;
+		size_t len = 0;
+		if (r < 0 || !has_suffix(name, ZFS_SNAPSHOT))
+			continue;
+		r = fs_read_file(dirfd, name, 4096, &snapshot, &len, error);
+		if (r == 0 && strchr(snapshot, '@'))
+			r = zfs_forget_snapshot(snapshot, error);
+	}
+	return r;
+}
+
+static int empty_area(const struct zfs *zfs, int dirfd, const char *number, const char *shown,
+                      cst_error **error)
+{
+	int r = forget_snapshots(dirfd, shown, error);
+	return r == 0 ? destroy_all_of(zfs, number, error) : r;
+}
+
+void zfs_free_area(struct trees *trees, struct tempdir *area)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (!area || area->shares > 0 || area->kept || area->counter == 0 ||
+	    empty_area(zfs_of(&trees->base), area->fd, tempdir_number(area), area->shown,
+	               &problem) == 0) {
+		tempdir_free(area);
+		return;
+	}
+	log_warning("what is left of %s/%s is removed when the store is opened next: %s",
+	            area->shown, area->name, cst_error_message(problem));
+	tempdir_leave(area);
+}
+
+/* ---- what dead processes left ---- */
+
+static int empty_dead(int dirfd, const char *number, void *userdata, cst_error **error)
+{
+	const struct zfs *zfs = userdata;
+	return empty_area(zfs, dirfd, number, zfs->trees.homes[0].tempdirs, error);
+}
+
+int zfs_recover(struct driver *d, cst_error **error)
+{
+	return tempdir_recover_with(trees_of(d)->homes[0].tempdirs, empty_dead, d, error);
+}
+
+/* ---- the trash of a deletion ---- */
+
+struct trash {
+	struct driver_trash base;
+	struct trees *trees;
+	struct tempdir *area;
+	uint64_t n;
+};
+
+static struct trash *trash_of(struct driver_trash *trash)
+{
+	return (struct trash *)trash;
+}
+
+static int trash_in(struct driver *d, struct driver_trash **ret, cst_error **error)
+{
+	if (*ret)
+		return 0;
+	struct trash *trash = new0(struct trash, 1);
+	if (!trash)
+		return error_oom(error);
+	*trash = (struct trash){.base.ops = d->ops, .trees = trees_of(d)};
+	*ret = &trash->base;
+	return tempdir_new_for_trash(trash->trees->homes[0].tempdirs, TEMPDIR_PAIR, &trash->area,
+	                             error);
+}
+
+int zfs_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
+               bool durable, cst_error **error)
+{
+	_cleanup_free_ char *dataset = NULL;
+	int r = zfs_dataset(zfs_of(d), id, &dataset, error);
+	if (r == 0)
+		r = zfs_put(d, id, error);
+	if (r == 0)
+		r = trash_in(d, trash, error);
+	if (r == 0)
+		r = zfs_take(zfs_of(d), trash_of(*trash)->area, dataset, error);
+	if (r == 0)
+		trash_of(*trash)->n++;
+	return r;
+}
+
+uint64_t zfs_trash_count(const struct driver_trash *trash)
+{
+	return ((const struct trash *)trash)->n;
+}
+
+void zfs_trash_empty(struct driver_trash *trash, const struct fs_watch *watch)
+{
+	struct trash *t = trash_of(trash);
+	zfs_free_area(t->trees, steal_ptr(&t->area));
+	for (uint64_t i = 0; watch && i < t->n; i++)
+		watch->removed(watch->userdata);
+}
+
+void zfs_trash_free(struct driver_trash *trash)
+{
+	if (!trash)
+		return;
+	zfs_free_area(trash_of(trash)->trees, trash_of(trash)->area);
+	free(trash);
+}
