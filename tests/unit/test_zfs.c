@@ -70,14 +70,16 @@ static void test_list(void **state)
 {
 	_cleanup_fixture_ struct fixture f = fixture_make(
 	        "printf '%s\\t%s\\n' - tank/c /g/zfs tank/c/two /other/zfs tank/c/theirs - "
-	        "tank/c/foreign /g/zfs tank/c/cstorage-01-0-addition /g/zfs tank/c/one "
+	        "tank/c/foreign /g/zfs tank/c/cstorage-01-0-addition - "
+	        "tank/c/cstorage-02-0-removed /g/zfs tank/c/one "
 	        "/g/zfs tank/cx");
 	_cleanup_strv_ struct strv names = {0};
 	assert_int_equal(zfs_list_all(&f.zfs, &names, NULL), 0);
-	assert_int_equal(names.len, 3);
+	assert_int_equal(names.len, 4);
 	assert_string_equal(names.items[0], "two");
 	assert_string_equal(names.items[1], "cstorage-01-0-addition");
-	assert_string_equal(names.items[2], "one");
+	assert_string_equal(names.items[2], "cstorage-02-0-removed");
+	assert_string_equal(names.items[3], "one");
 }
 
 static void test_answers(void **state)

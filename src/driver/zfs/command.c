@@ -209,8 +209,21 @@ int zfs_read_pool(const char *pool, const char *properties, struct strv *ret, cs
 	return read_one(args, pool, properties, ret, error);
 }
 
-/* A dataset that somebody else keeps below fsname, another store or the Go tools, is not in the list: it has no property of ours,
- * or another home. */
+/* The name below fsname of a line "HOME<tab>DATASET" of the list, if the dataset is this store's. What somebody else keeps there,
+ * another store or the Go tools, has no property of ours, or another home. What is built or taken away has the number of a
+ * temporary directory in its name, and may be of the Go tools. */
+static const char *our_name(const struct zfs *zfs, const char *line)
+{
+	const char *name = strchr(line, '\t');
+	size_t home_len = name ? (size_t)(name - line) : 0, fsname_len = strlen(zfs->fsname);
+	if (!name || strncmp(++name, zfs->fsname, fsname_len) != 0 || name[fsname_len] != '/')
+		return NULL;
+	name += fsname_len + 1;
+	bool same_home = strlen(zfs->trees.base.home) == home_len &&
+	                 memcmp(line, zfs->trees.base.home, home_len) == 0;
+	return same_home || has_prefix(name, ZFS_OURS) ? name : NULL;
+}
+
 int zfs_list_all(const struct zfs *zfs, struct strv *ret, cst_error **error)
 {
 	const char *args[] = {"zfs", "list", "-Hp",       "-t", "filesystem",     "-d",
@@ -222,13 +235,8 @@ int zfs_list_all(const struct zfs *zfs, struct strv *ret, cst_error **error)
 	if (r == 0)
 		r = split_lines(&run, &lines, error);
 	strv_foreach (line, &lines) {
-		const char *name = strchr(line, '\t');
-		size_t home_len = strlen(zfs->trees.base.home), fsname_len = strlen(zfs->fsname);
-		bool ours = name && (size_t)(name - line) == home_len &&
-		            memcmp(line, zfs->trees.base.home, home_len) == 0 &&
-		            strncmp(name + 1, zfs->fsname, fsname_len) == 0 &&
-		            name[1 + fsname_len] == '/';
-		if (r == 0 && ours && !strv_add(ret, name + 1 + fsname_len + 1))
+		const char *name = our_name(zfs, line);
+		if (r == 0 && name && !strv_add(ret, name))
 			r = error_oom(error);
 	}
 	return r;

@@ -4,6 +4,7 @@
 #include "driver/zfs/zfs.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statfs.h>
 
 static const struct zfs *zfs_of_staged(const struct driver_staged *staged)
 {
@@ -112,8 +113,7 @@ int zfs_make(int from_fd, const struct tempdir *area, const char *name, const st
 int zfs_stage_sync(struct driver_staged *staged, cst_error **error)
 {
 	if (!staged->of_image && staged->trees->base.sync_content && sys_syncfs(staged->fd) < 0)
-		return error_sys(error, errno, "syncfs %s/%s", staged->home->tempdirs,
-		                 staged->area->name);
+		return error_sys(error, errno, "syncfs the content of a layer");
 	if (staged->of_image) {
 		closep(&staged->fd);
 		staged->fd = -1;
@@ -242,27 +242,15 @@ int zfs_stage_resolve(struct driver *d, const char *staged_id, const char *id, c
 
 /* ---- identity ---- */
 
-/* The root directories of all datasets have the same inode number; the GUID of a dataset stays when it gets another name. */
-static int identity(const char *dataset, struct driver_identity *ret, cst_error **error)
+/* The root directories of all datasets have the same inode number. The kernel gives each the number that the dataset keeps when it
+ * gets another name, and that no other dataset has. */
+int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error)
 {
-	_cleanup_strv_ struct strv values = {0};
-	int r = zfs_read(dataset, "guid", &values, error);
-	if (r == 0)
-		snprintf(ret->text, sizeof(ret->text), "%s", values.items[0]);
-	return r;
-}
-
-int zfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
-                        cst_error **error)
-{
-	_cleanup_free_ char *dataset = staged_dataset(staged);
-	return dataset ? identity(dataset, ret, error) : error_oom(error);
-}
-
-int zfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret,
-                         cst_error **error)
-{
-	_cleanup_free_ char *dataset = NULL;
-	int r = zfs_dataset(zfs_of(d), id, &dataset, error);
-	return r == 0 ? identity(dataset, ret, error) : r;
+	struct statfs st;
+	unsigned word[2];
+	if (fstatfs(dirfd, &st) < 0)
+		return error_sys(error, errno, "statfs the content of a layer");
+	memcpy(word, &st.f_fsid, sizeof(word));
+	snprintf(ret->text, sizeof(ret->text), "%08x%08x", word[1], word[0]);
+	return 0;
 }

@@ -84,8 +84,7 @@ int zfs_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **err
 int zfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 int zfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 int zfs_replace_recover(struct driver *d, const char *id, struct driver_trash **trash, cst_error **error);
-int zfs_staged_identity(struct driver_staged *staged, struct driver_identity *ret, cst_error **error);
-int zfs_content_identity(struct driver *d, const char *id, struct driver_identity *ret, cst_error **error);
+int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 int zfs_stage_resolve(struct driver *d, const char *staged_id, const char *id, cst_error **error);
 
 /* ---- trash.c ---- */
