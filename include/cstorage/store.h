@@ -451,7 +451,7 @@ typedef struct cst_container_options {
 /* *container (may be NULL) is the new record. Layer and record appear together or not at all. CST_EIMAGE_UNKNOWN,
  * CST_EDUPLICATE_ID, CST_EDUPLICATE_NAME, CST_EINVALID_MAPPINGS, CST_EINVALID_BIG_DATA_NAME, CST_EINVAL (ID, data item,
  * flag, storage option, label option, one of the two labels without the other, or an automatic user namespace above the configuration's size),
- * CST_ENOTSUP (a quota), CST_ENO_AVAILABLE_IDS. L w, I r, C w; with maps userns.lock around them. */
+ * CST_ENOTSUP (a quota), CST_ENO_AVAILABLE_IDS, CST_EBUSY (no SELinux level is free). L w, I r, C w; with maps userns.lock around them. */
 CST_PUBLIC int cst_store_create_container(cst_store *store, const cst_container_options *options, cst_container **container,
 				    cst_error **error);
 /* With its layer and its directories. CST_ENOT_A_CONTAINER. L w, C w. */
