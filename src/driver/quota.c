@@ -221,8 +221,12 @@ int quota_share(int from_fd, int to_fd, const char *shown, cst_error **error)
 void quota_release(const char *home, int dirfd)
 {
 	static const struct driver_quota none = {0};
-	uint32_t id = 0;
+	_cleanup_close_ int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t id = 0, own = 0;
 	if (project_of(dirfd, &id) < 0 || id == 0)
+		return;
+	/* Of the home's own project an administrator says what it may hold. */
+	if (fd < 0 || project_of(fd, &own) < 0 || id == own)
 		return;
 	if (set_limits(home, id, &none) < 0)
 		log_warning("the limits of project %u in %s stay: %s", id, home, errno_text(errno));
