@@ -18,17 +18,15 @@
 
 /* ---- quotactl ---- */
 
-/* The node of the home's device, for kernels without quotactl_fd(). The Go tools make it anew whenever they start. */
+/* The node of the home's device, for kernels without quotactl_fd(). The Go tools make it anew whenever they start. Another process
+ * may be making it at this moment. */
 static int make_node(const char *home, const char *node)
 {
-	_cleanup_free_ char *temporary = str_join(node, ".tmp");
 	struct stat st;
-	if (!temporary || stat(home, &st) < 0)
+	if (stat(home, &st) < 0)
 		return -1;
-	(void)sys_unlinkat(AT_FDCWD, temporary, 0);
-	if (sys_mknodat(AT_FDCWD, temporary, S_IFBLK | 0600, st.st_dev) < 0)
-		return -1;
-	return sys_renameat(AT_FDCWD, temporary, AT_FDCWD, node);
+	int r = sys_mknodat(AT_FDCWD, node, S_IFBLK | 0600, st.st_dev);
+	return r < 0 && errno == EEXIST ? 0 : r;
 }
 
 static int control(const char *home, int command, uint32_t id, void *argument)
