@@ -56,7 +56,8 @@ class Bench:
         quiet('mkfs.xfs', '-q', '-f', '-m', 'reflink=1', host_image)
         quiet('mount', '-o', 'loop', host_image, self.host)
         self.archives = self.where + '/archives'
-        operations.make_archives(self.archives)
+        rig.DUMPER = os.path.realpath(options.binary)
+        operations.make_archives(self.archives, rig.DUMPER)
         self.steps = operations.workload(self.archives, mode, options.since)
         self.run_roots = 0
         self.names = None
@@ -95,6 +96,8 @@ class Bench:
 
     def program(self, step):
         binary = self.options.binary
+        if isinstance(step, operations.OwnStep):
+            return os.path.realpath(binary)
         return os.path.dirname(binary) + '/operation' if isinstance(step, operations.LibraryStep) else binary
 
     def state(self, store):

@@ -4,6 +4,7 @@ of its system calls left out each time; after each try the store must open and b
 
 import argparse
 import concurrent.futures
+import copy
 import fnmatch
 import json
 import multiprocessing
@@ -39,7 +40,8 @@ class Bench:
         if mode.driver == 'btrfs':
             self.mount_image(self.where, 1 << 30, ['mkfs.btrfs', '-q', '-f'])
         self.archives = self.where + '/archives'
-        operations.make_archives(self.archives)
+        rig.DUMPER = os.path.realpath(self.binary)
+        operations.make_archives(self.archives, rig.DUMPER)
         self.template = self.where + '/template'
         os.mkdir(self.template)
         store = rig.Store(self.template, mode)
@@ -181,6 +183,19 @@ def judge_mended(bench, operation, store, result, after, with_check):
     return wrong, 'after'
 
 
+def other_state(bench, operation):
+    """That which the other command leads to."""
+    store = bench.fresh(operation, 'other-' + operation.name)
+    other = copy.copy(operation)
+    other.arguments = operation.otherwise
+    result = bench.run(other, store)
+    if result.code != operation.code:
+        raise RuntimeError(f'{" ".join(other.arguments)}: {result.text()}')
+    state = bench.state(store)
+    rig.remove(store.where)
+    return state
+
+
 def judge(bench, operation, store, result, before, after, number, with_check):
     """What is wrong with the store that the interrupted command left behind."""
     if operation.breaks:
@@ -193,6 +208,8 @@ def judge(bench, operation, store, result, before, after, number, with_check):
         state = bench.state(store)
     except (OSError, ValueError, KeyError) as error:
         return wrong + broken + [('corrupt', f'the state cannot be read: {error!r}')], None
+    if operation.otherwise and state == operation.other_state:
+        after = state
     wrong += [one for one in broken if state != before or one not in operation.broken]
     verdict = rig.allowed(operation, state, before, after)
     if verdict:
@@ -238,6 +255,7 @@ def reference(bench, operation):
     if result.code != operation.code:
         raise RuntimeError(f'without any fault: exit code {result.code}: {result.text()}')
     after = bench.state(store)
+    operation.other_state = other_state(bench, operation) if operation.otherwise else None
     wrong = rig.check_rules(store)
     if touched:
         wrong.append(('escaped', 'it writes nothing, and something was written'))

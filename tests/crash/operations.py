@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import tarfile
@@ -27,10 +28,13 @@ MAPS = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
 class Mode:
     """`split`: an image store beside the graph root. `transient`: containers last until the machine goes down.
     `additional`: somebody else's store is read, and must never change. `copies`: content is given to other ids by copying
-    it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are. `since`: the release
+    it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are. `images`: new layers
+    are composefs images where they can be. `since`: the release
     of the Go command that can open it."""
 
-    def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, since=143):
+    def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, images=False,
+                 since=143):
+        self.images = images
         self.name, self.driver = name, driver
         self.split, self.transient, self.additional = split, transient, additional
         self.copies, self.since = copies or driver != 'overlay', since
@@ -46,6 +50,7 @@ MODES = {mode.name: mode for mode in (
     Mode('overlay-transient', 'overlay', transient=True, since=164),
     Mode('overlay-split', 'overlay', split=True, since=164),
     Mode('overlay-additional', 'overlay', additional=True, since=164),
+    Mode('overlay-images', 'overlay', images=True, since=164 if shutil.which('mkcomposefs') else 1000),
     Mode('vfs', 'vfs'),
     Mode('vfs-transient', 'vfs', transient=True, since=164),
     Mode('vfs-split', 'vfs', split=True, since=164),
@@ -70,10 +75,29 @@ def add(tar, name, kind=tarfile.REGTYPE, data=b'', mode=0o644, link='', when=160
     tar.addfile(info, io.BytesIO(data))
 
 
-def make_archives(where):
+def make_blobs(where, program):
+    """Two versions of a layer as zstd:chunked blobs: old.zst and new.zst, with the digests of their TOCs in old.toc and new.toc."""
+    noise = random.Random(1)
+    same, changed, large = noise.randbytes(3000), noise.randbytes(100000), noise.randbytes(200000)
+    for version in ('old', 'new'):
+        with tarfile.open(f'{where}/{version}.tar', 'w') as tar:
+            add(tar, 'usr', tarfile.DIRTYPE, mode=0o755)
+            for name, data in (('same', same), ('changed', changed), ('large', large), ('empty', b''), (version, version.encode())):
+                add(tar, 'usr/' + name, data=data)
+            add(tar, 'usr/link', tarfile.LNKTYPE, link='usr/same')
+        changed, large = noise.randbytes(50000), large[:150000] + noise.randbytes(1000) + large[150000:]
+        done = subprocess.run([program, 'chunked', 'create', '-j', '-o', f'{where}/{version}.zst', f'{where}/{version}.tar'],
+                              stdout=subprocess.PIPE, check=True, env=rig.clean_environment())
+        with open(f'{where}/{version}.toc', 'w', encoding='ascii') as file:
+            file.write(json.loads(done.stdout)['toc-digest'])
+
+
+def make_archives(where, program=''):
     """base.tar, small.tar (whiteout, opaque directory, links), x1.tar to x3.tar, big.tar.gz (hundreds of entries); data
-    items; and `tree`, a directory to copy from."""
+    items; `tree`, a directory to copy from; and if the command `program` can make them, blobs to pull in parts."""
     os.makedirs(where, exist_ok=True)
+    if program.endswith('/cstorage'):
+        make_blobs(where, program)
     with tarfile.open(where + '/base.tar', 'w') as tar:
         add(tar, 'etc', tarfile.DIRTYPE, mode=0o755)
         add(tar, 'etc/hello', data=b'hello\n' * 100)
@@ -264,16 +288,18 @@ class Operation:
     digest says, whoever applied it: Go's `check` would say so. `fails`: False: not for the fault loop: what it cannot read it
     takes for damaged and deletes, or what it removed a half of is garbage before and after. `shares`: the store is on a file
     system whose files can share blocks. `reads`: False: for the fault loop only what changes something fails: what is looked at
-    and cannot be read counts as damaged."""
+    and cannot be read counts as damaged. `otherwise`: the arguments of a command that leads to the other state that is right
+    afterwards."""
 
     def __init__(self, name, arguments, first=(), prints=False, whole=True, code=0, since=143, program='', newest=False,
                  only=everywhere, bare=(), loose='', writes=True, environment=None,
-                 twice=False, fails=True, shares=False, reads=True, breaks=None):
+                 twice=False, fails=True, shares=False, reads=True, breaks=None, otherwise=None):
         self.name, self.arguments, self.first = name, arguments, first
         self.prints, self.whole, self.code, self.since = prints, whole, code, since
         self.program, self.newest, self.only = program, newest, only
         self.bare, self.loose, self.writes, self.environment = bare, loose, writes, environment or {}
         self.twice, self.fails, self.shares, self.reads, self.breaks = twice, fails, shares, reads, breaks
+        self.otherwise = otherwise
         self.broken = ()  # the rules that the store breaks before it, which it is to mend
 
 
@@ -373,6 +399,31 @@ def staged_operations(archives):
         Operation('wipe-staged', ['wipe'], first=(kept,), whole=False),
         Operation('apply-directory', ['applydiff-using-staging-dir', new, directory], since=164, program='cstorage'),
         Operation('apply-directory-again', ['applydiff-using-staging-dir', 'data', directory], since=164, program='cstorage'),
+    ]
+
+
+def pull_operations(archives):
+    """Layers that are fetched in parts. What fails on the way makes them be fetched as a whole, with another record."""
+    def pull(identity, version, *more):
+        with open(f'{archives}/{version}.toc', encoding='ascii') as file:
+            toc = file.read()
+        return ['import-layer', '-i', identity, '--toc-digest', toc, '-f', f'{archives}/{version}.zst', *more]
+
+    def operation(name, arguments, first=(), **properties):
+        first = tuple(Operation('', step, program='cstorage') for step in first)
+        return Operation(name, arguments, first=first, prints=True, since=164, program='cstorage', **properties)
+    new, old = ID['new'], ID['new1']
+    whole = ['import-layer', '-i', new, '--toc-digest', 'sha256:' + 64 * '0', '-f', archives + '/new.zst']
+    if not os.path.exists(archives + '/new.toc'):
+        return []
+    return [
+        operation('pull', pull(new, 'new'), otherwise=whole),
+        operation('pull-with-donor', pull(new, 'new'), first=(pull(old, 'old'),), otherwise=whole),
+        operation('pull-with-cache', pull(new, 'new'), first=(pull(old, 'old'), pull(ID['new2'], 'old')), otherwise=whole),
+        operation('pull-on-base', pull(new, 'new', 'base'), first=(pull(old, 'old'),), otherwise=[*whole, 'base']),
+        operation('pull-mapped', [*pull(new, 'new'), *MAPS], otherwise=[*whole, *MAPS]),
+        operation('pull-id-taken', pull(ID['data'], 'new'), code=1),
+        Operation('delete-pulled', ['delete-layer', old], since=164, first=(Operation('', pull(old, 'old'), program='cstorage'),)),
     ]
 
 
@@ -552,7 +603,7 @@ def store_operations(archives):
 
 
 def operations(archives, mode):
-    table = (layer_operations(archives) + staged_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
+    table = (layer_operations(archives) + staged_operations(archives) + pull_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
              name_operations() + store_operations(archives) + full_disk_operations())
     return [operation for operation in table if operation.only(mode)]
 
@@ -565,6 +616,27 @@ GARBAGE = 'e6' * 32
 
 class LibraryStep(list):
     """For operation.c instead of the command. One object goes after the other."""
+
+
+class OwnStep(list):
+    """For the command by its own name."""
+
+
+def pulls(archives):
+    steps = []
+    for identity, version in (('e7', 'old'), ('e8', 'new'), ('e9', 'new')):
+        with open(f'{archives}/{version}.toc', encoding='ascii') as file:
+            steps.append(OwnStep(['import-layer', '-i', identity * 32, '--toc-digest', file.read(), '-f', f'{archives}/{version}.zst']))
+    item = archives + '/one'
+    return steps + [
+        ['delete-layer', 'e7' * 32],
+        LibraryStep(['stage', 'keep', 'base', archives + '/small.tar', item]),
+        LibraryStep(['adopt', 'ea' * 32]),
+        LibraryStep(['stage', 'keep', 'base', archives + '/x1.tar', item]),
+        OwnStep(['applydiff-using-staging-dir', 'eb' * 32, archives + '/tree']),
+        LibraryStep(['discard']),
+        LibraryStep(['stage', 'ec' * 32, 'e8' * 32, archives + '/small.tar', item]),
+    ]
 
 
 def workload(archives, mode, since):
@@ -613,6 +685,8 @@ def workload(archives, mode, since):
             ['delete-image', 'i5'],
             ['delete-image', ID['foreign']],
         ]
+    if os.path.exists(archives + '/new.toc'):
+        steps += pulls(archives)
     steps += [
         ['create-storage-layer', '-i', GARBAGE, ID['base']],
         ['gc'],

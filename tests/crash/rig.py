@@ -7,11 +7,13 @@ record, content by digest, tar-split, data items. Times of creation and random I
 operation leads to an equal state every time. A crash may leave a store in the state before the operation or in the
 state after it, and in no other."""
 
+import base64
 import ctypes
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -52,6 +54,8 @@ class Store:
             given += ['--transient-store']
         if self.foreign:
             given += ['--storage-opt', f'{self.driver}.imagestore={self.foreign}']
+        if self.mode.images:
+            given += ['--storage-opt', 'overlay.use_composefs=true']
         return given
 
     def forgotten(self, identity):
@@ -225,6 +229,18 @@ def driver_layers(store):
     return found
 
 
+DUMPER = ''  # the command that knows composefs images
+
+
+def image_state(path):
+    """What is in a composefs image, but for the times of directories."""
+    done = subprocess.run([DUMPER, 'dump-composefs', '--layer', path], capture_output=True, env=clean_environment(), check=False)
+    if done.returncode:
+        return 'damaged: ' + done.stderr.decode(errors='replace')
+    lines = [line.split(b' ') for line in done.stdout.splitlines()]
+    return sha(repr([fields[:7] + fields[8:] if fields[2][:1] == b'4' else fields for fields in lines]).encode())
+
+
 def layer_content(store, where):
     if store.driver != 'overlay':
         state = {'tree': tree_state(where)}
@@ -234,11 +250,33 @@ def layer_content(store, where):
     for name in entries(where):  # diff1 of a layer whose lower ones were given to other ids
         if name.startswith('diff'):
             state[name] = tree_state(f'{where}/{name}')
-        elif name in ('lower', 'lower-layers'):
+        elif name == 'composefs-data':
+            state[name] = image_state(f'{where}/{name}/composefs.blob')
+        elif name in ('lower', 'lower-layers', 'additionallayer'):
             state[name] = read(f'{where}/{name}').decode()
         elif name in ('work', 'empty'):
             state[name] = 'there'
     return state
+
+
+CACHE = 'chunked-manifest-cache'
+
+
+def item_file(key):
+    """The file that a data item is in (docs/format/store.md)."""
+    return key if re.fullmatch('[0-9a-z.]*', key) else '=' + base64.b64encode(key.encode()).decode()
+
+
+def without_cache(record, data):
+    """Whether a layer has a cache of its TOC is left out: it is made when it is missing, and stays if it is right."""
+    names = [name for name in record.get('big-data-names') or [] if name != CACHE]
+    rest = {key: value for key, value in record.items() if key != 'big-data-names'}
+    if names:
+        rest['big-data-names'] = sorted(names)
+    for key in ('big-data-sizes', 'big-data-digests'):
+        if key in rest:
+            rest[key] = {name: value for name, value in rest[key].items() if name != CACHE}
+    return rest, {name: value for name, value in data.items() if name != item_file(CACHE)}
 
 
 def tar_split(store, identity):
@@ -292,9 +330,10 @@ def state_of(store, known=None):
         identity = record.pop('id')
         record.pop('created', None)
         where = there.pop(identity, None)
+        record, data = without_cache(record, data_state(f'{store.kind("layers")}/{identity}'))
         state['layer ' + names.get(identity, identity)] = plain({
             'record': record, 'content': layer_content(store, where) if where else {},
-            'tar-split': tar_split(store, identity), 'data': data_state(f'{store.kind("layers")}/{identity}')})
+            'tar-split': tar_split(store, identity), 'data': data})
     for identity in set(there) & set(store.bare):
         state['layer without record ' + identity] = plain({'content': layer_content(store, there[identity])})
     for kind in ('images', 'containers'):
@@ -346,12 +385,13 @@ def check_data(store, kind, found):
     for identity, record in known.items():
         files = data_state(f'{directory}/{identity}')
         names = record.get('big-data-names') or []
+        recorded = [item_file(name) for name in names]
         for name in files:
-            if name not in names and not name.startswith('.tmp-'):
+            if name not in recorded and not name.startswith('.tmp-'):
                 wrong.append(('orphan', f'{kind[:-1]} {identity[:8]}: data item {name} is not recorded'))
         for name in names:
-            path = f'{directory}/{identity}/{name}'
-            if name not in files:
+            path = f'{directory}/{identity}/{item_file(name)}'
+            if item_file(name) not in files:
                 wrong.append(('lost', f'{kind[:-1]} {identity[:8]}: data item {name} is missing'))
                 continue
             size = (record.get('big-data-sizes') or {}).get(name)
