@@ -236,8 +236,10 @@ struct driver_ops {
 	/* The JSON text that describes the layer of that directory, at most 1 MiB of it, which is the caller's; and its blob. */
 	int (*foreign_info)(const char *path, char **ret, cst_error **error);
 	int (*foreign_blob)(const char *path, int *ret_fd, cst_error **error);
-	/* Tells the store that the directory has one user more, or one less. A store that does not count is not told of. */
-	void (*foreign_count)(const char *path, bool use);
+	/* Tells the store that the directory has one user more, until foreign_end(). If this process dies before that, whoever opens our
+	 * store next tells it. A store that does not count is not told of. */
+	void (*foreign_begin)(struct driver *d, const char *path, struct tempdir **held);
+	void (*foreign_end)(const char *path, struct tempdir *held);
 	/* The content of an empty new layer is that of this directory. The store is told; stage_free() and remove() tell it, too. */
 	int (*stage_foreign)(struct driver_staged *staged, const char *path, cst_error **error);
 	/* L r. The directory that a layer has its content from; *ret stays NULL if it has its own. The caller frees it. */

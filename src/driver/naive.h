@@ -71,6 +71,8 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 uint64_t naive_trash_count(const struct driver_trash *trash);
 void naive_trash_empty(struct driver_trash *trash, const struct fs_watch *watch);
 void naive_trash_free(struct driver_trash *trash);
+/* Shows each of its temporary directories. */
+void naive_trash_visit(const struct driver_trash *trash, void (*look)(int fd, void *userdata), void *userdata);
 /* Texts that a driver keeps with its trash. */
 struct strv *naive_trash_notes(struct driver_trash *trash);
 

@@ -55,6 +55,14 @@ int naive_trash_in(const struct driver_ops *ops, const char *root, enum tempdir_
 	return r;
 }
 
+void naive_trash_visit(const struct driver_trash *trash, void (*look)(int fd, void *userdata),
+                       void *userdata)
+{
+	const struct naive_trash *t = (const struct naive_trash *)trash;
+	for (size_t i = 0; i < t->n; i++)
+		look(t->areas[i]->fd, userdata);
+}
+
 struct strv *naive_trash_notes(struct driver_trash *trash)
 {
 	return &trash_of(trash)->notes;

@@ -449,6 +449,11 @@ static bool is_dead_kept(int root_fd, const char *lock)
 	              : lock_whole_file(root_fd, holder, fd) && !is_kept(root_fd, lock);
 }
 
+bool tempdir_is_ours(const char *number)
+{
+	return has_prefix(number, OURS);
+}
+
 struct emptier {
 	tempdir_empty empty;
 	void *userdata;
@@ -459,7 +464,8 @@ static int empty_first(int root_fd, const char *name, const struct emptier *firs
 {
 	_cleanup_close_ int fd =
 	        first ? openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-	return fd < 0 ? 0 : first->empty(fd, name + strlen(PAIR_DIR), first->userdata, error);
+	const char *number = has_prefix(name, PAIR_DIR) ? name + strlen(PAIR_DIR) : name;
+	return fd < 0 ? 0 : first->empty(fd, number, first->userdata, error);
 }
 
 /* Something that cannot be removed, because something is mounted on it, must not keep anybody from
@@ -506,7 +512,8 @@ static int recover_pair(int root_fd, const char *number, const char *shown,
 	return 0;
 }
 
-static void recover_staging(int root_fd, const char *name, const char *shown)
+static void recover_staging(int root_fd, const char *name, const char *shown,
+                            const struct emptier *first)
 {
 	_cleanup_close_ int dir =
 	        openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -524,7 +531,7 @@ static void recover_staging(int root_fd, const char *name, const char *shown)
 	                       ? is_dead_kept(dir, STAGING_LOCK)
 	                       : fd >= 0 && lock_whole_file(dir, STAGING_LOCK, fd);
 	if (is_dead)
-		remove_leftover(root_fd, name, NULL, shown, NULL);
+		remove_leftover(root_fd, name, NULL, shown, first);
 }
 
 static bool is_number(const char *s)
@@ -558,7 +565,7 @@ static int recover_all(const char *root_path, enum tempdir_layout layout,
 		const char *name = names.items[i];
 		if (layout == TEMPDIR_STAGING) {
 			if (is_number(name))
-				recover_staging(root_fd, name, root_path);
+				recover_staging(root_fd, name, root_path, first);
 			continue;
 		}
 		const char *number = pair_number(name);
@@ -576,9 +583,8 @@ int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error
 	return recover_all(root_path, layout, NULL, error);
 }
 
-int tempdir_recover_with(const char *root_path, tempdir_empty empty, void *userdata,
-                         cst_error **error)
+int tempdir_recover_with(const char *root_path, enum tempdir_layout layout, tempdir_empty empty,
+                         void *userdata, cst_error **error)
 {
-	const struct emptier first = {.empty = empty, .userdata = userdata};
-	return recover_all(root_path, TEMPDIR_PAIR, &first, error);
+	return recover_all(root_path, layout, &(struct emptier){empty, userdata}, error);
 }

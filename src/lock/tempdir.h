@@ -77,9 +77,12 @@ const char *tempdir_number(const struct tempdir *dir);
 /* Removes every temporary directory below <root_path> whose lock nobody holds. One that cannot be
  * removed stays and is logged. A missing root is fine. */
 int tempdir_recover(const char *root_path, enum tempdir_layout layout, cst_error **error);
-/* The same, of TEMPDIR_PAIR, for directories that stand for something elsewhere: `empty` removes that of one of them first, with
+/* The same for directories that stand for something elsewhere: `empty` removes that of one of them first, with
  * its lock held. If it fails, the directory stays, too. */
 typedef int (*tempdir_empty)(int dirfd, const char *number, void *userdata, cst_error **error);
-int tempdir_recover_with(const char *root_path, tempdir_empty empty, void *userdata, cst_error **error);
+int tempdir_recover_with(const char *root_path, enum tempdir_layout layout, tempdir_empty empty, void *userdata,
+                         cst_error **error);
+/* Was one of this number made by this library? */
+bool tempdir_is_ours(const char *number);
 
 #endif

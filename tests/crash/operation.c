@@ -13,6 +13,7 @@
  * every change there is; succeeds if each is refused because the store is read-only
  *   operation OPTION... stage ID|-|keep|keep-for LAYER ARCHIVE FILE    stages a layer, which is committed or kept
  *   operation OPTION... adopt ID|-                                     commits what is kept
+ *   operation OPTION... put-additional ID PARENT DIGEST                a layer of an additional layer store
  *   operation OPTION... discard                                        removes what is kept
  */
 #include <cstorage/cstorage.h>
@@ -448,6 +449,23 @@ static int discard_staged(cst_store *store, char **argv, cst_error **error)
 	return r;
 }
 
+/* ---- additional layer stores ---- */
+
+static int put_additional(cst_store *store, char **argv, cst_error **error)
+{
+	cst_additional_layer *found = NULL;
+	cst_additional_layer_options options = CST_ADDITIONAL_LAYER_OPTIONS_INIT;
+	options.id = argv[0];
+	options.parent = argv[1];
+	int r = cst_store_find_additional_layer(store, argv[2], NULL, &found, error);
+	if (r == 0)
+		r = cst_additional_layer_put(found, &options, NULL, error);
+	if (r == 0)
+		puts(argv[0]);
+	cst_additional_layer_free(found);
+	return r;
+}
+
 /* ---- which store ---- */
 
 static const struct verb {
@@ -471,6 +489,7 @@ static const struct verb {
         {"stage", 4, stage},
         {"adopt", 1, adopt},
         {"discard", 0, discard_staged},
+        {"put-additional", 3, put_additional},
 };
 
 static const struct option known[] = {

@@ -29,12 +29,12 @@ class Mode:
     """`split`: an image store beside the graph root. `transient`: containers last until the machine goes down.
     `additional`: somebody else's store is read, and must never change. `copies`: content is given to other ids by copying
     it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are. `images`: new layers
-    are composefs images where they can be. `since`: the release
+    are composefs images where they can be. `layer_stores`: it has an additional layer store, with one layer. `since`: the release
     of the Go command that can open it."""
 
     def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, images=False,
-                 since=143):
-        self.images = images
+                 layer_stores=False, since=143):
+        self.images, self.layer_stores = images, layer_stores
         self.name, self.driver = name, driver
         self.split, self.transient, self.additional = split, transient, additional
         self.copies, self.since = copies or driver != 'overlay', since
@@ -51,6 +51,7 @@ MODES = {mode.name: mode for mode in (
     Mode('overlay-split', 'overlay', split=True, since=164),
     Mode('overlay-additional', 'overlay', additional=True, since=164),
     Mode('overlay-images', 'overlay', images=True, since=164 if shutil.which('mkcomposefs') else 1000),
+    Mode('overlay-layer-stores', 'overlay', layer_stores=True, since=164),
     Mode('vfs', 'vfs'),
     Mode('vfs-transient', 'vfs', transient=True, since=164),
     Mode('vfs-split', 'vfs', split=True, since=164),
@@ -160,8 +161,21 @@ def prepare_foreign(binary, store, archives):
     rig.remove(theirs.where)
 
 
+FAR = 'sha256:' + 'fa' * 32
+
+
+def make_layer_store(where):
+    """A directory as the program of an additional layer store shows it, but without anybody who counts."""
+    os.makedirs(f'{where}/{FAR}/diff/far')
+    for name, data in (('diff/far/file', b'far'), ('blob', b''), ('info', json.dumps({'toc-digest': FAR}).encode())):
+        with open(f'{where}/{FAR}/{name}', 'wb') as file:
+            file.write(data)
+
+
 def prepare(binary, store, archives, data_of_layers):
     """The store that the operations start from."""
+    if store.mode.layer_stores:
+        make_layer_store(store.layer_store)
     of_image = ['-r'] if store.mode.split else []  # else it goes to the graph root
     if store.foreign:
         prepare_foreign(binary, store, archives)
@@ -427,6 +441,22 @@ def pull_operations(archives):
     ]
 
 
+def layer_store_operations():
+    new, second = ID['new'], ID['new1']
+    put = library('put', ['put-additional', new, '', FAR])
+    return [
+        library('put', put.arguments, only=layer_stores, prints=True),
+        library('put-on-base', ['put-additional', new, 'base', FAR], only=layer_stores, prints=True),
+        library('put-again', ['put-additional', second, new, FAR], first=(put,), only=layer_stores, prints=True),
+        library('put-id-taken', ['put-additional', ID['data'], '', FAR], code=1, only=layer_stores),
+        Operation('delete-put', ['delete-layer', new], first=(put,), only=layer_stores, since=164),
+        Operation('delete-put-full', ['delete-layer', new], first=(put,), only=layer_stores, since=164,
+                  environment={'CST_FAULT_FULL': '1'}),
+        Operation('wipe-put', ['wipe'], first=(put,), only=layer_stores, since=164, whole=False),
+        Operation('gc-put', ['gc'], first=(put, lose_put), only=layer_stores, since=164, bare=(new,)),
+    ]
+
+
 def image_operations(archives):
     new = ID['new']
     taken = {'code': 1}
@@ -552,6 +582,14 @@ def reflinks(mode):
     return bool(shutil.which('mkfs.xfs'))
 
 
+def layer_stores(mode):
+    return mode.layer_stores
+
+
+def lose_put(store):
+    edit_records(layers_file(store), lambda found: [layer for layer in found if layer['id'] != ID['new']])
+
+
 def lose_tarsplit(store):
     os.unlink(f'{store.kind("layers")}/{ID["data"]}.tar-split.gz')
 
@@ -603,7 +641,7 @@ def store_operations(archives):
 
 
 def operations(archives, mode):
-    table = (layer_operations(archives) + staged_operations(archives) + pull_operations(archives) + image_operations(archives) + container_operations(archives, mode) +
+    table = (layer_operations(archives) + staged_operations(archives) + pull_operations(archives) + layer_store_operations() + image_operations(archives) + container_operations(archives, mode) +
              name_operations() + store_operations(archives) + full_disk_operations())
     return [operation for operation in table if operation.only(mode)]
 

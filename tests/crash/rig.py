@@ -43,6 +43,8 @@ class Store:
         self.graph, self.run = where + '/g', run_root or where + '/r'
         self.images = where + '/i' if mode.split else self.graph  # where read-only layers and images are
         self.foreign = where + '/f' if mode.additional else None  # somebody else's, only read
+        self.layer_store = where + '/far'
+        self.told = {'CST_FAULT_LOG': where + '/told'} if mode.layer_stores else {}
         self.bare = ()  # layers that the driver may have without a record
         self.rebooted = False
 
@@ -54,6 +56,8 @@ class Store:
             given += ['--transient-store']
         if self.foreign:
             given += ['--storage-opt', f'{self.driver}.imagestore={self.foreign}']
+        if self.mode.layer_stores:
+            given += ['--storage-opt', 'overlay.additionallayerstore=' + self.layer_store]
         if self.mode.images:
             given += ['--storage-opt', 'overlay.use_composefs=true']
         return given
@@ -84,7 +88,7 @@ def run(binary, store, arguments, extra=None, before=(), timeout=300):
     """Runs one command in a process group of its own."""
     process = subprocess.Popen([*before, binary, *store.arguments(), *arguments], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                               env=clean_environment({**store.mode.environment, **(extra or {})}))
+                               env=clean_environment({**store.mode.environment, **store.told, **(extra or {})}))
     try:
         out, err = process.communicate(timeout=timeout)
         return Result(process.returncode, out, err)
@@ -248,12 +252,14 @@ def layer_content(store, where):
         return {**state, 'quota': read(quota).decode()} if quota != where and os.path.exists(quota) else state
     state = {}
     for name in entries(where):  # diff1 of a layer whose lower ones were given to other ids
-        if name.startswith('diff'):
+        if os.path.islink(f'{where}/{name}'):
+            state[name] = os.readlink(f'{where}/{name}').replace(store.where, '')
+        elif name.startswith('diff'):
             state[name] = tree_state(f'{where}/{name}')
         elif name == 'composefs-data':
             state[name] = image_state(f'{where}/{name}/composefs.blob')
         elif name in ('lower', 'lower-layers', 'additionallayer'):
-            state[name] = read(f'{where}/{name}').decode()
+            state[name] = read(f'{where}/{name}').decode().replace(store.where, '')
         elif name in ('work', 'empty'):
             state[name] = 'there'
     return state
@@ -351,6 +357,9 @@ def state_of(store, known=None):
             mounts[names.get(entry['id'], entry['id'])] = entry['count']
     state['mounts'] = mounts
     state['staged'] = plain(staged_state(store))
+    if store.mode.layer_stores:
+        far = store.layer_store + '/' + entries(store.layer_store)[0]
+        state['layer store'] = {'there': [name for name in entries(far) if name != 'use'], 'tree': tree_state(far + '/diff')}
     if store.foreign:
         state['foreign'] = {'everything': tree_state(store.foreign)}
     return state
@@ -513,6 +522,39 @@ def check_layers(store, layers):
     wrong += [('lost', f'layer {r["id"][:8]} has a digest and no tar-split') for r in layers
               if r.get('diff-digest') and not r.get('toc-digest') and r['id'] not in splits]
     return wrong
+
+
+def users_told(store):
+    """How many users an additional layer store has, by what it was told."""
+    users = 0
+    for line in read(store.told['CST_FAULT_LOG']).decode(errors='replace').splitlines() if store.told else ():
+        _, call, path = line.split(' ', 2)
+        if path.startswith(store.layer_store + '/sha256:'):
+            users += call == 'sys_openat' and path.endswith('/use')
+            users -= call == 'sys_unlinkat' and path.count('/') == store.layer_store.count('/') + 1
+    return users
+
+
+def drop_killed_call(store, number):
+    """The call that the last command died at was not made. Is it one at which a message to an additional layer store gets lost: the
+    one that tells it, or the next?"""
+    lines = read(store.told['CST_FAULT_LOG']).splitlines()
+    at, call, path = lines[-1].decode(errors='replace').split(' ', 2)
+    if int(at) != number:
+        return False
+    with open(store.told['CST_FAULT_LOG'], 'wb') as file:
+        file.write(b''.join(line + b'\n' for line in lines[:-1]))
+    return (call == 'sys_unlinkat' and path.startswith(store.layer_store) or call == 'sys_renameat' and '/additionallayer' in path or
+            call == 'sys_renameat2')
+
+
+def check_users(store, lost_message):
+    """The program of an additional layer store counts the layers that it has to keep. A message that is lost leaves one user too many,
+    which does no harm, and never one too few."""
+    there = sum(os.path.exists(where + '/additionallayer') for where in driver_layers(store).values())
+    told = users_told(store)
+    return [] if told in (there, there + lost_message) else [
+        ('lost' if told < there else 'orphan', f'{there} layers use an additional layer store, which was told of {told}')]
 
 
 def check_rules(store):

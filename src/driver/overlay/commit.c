@@ -133,9 +133,11 @@ int overlay_stage_commit(struct driver_staged *staged, const char *id, bool dura
 		r = overlay_discard(o, &dirs, staged->home, id, staged->temp, error);
 	}
 	if (r == 0)
+		r = overlay_stage_foreign_commit(staged, error);
+	if (r == 0)
 		r = appear(staged, &dirs, id, durable, error);
 	staged->has_project = staged->has_project && r < 0;
-	if (r == 0) /* the layer is the user of it now */
+	if (r == 0 || fs_exists(dirs.fds[staged->home], id)) /* the layer is the user of it now */
 		free(steal_ptr(&staged->foreign));
 	return r;
 }

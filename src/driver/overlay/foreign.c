@@ -119,7 +119,7 @@ static bool is_layer_path(const char *path)
 	return *path == '/' && digest_validate(path_base(path), NULL) == 0;
 }
 
-int overlay_foreign_tell(const char *path, bool use)
+static int tell(const char *path, bool use)
 {
 	_cleanup_free_ char *file = path_join(path, "use");
 	if (!file)
@@ -137,9 +137,70 @@ int overlay_foreign_tell(const char *path, bool use)
 	return errnum;
 }
 
-void overlay_foreign_count(const char *path, bool use)
+void overlay_foreign_release(const char *path, bool *hangs)
 {
-	(void)overlay_foreign_tell(path, use);
+	if (*hangs || tell(path, false) != ETIMEDOUT)
+		return;
+	*hangs = true;
+	log_warning("an additional layer store does not answer, and is not told of all layers that "
+	            "are not used any more");
+}
+
+/* What is owed to a store is a file in a temporary directory, which has the path and is called as the one of a layer, maybe with a
+ * number before it. Whoever removes the directory tells the store. The file goes first: a process that dies right behind that has
+ * not told, and the store counts one user too many. The other way round it would be told twice, and could remove what is in use. */
+void overlay_foreign_settle(int area_fd, void *hangs)
+{
+	_cleanup_strv_ struct strv names = {0};
+	(void)fs_list_dir(area_fd, ".", &names, "a temporary directory", NULL);
+	strv_foreach (name, &names) {
+		_cleanup_free_ char *path = NULL;
+		size_t len;
+		if (has_suffix(name, OVERLAY_POINTER) &&
+		    fs_read_file(area_fd, name, OVERLAY_SHORT_FILE, &path, &len, NULL) == 0 &&
+		    sys_unlinkat(area_fd, name, 0) == 0)
+			overlay_foreign_release(path, hangs);
+	}
+}
+
+static int write_owed(int area_fd, const char *path)
+{
+	_cleanup_close_ int fd = sys_openat(area_fd, OVERLAY_POINTER ".new",
+	                                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	size_t len = strlen(path);
+	return fd >= 0 && sys_write(fd, path, len) == (ssize_t)len ? 0 : -1;
+}
+
+/* Without the file the store is told, too, if only by this process. */
+static void use(const char *path, int area_fd)
+{
+	bool owed = area_fd >= 0 && write_owed(area_fd, path) == 0;
+	(void)tell(path, true);
+	if (owed)
+		(void)sys_renameat(area_fd, OVERLAY_POINTER ".new", area_fd, OVERLAY_POINTER);
+}
+
+/* False: the file stays, and so whoever cleans up will tell the store. */
+static bool forget_owed(int area_fd)
+{
+	return area_fd < 0 || sys_unlinkat(area_fd, OVERLAY_POINTER, 0) == 0 || errno == ENOENT;
+}
+
+void overlay_foreign_begin(struct driver *d, const char *path, struct tempdir **held)
+{
+	const struct overlay *o = overlay_of(d);
+	_cleanup_free_ char *root = o->read_only ? NULL : overlay_staging_path(o, 0);
+	if (root)
+		(void)tempdir_new_for_trash(root, TEMPDIR_STAGING, held, NULL);
+	use(path, *held ? (*held)->fd : -1);
+}
+
+void overlay_foreign_end(const char *path, struct tempdir *held)
+{
+	bool hangs = false;
+	if (forget_owed(held ? held->fd : -1))
+		overlay_foreign_release(path, &hangs);
+	tempdir_free(held);
 }
 
 /* ---- a layer of ours ---- */
@@ -174,7 +235,7 @@ int overlay_stage_foreign(struct driver_staged *staged, const char *path, cst_er
 	_cleanup_free_ char *diff = path_join(path, "diff");
 	if (!diff || !(staged->foreign = strdup(path)))
 		return error_oom(error);
-	overlay_foreign_count(path, true);
+	use(path, staged->temp->fd);
 	int r = fs_write_file(staged->dir_fd, OVERLAY_POINTER, path, strlen(path), 0644,
 	                      staged->path, error);
 	if (r < 0)
@@ -186,4 +247,19 @@ int overlay_stage_foreign(struct driver_staged *staged, const char *path, cst_er
 	if (sys_symlinkat(diff, staged->dir_fd, "diff") < 0)
 		return error_sys(error, errno, "symlink %s %s/diff", diff, staged->path);
 	return 0;
+}
+
+void overlay_stage_foreign_end(struct driver_staged *staged)
+{
+	bool hangs = false;
+	if (staged->foreign && forget_owed(staged->temp->fd))
+		overlay_foreign_release(staged->foreign, &hangs);
+	free(steal_ptr(&staged->foreign));
+}
+
+int overlay_stage_foreign_commit(struct driver_staged *staged, cst_error **error)
+{
+	return !staged->foreign || forget_owed(staged->temp->fd)
+	               ? 0
+	               : error_sys(error, errno, "unlink " OVERLAY_POINTER " of %s", staged->path);
 }

@@ -230,12 +230,22 @@ static void close_driver(struct driver *d)
 
 /* ---- shutdown and recovery ---- */
 
+/* What another program left is not believed to owe anything to a store. */
+static int settle_owed(int area_fd, const char *number, void *hangs, cst_error **error)
+{
+	if (tempdir_is_ours(number))
+		overlay_foreign_settle(area_fd, hangs);
+	return 0;
+}
+
 static int recover_area(const struct overlay *o, size_t home, const char *name,
                         enum tempdir_layout layout, cst_error **error)
 {
 	_cleanup_free_ char *root = path_join(o->homes[home].path, name);
 	_cleanup_error_ cst_error *problem = NULL;
-	int r = root ? tempdir_recover(root, layout, &problem) : error_oom(&problem);
+	bool hangs = false;
+	int r = root ? tempdir_recover_with(root, layout, settle_owed, &hangs, &problem)
+	             : error_oom(&problem);
 	int errnum = cst_error_errno(problem);
 	if (errnum != ENOTDIR && errnum != ELOOP)
 		return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
@@ -425,13 +435,14 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_adopt = overlay_stage_adopt, .stage_unkeep = overlay_stage_unkeep,                 \
 	.stage_resolve = overlay_stage_resolve, .foreign_find = overlay_foreign_find,             \
 	.foreign_info = overlay_foreign_info, .foreign_blob = overlay_foreign_blob,               \
-	.foreign_count = overlay_foreign_count, .stage_foreign = overlay_stage_foreign,           \
-	.foreign_of = overlay_foreign_of, .remove = overlay_remove,                               \
-	.trash_count = naive_trash_count, .trash_empty = naive_trash_empty,                       \
-	.trash_free = overlay_trash_free, .exists = exists, .list = list,                         \
-	.status = overlay_status, .paths = overlay_paths, .inspect = overlay_inspect,             \
-	.ancestors = overlay_ancestors, .content_open = overlay_content_open,                     \
-	.names_open = overlay_names_open, .image_stores = image_stores, .missing = missing,       \
+	.foreign_begin = overlay_foreign_begin, .foreign_end = overlay_foreign_end,               \
+	.stage_foreign = overlay_stage_foreign, .foreign_of = overlay_foreign_of,                 \
+	.remove = overlay_remove, .trash_count = naive_trash_count,                               \
+	.trash_empty = overlay_trash_empty, .trash_free = overlay_trash_free, .exists = exists,   \
+	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
+	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                               \
+	.content_open = overlay_content_open, .names_open = overlay_names_open,                   \
+	.image_stores = image_stores, .missing = missing,                                         \
 	.supports_shifting = overlay_supports_shifting, .usage = overlay_usage,                   \
 	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \
 	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \

@@ -221,10 +221,18 @@ int overlay_foreign_find(struct driver *d, const char *digest, const char *refer
                          cst_error **error);
 int overlay_foreign_info(const char *path, char **ret, cst_error **error);
 int overlay_foreign_blob(const char *path, int *ret_fd, cst_error **error);
-void overlay_foreign_count(const char *path, bool use);
-int overlay_foreign_tell(const char *path, bool use); /* the same; the errno that the store answered with, as overlay_ask() */
+void overlay_foreign_begin(struct driver *d, const char *path, struct tempdir **held);
+void overlay_foreign_end(const char *path, struct tempdir *held);
+/* Tells the stores of all that is owed to them by what is in a temporary directory. *hangs (a bool): one does not answer, so no
+ * other is told. */
+void overlay_foreign_settle(int area_fd, void *hangs);
+void overlay_foreign_release(const char *path, bool *hangs); /* tells that the directory has one user less */
 int overlay_foreign_of(struct driver *d, const char *id, char **ret, cst_error **error);
 int overlay_stage_foreign(struct driver_staged *staged, const char *path, cst_error **error);
+/* If it has foreign content: the store is told that it is not used any more; the layer of the directory, which appears now, is its
+ * user from here on. */
+void overlay_stage_foreign_end(struct driver_staged *staged);
+int overlay_stage_foreign_commit(struct driver_staged *staged, cst_error **error);
 /* The directory that the layer's file names; *ret stays NULL if it has no such file. Caller frees. */
 int overlay_foreign_path(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                          const char *id, char **ret, cst_error **error);
@@ -441,6 +449,7 @@ int overlay_replace_recover(struct driver *d, const char *id, struct driver_tras
                             cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                    bool durable, cst_error **error);
+void overlay_trash_empty(struct driver_trash *trash, const struct fs_watch *watch);
 void overlay_trash_free(struct driver_trash *trash);
 /* Unmounts <home>/<id> and moves it, with its link, out of sight into <home>/staging/<trash>. If the disk is too full for that,
  * or `trash` is NULL, removes it. If it is missing, that is success. */

@@ -108,6 +108,35 @@ int overlay_discard(const struct overlay *o, const struct overlay_dirs *dirs, si
 	return r;
 }
 
+/* Moves the file that names a directory of an additional layer store into the trash, where it says that the store is to be told.
+ * *ret: where it is; NULL: there is no room for it. */
+static int take_pointer(const struct overlay_dirs *dirs, size_t home, const char *id,
+                        struct tempdir *area, char **ret, cst_error **error)
+{
+	_cleanup_close_ int fd =
+	        openat(dirs->fds[home], id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_free_ char *to =
+	        area ? str_printf("%u-" OVERLAY_POINTER, area->counter) : strdup("");
+	if (!to)
+		return error_oom(error);
+	if (!area || fd < 0)
+		return 0;
+	if (sys_renameat(fd, OVERLAY_POINTER, area->fd, to) == 0) {
+		area->counter++;
+		*ret = steal_ptr(&to);
+		return 0;
+	}
+	return errno_is_full(errno) ? 0 : error_sys(error, errno, "rename %s/" OVERLAY_POINTER, id);
+}
+
+static void give_pointer_back(const struct overlay_dirs *dirs, size_t home, const char *id,
+                              const struct tempdir *area, const char *name)
+{
+	_cleanup_free_ char *to = path_join(id, OVERLAY_POINTER);
+	if (!to || sys_renameat(area->fd, name, dirs->fds[home], to) < 0)
+		log_warning("the file " OVERLAY_POINTER " of layer \"%s\" is lost", id);
+}
+
 static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                        const char *id, struct driver_trash **trash, cst_error **error)
 {
@@ -116,25 +145,43 @@ static int remove_from(const struct overlay *o, const struct overlay_dirs *dirs,
 	if (!root)
 		return error_oom(error);
 	int r = naive_trash_in(o->base.ops, root, TEMPDIR_STAGING, trash, &area, error);
-	_cleanup_free_ char *foreign = NULL;
+	_cleanup_free_ char *foreign = NULL, *pointer = NULL;
 	if (r == 0) /* what cannot be read is not told of */
 		(void)overlay_foreign_path(o, dirs, home, id, &foreign, NULL);
+	if (r == 0 && foreign)
+		r = take_pointer(dirs, home, id, area, &pointer, error);
 	if (r == 0)
 		r = overlay_discard(o, dirs, home, id, area, error);
-	if (r == 0 && foreign && !strv_take(naive_trash_notes(*trash), steal_ptr(&foreign)))
+	if (r < 0 && pointer)
+		give_pointer_back(dirs, home, id, area, pointer);
+	if (r == 0 && foreign && !pointer &&
+	    !strv_take(naive_trash_notes(*trash), steal_ptr(&foreign)))
 		r = error_oom(error);
 	return r;
 }
 
-/* The notes are the directories of additional layer stores that the layers do not use any more. */
+/* The additional layer stores are told before anything is removed, which may take long. The notes are of layers that were removed
+ * at once, since the disk was full. */
+static void tell_stores(struct driver_trash *trash)
+{
+	struct strv *notes = naive_trash_notes(trash);
+	bool hangs = false;
+	strv_foreach (path, notes)
+		overlay_foreign_release(path, &hangs);
+	strv_free(notes);
+	naive_trash_visit(trash, overlay_foreign_settle, &hangs);
+}
+
+void overlay_trash_empty(struct driver_trash *trash, const struct fs_watch *watch)
+{
+	tell_stores(trash);
+	naive_trash_empty(trash, watch);
+}
+
 void overlay_trash_free(struct driver_trash *trash)
 {
-	int errnum = 0;
-	for (size_t i = 0; trash && i < naive_trash_notes(trash)->len && errnum != ETIMEDOUT; i++)
-		errnum = overlay_foreign_tell(naive_trash_notes(trash)->items[i], false);
-	if (errnum == ETIMEDOUT)
-		log_warning("an additional layer store does not answer, and is not told of all "
-		            "layers that were deleted");
+	if (trash)
+		tell_stores(trash);
 	naive_trash_free(trash);
 }
 

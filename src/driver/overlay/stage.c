@@ -17,9 +17,7 @@ void overlay_stage_free(struct driver_staged *staged)
 		return;
 	if (staged->has_project)
 		quota_release(staged->overlay->base.home, staged->dir_fd);
-	if (staged->foreign)
-		overlay_foreign_count(staged->foreign, false);
-	free(staged->foreign);
+	overlay_stage_foreign_end(staged);
 	closep(&staged->diff_fd);
 	closep(&staged->dir_fd);
 	tempdir_free(staged->temp);

@@ -128,7 +128,8 @@ static int empty_dead(int dirfd, const char *number, void *userdata, cst_error *
 
 int zfs_recover(struct driver *d, cst_error **error)
 {
-	return tempdir_recover_with(trees_of(d)->homes[0].tempdirs, empty_dead, d, error);
+	return tempdir_recover_with(trees_of(d)->homes[0].tempdirs, TEMPDIR_PAIR, empty_dead, d,
+	                            error);
 }
 
 /* ---- the trash of a deletion ---- */

@@ -11,6 +11,7 @@ struct cst_additional_layer {
 	cst_store *store;
 	struct driver *driver;
 	char *path;
+	struct tempdir *held; /* by which the store is told if this process dies */
 	struct arena arena;
 	cst_layer record;
 };
@@ -21,7 +22,7 @@ void cst_additional_layer_free(cst_additional_layer *layer)
 	if (!layer)
 		return;
 	if (layer->path)
-		layer->driver->ops->foreign_count(layer->path, false);
+		layer->driver->ops->foreign_end(layer->path, layer->held);
 	free(layer->path);
 	arena_clear(&layer->arena);
 	free(layer);
@@ -124,7 +125,7 @@ int cst_store_find_additional_layer(cst_store *store, const char *digest, const 
 	                                         &layer->path, error);
 	if (r < 0)
 		return r;
-	layer->driver->ops->foreign_count(layer->path, true);
+	layer->driver->ops->foreign_begin(layer->driver, layer->path, &layer->held);
 	r = read_info(layer, digest, error);
 	if (r == 0)
 		*ret = steal_ptr(&layer);
