@@ -140,14 +140,13 @@ CST_PUBLIC int cst_store_diff_chunked(cst_store *store, const char *id, const cs
 typedef struct cst_content_place {
 	size_t size; /* sizeof(cst_content_place), set by CST_CONTENT_PLACE_INIT */
 	char *layer; /* its ID */
-	char *name;  /* as in the TOC of the layer */
+	char *name;  /* as in the TOC of the layer, or of a composefs image that of the object */
 	uint64_t offset, length;
 } cst_content_place;
 #define CST_CONTENT_PLACE_INIT {.size = sizeof(cst_content_place)}
 
 /* Where a layer that has a TOC has a file or a chunk with this digest ("sha256:..."): what a pull need not fetch. The file may have
- * changed since: whoever takes content from there holds it against the digest. Layers whose content is kept as objects are not
- * looked into. Makes the index of digests of each layer that has none, and keeps it with the layer. CST_EDATA_UNKNOWN (no layer is
+ * changed since: whoever takes content from there holds it against the digest. Makes the index of digests of each layer that has none, and keeps it with the layer. CST_EDATA_UNKNOWN (no layer is
  * known to have it), CST_EINVAL (no sha256 digest). L r; L w for each index that is made. */
 CST_PUBLIC int cst_store_find_content(cst_store *store, const char *digest, cst_content_place *ret, cst_error **error);
 

@@ -222,12 +222,30 @@ static int put_all(struct maker *m, struct strbuf *out, cst_error **error)
 	return r == 0 && out->failed ? error_oom(error) : r;
 }
 
-int cache_make(const struct toc *toc, struct strbuf *out, cst_error **error)
+/* Each content is there once, for the first file that has it. */
+static int add_object(struct maker *m, const struct toc *toc, const struct toc_entry *entry,
+                      cst_error **error)
+{
+	char digest[TOC_DIGEST_TEXT], name[TOC_DIGEST_TEXT];
+	struct toc_entry object = *entry;
+	if (entry->type != '0' || !entry->has_digest)
+		return 0;
+	toc_digest_format(entry->digest, digest);
+	const char *hex = digest + strlen(ALGORITHM);
+	snprintf(name, sizeof(name), "%.2s/%s", hex, hex + 2);
+	if (hashmap_contains(&m->positions, name))
+		return 0;
+	object.name = arena_strdup(&m->arena, name);
+	return object.name ? add_entry(m, toc, &object, error) : error_oom(error);
+}
+
+int cache_make(const struct toc *toc, bool objects, struct strbuf *out, cst_error **error)
 {
 	_cleanup_(maker_free) struct maker m = {0};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < toc->n_entries; i++)
-		r = add_entry(&m, toc, &toc->entries[i], error);
+		r = objects ? add_object(&m, toc, &toc->entries[i], error)
+		            : add_entry(&m, toc, &toc->entries[i], error);
 	return r == 0 ? put_all(&m, out, error) : r;
 }
 

@@ -11,10 +11,12 @@
 #define CACHE_KEY      "chunked-manifest-cache"
 #define MANIFEST_KEY   "zstd-chunked-manifest" /* the JSON of the TOC */
 #define LAYER_DATA_KEY "zstd-chunked-layer-data" /* says how the content lies in the layer */
+#define LAYER_DATA_NAMES   "{\"format\":0}" /* the files have their names */
+#define LAYER_DATA_OBJECTS "{\"format\":1}" /* they are objects of a composefs image */
 
-/* Appends the cache of a layer whose files have their names, byte for byte as the Go tools make it. CST_ENOTSUP: it would be larger
- * than they read. */
-int cache_make(const struct toc *toc, struct strbuf *out, cst_error **error);
+/* Appends the cache of a layer, byte for byte as the Go tools make it. `objects`: its files are objects, which are named
+ * "ab/cdef..." by their digest; of these the Go tools have the first chunk only. CST_ENOTSUP: it would be larger than they read. */
+int cache_make(const struct toc *toc, bool objects, struct strbuf *out, cst_error **error);
 
 struct cache {
 	const uint8_t *bloom, *tags, *places, *names;
@@ -24,7 +26,8 @@ struct cache {
 /* Looks into `data`, which must stay as long as the cache is used. False: of another version, or damaged. */
 bool cache_open(const void *data, size_t n, struct cache *ret);
 
-/* Where the layer has what is looked for: `size` bytes at `offset` of the file `name`, which no NUL ends. The name is as in the TOC. */
+/* Where the layer has what is looked for: `size` bytes at `offset` of the file `name`, which no NUL ends. The name is as in the TOC,
+ * or that of the object. */
 struct cache_place {
 	const char *name;
 	size_t name_len;

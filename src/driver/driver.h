@@ -183,9 +183,9 @@ struct driver_ops {
 	/* No lock. Opens the content of a layer of stage() to somebody else, who fills it and syncs it before stage_sync(). The caller
 	 * closes ret->fd. NULL: only stage_unpack() can fill it. */
 	int (*stage_open)(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
-	/* No lock. The content of a new layer is there: the driver may keep it as an image. It does nothing if it is not to. NULL: no
-	 * image is made. */
-	int (*stage_as_image)(struct driver_staged *staged, cst_error **error);
+	/* No lock. The content of a new layer is there: the driver may keep it as an image and objects. It does nothing if it is not to.
+	 * *is_image: it is one now. NULL: no image is made. */
+	int (*stage_as_image)(struct driver_staged *staged, bool *is_image, cst_error **error);
 	/* No lock; L w for a layer staged in place. Makes the driver's own files of the staged layer durable, and its directories.
 	 * stage_unpack() has synced the content. */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);
@@ -276,6 +276,9 @@ struct driver_ops {
 	/* The same of any kind of content, to look at names and attributes: what is in the files need not be there. NULL: content_open()
 	 * will do. */
 	int (*names_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+	/* Opens the directory of the objects of an image: files named "ab/cdef..." by the sha256 of what they hold. CST_ENOTSUP: the layer
+	 * is none. NULL: none is. */
+	int (*objects_open)(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 	const struct strv *(*image_stores)(struct driver *d); /* graph roots of the additional stores, in their order */
 	/* Sets the error of the Go driver for a layer that it does not find, and returns its code. `name` is what the user called
 	 * the layer, which was to be compared with, or `as_parent`: to become the parent of a new one. */

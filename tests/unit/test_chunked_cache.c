@@ -69,7 +69,7 @@ static void assert_makes(const char *json, const char *hex)
 	_cleanup_(toc_freep) struct toc *toc = parse(json);
 	_cleanup_strbuf_ struct strbuf wanted = {0}, made = {0};
 	unhex(hex, &wanted);
-	assert_int_equal(cache_make(toc, &made, NULL), 0);
+	assert_int_equal(cache_make(toc, false, &made, NULL), 0);
 	assert_int_equal(made.len, wanted.len);
 	assert_memory_equal(made.data, wanted.data, wanted.len);
 }

@@ -354,6 +354,59 @@ static void damaged_blob(void **state)
 	assert_clean(api);
 }
 
+/* ---- composefs ---- */
+
+static void open_with(struct api *api, const char *option)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_error *error = NULL;
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.driver_options = &option;
+	options.n_driver_options = 1;
+	cst_store_close(steal_ptr(&api->store));
+	ok(cst_store_open(&options, &api->store, &error), error);
+}
+
+static void assert_objects(const struct api *api, const char *id)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	cst_error *error = NULL;
+	ok(cst_store_data(api->store, CST_KIND_LAYER, id, "zstd-chunked-layer-data", (void **)&text,
+	                  &size, &error),
+	   error);
+	assert_int_equal(size, strlen("{\"format\":1}"));
+	assert_memory_equal(text, "{\"format\":1}", size);
+}
+
+/* What lies in objects is found there, from layers of either kind. */
+static void images_are_donors(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two};
+	cst_pull_result result;
+	if (strcmp(api->driver, "overlay") != 0 || geteuid() != 0)
+		skip_because("composefs is for root and overlay");
+	open_with(api, "overlay.use_composefs=true");
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	assert_objects(api, "one");
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_objects(api, "two");
+	assert_true(result.in_parts);
+	assert_int_equal(result.files_reused, FILES);
+	assert_true(result.bytes_fetched < 150000);
+	open_with(api, "overlay.use_composefs=false");
+	assert_int_equal(pull(api, &t, "three", &result), 0);
+	assert_true(result.bytes_fetched < 50000);
+	assert_is(api, "one", &one, true);
+	assert_is(api, "two", &two, true);
+	assert_is(api, "three", &two, true);
+	assert_clean(api);
+}
+
 /* ---- forged ---- */
 
 static void append(cst_memory *to, const void *data, size_t n)
@@ -514,6 +567,7 @@ static void file_as_source(void **state)
 	X(unknown_or_wrong_toc)        \
 	X(size_of_tarsplit)            \
 	X(damaged_blob)                \
+	X(images_are_donors)           \
 	X(forged_toc)                  \
 	X(other_layer_was_changed)     \
 	X(file_as_source)

@@ -73,10 +73,19 @@ static int link_object(struct imaging *imaging, const struct tree_entry *entry, 
 	                 imaging->staged->path, name);
 }
 
-/* fs-verity where the file system has it. *digest stays empty where it has not. */
-static bool enable_verity(int fd, uint8_t digest[COMPOSEFS_DIGEST])
+/* *enabled: the file has fs-verity, and this is its digest. */
+static int enable_verity(const struct imaging *imaging, int fd, uint8_t digest[COMPOSEFS_DIGEST],
+                         bool *enabled, cst_error **error)
 {
-	return sys_enable_verity(fd) == 0 && sys_measure_verity(fd, digest, COMPOSEFS_DIGEST) == 0;
+	enum overlay_verity verity = imaging->staged->overlay->options.verity;
+	*enabled = verity != OVERLAY_VERITY_OFF && sys_enable_verity(fd) == 0 &&
+	           sys_measure_verity(fd, digest, COMPOSEFS_DIGEST) == 0;
+	return *enabled || verity != OVERLAY_VERITY_REQUIRE
+	               ? 0
+	               : error_sys(error, errno,
+	                           "enabling fs-verity, which overlay.fs_verity=require asks for, "
+	                           "in %s",
+	                           imaging->staged->path);
 }
 
 struct file_data {
@@ -98,8 +107,11 @@ static int add_data(struct imaging *imaging, const struct tree_entry *file,
 	const char *hex = digest_hex(digest);
 	snprintf(data->payload, sizeof(data->payload), "%.2s/%s", hex, hex + 2);
 	entry->payload = data->payload;
-	if (enable_verity(fd, data->digest))
-		entry->digest = data->digest;
+	bool enabled;
+	r = enable_verity(imaging, fd, data->digest, &enabled, error);
+	if (r < 0)
+		return r;
+	entry->digest = enabled ? data->digest : NULL;
 	return link_object(imaging, file, data->payload, error);
 }
 
@@ -203,8 +215,8 @@ static int write_blob(struct imaging *imaging, cst_error **error)
 	_cleanup_close_ int read_fd = openat(s->dir_fd, BLOB, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (read_fd < 0)
 		return error_sys(error, errno, "open %s/" BLOB, s->path);
-	(void)enable_verity(read_fd, digest);
-	return 0;
+	bool enabled;
+	return enable_verity(imaging, read_fd, digest, &enabled, error);
 }
 
 /* Attributes are in the image: nobody is to find others by the way of the objects. */
@@ -284,18 +296,19 @@ static int look_back(struct driver_staged *s, bool *done, cst_error **error)
 }
 
 /* A layer that an image cannot hold stays a directory. */
-int overlay_stage_as_image(struct driver_staged *s, cst_error **error)
+int overlay_stage_as_image(struct driver_staged *s, bool *is_image, cst_error **error)
 {
 	const struct overlay *o = s->overlay;
 	_cleanup_error_ cst_error *problem = NULL;
+	*is_image = false;
 	if (!o->options.use_composefs || o->program || driver_is_rootless() || !s->temp ||
 	    !*s->link || s->of_image || o->options.force_mask >= 0)
 		return 0;
-	bool done;
-	int r = look_back(s, &done, error);
-	if (r < 0 || done)
+	int r = look_back(s, is_image, error);
+	if (r < 0 || *is_image)
 		return r;
 	r = make_image(s, &problem);
+	*is_image = r == 0;
 	if (r != CST_EINVAL)
 		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
 	log_warning("a layer is kept without a composefs image: %s", cst_error_message(problem));

@@ -170,10 +170,27 @@ static void images_close(struct images *images)
 	tempdir_free(images->temp);
 }
 
+/* Which of the kernel's modes: "on" holds data against the digests that are there, "require" refuses data without. */
+static int choose_verity(const struct overlay *o, struct overlay_mount *m, size_t n_images,
+                         size_t n_verity, cst_error **error)
+{
+	bool alone = 2 * n_verity == m->lowers->len && m->upper_fd < 0;
+	if (o->options.verity == OVERLAY_VERITY_REQUIRE && n_verity < n_images)
+		return error_set(error, CST_ENOTSUP,
+		                 "a composefs layer in %s has no fs-verity digests, which "
+		                 "overlay.fs_verity=require asks for",
+		                 o->base.home);
+	if (o->options.verity == OVERLAY_VERITY_REQUIRE)
+		m->verity = "require";
+	else if (o->options.verity == OVERLAY_VERITY_TRY && n_verity > 0)
+		m->verity = alone ? "require" : "on";
+	return 0;
+}
+
 static int images_mount(const struct overlay *o, struct overlay_mount *m, struct images *images,
                         cst_error **error)
 {
-	size_t n_verity = 0;
+	size_t n_verity = 0, n_images = 0;
 	images->fds = new0(int, m->lowers->len);
 	if (!images->fds)
 		return error_oom(error);
@@ -185,11 +202,10 @@ static int images_mount(const struct overlay *o, struct overlay_mount *m, struct
 		if (lower->kind == DRIVER_CONTENT_IMAGE)
 			r = mount_lower(o, m, lower, &images->fds[images->n], &verity, error);
 		n_verity += verity;
+		n_images += lower->kind == DRIVER_CONTENT_IMAGE;
 	}
 	m->image_fds = images->fds;
-	if (n_verity > 0)
-		m->verity = 2 * n_verity == m->lowers->len && m->upper_fd < 0 ? "require" : "on";
-	return r;
+	return r == 0 ? choose_verity(o, m, n_images, n_verity, error) : r;
 }
 
 /* Linux before 6.15 refuses lowers that are attached nowhere: they are attached in the staging area while the mount is made. */
@@ -286,6 +302,18 @@ int overlay_names_open(struct driver *d, const char *id, int *ret_fd, cst_error 
 		return r;
 	*ret_fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *ret_fd < 0 ? error_sys(error, errno, "open the image of layer \"%s\"", id) : 0;
+}
+
+int overlay_objects_open(struct driver *d, const char *id, int *ret_fd, cst_error **error)
+{
+	_cleanup_(own_content_close) struct own_content own = {.layer_fd = -1};
+	int r = own_content(overlay_of(d), id, &own, error);
+	if (r == 0 && !overlay_has_images(&own.lowers))
+		return error_set(error, CST_ENOTSUP, "layer \"%s\" is no image", id);
+	if (r < 0)
+		return r;
+	*ret_fd = openat(own.layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? error_sys(error, errno, "open the objects of layer \"%s\"", id) : 0;
 }
 
 /* An image counts as a file beside its objects. */

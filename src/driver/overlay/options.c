@@ -193,6 +193,24 @@ static int option_use_composefs(struct parser *p, const char *value, cst_error *
 	return driver_parse_bool(value, &p->options->use_composefs, error);
 }
 
+/* No Go tool knows it. */
+static int option_fs_verity(struct parser *p, const char *value, cst_error **error)
+{
+	static const char *const words[] = {[OVERLAY_VERITY_TRY] = "try",
+	                                    [OVERLAY_VERITY_OFF] = "off",
+	                                    [OVERLAY_VERITY_REQUIRE] = "require"};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (streq(value, words[i])) {
+			p->options->verity = (enum overlay_verity)i;
+			return 0;
+		}
+	}
+	return error_set(error, CST_EINVAL,
+	                 "overlay: fs_verity is \"%s\", and must be \"off\", \"try\" or "
+	                 "\"require\"",
+	                 value);
+}
+
 static int option_ignored(struct parser *p, const char *value, cst_error **error)
 {
 	return 0;
@@ -206,6 +224,7 @@ static const struct {
         {"additionalimagestore", option_image_store, "imagestore"},
         {"additionallayerstore", option_layer_store, "additionallayerstore"},
         {"force_mask", option_force_mask, "force_mask"},
+        {"fs_verity", option_fs_verity, NULL},
         {"ignore_chown_errors", option_ignore_chown_errors, "ignore_chown_errors"},
         {"imagestore", option_image_store, "imagestore"},
         {"inodes", option_inodes, "inodes"},
@@ -233,7 +252,8 @@ static int parse_option(struct parser *p, const char *name, const char *option, 
 	if (r < 0 || skip)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (!streq(known[i].key, key))
+		if (!streq(known[i].key, key) ||
+		    (p->as_upstream && known[i].parse == option_fs_verity))
 			continue;
 		r = known[i].parse(p, value, error);
 		return r < 0 || !known[i].told ? r : note_told(p, known[i].told, value, error);

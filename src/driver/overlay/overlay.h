@@ -56,6 +56,11 @@
 
 /* ---- options.c ---- */
 
+enum overlay_verity {
+	OVERLAY_VERITY_TRY, /* where the file system has it, and a mount holds data against the digests that are there */
+	OVERLAY_VERITY_OFF,
+	OVERLAY_VERITY_REQUIRE /* without it no image is made, nor mounted */
+};
 struct overlay_layer_store { /* an additional layer store */
 	char *path;
 	bool with_reference; /* its layers are found by the image's reference, too */
@@ -70,7 +75,9 @@ struct overlay_options {
 	struct strv told;         /* "key=value", for debug lines */
 	struct driver_quota quota; /* of containers' layers; 0: no limit */
 	int force_mask;           /* the mode that all files of a read-only layer get; -1: their own */
+	enum overlay_verity verity; /* of composefs images and their objects */
 	bool skip_mount_home, ignore_chown_errors, no_sync, use_composefs;
+	char unused[4];
 };
 /* `name` is that of the driver, overlay or overlay2. CST_EINVAL with Go's messages; CST_ENOTSUP for what cannot be done here. */
 int overlay_options_parse(const struct driver_config *config, const char *name,
@@ -421,6 +428,7 @@ int overlay_ancestors(struct driver *d, const char *id, struct strv *ret, cst_er
 int overlay_paths(struct driver *d, const char *id, struct strv *pairs, cst_error **error);
 int overlay_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_names_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
+int overlay_objects_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
 int overlay_usage(struct driver *d, const char *id, struct driver_usage *ret, cst_error **error);
 int overlay_shareable(struct driver *d, const char *id, const char **root, char **path,
                       cst_error **error);
@@ -429,7 +437,7 @@ int overlay_content_identity(struct driver *d, const char *id, struct driver_ide
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
 int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
-int overlay_stage_as_image(struct driver_staged *staged, cst_error **error);
+int overlay_stage_as_image(struct driver_staged *staged, bool *is_image, cst_error **error);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_settle(struct driver_staged *staged, cst_error **error);
 int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);

@@ -31,8 +31,8 @@ static bool read_item(cst_store *store, const char *id, const char *key, char **
 	return false;
 }
 
-/* Format 1 is that of composefs: the files are objects there. A layer that does not say it has format 0. */
-static bool has_names(cst_store *store, const char *id)
+/* *objects: format 1, that of composefs. A layer that does not say it has format 0. False: another one. */
+static bool read_format(cst_store *store, const char *id, bool *objects)
 {
 	_cleanup_free_ char *text = NULL;
 	struct json_reader r;
@@ -40,6 +40,7 @@ static bool has_names(cst_store *store, const char *id)
 	const char *key;
 	size_t size = 0;
 	int64_t format = 0;
+	*objects = false;
 	if (!read_item(store, id, LAYER_DATA_KEY, &text, &size))
 		return true;
 	json_reader_init(&r, text, size, &arena);
@@ -47,7 +48,8 @@ static bool has_names(cst_store *store, const char *id)
 		while (json_object_next(&r, &key))
 			if (!(streq(key, "format") ? json_int64(&r, &format) : json_skip(&r)))
 				break;
-	return json_ok(&r) && format == 0;
+	*objects = format == 1;
+	return json_ok(&r) && (format == 0 || format == 1);
 }
 
 /* Both formats are kept under the same key. */
@@ -76,7 +78,7 @@ static void keep(cst_store *store, const char *id, const struct strbuf *made)
 }
 
 /* 0 with *data NULL: none can be made. */
-static int make(cst_store *store, const cst_layer *layer, char **data, size_t *size,
+static int make(cst_store *store, const cst_layer *layer, bool objects, char **data, size_t *size,
                 cst_error **error)
 {
 	_cleanup_free_ char *json = NULL;
@@ -87,7 +89,7 @@ static int make(cst_store *store, const cst_layer *layer, char **data, size_t *s
 	_cleanup_(toc_freep) struct toc *toc = parse(layer->id, json, json_size);
 	if (!toc)
 		return 0;
-	int r = cache_make(toc, &made, error);
+	int r = cache_make(toc, objects, &made, error);
 	if (r < 0)
 		return r;
 	if (!layer->read_only)
@@ -97,8 +99,8 @@ static int make(cst_store *store, const cst_layer *layer, char **data, size_t *s
 	return *data ? 0 : error_oom(error);
 }
 
-static int add(struct donors *donors, const char *id, char *data, const struct cache *cache,
-               cst_error **error)
+static int add(struct donors *donors, const char *id, bool objects, char *data,
+               const struct cache *cache, cst_error **error)
 {
 	struct donor *grown =
 	        grow_array(donors->items, &donors->capacity, donors->len + 1, sizeof(*grown));
@@ -109,8 +111,8 @@ static int add(struct donors *donors, const char *id, char *data, const struct c
 		free(data);
 		return error_oom(error);
 	}
-	grown[donors->len++] =
-	        (struct donor){.layer = copy, .data = data, .cache = *cache, .fd = -1};
+	grown[donors->len++] = (struct donor){
+	        .layer = copy, .data = data, .cache = *cache, .objects = objects, .fd = -1};
 	return 0;
 }
 
@@ -119,15 +121,16 @@ static int load(cst_store *store, const cst_layer *layer, struct donors *donors,
 	_cleanup_free_ char *data = NULL;
 	struct cache cache;
 	size_t size = 0;
-	if (!has_names(store, layer->id))
+	bool objects;
+	if (!read_format(store, layer->id, &objects))
 		return 0;
 	if (read_item(store, layer->id, CACHE_KEY, &data, &size) && cache_open(data, size, &cache))
-		return add(donors, layer->id, steal_ptr(&data), &cache, error);
+		return add(donors, layer->id, objects, steal_ptr(&data), &cache, error);
 	free(steal_ptr(&data));
-	int r = make(store, layer, &data, &size, error);
+	int r = make(store, layer, objects, &data, &size, error);
 	if (r < 0 || !data || !cache_open(data, size, &cache))
 		return r;
-	return add(donors, layer->id, steal_ptr(&data), &cache, error);
+	return add(donors, layer->id, objects, steal_ptr(&data), &cache, error);
 }
 
 static bool has_toc(const cst_layer *layer)
@@ -168,8 +171,10 @@ struct donor *donors_find(const struct donors *donors, const uint8_t digest[TOC_
 static bool open_content(const cst_store *store, struct donor *donor)
 {
 	_cleanup_error_ cst_error *problem = NULL;
-	if (donor->fd == -1 && store->driver->ops->content_open(store->driver, donor->layer,
-	                                                        &donor->fd, &problem) < 0) {
+	const struct driver_ops *ops = store->driver->ops;
+	int (*open)(struct driver *, const char *, int *, cst_error **) =
+	        donor->objects && ops->objects_open ? ops->objects_open : ops->content_open;
+	if (donor->fd == -1 && open(store->driver, donor->layer, &donor->fd, &problem) < 0) {
 		log_debug("layer %s: its content: %s", donor->layer, cst_error_message(problem));
 		donor->fd = -2;
 	}

@@ -10,6 +10,7 @@ struct donor {
 	char *layer; /* its ID */
 	char *data;
 	struct cache cache; /* looks into data */
+	bool objects;       /* it is a composefs image */
 	int fd;             /* the directory of its content; -1: not opened yet, -2: it cannot be */
 };
 struct donors {
@@ -18,7 +19,7 @@ struct donors {
 };
 
 /* A cache that is missing, or cannot be read, is made of the TOC, and kept with the layer if the store may be written to. A layer
- * whose TOC cannot be read either, or whose files do not have their names, is left out. L r; L w for each cache that is made. */
+ * whose TOC cannot be read either, or whose files are kept in a way that is not known, is left out. L r; L w for each cache that is made. */
 int donors_load(cst_store *store, struct donors *ret, cst_error **error);
 void donors_free(struct donors *donors);
 #define _cleanup_donors_ _cleanup_(donors_free)

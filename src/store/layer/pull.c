@@ -171,7 +171,7 @@ static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], ui
 
 static int describe_parts(const struct pull *pull, cst_error **error)
 {
-	static const char format[] = "{\"format\":0}"; /* docs/format/chunked.md, "Output record" */
+	static const char format[] = LAYER_DATA_NAMES; /* of an image, staged_sync() says so */
 	cst_staged_results results = CST_STAGED_RESULTS_INIT;
 	const cst_data_item items[] = {
 	        {.key = MANIFEST_KEY, .data = pull->toc->json, .data_size = pull->toc->json_size},

@@ -2,6 +2,8 @@
 /* Staged layers: made, filled and committed by calls of their own (<cstorage/staged.h>). What is staged is a new layer as
  * create.c makes it, or new content as replace.c puts it into place. */
 #include "store/layer/staged.h"
+#include "base/fs.h"
+#include "chunked/cache.h"
 #include "store/change/content.h"
 #include "store/core/lookup.h"
 #include "store/core/store.h"
@@ -127,9 +129,30 @@ int cst_store_stage_layer(cst_store *store, const cst_stage_options *given, cst_
 
 /* ---- into place ---- */
 
+/* Its files have no names any more: the data item that says so was staged before that was known. */
+static int note_objects(const struct new_layer *layer, cst_error **error)
+{
+	_cleanup_free_ char *file = data_file_name(LAYER_DATA_KEY);
+	_cleanup_close_ int fd = -1;
+	if (!file)
+		return error_oom(error);
+	for (size_t i = 0; i < layer->data.len; i++) {
+		if (!streq(layer->data.items[i].name, LAYER_DATA_KEY))
+			continue;
+		fd = openat(layer->metadata->fd, STAGED_DATA, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return error_sys(error, errno, "open %s/" STAGED_DATA,
+			                 layer->metadata->shown);
+		return fs_replace_file(fd, file, LAYER_DATA_OBJECTS, strlen(LAYER_DATA_OBJECTS),
+		                       0600, FS_DURABLE, NULL, error);
+	}
+	return 0;
+}
+
 int staged_sync(cst_staged_layer *staged, cst_error **error)
 {
 	const struct driver_ops *ops = staged->layer.driver->ops;
+	bool is_image = false;
 	struct driver_filling filling = {.fd = -1};
 	int r = 0;
 	if (staged->state == STAGED_OPENED && staged->layer.driver->sync_content)
@@ -138,7 +161,9 @@ int staged_sync(cst_staged_layer *staged, cst_error **error)
 	if (r == 0 && fd >= 0 && sys_syncfs(fd) < 0)
 		r = error_sys(error, errno, "syncfs the content of the staged layer");
 	if (r == 0 && ops->stage_as_image && !staged->for_existing)
-		r = ops->stage_as_image(staged->layer.staged, error);
+		r = ops->stage_as_image(staged->layer.staged, &is_image, error);
+	if (r == 0 && is_image)
+		r = note_objects(&staged->layer, error);
 	return r == 0 ? ops->stage_sync(staged->layer.staged, error) : r;
 }
 

@@ -3,6 +3,7 @@
 #include "archive/pack/pack.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "chunked/cache.h"
 #include "chunked/writer.h"
 #include "store/core/store.h"
 #include "store/layer/staged.h"
@@ -109,7 +110,7 @@ static int64_t read_teed(void *userdata, void *buffer, size_t size, cst_error **
 
 static int describe_toc(cst_staged_layer *staged, struct tee *tee, cst_error **error)
 {
-	static const char format[] = "{\"format\":0}"; /* docs/format/chunked.md, "Output record" */
+	static const char format[] = LAYER_DATA_NAMES; /* of an image, staged_sync() says so */
 	cst_staged_results results = CST_STAGED_RESULTS_INIT;
 	struct chunked_written written;
 	cst_error *problem = NULL;
@@ -120,8 +121,8 @@ static int describe_toc(cst_staged_layer *staged, struct tee *tee, cst_error **e
 	}
 	const char *json = chunked_writer_json(tee->writer, &size);
 	const cst_data_item items[] = {
-	        {.key = "zstd-chunked-manifest", .data = json, .data_size = size},
-	        {.key = "zstd-chunked-layer-data", .data = format, .data_size = strlen(format)},
+	        {.key = MANIFEST_KEY, .data = json, .data_size = size},
+	        {.key = LAYER_DATA_KEY, .data = format, .data_size = strlen(format)},
 	};
 	results.toc_digest = written.place.digest;
 	results.data = items;
