@@ -388,7 +388,8 @@ int64_t toc_stream_read(void *stream, void *buffer, size_t size, cst_error **err
 	return r;
 }
 
-int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, struct fetch *fetch,
+int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit,
+                   enum cst_compression compression, struct fetch *fetch,
                    const struct stream_donors *donors, struct toc_stream **ret, cst_error **error)
 {
 	int r = check_chunks(toc, error);
@@ -407,7 +408,7 @@ int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, struct fet
 	if (!s->in || !s->origins)
 		return error_oom(error);
 	const cst_source source = cst_source_memory(&s->packed);
-	r = recipe_open_source(&source, CST_ZSTD, &s->recipe, error);
+	r = recipe_open_source(&source, compression, &s->recipe, error);
 	for (size_t i = 0; r == 0 && i < toc->n_entries; i++)
 		if (toc->entries[i].n_chunks > 0)
 			find_origins(s, &toc->entries[i]);

@@ -22,10 +22,10 @@ struct stream_counts {
 };
 
 struct toc_stream;
-/* `tarsplit`: the compressed bytes, which were checked, and have the entries of the TOC. All that is given must stay. CST_ENOTSUP:
- * the TOC is in an order that no writer has. */
-int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, struct fetch *fetch, const struct stream_donors *donors,
-		   struct toc_stream **ret, cst_error **error);
+/* `tarsplit`: the bytes, compressed with `compression`, which were checked, and have the entries of the TOC. All that is given must
+ * stay. CST_ENOTSUP: the TOC is in an order that no writer has. */
+int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, enum cst_compression compression, struct fetch *fetch,
+		   const struct stream_donors *donors, struct toc_stream **ret, cst_error **error);
 int64_t toc_stream_read(void *stream, void *buffer, size_t size, cst_error **error); /* as a cst_source */
 struct stream_counts toc_stream_counts(const struct toc_stream *stream);
 void toc_stream_free(struct toc_stream *stream);

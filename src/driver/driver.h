@@ -183,9 +183,9 @@ struct driver_ops {
 	/* No lock. Opens the content of a layer of stage() to somebody else, who fills it and syncs it before stage_sync(). The caller
 	 * closes ret->fd. NULL: only stage_unpack() can fill it. */
 	int (*stage_open)(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
-	/* No lock. The content of a new layer is there: the driver may keep it as an image and objects. It does nothing if it is not to.
-	 * *is_image: it is one now. NULL: no image is made. */
-	int (*stage_as_image)(struct driver_staged *staged, bool *is_image, cst_error **error);
+	/* No lock. The content is there: the driver may keep it as an image and objects, if it is to, or if it is new content of the layer
+	 * `of` (NULL: of a new one) and that is one. *is_image: it is one now. NULL: no image is made. */
+	int (*stage_as_image)(struct driver_staged *staged, const char *of, bool *is_image, cst_error **error);
 	/* No lock; L w for a layer staged in place. Makes the driver's own files of the staged layer durable, and its directories.
 	 * stage_unpack() has synced the content. */
 	int (*stage_sync)(struct driver_staged *staged, cst_error **error);

@@ -224,6 +224,10 @@ def mounts(mode):
     return mode.driver == 'overlay'
 
 
+def images(mode):
+    return mode.images
+
+
 def overlay_only(mode):
     return mode.driver == 'overlay'
 
@@ -284,6 +288,11 @@ def damage_mount(store):
 def damage_records(store):
     for path in (layers_file(store), store.kind('images') + '/images.json'):
         os.truncate(path, os.path.getsize(path) - 1)
+
+
+def damage_image(store):
+    """That of the pulled layer."""
+    os.truncate(f'{rig.driver_layers(store)[ID["new1"]]}/composefs-data/composefs.blob', 1500)
 
 
 def lose_layers(store):
@@ -437,6 +446,8 @@ def pull_operations(archives):
         operation('pull-on-base', pull(new, 'new', 'base'), first=(pull(old, 'old'),), otherwise=[*whole, 'base']),
         operation('pull-mapped', [*pull(new, 'new'), *MAPS], otherwise=[*whole, *MAPS]),
         operation('pull-id-taken', pull(ID['data'], 'new'), code=1),
+        library('mend-image', ['mend'], first=(Operation('', pull(old, 'old'), program='cstorage'),), breaks=damage_image, whole=False,
+                fails=False, only=images),
         Operation('delete-pulled', ['delete-layer', old], since=164, first=(Operation('', pull(old, 'old'), program='cstorage'),)),
     ]
 

@@ -224,7 +224,8 @@ def show(top):
             path = os.path.relpath(full, top)
             said = [path, oct(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns, st.st_rdev]
             if not stat.S_ISDIR(st.st_mode):
-                said += [st.st_nlink, inodes.setdefault(st.st_ino, path), st.st_size]
+                # Files of different images may have the same number.
+                said += [st.st_nlink, inodes.setdefault(st.st_ino, path) if st.st_nlink > 1 else path, st.st_size]
             if stat.S_ISREG(st.st_mode):
                 said.append(hashlib.sha256(open(full, 'rb').read()).hexdigest())
             if stat.S_ISLNK(st.st_mode):

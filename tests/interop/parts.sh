@@ -3,14 +3,14 @@
 # An image whose layers ours pulls in parts, from others that are there: as directories, and as composefs images. It shows what the
 # same image shows that was pulled as a whole, nobody's check finds anything, and podman runs a container from it.
 . "$(dirname "$0")/tools-lib.sh"
-begin "parts" 24
+begin "parts" 21
 helper() { python3 "$TOP/tests/interop/composefs.py" "$@"; }
 cd "$WORK" || exit
 command -v "${MKCOMPOSEFS:=mkcomposefs}" >/dev/null && PATH=$(dirname "$(command -v "$MKCOMPOSEFS")"):$PATH
 
 # Each layer as a zstd:chunked blob, and one like it whose files are in other places and have other neighbours.
 mkdir -p blobs before
-while read -r id parent digest file; do
+while read -r id _ _ file; do
 	case $(head -c 4 "$file" | od -An -tx1 | tr -d ' ') in
 	1f8b*) gzip -dc "$file" ;;
 	28b52ffd) zstd -qdc "$file" ;;
@@ -20,6 +20,7 @@ while read -r id parent digest file; do
 	mkdir -p tree && tar -C tree -xf layer.tar && tar -C tree --sort=name -cf before.tar . && rm -rf tree
 	"$BUILD/cstorage" chunked create -j -o "before/$id" before.tar >"before/$id.json"
 done <image/mixed.layers
+top=$(tail -n 1 image/mixed.layers | cut -d' ' -f1)
 toc() { python3 -c 'import json, sys; print(json.load(sys.stdin)["toc-digest"])' <"$1.json"; }
 
 # configure NAME COMPOSEFS: a store for ours and for the tools
@@ -29,8 +30,7 @@ configure() {
 }
 cs() { timeout -k 5 120 "$BUILD/cstorage" "$@"; }
 record() { # NAME: the image of the layers that are there
-	local id parent digest file top config manifest here=$WORK/image/mixed
-	while read -r id parent digest file; do top=$id; done <"$here.layers"
+	local config manifest here=$WORK/image/mixed
 	read -r config manifest <"$here.image"
 	cs create-image -i "$config" -n "$1" -m '{}' -d "sha256:$manifest" "$top" &&
 		cs set-image-data -f "$here/blobs/sha256/$config" "$config" "sha256:$config" &&
@@ -38,7 +38,7 @@ record() { # NAME: the image of the layers that are there
 		cs set-image-data -f "$here/blobs/sha256/$manifest" "$config" manifest && cs create-container -i seen "$config"
 }
 whole() {
-	while read -r id parent digest file; do
+	while read -r id parent _ file; do
 		# shellcheck disable=SC2086 # the first has no parent
 		cs import-layer -i "$id" -f "$file" ${parent#-} || return
 	done <image/mixed.layers
@@ -46,7 +46,7 @@ whole() {
 }
 in_parts() {
 	local said
-	while read -r id parent digest file; do
+	while read -r id parent _ file; do
 		cs import-layer -i "before-$id" --toc-digest "$(toc "before/$id")" -f "before/$id" || return
 		# shellcheck disable=SC2086
 		said=$(cs --debug import-layer -i "$id" --toc-digest "$(toc "blobs/$id")" -f "blobs/$id" ${parent#-} 2>&1) || { echo "$said"; return 1; }
@@ -54,11 +54,14 @@ in_parts() {
 	done <image/mixed.layers
 	record localhost/parts:1
 }
-shown() { # all that a container shows
+shown() { # all that a container shows below its root, which is as new as the container
 	local path
-	path=$(cs mount seen) && helper list "$path" | sort && cs unmount seen >/dev/null
+	path=$(cs mount seen) && helper list "$path" | grep -v '^\. ' | sort && cs unmount seen >/dev/null
 }
-same() { diff whole.list <(shown) | head -20 | tee /dev/stderr | [ "$(wc -l)" = 0 ]; }
+same() {
+	local said
+	said=$(diff whole.list <(shown)) || { head -n 20 <<<"$said"; false; }
+}
 format() { # of each layer: what its data item says
 	local id said
 	while read -r id _; do said+="$(cs get-layer-data "$id" zstd-chunked-layer-data) "; done <image/mixed.layers
@@ -94,7 +97,7 @@ for composefs in false true; do
 	[ -n "$lacking" ] && skip "$name: theirs finds nothing wrong" "$lacking" 2
 	if [ -z "$lacking" ]; then
 		case_ "$name: theirs finds nothing wrong" theirs check
-		case_ "$name: theirs gives back a layer" bash -c "[ \"\$('$GO' diff -u '$id' | sha256sum)\" = \"\$('$BUILD/cstorage' diff -u '$id' | sha256sum)\" ]"
+		case_ "$name: theirs gives back a layer" bash -c "[ \"\$('$GO' diff -u '$top' | sha256sum)\" = \"\$('$BUILD/cstorage' diff -u '$top' | sha256sum)\" ]"
 	fi
 	[ -n "$PODMAN" ] || lacking="no podman"
 	if [ -n "$lacking" ]; then
@@ -106,4 +109,31 @@ for composefs in false true; do
 		skip "$name: podman runs it" "no container starts here: ${said:0:150}" 2
 	fi
 done
+
+# A damaged composefs image is made anew where it is.
+mends() { # WHAT-IT-SAYS COMMAND...
+	local said
+	! said=$(cs check 2>&1) || { echo "check finds nothing"; return 1; }
+	said=$("${@:2}" 2>&1)
+	[[ $said = *"$1"* ]] && cs check >/dev/null && same || { echo "$said"; false; }
+}
+object() { # the largest of the top layer
+	find "$G/overlay/$top/diff" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2
+}
+spoil() {
+	local object size
+	object=$(object) size=$(stat -c %s "$object")
+	cp -a "$object" "$WORK/spoilt" && head -c "$size" /dev/zero >"$object"
+}
+if [ -e "$G/overlay/$top/composefs-data/composefs.blob" ]; then
+	truncate -s 1500 "$G/overlay/$top/composefs-data/composefs.blob"
+	case_ "a damaged image is made anew of its TOC" mends "made anew of its TOC" cs check --repair
+	[ -z "$GO" ] || case_ "theirs finds nothing wrong in that" theirs check
+	spoil
+	name=$(object)
+	case_ "a damaged object is named" bash -c "! '$BUILD/cstorage' check | grep -F '${name#"$G/overlay/$top/diff/"}'; [ \"\${PIPESTATUS[1]}\" = 0 ]"
+	case_ "it is put back from a blob" mends "unpacked again" cs check --repair --from "$WORK/image/mixed"
+else
+	skip "repair of composefs images" "no composefs image was made" 4
+fi
 finish

@@ -166,7 +166,7 @@ static void test_made(void **state)
 	check(overlay_driver.stage(f.driver, &options, &staged, &error), error);
 	write_text_at(staged->diff_fd, "file", "content");
 	for (int again = 0; again < 2; again++) {
-		check(overlay_driver.stage_as_image(staged, &is_image, &error), error);
+		check(overlay_driver.stage_as_image(staged, NULL, &is_image, &error), error);
 		assert_true(is_image);
 		assert_true(fs_exists(staged->dir_fd, "composefs-data/composefs.blob"));
 		assert_false(fs_exists(staged->diff_fd, "file"));
@@ -175,7 +175,8 @@ static void test_made(void **state)
 		        "ed/7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"));
 	}
 	assert_int_equal(mkdirat(staged->dir_fd, "objects", 0700), 0);
-	assert_int_equal(overlay_driver.stage_as_image(staged, &is_image, &error), CST_ENOTSUP);
+	assert_int_equal(overlay_driver.stage_as_image(staged, NULL, &is_image, &error),
+	                 CST_ENOTSUP);
 	overlay_driver.stage_free(staged);
 }
 

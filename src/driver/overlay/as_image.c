@@ -19,7 +19,6 @@
 
 #define READ_SIZE ((size_t)128 << 10)
 #define OBJECTS   "objects"
-#define BLOB      "composefs-data/composefs.blob"
 
 struct imaging {
 	const struct driver_staged *staged;
@@ -203,18 +202,19 @@ static int write_blob(struct imaging *imaging, cst_error **error)
 	if (sys_mkdirat(s->dir_fd, "composefs-data", 0700) < 0)
 		return error_sys(error, errno, "mkdir %s/composefs-data", s->path);
 	_cleanup_close_ int fd =
-	        sys_openat(s->dir_fd, BLOB, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	        sys_openat(s->dir_fd, OVERLAY_BLOB, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return error_sys(error, errno, "open %s/" BLOB, s->path);
+		return error_sys(error, errno, "open %s/" OVERLAY_BLOB, s->path);
 	cst_sink sink = cst_sink_fd(fd);
 	int r = erofs_writer_finish(imaging->writer, &sink, error);
 	closep(&fd); /* fs-verity wants that nobody writes */
 	fd = -1;
 	if (r < 0)
 		return r;
-	_cleanup_close_ int read_fd = openat(s->dir_fd, BLOB, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int read_fd =
+	        openat(s->dir_fd, OVERLAY_BLOB, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (read_fd < 0)
-		return error_sys(error, errno, "open %s/" BLOB, s->path);
+		return error_sys(error, errno, "open %s/" OVERLAY_BLOB, s->path);
 	bool enabled;
 	return enable_verity(imaging, read_fd, digest, &enabled, error);
 }
@@ -295,14 +295,25 @@ static int look_back(struct driver_staged *s, bool *done, cst_error **error)
 	return image ? 0 : fs_remove_tree(s->dir_fd, OBJECTS, s->path, error);
 }
 
+static bool is_image_layer(const struct driver_staged *s, const char *id)
+{
+	_cleanup_free_ char *path = path_join3(s->overlay->homes[s->home].path, id, OVERLAY_BLOB);
+	if (!path)
+		return false;
+	*strrchr(path, '/') = '\0';
+	return fs_exists(AT_FDCWD, path);
+}
+
 /* A layer that an image cannot hold stays a directory. */
-int overlay_stage_as_image(struct driver_staged *s, bool *is_image, cst_error **error)
+int overlay_stage_as_image(struct driver_staged *s, const char *of, bool *is_image,
+                           cst_error **error)
 {
 	const struct overlay *o = s->overlay;
 	_cleanup_error_ cst_error *problem = NULL;
 	*is_image = false;
-	if (!o->options.use_composefs || o->program || driver_is_rootless() || !s->temp ||
-	    !*s->link || s->of_image || o->options.force_mask >= 0)
+	bool wanted = of ? is_image_layer(s, of) : *s->link && o->options.use_composefs;
+	if (!wanted || o->program || driver_is_rootless() || !s->temp || s->of_image ||
+	    o->options.force_mask >= 0)
 		return 0;
 	int r = look_back(s, is_image, error);
 	if (r < 0 || *is_image)

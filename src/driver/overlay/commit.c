@@ -242,6 +242,16 @@ static int copy_attributes(const struct driver_staged *s, int layer_fd, cst_erro
 	return 0;
 }
 
+/* The new image of a layer that is one takes the place of the old, before the objects do: it needs none that were not there, so a
+ * process that dies in between leaves a layer that is no worse than it was. */
+static int replace_image(const struct driver_staged *s, int layer_fd, const char *id,
+                         cst_error **error)
+{
+	if (sys_renameat(s->dir_fd, OVERLAY_BLOB, layer_fd, OVERLAY_BLOB) < 0)
+		return error_sys(error, errno, "rename %s/" OVERLAY_BLOB, s->path);
+	return fs_fsync_path(layer_fd, "composefs-data", id, error);
+}
+
 int overlay_stage_replace(struct driver_staged *staged, const char *id, bool durable,
                           cst_error **error)
 {
@@ -261,13 +271,17 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 	if (home != staged->home)
 		return error_sys(error, EXDEV, "replacing the content of %s/%s",
 		                 o->homes[home].path, id);
-	/* An image and its objects cannot be exchanged in one step. */
-	r = overlay_must_be_directory(o, &dirs, home, id, error);
+	bool image =
+	        fs_exists(staged->dir_fd, OVERLAY_BLOB) && fs_exists(layer_fd, "composefs-data");
+	if (!image) /* what a layer holds as a directory cannot take the place of both in one step */
+		r = overlay_must_be_directory(o, &dirs, home, id, error);
 	if (r == 0)
 		r = check_untouched(staged, dirs.fds[home], error);
 	if (r == 0 &&
 	    !*staged->link) /* a copy of what the layer has; else the directory was made as for a new layer */
 		r = copy_attributes(staged, layer_fd, error);
+	if (r == 0 && image)
+		r = replace_image(staged, layer_fd, id, error);
 	if (r == 0)
 		r = swap(staged, dirs.fds[home], diff, layer_fd, error);
 	if (r == 0 && durable)

@@ -35,8 +35,7 @@ bool overlay_has_images(const struct overlay_lowers *lowers)
 /* Where the image of a lower is, whose objects are in <id>/diff. */
 static char *blob_of(const struct overlay_lower *lower)
 {
-	return str_printf("%.*s/composefs-data/composefs.blob", (int)strcspn(lower->path, "/"),
-	                  lower->path);
+	return str_printf("%.*s/" OVERLAY_BLOB, (int)strcspn(lower->path, "/"), lower->path);
 }
 
 /* ---- one image ---- */
@@ -329,8 +328,7 @@ int overlay_usage(struct driver *d, const char *id, struct driver_usage *ret, cs
 	if (!overlay_has_images(&own.lowers))
 		return naive_usage(d, id, ret, error);
 	objects_fd = openat(own.layer_fd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (objects_fd < 0 ||
-	    fstatat(own.layer_fd, "composefs-data/composefs.blob", &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (objects_fd < 0 || fstatat(own.layer_fd, OVERLAY_BLOB, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return error_sys(error, errno, "measuring layer \"%s\"", id);
 	r = usage_tree(objects_fd, &usage.bytes, &usage.inodes, error);
 	usage.bytes += st.st_size;

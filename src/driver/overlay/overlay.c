@@ -441,8 +441,8 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.trash_empty = overlay_trash_empty, .trash_free = overlay_trash_free, .exists = exists,   \
 	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
 	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                               \
-	.content_open = overlay_content_open, .names_open = overlay_names_open, .objects_open = overlay_objects_open,                   \
-	.image_stores = image_stores, .missing = missing,                                         \
+	.content_open = overlay_content_open, .names_open = overlay_names_open,                   \
+	.objects_open = overlay_objects_open, .image_stores = image_stores, .missing = missing,   \
 	.supports_shifting = overlay_supports_shifting, .usage = overlay_usage,                   \
 	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \
 	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \

@@ -50,6 +50,7 @@
 #define OVERLAY_STAGING_DIR "staging"
 #define OVERLAY_TEMP_DIR    "tempdirs"
 #define OVERLAY_POINTER     "additionallayer" /* the file that names a directory of an additional layer store */
+#define OVERLAY_BLOB        "composefs-data/composefs.blob" /* the image of a layer that is one */
 #define OVERLAY_LINK_LEN    26
 #define OVERLAY_MAX_LOWERS  500       /* fs/overlayfs/params.h, OVL_MAX_STACK */
 #define OVERLAY_SHORT_FILE  (1 << 20) /* limit of the small files that are read whole */
@@ -437,7 +438,7 @@ int overlay_content_identity(struct driver *d, const char *id, struct driver_ide
 int overlay_staged_identity(struct driver_staged *staged, struct driver_identity *ret,
                             cst_error **error);
 int overlay_stage_open(struct driver_staged *staged, struct driver_filling *ret, cst_error **error);
-int overlay_stage_as_image(struct driver_staged *staged, bool *is_image, cst_error **error);
+int overlay_stage_as_image(struct driver_staged *staged, const char *of, bool *is_image, cst_error **error);
 int overlay_stage_sync(struct driver_staged *staged, cst_error **error);
 int overlay_stage_settle(struct driver_staged *staged, cst_error **error);
 int overlay_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);

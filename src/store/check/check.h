@@ -69,6 +69,9 @@ int check_progress(struct check *check, size_t bytes, cst_error **error);
 /* content.c: data items of any kind; content of a layer. */
 int check_data(struct checked *item, cst_error **error);
 int check_layer_content(struct checked *layer, cst_error **error);
+/* objects.c: the names of the first few objects of a composefs layer that hold something else; NULL: none does, or it is no such
+ * layer. The caller frees *ret. */
+int damaged_objects(struct driver *driver, const char *id, char **ret, cst_error **error);
 /* driver_files.c: the driver's other files of a layer. *readable: they say what the layer is built on, so that its content can be
  * read. */
 int check_driver_files(struct checked *layer, bool *readable, cst_error **error);

@@ -213,8 +213,17 @@ static int check_archive(struct checked *layer, struct layer_view *view, cst_err
 	}
 	if (check_wants(layer->check, CST_CHECK_MOUNTS) && view->tarsplit.st_size >= GZIP_MIN)
 		unreadable_to_its_end(layer, problem);
-	unreadable(layer, CST_FINDING_CONTENT_UNREADABLE, "its archive cannot be given back",
-	           problem, "");
+	_cleanup_free_ char *objects = NULL;
+	r = damaged_objects(view->driver, layer->about.id, &objects, error);
+	if (r < 0)
+		return r;
+	findings_add(
+	        &layer->found, CST_FINDING_CONTENT_UNREADABLE, &layer->about, NULL,
+	        str_printf("its archive cannot be given back: %s%s%s", cst_error_message(problem),
+	                   objects ? "; objects that hold something else than their names say: "
+	                           : "",
+	                   strempty(objects)),
+	        str_printf("%s", cst_error_go_message(problem)));
 	return 0;
 }
 

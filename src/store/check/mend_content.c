@@ -50,8 +50,8 @@ static bool is_damaged(const struct cst_findings *findings, const char *id)
 }
 
 /* What seemed wrong may have been its parent's, which was mended: its tar-split or its files are needed to look at it. */
-static int is_still_damaged(struct mending *mending, const struct cst_finding *finding, bool *ret,
-                            cst_error **error)
+int mend_still_damaged(struct mending *mending, const struct cst_finding *finding, bool *ret,
+                       cst_error **error)
 {
 	struct cst_findings one = {.options = mending->findings->options};
 	cst_findings *again = NULL;
@@ -120,7 +120,7 @@ int mend_from_blob(struct mending *mending, const struct cst_finding *finding, c
 	bool still;
 	if (!mending->blobs)
 		return MEND_NOT;
-	int r = is_still_damaged(mending, finding, &still, error);
+	int r = mend_still_damaged(mending, finding, &still, error);
 	if (r == 0 && !still)
 		return strv_add(mending->sound, finding->about.id) ? MEND_NOT : error_oom(error);
 	if (r == 0)
@@ -148,7 +148,7 @@ int mend_by_packing(struct mending *mending, const struct cst_finding *finding, 
 	bool still;
 	if (strv_contains(mending->sound, id) || strv_contains(mending->left, id))
 		return MEND_NOT;
-	int r = is_still_damaged(mending, finding, &still, error);
+	int r = mend_still_damaged(mending, finding, &still, error);
 	if (r < 0 || !still)
 		return r < 0 ? r : MEND_NOT;
 	r = layer_to_reextract(mending->store, id, &layer, &problem);

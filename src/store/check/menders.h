@@ -13,11 +13,16 @@ int mend_driver_files(struct mending *mending, const struct cst_finding *finding
 
 /* mend_content.c: the content of a layer is unpacked again from a blob that the caller gave. */
 int mend_from_blob(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
+/* What seemed wrong with a layer's content may have been mended with its parent. */
+int mend_still_damaged(struct mending *mending, const struct cst_finding *finding, bool *ret, cst_error **error);
 /* The tar-split of a layer is made anew of its files. */
 int mend_by_packing(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 struct blobs;
 /* Opens the places of options->from. *ret stays NULL if there are none. */
 int mend_open_blobs(cst_store *store, const cst_repair_options *options, struct blobs **ret, cst_error **error);
+
+/* mend_image.c: the composefs image of a layer is made anew. */
+int mend_image(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);
 
 /* mounts.c: the layer counts as mounted, and is not. */
 int mend_mount(struct mending *mending, const struct cst_finding *finding, char **done, cst_error **error);

@@ -202,8 +202,8 @@ static int pull_parts(struct pull *pull, cst_error **error)
 	        .has = donors_have, .open = donors_open, .userdata = pull};
 	int r = donors_load(pull->store, &pull->donors, error);
 	if (r == 0)
-		r = toc_stream_new(pull->toc, &pull->tarsplit, &pull->fetch, &donors, &stream,
-		                   error);
+		r = toc_stream_new(pull->toc, &pull->tarsplit, CST_ZSTD, &pull->fetch, &donors,
+		                   &stream, error);
 	if (r < 0)
 		return r;
 	const cst_source source = {.read = toc_stream_read, .userdata = stream};

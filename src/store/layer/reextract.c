@@ -130,8 +130,12 @@ static int unpack(cst_store *store, const cst_source *archive, const cst_progres
 	        .metadata = content->metadata,
 	        .tarsplit = TARSPLIT_STAGED,
 	};
+	bool is_image;
 	if (r == 0)
 		r = layer_unpack(store, &how, &re->unpacked_arena, &re->unpacked, error);
+	if (r == 0 && content->driver->ops->stage_as_image)
+		r = content->driver->ops->stage_as_image(content->staged, content->record.id,
+		                                         &is_image, error);
 	if (r == 0)
 		r = content->driver->ops->stage_sync(content->staged, error);
 	if (r < 0)

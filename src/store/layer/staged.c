@@ -161,7 +161,7 @@ int staged_sync(cst_staged_layer *staged, cst_error **error)
 	if (r == 0 && fd >= 0 && sys_syncfs(fd) < 0)
 		r = error_sys(error, errno, "syncfs the content of the staged layer");
 	if (r == 0 && ops->stage_as_image && !staged->for_existing)
-		r = ops->stage_as_image(staged->layer.staged, &is_image, error);
+		r = ops->stage_as_image(staged->layer.staged, NULL, &is_image, error);
 	if (r == 0 && is_image)
 		r = note_objects(&staged->layer, error);
 	return r == 0 ? ops->stage_sync(staged->layer.staged, error) : r;
