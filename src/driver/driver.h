@@ -18,6 +18,7 @@
 
 #include "archive/pack/pack.h"
 #include "archive/unpack/unpack.h"
+#include "base/fs_later.h"
 #include "base/str.h"
 #include "idmap/idmap.h"
 #include "lock/tempdir.h"
@@ -248,8 +249,9 @@ struct driver_ops {
 	/* ---- taking one away ---- */
 	/* L w. Unmounts the layer whatever its count and moves it out of sight into *trash, which is made if it is NULL (one
 	 * trash takes many layers). Where the disk is too full for that it is removed at once, however long it takes: a full
-	 * disk must be emptied. Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. */
-	int (*remove)(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable,
+	 * disk must be emptied. Missing parts are no error. `note`: from stage_note() of a half-made layer; else NULL. The
+	 * directories that it changed are left to `later`; NULL: they are synced. */
+	int (*remove)(struct driver *d, const char *id, const char *note, struct driver_trash **trash, struct fs_later *later,
 		      cst_error **error);
 	/* No lock, all three. trash_count() tells how many names there are to remove, for the progress. */
 	uint64_t (*trash_count)(const struct driver_trash *trash);

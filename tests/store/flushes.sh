@@ -50,6 +50,13 @@ counts() { # OPTION...
 	operation first delete-container first >/dev/null
 	operation first delete-image first >/dev/null
 	operation "delete-image with 4 layers" delete-image image
+	local i parent=
+	for i in $(seq 20); do
+		operation first create-layer -i "high$i" ${parent:+"$parent"} >/dev/null
+		parent=high$i
+	done
+	operation first create-image -i high high20 >/dev/null
+	operation "delete-image with 20 layers" delete-image high
 	operation layers layers
 }
 DRIVER=overlay

@@ -205,7 +205,7 @@ static inline void remove_layer(struct fixture *f, const char *id)
 	_cleanup_trash_ struct driver_trash *trash = NULL;
 	_cleanup_error_ cst_error *error = NULL;
 
-	check(overlay_driver.remove(f->driver, id, NULL, &trash, true, &error), error);
+	check(overlay_driver.remove(f->driver, id, NULL, &trash, NULL, &error), error);
 	assert_false(layer_exists(f, id));
 }
 

@@ -169,9 +169,9 @@ static void test_home_changes(void **state)
 	check(overlay_mount_home(overlay_of(f.driver), &error), error);
 	check(overlay_driver.stage_commit(staged, "B", true, &error), error);
 	overlay_driver.stage_free(staged);
-	check(overlay_driver.remove(f.driver, "A", NULL, &trash, true, &error), error);
+	check(overlay_driver.remove(f.driver, "A", NULL, &trash, NULL, &error), error);
 	assert_int_equal(umount2(f.driver->home, MNT_DETACH), 0);
-	check(overlay_driver.remove(f.driver, "B", NULL, &trash, true, &error), error);
+	check(overlay_driver.remove(f.driver, "B", NULL, &trash, NULL, &error), error);
 	naive_trash_free(steal_ptr(&trash));
 	assert_int_equal(entries(in_home(&f, "l")), 0);
 	assert_int_equal(entries(in_home(&f, "staging")), 0);
@@ -232,10 +232,10 @@ static void test_note(void **state)
 	assert_int_equal(overlay_driver.stage_commit(staged, "A", true, NULL), 0);
 	overlay_driver.stage_free(staged);
 	remove_path(in_home(&f, "A"));
-	assert_int_equal(overlay_driver.remove(f.driver, "other", note, &trash, true, NULL), 0);
+	assert_int_equal(overlay_driver.remove(f.driver, "other", note, &trash, NULL, NULL), 0);
 	assert_int_equal(entries(in_home(&f, "l")), 1); /* not other's */
-	assert_int_equal(overlay_driver.remove(f.driver, "A", "../A", &trash, true, NULL), 0);
-	assert_int_equal(overlay_driver.remove(f.driver, "A", note, &trash, true, NULL), 0);
+	assert_int_equal(overlay_driver.remove(f.driver, "A", "../A", &trash, NULL, NULL), 0);
+	assert_int_equal(overlay_driver.remove(f.driver, "A", note, &trash, NULL, NULL), 0);
 	assert_int_equal(entries(in_home(&f, "l")), 0);
 }
 
@@ -325,7 +325,7 @@ static void test_other_stores(void **state)
 	remove_layer(&f, "C");
 	remove_layer(&f, "A");
 	_cleanup_trash_ struct driver_trash *trash = NULL;
-	assert_int_equal(overlay_driver.remove(f.driver, "S", NULL, &trash, true, NULL), 0);
+	assert_int_equal(overlay_driver.remove(f.driver, "S", NULL, &trash, NULL, NULL), 0);
 	assert_true(layer_exists(&f, "S")); /* not ours */
 }
 

@@ -239,12 +239,12 @@ static int make_movable(struct driver *d, const char *id, cst_error **error)
 }
 
 static int btrfs_remove(struct driver *d, const char *id, const char *note,
-                        struct driver_trash **trash, bool durable, cst_error **error)
+                        struct driver_trash **trash, struct fs_later *later, cst_error **error)
 {
 	int r = make_movable(d, id, error);
 	if (r == 0)
-		r = trees_remove(d, id, note, trash, durable, error);
-	return r == 0 ? btrfs_quota_remove(btrfs_of(d), id, durable, error) : r;
+		r = trees_remove(d, id, note, trash, later, error);
+	return r == 0 ? btrfs_quota_remove(btrfs_of(d), id, later, error) : r;
 }
 
 static int btrfs_get(struct driver *d, const char *id, const struct driver_mount_options *options,

@@ -38,6 +38,6 @@ int btrfs_quota_limit_again(const struct btrfs *btrfs, const char *id, cst_error
 int btrfs_quota_stage(struct driver_staged *staged, uint64_t size, cst_error **error);
 /* The file becomes that of layer `id`. */
 int btrfs_quota_commit(const struct driver_staged *staged, const char *id, bool durable, cst_error **error);
-int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, bool durable, cst_error **error);
+int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, struct fs_later *later, cst_error **error);
 
 #endif

@@ -165,7 +165,8 @@ int btrfs_quota_commit(const struct driver_staged *staged, const char *id, bool 
 	return durable ? fs_fsync_dir(fd, path, error) : 0;
 }
 
-int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, bool durable, cst_error **error)
+int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, struct fs_later *later,
+                       cst_error **error)
 {
 	_cleanup_free_ char *path = path_join(btrfs->trees.base.home, QUOTAS);
 	if (!path)
@@ -175,5 +176,5 @@ int btrfs_quota_remove(const struct btrfs *btrfs, const char *id, bool durable, 
 		return errno == ENOENT ? 0 : error_sys(error, errno, "open %s", path);
 	if (sys_unlinkat(fd, id, 0) < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "remove %s/%s", path, id);
-	return durable ? fs_fsync_dir(fd, path, error) : 0;
+	return fs_fsync_later(later, fd, path, error);
 }

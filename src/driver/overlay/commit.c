@@ -105,7 +105,7 @@ static int appear(struct driver_staged *s, const struct overlay_dirs *dirs, cons
 		                 id);
 	r = overlay_make_link(o, dirs, s->home, s->link, id, error);
 	if (r == 0 && durable)
-		r = overlay_sync_home(o, dirs, s->home, error);
+		r = overlay_sync_home(o, dirs, s->home, NULL, error);
 	if (r == 0)
 		return 0;
 	if (overlay_unlink(o, dirs, s->home, s->link, id, NULL) < 0 ||

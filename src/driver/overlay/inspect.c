@@ -17,7 +17,7 @@ static int inspect_all(struct inspection *in, cst_error **error)
 	if (r == 0 && in->options->mend && in->flaws->len)
 		r = fs_fsync_path(in->dirs->fds[in->home], in->id, in->id, error);
 	return r == 0 && in->options->mend && in->flaws->len
-	               ? overlay_sync_home(in->o, in->dirs, in->home, error)
+	               ? overlay_sync_home(in->o, in->dirs, in->home, NULL, error)
 	               : r;
 }
 

@@ -123,7 +123,7 @@ static int give_back(const struct overlay *o, size_t home, enum tempdir_layout l
 		r = overlay_unlink(o, &dirs, home, link, id, error);
 	if (r == 0 && sys_renameat(dirs.fds[home], id, dirs.fds[home], to) < 0)
 		r = error_sys(error, errno, "rename %s/%s %s", o->homes[home].path, id, to);
-	return r == 0 ? overlay_sync_home(o, &dirs, home, error) : r;
+	return r == 0 ? overlay_sync_home(o, &dirs, home, NULL, error) : r;
 }
 
 static int resolve_in(const struct overlay *o, size_t home, enum tempdir_layout layout,

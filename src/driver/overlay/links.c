@@ -205,12 +205,12 @@ int overlay_unlink(const struct overlay *o, const struct overlay_dirs *dirs, siz
 }
 
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      cst_error **error)
+                      struct fs_later *later, cst_error **error)
 {
 	_cleanup_close_ int fd = open_links(dirs->fds[home]);
 
 	if (fd < 0 && errno != ENOENT)
 		return error_sys(error, errno, "open %s/l", o->homes[home].path);
-	int r = fd < 0 ? 0 : fs_fsync_dir(fd, o->homes[home].path, error);
-	return r < 0 ? r : fs_fsync_dir(dirs->fds[home], o->homes[home].path, error);
+	int r = fd < 0 ? 0 : fs_fsync_later(later, fd, o->homes[home].path, error);
+	return r < 0 ? r : fs_fsync_later(later, dirs->fds[home], o->homes[home].path, error);
 }

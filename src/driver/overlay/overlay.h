@@ -457,7 +457,7 @@ int overlay_stage_replace(struct driver_staged *staged, const char *id, bool dur
 int overlay_replace_recover(struct driver *d, const char *id, struct driver_trash **trash,
                             cst_error **error);
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
-                   bool durable, cst_error **error);
+                   struct fs_later *later, cst_error **error);
 void overlay_trash_empty(struct driver_trash *trash, const struct fs_watch *watch);
 void overlay_trash_free(struct driver_trash *trash);
 /* Unmounts <home>/<id> and moves it, with its link, out of sight into <home>/staging/<trash>. If the disk is too full for that,
@@ -469,7 +469,7 @@ int overlay_trash_take(int home_fd, int dirfd, const char *name, struct tempdir 
                        cst_error **error);
 /* fsyncs a home and its `l`. */
 int overlay_sync_home(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
-                      cst_error **error);
+                      struct fs_later *later, cst_error **error);
 int overlay_get(struct driver *d, const char *id, const struct driver_mount_options *options,
                 char **ret_path, cst_error **error);
 int overlay_put(struct driver *d, const char *id, cst_error **error);

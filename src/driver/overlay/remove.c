@@ -186,7 +186,7 @@ void overlay_trash_free(struct driver_trash *trash)
 }
 
 int overlay_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
-                   bool durable, cst_error **error)
+                   struct fs_later *later, cst_error **error)
 {
 	_cleanup_dirs_ struct overlay_dirs dirs = {0};
 	struct overlay *o = overlay_of(d);
@@ -207,8 +207,8 @@ int overlay_remove(struct driver *d, const char *id, const char *note, struct dr
 			r = remove_from(o, &dirs, home, id, trash, error);
 			changed = true;
 		}
-		if (r == 0 && durable && changed)
-			r = overlay_sync_home(o, &dirs, home, error);
+		if (r == 0 && changed)
+			r = overlay_sync_home(o, &dirs, home, later, error);
 	}
 	return r;
 }

@@ -194,7 +194,7 @@ int trees_content_open(struct driver *d, const char *id, int *ret_fd, cst_error 
 /* ---- taking away ---- */
 
 int trees_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
-                 bool durable, cst_error **error)
+                 struct fs_later *later, cst_error **error)
 {
 	const struct trees_home *home = trees_home_of(trees_of(d), id);
 	struct tempdir *area = NULL;
@@ -210,7 +210,7 @@ int trees_remove(struct driver *d, const char *id, const char *note, struct driv
 		r = trees_beside(home, area, trees_of(d)->kind->place, &layers_fd, error);
 	if (r == 0)
 		r = tempdir_take(area, area ? layers_fd : home->layers_fd, id, error);
-	return r == 0 && durable ? fs_fsync_dir(home->layers_fd, home->layers_path, error) : r;
+	return r == 0 ? fs_fsync_later(later, home->layers_fd, home->layers_path, error) : r;
 }
 
 /* ---- "mounting" ---- */

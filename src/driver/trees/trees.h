@@ -100,7 +100,7 @@ int trees_paths(struct driver *d, const char *id, struct strv *pairs, cst_error 
 int trees_shareable(struct driver *d, const char *id, const char **root, char **path, cst_error **error);
 int trees_supports_shifting(struct driver *d, const struct idmaps *maps, bool *ret, cst_error **error);
 int trees_content_open(struct driver *d, const char *id, int *ret_fd, cst_error **error);
-int trees_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable,
+int trees_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash, struct fs_later *later,
 		 cst_error **error);
 int trees_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path,
 	      cst_error **error);

@@ -160,7 +160,7 @@ static int trash_in(struct driver *d, struct driver_trash **ret, cst_error **err
 }
 
 int zfs_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
-               bool durable, cst_error **error)
+               struct fs_later *later, cst_error **error)
 {
 	_cleanup_free_ char *dataset = NULL;
 	int r = zfs_dataset(zfs_of(d), id, &dataset, error);

@@ -101,7 +101,7 @@ int zfs_take(const struct zfs *zfs, struct tempdir *area, const char *dataset, c
 /* Frees a temporary directory with all datasets in it; or leaves it to recovery, if one cannot be destroyed now. */
 void zfs_free_area(struct trees *trees, struct tempdir *area);
 int zfs_recover(struct driver *d, cst_error **error);
-int zfs_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash, bool durable, cst_error **error);
+int zfs_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash, struct fs_later *later, cst_error **error);
 uint64_t zfs_trash_count(const struct driver_trash *trash);
 void zfs_trash_empty(struct driver_trash *trash, const struct fs_watch *watch);
 void zfs_trash_free(struct driver_trash *trash);

@@ -102,10 +102,15 @@ static int save_records(struct change *change, cst_error **error)
 
 static int do_steps(struct change *change, cst_error **error)
 {
+	struct fs_later *left = &change->trash.left;
 	int r = run_steps(change, &change->places, error);
 	if (r == 0)
+		r = fs_later_sync(left, error);
+	if (r == 0)
 		r = save_records(change, error);
-	return r == 0 ? run_steps(change, &change->clears, error) : r;
+	if (r == 0)
+		r = run_steps(change, &change->clears, error);
+	return r == 0 ? fs_later_sync(left, error) : r;
 }
 
 /* By what is on disk now: the sets that are held for writing are loaded again. If even that fails

@@ -147,5 +147,5 @@ int rules_apply(cst_store *store, const struct hold *held, const struct intents 
 		else
 			r = remove_without_record(store, held, intent, trash, error);
 	}
-	return r;
+	return r == 0 ? fs_later_sync(&trash->left, error) : r;
 }

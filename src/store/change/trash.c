@@ -58,6 +58,7 @@ void trash_free(struct trash *trash)
 	if (trash->driver)
 		trash->driver->ops->trash_free(trash->driver);
 	tempdir_free(trash->metadata);
+	fs_later_free(&trash->left);
 	*trash = (struct trash){0};
 }
 
@@ -82,7 +83,7 @@ static int discard(cst_store *store, int dirfd, const char *name, struct trash *
 		r = tempdir_new_for_trash(store->tmp_dir, TEMPDIR_PAIR, &trash->metadata, error);
 	if (r == 0)
 		r = tempdir_take(trash->metadata, dirfd, name, error);
-	return r == 0 ? fs_fsync_dir(dirfd, name, error) : r;
+	return r == 0 ? fs_fsync_later(&trash->left, dirfd, name, error) : r;
 }
 
 int layer_remove_metadata(cst_store *store, const char *id, struct trash *trash, cst_error **error)
@@ -144,7 +145,7 @@ int item_remove_files(cst_store *store, enum cst_kind kind, const char *id, cons
 	const struct set *set = set_of(store, kind);
 	if (set->kind->in_driver) {
 		int r = store->driver->ops->remove(store->driver, id, isempty(note) ? NULL : note,
-		                                   &trash->driver, true, error);
+		                                   &trash->driver, &trash->left, error);
 		return r == 0 ? layer_remove_metadata(store, id, trash, error) : r;
 	}
 	int r = discard(store, set->fd, id, trash, error);

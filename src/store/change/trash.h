@@ -7,7 +7,7 @@
 #ifndef CST_STORE_CHANGE_TRASH_H
 #define CST_STORE_CHANGE_TRASH_H
 
-#include "base/error.h"
+#include "base/fs_later.h"
 #include "lock/tempdir.h"
 #include <cstorage/store.h>
 
@@ -15,6 +15,7 @@ struct trash {
 	struct driver_trash *driver;
 	struct tempdir *metadata;
 	const cst_progress *progress; /* of the removal; may be NULL */
+	struct fs_later left; /* what it left is to be synced before records that count on it, and before the announcement goes */
 };
 void trash_free(struct trash *trash); /* deletes what is in it: never under a lock */
 #define _cleanup_trash_ _cleanup_(trash_free)

@@ -26,7 +26,7 @@ static int remove_strays(struct change *change, cst_error **error)
 	for (size_t i = 0; r == 0 && i < ids.len; i++)
 		r = item_remove_files(store, CST_KIND_LAYER, ids.items[i], "", &change->trash,
 		                      error);
-	return r;
+	return r == 0 ? fs_later_sync(&change->trash.left, error) : r;
 }
 
 /* Once the records are deleted, the store is empty for every other process. */
