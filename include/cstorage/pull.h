@@ -67,8 +67,8 @@ typedef struct cst_pull_result {
 } cst_pull_result;
 #define CST_PULL_RESULT_INIT {.size = sizeof(cst_pull_result)}
 
-/* Makes a layer of a blob. Files and chunks that another layer has are taken from there, after their digest was checked; the rest is
- * fetched, and checked as it arrives. The whole blob is fetched instead if it cannot be done so: no TOC, no tar-split, something in
+/* Makes a layer of a blob. Files and chunks that another layer has are taken from there, and held against their digest, or that of the
+ * tar, which is quicker, if diff_digest says it; the rest is fetched, and checked as it arrives. The whole blob is fetched instead if it cannot be done so: no TOC, no tar-split, something in
  * them that is wrong or not known, a source that does not deliver, content with another digest. *layer and `result` may be NULL.
  * Nothing stays of a pull that fails. CST_EARCHIVE (the whole blob is damaged, or has other digests), CST_ECANCELED, CST_EINVAL
  * (options), what the source fails with, and the errors of cst_store_stage_layer and cst_staged_layer_commit. L r, C r; L w for the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tar of a layer, put together from its tar-split, from what other layers have of its files, and from parts of its blob that are
- * fetched for the rest. Everything is held against the digests of the TOC. Whoever reads the tar must throw away what came of it if
+ * fetched for the rest. Everything is held against the digests of the TOC, or of the tar. Whoever reads the tar must throw away what came of it if
  * reading fails later. */
 #ifndef CST_CHUNKED_TOC_STREAM_H
 #define CST_CHUNKED_TOC_STREAM_H
@@ -21,11 +21,18 @@ struct stream_counts {
 	uint64_t bytes_reused, files_reused;
 };
 
+/* How far content of other layers is looked at, beside what is fetched, which always is. */
+enum stream_trust {
+	STREAM_SURE,  /* a digest is computed before the first byte is given out: what is not right is fetched */
+	STREAM_FILES, /* each file's, while it is given out: reading fails with CST_EARCHIVE at its end */
+	STREAM_TAR,   /* a whole file's not at all: the reader knows the digest of the tar */
+};
+
 struct toc_stream;
 /* `tarsplit`: the bytes, compressed with `compression`, which were checked, and have the entries of the TOC. All that is given must
  * stay. CST_ENOTSUP: the TOC is in an order that no writer has. */
 int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, enum cst_compression compression, struct fetch *fetch,
-		   const struct stream_donors *donors, struct toc_stream **ret, cst_error **error);
+		   const struct stream_donors *donors, enum stream_trust trust, struct toc_stream **ret, cst_error **error);
 int64_t toc_stream_read(void *stream, void *buffer, size_t size, cst_error **error); /* as a cst_source */
 struct stream_counts toc_stream_counts(const struct toc_stream *stream);
 void toc_stream_free(struct toc_stream *stream);

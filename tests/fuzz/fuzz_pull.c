@@ -108,7 +108,7 @@ static void stream(const struct toc *toc, const cst_memory *tarsplit, struct fet
 	static char buffer[65536];
 	size_t total = 0;
 	int64_t n = 1;
-	if (toc_stream_new(toc, tarsplit, CST_ZSTD, fetch, &donors, &stream, NULL) < 0)
+	if (toc_stream_new(toc, tarsplit, CST_ZSTD, fetch, &donors, STREAM_SURE, &stream, NULL) < 0)
 		return;
 	while (n > 0 && total < OUTPUT_LIMIT) {
 		n = toc_stream_read(stream, buffer, sizeof(buffer), NULL);

@@ -98,7 +98,8 @@ static int remake(struct mending *mending, struct remake *remake, const char *id
 	tarsplit.data = packed;
 	fetch_init(&fetch, &nowhere);
 	if (r == 0)
-		r = toc_stream_new(toc, &tarsplit, CST_GZIP, &fetch, &donors, &stream, error);
+		r = toc_stream_new(toc, &tarsplit, CST_GZIP, &fetch, &donors, STREAM_SURE, &stream,
+		                   error);
 	if (r == 0)
 		r = layer_reextract(mending->store, id,
 		                    &(cst_source){.read = toc_stream_read, .userdata = stream},

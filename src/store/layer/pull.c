@@ -195,15 +195,13 @@ static int apply(struct pull *pull, const cst_source *source, cst_error **error)
 	return cst_staged_layer_apply(pull->staged, source, &options, error);
 }
 
-static int pull_parts(struct pull *pull, cst_error **error)
+static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **error)
 {
 	_cleanup_(toc_stream_freep) struct toc_stream *stream = NULL;
 	const struct stream_donors donors = {
 	        .has = donors_have, .open = donors_open, .userdata = pull};
-	int r = donors_load(pull->store, &pull->donors, error);
-	if (r == 0)
-		r = toc_stream_new(pull->toc, &pull->tarsplit, CST_ZSTD, &pull->fetch, &donors,
-		                   &stream, error);
+	int r = toc_stream_new(pull->toc, &pull->tarsplit, CST_ZSTD, &pull->fetch, &donors, trust,
+	                       &stream, error);
 	if (r < 0)
 		return r;
 	const cst_source source = {.read = toc_stream_read, .userdata = stream};
@@ -214,6 +212,23 @@ static int pull_parts(struct pull *pull, cst_error **error)
 	pull->result.bytes_reused = counts.bytes_reused;
 	pull->result.files_reused = counts.files_reused;
 	return r;
+}
+
+/* Another layer seldom has not what its cache says. So its content counts at first, and only what comes out is held against a digest. If
+ * that is wrong, all is done again, and content of other layers is hashed before it counts. */
+static int pull_with_donors(struct pull *pull, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	bool known = !isempty(pull->options->diff_digest);
+	int r = donors_load(pull->store, &pull->donors, error);
+	if (r < 0)
+		return r;
+	r = pull_parts(pull, known ? STREAM_TAR : STREAM_FILES, &problem);
+	if (r != CST_EARCHIVE || pull->result.bytes_reused == 0)
+		return r == 0 ? 0 : error_propagate(error, steal_ptr(&problem));
+	log_debug("content of other layers is looked at: %s", cst_error_message(problem));
+	r = pull->staged->state == STAGED_EMPTY ? 0 : stage(pull, error);
+	return r == 0 ? pull_parts(pull, STREAM_SURE, error) : r;
 }
 
 /* ---- as a whole ---- */
@@ -258,7 +273,7 @@ static int pull_content(struct pull *pull, cst_error **error)
 	cst_error *problem = NULL;
 	int r = read_toc(pull, &problem);
 	if (r == 0)
-		r = pull_parts(pull, &problem);
+		r = pull_with_donors(pull, &problem);
 	pull->result.in_parts = r == 0;
 	if (r == 0 || is_final(r, problem))
 		return r == 0 ? 0 : error_propagate(error, problem);
