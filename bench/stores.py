@@ -81,8 +81,8 @@ def write_records(store, n):
 
 # ---- layers ----
 
-def write_files(path, sizes, prefix="usr/share"):
-    """Files of these sizes: half of the bytes are text, half do not compress."""
+def write_files(path, sizes, prefix="usr/share", is_changed=lambda n: False):
+    """Files of these sizes: half of the bytes are text, half do not compress. A changed one has other bytes in its middle."""
     rng = random.Random(7)
     words = [("%x " % rng.getrandbits(rng.randrange(8, 64))).encode() for _ in range(5000)]
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -95,6 +95,8 @@ def write_files(path, sizes, prefix="usr/share"):
                     info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, 1700000000
                     tar.addfile(info)
             body = rng.randbytes(size) if n % 2 else b"".join(rng.choices(words, k=size // 8 + 1))[:size]
+            if is_changed(n):
+                body = body[:size // 2] + b"changed"[:size - size // 2] + body[size // 2 + 7:]
             info = tarfile.TarInfo("%s/%02x/%02x/file%06d" % (prefix, n % 40, n // 40 % 60, n))
             info.size, info.mode, info.mtime = len(body), 0o644, 1700000000
             tar.addfile(info, io.BytesIO(body))
