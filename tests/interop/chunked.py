@@ -3,6 +3,7 @@
 """What the suite chunked does with blobs and layouts.
 
   chunked.py tar FILE [old]       a layer with every type of entry and content of every kind, the same each time
+  chunked.py changed FROM TO      the same layer with other bytes in the middle of three files, one file less, and one more
   chunked.py dir FOLDER TAR...    an image of plain layers, for skopeo's dir:
   chunked.py oci FOLDER BLOB:JSON...   an OCI layout of blobs; JSON is what `cstorage chunked create --json` printed
   chunked.py blobs FOLDER         for each layer of an OCI layout: its file, and the annotations of zstd:chunked and eStargz
@@ -66,6 +67,19 @@ def make_tar(path, old=None):
         add("./big-id", b"1", uid=3000000, gid=4294967294)
     change_mode(path, "./d/hello", 0o104755)
     change_mode(path, "./d/symlink", 0o120777)
+
+
+def make_changed(old, new):
+    with tarfile.open(old) as source, tarfile.open(new, "w", format=tarfile.PAX_FORMAT) as file:
+        for entry in source:
+            data = source.extractfile(entry).read() if entry.isreg() else b""
+            if entry.name in ("./d/letters", "./d/noise5242880", "./d/noise64"):
+                data = data[:len(data) // 2] + b"changed" + data[len(data) // 2 + 7:]
+            if entry.name != "./d/noise63":
+                file.addfile(entry, io.BytesIO(data))
+        entry = tarfile.TarInfo("./d/new")
+        entry.size = 100000
+        file.addfile(entry, io.BytesIO(random.Random(8).randbytes(100000)))
 
 
 def put_blob(folder, data):
@@ -217,5 +231,5 @@ def make_estargz(path, tar):
     print(sha256(toc))
 
 
-actions = {"tar": make_tar, "dir": make_dir, "oci": make_oci, "blobs": list_blobs, "same": same, "estargz": make_estargz}
+actions = {"tar": make_tar, "changed": make_changed, "dir": make_dir, "oci": make_oci, "blobs": list_blobs, "same": same, "estargz": make_estargz}
 actions[sys.argv[1]](*sys.argv[2:])
