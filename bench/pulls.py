@@ -38,7 +38,7 @@ class Registry:
                 time.sleep(0.05)
 
     def push(self, where, tar, version):
-        """Returns the digests of the layer's blob and of its TOC."""
+        """Returns the digests of the layer's blob, of its TOC and of the tar, as manifest and configuration have them."""
         image = "%s/%d.dir" % (where, version)
         quietly(sys.executable, TOP + "/tests/interop/chunked.py", "dir", image, tar)
         quietly(SKOPEO, "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-compress", "--dest-compress-format", "zstd:chunked",
@@ -48,7 +48,7 @@ class Registry:
         layer = json.loads(said)["layers"][0]
         if ANNOTATION not in layer.get("annotations", {}):
             sys.exit("bench: %s writes no zstd:chunked as containers-storage 1.50 and later do; SKOPEO names another" % SKOPEO)
-        return layer["digest"], layer["annotations"][ANNOTATION]
+        return layer["digest"], layer["annotations"][ANNOTATION], "sha256:" + quietly("sha256sum", tar).decode().split()[0]
 
     def stop(self):
         self.process.terminate()
@@ -131,6 +131,6 @@ def skopeo_pull(port, version):
 
 
 def our_pull(ours, port, version, pushed):
-    blob, toc = pushed
-    return [ours, "import-layer", "-i", "version%d" % version, "--toc-digest", toc,
+    blob, toc, tar = pushed
+    return [ours, "import-layer", "-i", "version%d" % version, "--toc-digest", toc, "--expect-digest", tar,
             "--url", "http://127.0.0.1:%d/v2/x/blobs/%s" % (port, blob)]

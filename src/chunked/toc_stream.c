@@ -4,13 +4,16 @@
 #include "chunked/toc_stream.h"
 #include "archive/tarsplit/recipe.h"
 #include "base/fs.h"
+#include "base/sys.h"
 #include "codec/compress.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP_SIZE ((size_t)64 << 10)
+#define CLONE_MIN ((uint64_t)64 << 10) /* smaller files are written sooner than cloned */
 #define LOST_MAX  16    /* after so many donors without the content no other is asked */
 #define RATIO_MAX 32768 /* no zstd frame unpacks to more than that times its size */
 
@@ -21,6 +24,12 @@ enum origin {
 	FROM_ZEROS
 }; /* FROM_FILE, FROM_CHUNK: of another layer */
 
+/* Another layer's file, when the first bytes of it were read. */
+struct file_state {
+	ino_t inode; /* 0: none */
+	struct timespec changed;
+};
+
 struct toc_stream {
 	const struct toc *toc;
 	struct fetch *fetch;
@@ -28,7 +37,9 @@ struct toc_stream {
 	enum stream_trust trust;
 	cst_memory packed;
 	struct recipe *recipe;
-	uint8_t *origins; /* of each chunk */
+	uint8_t *origins;          /* of each chunk */
+	struct file_state *states; /* by number of the entry */
+	_Atomic bool cannot_clone;
 	unsigned lost;
 
 	const char *segment; /* of the tar-split, that was not given out yet */
@@ -62,6 +73,7 @@ void toc_stream_free(struct toc_stream *s)
 	if (s->decompressor)
 		decompressor_free(s->decompressor);
 	free(s->origins);
+	free(s->states);
 	free(s->in);
 	free(s);
 }
@@ -210,6 +222,53 @@ static int read_donor(struct toc_stream *s, void *buffer, size_t n, cst_error **
 	return 0;
 }
 
+/* ---- files of other layers that are cloned ---- */
+
+static bool state_of(int fd, uint64_t size, struct file_state *ret)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size != size)
+		return false;
+	*ret = (struct file_state){st.st_ino, st.st_ctim};
+	return true;
+}
+
+static void note_state(struct toc_stream *s)
+{
+	if (s->origin == FROM_FILE && s->file->size >= CLONE_MIN && s->at == 0)
+		(void)state_of(s->fd, s->file->size, &s->states[s->file - s->toc->entries]);
+}
+
+/* What was cloned is what is read, and held against digests, only if nobody wrote to the file meanwhile. */
+static bool is_same(const struct file_state *a, const struct file_state *b)
+{
+	return a->inode == b->inode && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+bool toc_stream_clone(void *stream, const char *name, uint64_t size, int to)
+{
+	struct toc_stream *s = stream;
+	struct file_state now;
+	uint64_t at;
+	const struct toc_entry *entry = size < CLONE_MIN || atomic_load(&s->cannot_clone)
+	                                        ? NULL
+	                                        : toc_find_name(s->toc, name);
+	if (!entry || entry->size != size || !s->states[entry - s->toc->entries].inode)
+		return false;
+	_cleanup_close_ int fd = s->donors.open(s->donors.userdata, entry->digest, size, &at);
+	if (fd < 0)
+		return false;
+	if (sys_ficlone(to, fd) < 0) {
+		atomic_store(&s->cannot_clone, true);
+		return false;
+	}
+	if (state_of(fd, size, &now) && is_same(&now, &s->states[entry - s->toc->entries]))
+		return true;
+	(void)sys_ftruncate(to, 0);
+	return false;
+}
+
 /* ---- content of the blob ---- */
 
 static const struct toc_chunk *chunk_of(const struct toc_stream *s)
@@ -300,6 +359,8 @@ static int begin_piece(struct toc_stream *s, cst_error **error)
 	bool looked_at = s->origin != FROM_FILE || s->trust == STREAM_FILES;
 	if (r == 0 && looked_at && s->chunk == s->file->first_chunk)
 		r = digester_new(DIGEST_SHA256, &s->file_digester, error);
+	if (r == 0)
+		note_state(s);
 	s->in_piece = r == 0;
 	return r;
 }
@@ -417,7 +478,8 @@ int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit,
 	s->fd = -1;
 	s->in = malloc(STEP_SIZE);
 	s->origins = malloc(toc->n_chunks + 1);
-	if (!s->in || !s->origins)
+	s->states = new0(struct file_state, toc->n_entries + 1);
+	if (!s->in || !s->origins || !s->states)
 		return error_oom(error);
 	const cst_source source = cst_source_memory(&s->packed);
 	r = recipe_open_source(&source, compression, &s->recipe, error);

@@ -12,7 +12,7 @@
 struct stream_donors {
 	/* Is there likely to be content of this digest and size? */
 	bool (*has)(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size);
-	/* A descriptor of the file that has it from byte *offset on; -1: none. Nobody has checked that. */
+	/* A descriptor of the file that has it from byte *offset on; -1: none. Nobody has checked that. From any thread. */
 	int (*open)(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size, uint64_t *offset);
 	void *userdata;
 };
@@ -34,6 +34,8 @@ struct toc_stream;
 int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, enum cst_compression compression, struct fetch *fetch,
 		   const struct stream_donors *donors, enum stream_trust trust, struct toc_stream **ret, cst_error **error);
 int64_t toc_stream_read(void *stream, void *buffer, size_t size, cst_error **error); /* as a cst_source */
+/* As of struct unpack_clone: of the file `name`, which is being read. */
+bool toc_stream_clone(void *stream, const char *name, uint64_t size, int to);
 struct stream_counts toc_stream_counts(const struct toc_stream *stream);
 void toc_stream_free(struct toc_stream *stream);
 DEFINE_CLEANUP(struct toc_stream *, toc_stream_free)

@@ -85,6 +85,7 @@ struct unpack_options naive_unpack_options(const struct driver_unpack_policy *po
 	        .uncompressed_digest = policy->uncompressed_digest,
 	        .sync = policy->sync,
 	        .progress = policy->progress,
+	        .clone = policy->clone,
 	};
 }
 

@@ -6,10 +6,10 @@
 lacking=$(lacks_command docker-registry)
 [ -n "$SKOPEO" ] || lacking="no skopeo"
 if [ -n "$lacking" ]; then
-	skip "pulls from a registry" "$lacking" 20
+	skip "pulls from a registry" "$lacking" 28
 	finish
 fi
-begin "pulls from a registry" 20
+begin "pulls from a registry" 28
 helper() { python3 "$TOP/tests/interop/chunked.py" "$@"; }
 cd "$WORK" || exit
 helper tar one.tar
@@ -49,7 +49,7 @@ if ! case_ "a registry" answers || ! case_ "skopeo pushes version 1" push one; t
 	finish
 fi
 if ! layer_of one; then
-	skip "pulls from a registry" "skopeo of containers-storage 1.50 or later" 18
+	skip "pulls from a registry" "skopeo of containers-storage 1.50 or later" 26
 	kill "$registry_process"
 	finish
 fi
@@ -86,6 +86,34 @@ for known in yes no; do
 	own delete-layer one
 	case_ "nor without version 1" own check
 	expect=
+done
+
+# Where files can share their blocks, large ones that both versions have do.
+shares() { # NAME...: so do these files of version 2, and no others
+	local name got
+	got=$(for name in noise1048576 noise4096 half letters new; do
+		! filefrag -v "$(layer_root two)/d/$name" | grep -q shared || echo "$name"
+	done)
+	[ "$got" = "$(printf '%s\n' "$@")" ] || { echo "$got"; return 1; }
+}
+for kind in "xfs -m reflink=1" btrfs; do
+	lacking=$(lacks_command "mkfs.${kind% -m*}" filefrag)
+	[ -n "$lacking" ] || disk $kind || lacking="a loop device with ${kind% -m*}"
+	if [ -n "$lacking" ]; then
+		skip "files that share blocks" "$lacking" 4
+		continue
+	fi
+	G=$D/root R=$D/run DRIVER=overlay
+	case_ "${kind% -m*}: version 1 is pulled" import one
+	own import-layer -i whole -f two.tar >/dev/null
+	look "${kind% -m*}-whole" whole
+	layer_of two
+	case_ "little of version 2 is fetched" little two --expect-digest="$diff"
+	look "${kind% -m*}" two
+	case_ "the tree is that of the tar" cmp "${kind% -m*}-whole.tree" "${kind% -m*}.tree"
+	sync
+	case_ "large files that were there share their blocks" shares noise1048576 half
+	umount -l "$D"
 done
 
 # Over what skopeo pulled in parts, and skopeo over ours.

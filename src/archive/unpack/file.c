@@ -178,7 +178,7 @@ static void run_item(const struct write_item *item)
 
 	for (const struct op *op = item->first;
 	     op != item->end && r == 0 && !work_failed(w->work, number); op = op->next)
-		if (op->kind == OP_BODY)
+		if (op->kind == OP_BODY && !item->file->cloned)
 			r = write_op(item->file, op, &error);
 	if (r < 0)
 		work_fail(w->work, number, error);
@@ -213,6 +213,18 @@ void writers_flush(struct writers *w)
 		pool_submit(w->work->pool, &batch->task);
 }
 
+/* Before the first piece is written. */
+static void begin_content(struct out_file *file)
+{
+	const struct unpack_clone *clone = file->writers->metadata->options->clone;
+	const struct tar_header *h = &file->entry->header;
+
+	if (!file->begun && clone && !h->is_sparse)
+		file->cloned =
+		        clone->clone(clone->userdata, h->name, (uint64_t)h->body_size, file->fd);
+	file->begun = true;
+}
+
 int out_file_add(struct writers *w, struct chunk *chunk, struct out_file *file,
                  const struct op *first, const struct op *end, size_t bytes)
 {
@@ -226,6 +238,7 @@ int out_file_add(struct writers *w, struct chunk *chunk, struct out_file *file,
 		chunk_ref(chunk);
 		w->batch = batch;
 	}
+	begin_content(file);
 	w->batch->items[w->batch->n++] = (struct write_item){file, first, end};
 	w->batch->bytes += bytes;
 	/* The files of a batch stay open until it was run. */

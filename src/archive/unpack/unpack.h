@@ -29,10 +29,19 @@ struct unpack_below {
 	void *userdata;
 };
 
+/* Who can give a new file the content of a body without writing it: it shares the blocks of another file that has the same. The source
+ * gave the first bytes of the body already, and gives all of them. False: the file is still empty. Called by one thread at a time, and while
+ * the source is read. */
+struct unpack_clone {
+	bool (*clone)(void *userdata, const char *name, uint64_t size, int to);
+	void *userdata;
+};
+
 struct unpack_options {
 	struct pool *pool; /* NULL: single-threaded */
 	enum unpack_whiteouts whiteouts;
 	const struct idmaps *maps;      /* header ids are container ids; NULL or empty: identity */
+	const struct unpack_clone *clone; /* NULL: nobody */
 	const struct unpack_below *below; /* NULL: not known, or the target is a full root file system */
 	bool userns;                    /* rootless: no device nodes, EPERM on xattrs ignored, user.overlay.* names */
 	bool ignore_chown_errors;

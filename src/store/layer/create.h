@@ -79,6 +79,7 @@ struct layer_unpacking {
 	struct pool *pool; /* NULL: the store's */
 	int (*await_parent)(void *userdata, cst_error **error); /* struct driver_unpack_policy */
 	void *await_userdata;
+	const struct unpack_clone *clone; /* NULL: nobody */
 	/* new_layer_unpack() knows these. */
 	struct driver *driver;
 	struct driver_staged *staged;

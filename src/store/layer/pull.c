@@ -9,6 +9,7 @@
 #include "store/layer/donors.h"
 #include "store/layer/staged.h"
 #include <cstorage/pull.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,12 +25,15 @@ struct pull {
 	struct toc *toc;
 	cst_memory tarsplit; /* compressed */
 	struct donors donors;
+	pthread_mutex_t
+	        donors_lock; /* of their descriptors: files are cloned while others are read */
 	cst_staged_layer *staged;
 	cst_pull_result result;
 };
 
 static void pull_done(struct pull *pull)
 {
+	pthread_mutex_destroy(&pull->donors_lock);
 	fetch_done(&pull->fetch);
 	toc_free(pull->toc);
 	free(pull->tarsplit.data);
@@ -160,13 +164,16 @@ static bool donors_have(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], u
 static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size,
                        uint64_t *offset)
 {
-	const struct pull *pull = userdata;
+	struct pull *pull = userdata;
 	struct cache_place place;
 	struct donor *donor = donors_find(&pull->donors, digest, &place);
 	if (!donor || place.size != size || place.offset > INT64_MAX - size)
 		return -1;
 	*offset = place.offset;
-	return donor_open(pull->store, donor, &place);
+	pthread_mutex_lock(&pull->donors_lock);
+	int fd = donor_open(pull->store, donor, &place);
+	pthread_mutex_unlock(&pull->donors_lock);
+	return fd;
 }
 
 static int describe_parts(const struct pull *pull, cst_error **error)
@@ -186,13 +193,14 @@ static int describe_parts(const struct pull *pull, cst_error **error)
 	return cst_staged_layer_describe(pull->staged, &results, error);
 }
 
-static int apply(struct pull *pull, const cst_source *source, cst_error **error)
+static int apply(struct pull *pull, const cst_source *source, const struct unpack_clone *clone,
+                 cst_error **error)
 {
 	cst_staged_apply_options options = CST_STAGED_APPLY_OPTIONS_INIT;
 	const char *digest = pull->options->diff_digest;
 	options.expected_digest = isempty(digest) ? NULL : digest;
 	options.progress = pull->options->progress;
-	return cst_staged_layer_apply(pull->staged, source, &options, error);
+	return staged_unpack(pull->staged, source, clone, &options, error);
 }
 
 static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **error)
@@ -205,7 +213,8 @@ static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **er
 	if (r < 0)
 		return r;
 	const cst_source source = {.read = toc_stream_read, .userdata = stream};
-	r = apply(pull, &source, error);
+	const struct unpack_clone clone = {.clone = toc_stream_clone, .userdata = stream};
+	r = apply(pull, &source, &clone, error);
 	if (r == 0)
 		r = describe_parts(pull, error);
 	const struct stream_counts counts = toc_stream_counts(stream);
@@ -255,7 +264,8 @@ static int pull_whole(struct pull *pull, cst_error **error)
 	if (r == 0)
 		r = fetch_request(&pull->fetch, error);
 	if (r == 0)
-		r = apply(pull, &(cst_source){.read = read_whole, .userdata = &pull->fetch}, error);
+		r = apply(pull, &(cst_source){.read = read_whole, .userdata = &pull->fetch}, NULL,
+		          error);
 	return r == 0 ? check_blob(pull, error) : r;
 }
 
@@ -319,6 +329,7 @@ int cst_store_pull_layer(cst_store *store, const cst_range_source *blob,
 	cst_pull_options options = CST_PULL_OPTIONS_INIT;
 	_cleanup_(pull_done) struct pull pull = {
 	        .store = store, .blob = blob, .options = &options, .result = CST_PULL_RESULT_INIT};
+	pthread_mutex_init(&pull.donors_lock, NULL);
 	int r = options_take(&options, sizeof(options), given, "cst_pull_options", error);
 	if (r == 0)
 		r = check_options(blob, &options, result, error);

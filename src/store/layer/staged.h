@@ -26,7 +26,8 @@ int staged_must_be(const cst_staged_layer *staged, enum staged_state first, enum
 /* Takes the options of the caller, and checks that it is empty. */
 int staged_begin_apply(const cst_staged_layer *staged, const cst_staged_apply_options *given,
                        cst_staged_apply_options *options, cst_error **error);
-int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
+/* `clone`: as of struct unpack_options. */
+int staged_unpack(cst_staged_layer *staged, const cst_source *diff, const struct unpack_clone *clone,
                   const cst_staged_apply_options *options, cst_error **error);
 /* Before any lock: what is staged becomes durable. */
 int staged_sync(cst_staged_layer *staged, cst_error **error);

@@ -141,7 +141,7 @@ static int unpack(cst_staged_layer *staged, const cst_source *source,
 	if (r < 0)
 		return r;
 	plain.progress = options->progress;
-	r = staged_unpack(staged, &(cst_source){.read = read_teed, .userdata = &tee}, &plain,
+	r = staged_unpack(staged, &(cst_source){.read = read_teed, .userdata = &tee}, NULL, &plain,
 	                  error);
 	if (r == 0 && tee.writer)
 		r = describe_toc(staged, &tee, error);

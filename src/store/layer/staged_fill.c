@@ -10,7 +10,8 @@
 /* ---- an archive ---- */
 
 int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
-                  const cst_staged_apply_options *options, cst_error **error)
+                  const struct unpack_clone *clone, const cst_staged_apply_options *options,
+                  cst_error **error)
 {
 	cst_layer_options unpacking = CST_LAYER_OPTIONS_INIT;
 	cst_error *problem = NULL;
@@ -20,9 +21,10 @@ int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
 	unpacking.expected_digest = options->expected_digest;
 	unpacking.progress = options->progress;
 	staged->state = STAGED_SPENT;
-	int r = new_layer_unpack(staged->store,
-	                         &(struct layer_unpacking){.options = &unpacking, .diff = diff},
-	                         &staged->layer, &problem);
+	int r = new_layer_unpack(
+	        staged->store,
+	        &(struct layer_unpacking){.options = &unpacking, .diff = diff, .clone = clone},
+	        &staged->layer, &problem);
 	if (r < 0)
 		return new_layer_explain(staged->store, &staged->layer, problem, error);
 	staged->state = STAGED_FILLED;
@@ -42,7 +44,7 @@ int cst_staged_layer_apply(cst_staged_layer *staged, const cst_source *diff,
 {
 	cst_staged_apply_options options;
 	int r = staged_begin_apply(staged, given, &options, error);
-	return r == 0 ? staged_unpack(staged, diff, &options, error) : r;
+	return r == 0 ? staged_unpack(staged, diff, NULL, &options, error) : r;
 }
 
 /* ---- somebody else ---- */

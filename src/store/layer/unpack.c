@@ -112,6 +112,7 @@ int layer_unpack(cst_store *store, const struct layer_unpacking *how, struct are
 	struct driver_unpack_policy policy = {
 	        .pool = how->pool,
 	        .progress = options->progress,
+	        .clone = how->clone,
 	        .original_digest = trusted(options->original_digest),
 	        .uncompressed_digest = trusted(options->uncompressed_digest),
 	        .sync = how->driver->sync_content,
