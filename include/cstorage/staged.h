@@ -100,7 +100,7 @@ typedef struct cst_staged_results {
 	const uint32_t *uids, *gids;   /* in the tar, before any mapping; in any order */
 	size_t n_uids, n_gids;
 	const cst_source *tarsplit;    /* the tar-split, not compressed */
-	const cst_data_item *data;     /* data items of the layer; given once */
+	const cst_data_item *data;     /* data items of the layer; of one key the last counts */
 	size_t n_data;
 	int compression;               /* enum cst_compression, of the blob */
 	char unused[4];

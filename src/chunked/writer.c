@@ -23,11 +23,14 @@ struct chunked_writer {
 
 	struct recorder recorder;
 	struct compressor *tarsplit_compressor;
+	struct digester
+	        *tarsplit_digester; /* if only the TOC is made: nobody keeps the tar-split */
 	cst_memory tarsplit;
 	uint64_t tarsplit_size; /* not compressed */
 	struct strbuf json;     /* the TOC */
 
-	struct frames *frames;
+	struct frames *frames; /* NULL: only the TOC is made */
+	uint64_t position;     /* in the tar, without frames */
 	struct toc *toc;
 	struct toc_entry *entry; /* the current one */
 	char type;               /* of the last header, as it is written */
@@ -47,6 +50,7 @@ void chunked_writer_free(struct chunked_writer *w)
 	toc_free(w->toc);
 	digester_free(w->blob_digester);
 	digester_free(w->diff_digester);
+	digester_free(w->tarsplit_digester);
 	digester_free(w->file_digester);
 	digester_free(w->chunk_digester);
 	free(w->tarsplit.data);
@@ -67,7 +71,29 @@ static int tarsplit_write(void *userdata, const void *data, size_t n, cst_error 
 {
 	struct chunked_writer *w = userdata;
 	w->tarsplit_size += n;
-	return compressor_write(w->tarsplit_compressor, data, n, error);
+	if (w->frames)
+		return compressor_write(w->tarsplit_compressor, data, n, error);
+	digester_update(w->tarsplit_digester, data, n);
+	return 0;
+}
+
+/* ---- the stream of the blob ---- */
+
+static int put(struct chunked_writer *w, const void *data, size_t n, cst_error **error)
+{
+	w->position += n;
+	return w->frames ? frames_write(w->frames, data, n, error) : 0;
+}
+
+static int cut(struct chunked_writer *w, cst_error **error)
+{
+	return w->frames ? frames_cut(w->frames, error) : 0;
+}
+
+/* Where the next byte goes: until the blob has its end, the number of its frame. */
+static uint64_t place(const struct chunked_writer *w)
+{
+	return w->frames ? frames_number(w->frames) : w->position;
 }
 
 /* ---- content ---- */
@@ -94,13 +120,13 @@ static int begin_chunk(struct chunked_writer *w, cst_error **error)
 	if (!grown)
 		return error_oom(error);
 	toc->chunks = grown;
-	int r = frames_cut(w->frames, error);
+	int r = cut(w, error);
 	if (r == 0)
 		r = digester_new(DIGEST_SHA256, &w->chunk_digester, error);
 	if (r < 0)
 		return r;
 	toc->chunks[toc->n_chunks++] =
-	        (struct toc_chunk){.offset = frames_number(w->frames), .file_offset = w->in_file};
+	        (struct toc_chunk){.offset = place(w), .file_offset = w->in_file};
 	w->entry->n_chunks++;
 	w->in_chunk = 0;
 	return 0;
@@ -118,7 +144,7 @@ static int take_data(void *userdata, const void *data, size_t n, cst_error **err
 	digester_update(w->file_digester, data, n);
 	w->in_chunk += n;
 	w->in_file += n;
-	return frames_write(w->frames, data, n, error);
+	return put(w, data, n, error);
 }
 
 static int take_cut(void *userdata, bool zeros, cst_error **error)
@@ -127,7 +153,8 @@ static int take_cut(void *userdata, bool zeros, cst_error **error)
 	struct toc_chunk *chunk = &w->toc->chunks[w->toc->n_chunks - 1];
 	chunk->zeros = zeros;
 	chunk->size = w->in_chunk;
-	int r = frames_cut(w->frames, error);
+	chunk->end = w->position;
+	int r = cut(w, error);
 	return r == 0 ? finish_digest(&w->chunk_digester, chunk->digest, error) : r;
 }
 
@@ -242,12 +269,27 @@ static int take_op(struct op_sink *ops, struct op *op, cst_error **error)
 		if (op->len >= TAR_BLOCK)
 			w->type = ((const char *)op->data)[op->len - TAR_BLOCK + 156];
 		__attribute__((fallthrough));
-	case OP_TRAILER: r = frames_write(w->frames, op->data, op->len, error); break;
+	case OP_TRAILER: r = put(w, op->data, op->len, error); break;
 	}
 	return r == 0 ? recorder_take(&w->recorder, op, error) : r;
 }
 
 /* ---- the stream ---- */
+
+static int begin_blob(struct chunked_writer *w, int level, const cst_sink *blob, cst_error **error)
+{
+	const cst_sink counted = {.write = blob_write, .userdata = w};
+	const cst_sink memory = cst_sink_memory(&w->tarsplit);
+	w->blob = *blob;
+	int r = frames_new(level, &counted, &w->frames, error);
+	if (r == 0)
+		r = compressor_new(CST_ZSTD, &memory, &w->tarsplit_compressor, error);
+	if (r == 0)
+		r = digester_new(DIGEST_SHA256, &w->blob_digester, error);
+	if (r == 0)
+		r = digester_new(DIGEST_SHA256, &w->diff_digester, error);
+	return r;
+}
 
 int chunked_writer_new(int level, const cst_sink *blob, struct chunked_writer **ret,
                        cst_error **error)
@@ -257,24 +299,16 @@ int chunked_writer_new(int level, const cst_sink *blob, struct chunked_writer **
 		w->toc = new0(struct toc, 1);
 	if (!w || !w->toc)
 		return error_oom(error);
-	w->blob = *blob;
 	/* Of the descriptor the parser asks only if there is one. */
 	w->options = (struct unpack_options){.whiteouts = UNPACK_WHITEOUT_KEEP, .tarsplit_fd = 0};
 	w->ops = (struct op_sink){.take = take_op, .arena = &w->arena};
-	const cst_sink counted = {.write = blob_write, .userdata = w};
 	const cst_sink lines = {.write = tarsplit_write, .userdata = w};
-	const cst_sink memory = cst_sink_memory(&w->tarsplit);
 	int r = unpack_parser_init(&w->parser, &w->options, error);
-	if (r == 0)
-		r = frames_new(level, &counted, &w->frames, error);
-	if (r == 0)
-		r = compressor_new(CST_ZSTD, &memory, &w->tarsplit_compressor, error);
 	if (r == 0)
 		r = tarsplit_writer_new_plain(&lines, &w->recorder.writer, error);
 	if (r == 0)
-		r = digester_new(DIGEST_SHA256, &w->blob_digester, error);
-	if (r == 0)
-		r = digester_new(DIGEST_SHA256, &w->diff_digester, error);
+		r = blob ? begin_blob(w, level, blob, error)
+		         : digester_new(DIGEST_SHA256, &w->tarsplit_digester, error);
 	if (r == 0)
 		*ret = steal_ptr(&w);
 	return r;
@@ -282,7 +316,8 @@ int chunked_writer_new(int level, const cst_sink *blob, struct chunked_writer **
 
 int chunked_writer_write(struct chunked_writer *w, const void *data, size_t n, cst_error **error)
 {
-	digester_update(w->diff_digester, data, n);
+	if (w->diff_digester)
+		digester_update(w->diff_digester, data, n);
 	w->diff_size += n;
 	int r = unpack_parse(&w->parser, data, n, &w->ops, error);
 	arena_clear(&w->arena); /* nothing but the current ops was in it */
@@ -325,23 +360,28 @@ static int compress(const struct strbuf *plain, cst_memory *ret, cst_error **err
 	return r == 0 ? compressor_finish(zstd, error) : r;
 }
 
+static int print_toc(struct chunked_writer *w, cst_error **error)
+{
+	int r = toc_print(w->toc, &w->json, error);
+	if (r == 0 && w->json.len > TOC_SIZE_MAX)
+		r = error_set(error, CST_ENOTSUP,
+		              "the TOC has %zu bytes: no reader takes more than %llu", w->json.len,
+		              (unsigned long long)TOC_SIZE_MAX);
+	return r;
+}
+
 static int write_toc(struct chunked_writer *w, struct toc_place *place, cst_error **error)
 {
-	struct strbuf *json = &w->json;
 	cst_memory packed = {0};
 	int r = digest_buffer(DIGEST_SHA256, w->tarsplit.data, w->tarsplit.size,
 	                      w->toc->tarsplit_digest, error);
 	if (r == 0)
-		r = toc_print(w->toc, json, error);
+		r = print_toc(w, error);
 	if (r == 0)
-		r = compress(json, &packed, error);
+		r = compress(&w->json, &packed, error);
 	_cleanup_free_ void *data = packed.data;
 	place->toc.size = packed.size;
-	place->toc.plain_size = json->len;
-	if (r == 0 && MAX(json->len, packed.size) > TOC_SIZE_MAX)
-		return error_set(error, CST_ENOTSUP,
-		                 "the TOC has %zu bytes: no reader takes more than %llu", json->len,
-		                 (unsigned long long)TOC_SIZE_MAX);
+	place->toc.plain_size = w->json.len;
 	if (r == 0)
 		r = digest_buffer(DIGEST_SHA256, data, packed.size, place->digest, error);
 	return r == 0 ? write_skippable(w, data, packed.size, &place->toc.offset, error) : r;
@@ -359,26 +399,36 @@ static int write_footer(struct chunked_writer *w, struct toc_place *place, cst_e
 	return r == 0 ? write_skippable(w, footer, sizeof(footer), &offset, error) : r;
 }
 
+static int finish_blob(struct chunked_writer *w, struct chunked_written *ret, cst_error **error)
+{
+	int r = compressor_finish(w->tarsplit_compressor, error);
+	if (r == 0)
+		r = frames_finish(w->frames, error);
+	if (r < 0)
+		return r;
+	place_chunks(w);
+	r = write_toc(w, &ret->place, error);
+	if (r == 0)
+		r = write_footer(w, &ret->place, error);
+	if (r == 0)
+		r = digester_finish(w->blob_digester, ret->blob_digest, error);
+	if (r == 0)
+		r = digester_finish(w->diff_digester, ret->diff_digest, error);
+	return r;
+}
+
 int chunked_writer_finish(struct chunked_writer *w, struct chunked_written *ret, cst_error **error)
 {
 	struct chunked_written written = {.place.format = CST_TOC_ZSTD_CHUNKED};
 	int r = unpack_parse_end(&w->parser, &w->ops, error);
 	if (r == 0)
 		r = tarsplit_finish(w->recorder.writer, error);
-	if (r == 0)
-		r = compressor_finish(w->tarsplit_compressor, error);
-	if (r == 0)
-		r = frames_finish(w->frames, error);
-	if (r < 0)
-		return r;
-	place_chunks(w);
-	r = write_toc(w, &written.place, error);
-	if (r == 0)
-		r = write_footer(w, &written.place, error);
-	if (r == 0)
-		r = digester_finish(w->blob_digester, written.blob_digest, error);
-	if (r == 0)
-		r = digester_finish(w->diff_digester, written.diff_digest, error);
+	if (r == 0 && w->frames)
+		r = finish_blob(w, &written, error);
+	else if (r == 0)
+		r = digester_finish(w->tarsplit_digester, w->toc->tarsplit_digest, error);
+	if (r == 0 && !w->frames)
+		r = print_toc(w, error);
 	written.blob_size = w->blob_size;
 	written.diff_size = w->diff_size;
 	written.entries = w->toc->n_entries;

@@ -12,7 +12,8 @@ struct chunked_written {
 };
 
 struct chunked_writer;
-/* The sink is copied, and called from the caller's thread only. */
+/* The sink is copied, and called from the caller's thread only. NULL: only the TOC is made, as of a blob that is the plain tar itself;
+ * it is not compressed, and of what was written the sizes and the entries are known only. */
 int chunked_writer_new(int level, const cst_sink *blob, struct chunked_writer **ret, cst_error **error);
 /* The next bytes of the tar. CST_EARCHIVE, CST_ENOTSUP: what a TOC cannot hold: two entries of one name, sparse files, global
  * headers, names that are not UTF-8. */

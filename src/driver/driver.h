@@ -99,6 +99,7 @@ struct driver_unpack_policy {
 	const char *uncompressed_digest; /* the same for the plain tar */
 	int tarsplit_fd;                 /* where the tar-split goes; -1: nowhere */
 	const struct unpack_clone *clone; /* NULL: nobody */
+	const cst_sink *copy;            /* as in struct unpack_options */
 	bool sync;                       /* the content is on disk when the call returns; or after stage_barrier() */
 	/* Of a layer with a parent that is staged, too: waits until the parent has all of its content, and those before it. It is
 	 * called before something of that is read, from any thread. */

@@ -86,6 +86,7 @@ struct unpack_options naive_unpack_options(const struct driver_unpack_policy *po
 	        .sync = policy->sync,
 	        .progress = policy->progress,
 	        .clone = policy->clone,
+	        .copy = policy->copy,
 	};
 }
 

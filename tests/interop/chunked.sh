@@ -169,9 +169,9 @@ port=$((20000 + RANDOM % 20000))
 start_registry
 if case_ "a registry" answers; then
 	case_ "our image goes there" skopeo_ copy --preserve-digests --dest-tls-verify=false oci:ours.oci:x "docker://127.0.0.1:$port/ours:1"
-	in_parts() { # NAME: a store for that. Where they are given on the command line, the tools forget these options
+	in_parts() { # NAME [MORE-OPTIONS]: a store for that. Where they are given on the command line, the tools forget these options
 		tool_store "$1"
-		printf '[storage.options]\npull_options = {enable_partial_images = "true"}\n' >>"$WORK/storage.conf"
+		printf '[storage.options]\npull_options = {enable_partial_images = "true"%s}\n' "${2-}" >>"$WORK/storage.conf"
 		at=containers-storage:
 	}
 	podman_pull() { timeout -k 5 120 "$PODMAN" --tmpdir "$R/podman" --cgroup-manager cgroupfs pull "$@"; }
@@ -191,6 +191,20 @@ print(*sorted(x.get("toc-digest", "no TOC") + " " + x.get("diff-digest", "") for
 	else
 		skip "podman pulls it in parts" "no podman" 2
 	fi
+
+	# A plain layer is converted; its TOC is that of a blob which is the tar itself. The names of both are in UTC.
+	case_ "a gzip layer goes there" skopeo_ copy --dest-tls-verify=false dir:all.dir "docker://127.0.0.1:$port/gzip:1"
+	converted() { "$BUILD/cstorage" get-layer-data "$("$BUILD/cstorage" layers -q)" "$1"; }
+	in_parts converted-there ', convert_images = "true"'
+	case_ "skopeo converts it" env TZ=UTC timeout -k 5 120 "$SKOPEO" --policy "$WORK/policy.json" copy --src-tls-verify=false \
+		"docker://127.0.0.1:$port/gzip:1" "${at}localhost/gzip:1"
+	for item in zstd-chunked-manifest zstd-chunked-layer-data; do converted $item >"$item.theirs"; done
+	in_parts converted-here ', convert_images = "true"'
+	case_ "ours converts it" timeout -k 5 120 "$BUILD/cstorage" import-layer -f all.tar
+	for item in zstd-chunked-manifest zstd-chunked-layer-data; do
+		converted $item >"$item.ours"
+		same "converted: $item" "$item.theirs" "$item.ours"
+	done
 	kill "$registry_process"
 fi
 finish

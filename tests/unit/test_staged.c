@@ -327,7 +327,8 @@ static void fill_by_hand(const struct api *api, cst_staged_layer *staged, const 
 	results.data = items;
 	results.n_data = ARRAY_SIZE(items);
 	ok(cst_staged_layer_describe(staged, &results, &error), error);
-	assert_int_equal(cst_staged_layer_describe(staged, &results, NULL), CST_EINVAL); /* items */
+	results.tarsplit = NULL;
+	ok(cst_staged_layer_describe(staged, &results, &error), error); /* the last items count */
 	results = (cst_staged_results)CST_STAGED_RESULTS_INIT;
 	results.compressed_digest = "no digest";
 	assert_int_equal(cst_staged_layer_describe(staged, &results, NULL), CST_EINVAL);

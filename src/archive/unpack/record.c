@@ -2,6 +2,7 @@
 /* Ops to tar-split, and the digest of the plain stream, in order, beside the writing. */
 #include "archive/unpack/record.h"
 #include "base/checksum.h"
+#include "base/types.h"
 
 /* ---- tar-split (docs/format/archive.md, "Writing rules") ---- */
 
@@ -55,6 +56,8 @@ static void record_chunk(struct task *task)
 
 	if (recording->plain_digest)
 		digester_update(recording->plain_digest, chunk->data, chunk->len);
+	if (recording->copy && !work_failed(work, chunk->number))
+		(void)sink_write(recording->copy, chunk->data, chunk->len, NULL);
 	if (recording->recorder.writer && !work_failed(work, chunk->number))
 		for (const struct op *op = chunk->first; op && r == 0; op = op->next)
 			r = recorder_take(&recording->recorder, op, &error);
@@ -66,7 +69,7 @@ static void record_chunk(struct task *task)
 
 void recording_submit(struct recording *recording, struct chunk *chunk)
 {
-	if (!recording->plain_digest && !recording->recorder.writer)
+	if (!recording->plain_digest && !recording->recorder.writer && !recording->copy)
 		return;
 	chunk->recording = recording;
 	chunk->record_task.run = record_chunk;

@@ -24,6 +24,7 @@ struct recording {
 	struct strand strand;
 	struct digester *plain_digest; /* NULL: not wanted */
 	struct recorder recorder;      /* writer NULL: not wanted */
+	const cst_sink *copy;          /* NULL: not wanted */
 };
 void recording_submit(struct recording *recording, struct chunk *chunk);
 void recording_free(struct recording *recording);

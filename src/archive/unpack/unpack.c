@@ -43,6 +43,7 @@ static int recording_init(struct unpacker *u, cst_error **error)
 	const struct unpack_options *options = u->target.options;
 	bool digest = !options->uncompressed_digest ||
 	              (u->stream.kind == CST_PLAIN && !options->original_digest);
+	u->recording.copy = options->copy;
 	int r = digest ? digester_new(DIGEST_SHA256, &u->recording.plain_digest, error) : 0;
 	if (r == 0 && options->tarsplit_fd >= 0)
 		r = tarsplit_writer_new(options->tarsplit_fd, &u->recording.recorder.writer, error);

@@ -55,6 +55,7 @@ struct unpack_options {
 					   one syncfs, whichever is cheaper */
 	bool sync_later;                /* of `sync`, only the early write-back: the caller makes the barrier */
 	const cst_progress *progress;
+	const cst_sink *copy;           /* gets the plain tar, in its order, too. That it fails is no failure here. NULL: nobody does */
 };
 
 /* What a failure is to be blamed on. */

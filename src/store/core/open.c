@@ -27,6 +27,18 @@ static int open_graph_locks(cst_store *store, cst_error **error)
 
 /* ---- open and close ---- */
 
+/* As the Go tools read them (docs/format/chunked.md, "Options"). */
+static bool pull_option(const cst_store_options *options, const char *name)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < options->n_pull_options; i++) {
+		const char *pair = options->pull_options[i];
+		if (strncmp(pair, name, n) == 0 && pair[n] == '=')
+			return strcasecmp(pair + n + 1, "true") == 0;
+	}
+	return false;
+}
+
 static int copy_options(cst_store *store, const cst_store_options *options, cst_error **error)
 {
 	store->auto_userns_min = options->auto_userns_min_size;
@@ -39,6 +51,8 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	store->read_only = options->read_only;
 	store->as_upstream = options->as_upstream;
 	store->general_driver_options = options->general_driver_options;
+	/* The Go tools convert what they pull only. */
+	store->convert_images = !options->as_upstream && pull_option(options, "convert_images");
 	store->lock_wait.timeout_ms = options->lock_timeout_ms;
 	if (options->wait)
 		store->lock_wait.hook = *options->wait;

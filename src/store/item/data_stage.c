@@ -46,6 +46,8 @@ static int stage_item(int dirfd, const char *kind, const cst_data_item *item, st
 	_cleanup_free_ char *file = data_file_name(item->key);
 	if (!file)
 		return error_oom(error);
+	if (sys_unlinkat(dirfd, file, 0) < 0 && errno != ENOENT)
+		return error_sys(error, errno, "unlink %s", item->key);
 	r = data_stage_file(dirfd, file, &given, item->key, &size, item->digest ? NULL : digest,
 	                    error);
 	if (r < 0)
@@ -58,13 +60,24 @@ static int stage_item(int dirfd, const char *kind, const cst_data_item *item, st
 	return arena->failed ? error_oom(error) : 0;
 }
 
-static bool key_is_known(const struct new_data *data, const char *key)
+/* Where the item of that key is, or where it comes. */
+static size_t find_key(const struct new_data *data, const char *key)
 {
-	for (size_t i = 0; i < data->len; i++) {
-		if (streq(data->items[i].name, key))
-			return true;
-	}
-	return false;
+	size_t i = 0;
+	while (i < data->len && !streq(data->items[i].name, key))
+		i++;
+	return i;
+}
+
+/* Checks that none is given twice. */
+static int check_keys(const cst_data_item *items, size_t n, cst_error **error)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (streq(strempty(items[i].key), strempty(items[k].key)))
+				return error_set(error, CST_EINVAL,
+				                 "data item \"%s\" is given twice", items[i].key);
+	return 0;
 }
 
 int new_data_stage(cst_store *store, const char *kind, const cst_data_item *items, size_t n,
@@ -73,25 +86,28 @@ int new_data_stage(cst_store *store, const char *kind, const cst_data_item *item
 {
 	if (n == 0)
 		return 0;
-	int r = metadata_stage(store, stage, error);
+	int r = check_keys(items, n, error);
+	if (r == 0)
+		r = metadata_stage(store, stage, error);
 	if (r < 0)
 		return r;
-	if (sys_mkdirat((*stage)->fd, STAGED_DATA, 0700) < 0)
+	if (!ret->staged && sys_mkdirat((*stage)->fd, STAGED_DATA, 0700) < 0)
 		return error_sys(error, errno, "mkdir %s/%s", (*stage)->name, STAGED_DATA);
 	_cleanup_close_ int dirfd =
 	        openat((*stage)->fd, STAGED_DATA, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return error_sys(error, errno, "open %s/%s", (*stage)->name, STAGED_DATA);
-	struct new_data data = {.items = arena_alloc(arena, n * sizeof(struct data_item)),
+	struct new_data data = {.items = arena_alloc(arena, (ret->len + n) * sizeof(*data.items)),
+	                        .len = ret->len,
 	                        .staged = true};
 	if (!data.items)
 		return error_oom(error);
+	if (ret->len)
+		memcpy(data.items, ret->items, ret->len * sizeof(*data.items));
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (key_is_known(&data, items[i].key))
-			return error_set(error, CST_EINVAL, "data item \"%s\" is given twice",
-			                 items[i].key);
-		r = stage_item(dirfd, kind, &items[i], arena, &data.items[data.len], error);
-		data.len++;
+		size_t place = find_key(&data, strempty(items[i].key));
+		r = stage_item(dirfd, kind, &items[i], arena, &data.items[place], error);
+		data.len = MAX(data.len, place + 1);
 	}
 	if (r == 0)
 		r = fs_fsync_dir(dirfd, STAGED_DATA, error);

@@ -15,6 +15,7 @@ struct new_data {
 	bool staged; /* as the directory STAGED_DATA of the stage */
 };
 #define STAGED_DATA "data"
+/* Adds to those that *ret has; one of the same key takes the place of the other. */
 int new_data_stage(cst_store *store, const char *kind, const cst_data_item *items, size_t n,
                    struct tempdir **stage, struct arena *arena, struct new_data *ret,
                    cst_error **error);

@@ -7,6 +7,7 @@
 #include "store/core/names.h"
 #include "store/core/store.h"
 #include "store/layer/claim.h"
+#include "store/layer/convert.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -278,10 +279,14 @@ int new_layer_stage(cst_store *store, const cst_layer_options *options, struct n
 int new_layer_unpack(cst_store *store, const struct layer_unpacking *how, struct new_layer *layer,
                      cst_error **error)
 {
+	_cleanup_(converter_free) struct converter converter = {0};
 	int r = metadata_stage(store, &layer->metadata, error);
+	if (r == 0)
+		r = converter_begin(store, how, &converter, error);
 	if (r < 0)
 		return r;
 	struct layer_unpacking all = *how;
+	all.copy = converter.writer ? &converter.sink : NULL;
 	all.driver = layer->driver;
 	all.staged = layer->staged;
 	all.metadata = layer->metadata;
@@ -289,6 +294,8 @@ int new_layer_unpack(cst_store *store, const struct layer_unpacking *how, struct
 	all.sync_later = layer->of_image && layer->driver->sync_content;
 	r = layer_unpack(store, &all, &layer->arena, &layer->record, error);
 	layer->has_tarsplit = r == 0;
+	if (r == 0)
+		r = converter_end(&converter, store, layer, error);
 	return r == 0 ? layer->driver->ops->stage_sync(layer->staged, error) : r;
 }
 

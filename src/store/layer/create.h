@@ -73,6 +73,11 @@ void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind
 int new_layer_commit(cst_store *store, struct new_layer *layer, cst_layer **ret, cst_error **error);
 
 /* Unpacks into a staged layer of `driver`, and notes digests, sizes and ids in the record. */
+enum toc_wanted {
+	TOC_AS_CONFIGURED, /* made if the store's options say so */
+	TOC_OF_BLOB,       /* made, and its digest as that of a blob noted in the record */
+	TOC_KNOWN,         /* somebody else has it, or it has none */
+};
 struct layer_unpacking {
 	const cst_layer_options *options;
 	const cst_source *diff;
@@ -80,7 +85,9 @@ struct layer_unpacking {
 	int (*await_parent)(void *userdata, cst_error **error); /* struct driver_unpack_policy */
 	void *await_userdata;
 	const struct unpack_clone *clone; /* NULL: nobody */
+	enum toc_wanted toc;
 	/* new_layer_unpack() knows these. */
+	const cst_sink *copy;
 	struct driver *driver;
 	struct driver_staged *staged;
 	struct tempdir *metadata;

@@ -6,6 +6,7 @@
 #include "chunked/match.h"
 #include "chunked/place.h"
 #include "chunked/toc_stream.h"
+#include "store/layer/convert.h"
 #include "store/layer/donors.h"
 #include "store/layer/staged.h"
 #include <cstorage/pull.h>
@@ -178,29 +179,25 @@ static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], ui
 
 static int describe_parts(const struct pull *pull, cst_error **error)
 {
-	static const char format[] = LAYER_DATA_NAMES; /* of an image, staged_sync() says so */
 	cst_staged_results results = CST_STAGED_RESULTS_INIT;
-	const cst_data_item items[] = {
-	        {.key = MANIFEST_KEY, .data = pull->toc->json, .data_size = pull->toc->json_size},
-	        {.key = LAYER_DATA_KEY, .data = format, .data_size = strlen(format)},
-	};
 	results.toc_digest = pull->toc->digest;
 	results.compressed_digest = "";
 	results.compressed_size = 0;
 	results.compression = CST_PLAIN;
-	results.data = items;
-	results.n_data = ARRAY_SIZE(items);
-	return cst_staged_layer_describe(pull->staged, &results, error);
+	int r = cst_staged_layer_describe(pull->staged, &results, error);
+	return r == 0 ? new_layer_stage_toc(pull->store, &pull->staged->layer, pull->toc->json,
+	                                    pull->toc->json_size, error)
+	              : r;
 }
 
 static int apply(struct pull *pull, const cst_source *source, const struct unpack_clone *clone,
-                 cst_error **error)
+                 enum toc_wanted toc, cst_error **error)
 {
 	cst_staged_apply_options options = CST_STAGED_APPLY_OPTIONS_INIT;
 	const char *digest = pull->options->diff_digest;
 	options.expected_digest = isempty(digest) ? NULL : digest;
 	options.progress = pull->options->progress;
-	return staged_unpack(pull->staged, source, clone, &options, error);
+	return staged_unpack(pull->staged, source, clone, &options, toc, error);
 }
 
 static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **error)
@@ -214,7 +211,7 @@ static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **er
 		return r;
 	const cst_source source = {.read = toc_stream_read, .userdata = stream};
 	const struct unpack_clone clone = {.clone = toc_stream_clone, .userdata = stream};
-	r = apply(pull, &source, &clone, error);
+	r = apply(pull, &source, &clone, TOC_KNOWN, error);
 	if (r == 0)
 		r = describe_parts(pull, error);
 	const struct stream_counts counts = toc_stream_counts(stream);
@@ -265,7 +262,7 @@ static int pull_whole(struct pull *pull, cst_error **error)
 		r = fetch_request(&pull->fetch, error);
 	if (r == 0)
 		r = apply(pull, &(cst_source){.read = read_whole, .userdata = &pull->fetch}, NULL,
-		          error);
+		          TOC_AS_CONFIGURED, error);
 	return r == 0 ? check_blob(pull, error) : r;
 }
 

@@ -28,7 +28,7 @@ int staged_begin_apply(const cst_staged_layer *staged, const cst_staged_apply_op
                        cst_staged_apply_options *options, cst_error **error);
 /* `clone`: as of struct unpack_options. */
 int staged_unpack(cst_staged_layer *staged, const cst_source *diff, const struct unpack_clone *clone,
-                  const cst_staged_apply_options *options, cst_error **error);
+                  const cst_staged_apply_options *options, enum toc_wanted toc, cst_error **error);
 /* Before any lock: what is staged becomes durable. */
 int staged_sync(cst_staged_layer *staged, cst_error **error);
 DEFINE_CLEANUP(cst_staged_layer *, cst_staged_layer_free)

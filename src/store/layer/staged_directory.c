@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling a staged layer with a copy of a directory: what packs it and what unpacks it are two threads. */
 #include "archive/pack/pack.h"
-#include "base/log.h"
 #include "base/thread.h"
-#include "chunked/cache.h"
-#include "chunked/writer.h"
 #include "store/core/store.h"
 #include "store/layer/staged.h"
 #include <errno.h>
@@ -75,81 +72,16 @@ static int start_packing(struct packing *packing, cst_error **error)
 	return error_sys(error, errnum, "starting a thread");
 }
 
-/* ---- the TOC ---- */
-
-/* What is read goes into a blob that nobody keeps, for its TOC. */
-struct tee {
-	const cst_source *from;
-	struct chunked_writer *writer; /* NULL: no TOC is wanted, or none is possible */
-};
-
-static int drop(void *userdata, const void *data, size_t n, cst_error **error)
-{
-	return 0;
-}
-
-/* A layer without a TOC is whole. */
-static void give_up(struct tee *tee, cst_error *problem)
-{
-	log_debug("the layer gets no TOC: %s", cst_error_message(problem));
-	cst_error_free(problem);
-	chunked_writer_free(tee->writer);
-	tee->writer = NULL;
-}
-
-static int64_t read_teed(void *userdata, void *buffer, size_t size, cst_error **error)
-{
-	struct tee *tee = userdata;
-	cst_error *problem = NULL;
-	int64_t n = source_read(tee->from, buffer, size, error);
-	if (n > 0 && tee->writer &&
-	    chunked_writer_write(tee->writer, buffer, (size_t)n, &problem) < 0)
-		give_up(tee, problem);
-	return n;
-}
-
-static int describe_toc(cst_staged_layer *staged, struct tee *tee, cst_error **error)
-{
-	static const char format[] = LAYER_DATA_NAMES; /* of an image, staged_sync() says so */
-	cst_staged_results results = CST_STAGED_RESULTS_INIT;
-	struct chunked_written written;
-	cst_error *problem = NULL;
-	size_t size;
-	if (chunked_writer_finish(tee->writer, &written, &problem) < 0) {
-		give_up(tee, problem);
-		return 0;
-	}
-	const char *json = chunked_writer_json(tee->writer, &size);
-	const cst_data_item items[] = {
-	        {.key = MANIFEST_KEY, .data = json, .data_size = size},
-	        {.key = LAYER_DATA_KEY, .data = format, .data_size = strlen(format)},
-	};
-	results.toc_digest = written.place.digest;
-	results.data = items;
-	results.n_data = ARRAY_SIZE(items);
-	return cst_staged_layer_describe(staged, &results, error);
-}
+/* ---- the directory ---- */
 
 static int unpack(cst_staged_layer *staged, const cst_source *source,
                   const cst_staged_apply_options *options, cst_error **error)
 {
 	cst_staged_apply_options plain = CST_STAGED_APPLY_OPTIONS_INIT;
-	const cst_sink nowhere = {.write = drop};
-	struct tee tee = {.from = source};
-	int r = options->with_toc ? chunked_writer_new(1, &nowhere, &tee.writer, error) : 0;
-	_cleanup_(chunked_writer_freep) struct chunked_writer *writer = NULL;
-	if (r < 0)
-		return r;
 	plain.progress = options->progress;
-	r = staged_unpack(staged, &(cst_source){.read = read_teed, .userdata = &tee}, NULL, &plain,
-	                  error);
-	if (r == 0 && tee.writer)
-		r = describe_toc(staged, &tee, error);
-	writer = tee.writer;
-	return r;
+	return staged_unpack(staged, source, NULL, &plain,
+	                     options->with_toc ? TOC_OF_BLOB : TOC_AS_CONFIGURED, error);
 }
-
-/* ---- the directory ---- */
 
 static int unpack_directory(cst_staged_layer *staged, int dirfd,
                             const cst_staged_apply_options *options, cst_error **error)

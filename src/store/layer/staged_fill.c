@@ -11,7 +11,7 @@
 
 int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
                   const struct unpack_clone *clone, const cst_staged_apply_options *options,
-                  cst_error **error)
+                  enum toc_wanted toc, cst_error **error)
 {
 	cst_layer_options unpacking = CST_LAYER_OPTIONS_INIT;
 	cst_error *problem = NULL;
@@ -23,7 +23,8 @@ int staged_unpack(cst_staged_layer *staged, const cst_source *diff,
 	staged->state = STAGED_SPENT;
 	int r = new_layer_unpack(
 	        staged->store,
-	        &(struct layer_unpacking){.options = &unpacking, .diff = diff, .clone = clone},
+	        &(struct layer_unpacking){
+	                .options = &unpacking, .diff = diff, .clone = clone, .toc = toc},
 	        &staged->layer, &problem);
 	if (r < 0)
 		return new_layer_explain(staged->store, &staged->layer, problem, error);
@@ -44,7 +45,7 @@ int cst_staged_layer_apply(cst_staged_layer *staged, const cst_source *diff,
 {
 	cst_staged_apply_options options;
 	int r = staged_begin_apply(staged, given, &options, error);
-	return r == 0 ? staged_unpack(staged, diff, NULL, &options, error) : r;
+	return r == 0 ? staged_unpack(staged, diff, NULL, &options, TOC_AS_CONFIGURED, error) : r;
 }
 
 /* ---- somebody else ---- */
@@ -171,8 +172,6 @@ static int take_data(cst_staged_layer *staged, const cst_staged_results *results
 	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
 	options.data = results->data;
 	options.n_data = results->n_data;
-	if (staged->layer.data.len)
-		return error_set(error, CST_EINVAL, "data items were given before");
 	return new_layer_stage_data(staged->store, &options, &staged->layer, error);
 }
 

@@ -113,6 +113,7 @@ int layer_unpack(cst_store *store, const struct layer_unpacking *how, struct are
 	        .pool = how->pool,
 	        .progress = options->progress,
 	        .clone = how->clone,
+	        .copy = how->copy,
 	        .original_digest = trusted(options->original_digest),
 	        .uncompressed_digest = trusted(options->uncompressed_digest),
 	        .sync = how->driver->sync_content,
