@@ -82,6 +82,7 @@ enum option_id {
 	OPT_AUTO_USERNS,
 	OPT_LABEL_OPTION,
 	OPT_TOC_DIGEST,
+	OPT_OF_IMAGE,
 	OPT_URL,
 	OPT_HEADER,
 	OPT_CA_FILE,
@@ -475,6 +476,7 @@ bool find_program(const char *name, char *path, size_t size);
 
 /* ---- the verbs ---- */
 
+int run_additional_layer(struct invocation *in);
 int run_chunked(struct invocation *in);
 int run_df(struct invocation *in);
 int run_inspect(struct invocation *in);

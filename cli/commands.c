@@ -287,6 +287,12 @@ static const struct option chunked_options[] = {
         TEXT(OPT_FILE, "Write the new blob to this file, not to stdout", "", "--output", "-o"),
         JSON,
 };
+static const struct option additional_layer_options[] = {
+        TEXT(OPT_OF_IMAGE, "Reference of the image, for stores that go by it", "", "--image"),
+        TEXT(OPT_ID, "ID of the layer that is made", "", "--id", "-i"),
+        LIST(OPT_NAME, "Name of the layer that is made; may be repeated", "", "--name", "-n"),
+        JSON,
+};
 
 #define LAYER_OR_CONTAINER (KIND_LAYER | KIND_CONTAINER)
 

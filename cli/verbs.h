@@ -243,6 +243,9 @@
 	VERB(NAMES("chunked"), "", "",
 	 chunked_options, 2, 2, GROUP_LAYERS, COMMAND_OURS | COMMAND_NO_STORE | COMMAND_READS | COMMAND_PROGRESS, run_chunked,
 	 "inspect|create|verify FILE|LAYER", "Look into zstd:chunked and eStargz layers, or write one", KIND_LAYER)
+	VERB(NAMES("additional-layer"), "", "",
+	 additional_layer_options, 1, 3, GROUP_LAYERS, COMMAND_OURS | COMMAND_MAKES_STORE, run_additional_layer,
+	 "list|find|put [DIGEST [PARENT]]", "Take layers from additional layer stores", KIND_LAYER)
 	VERB(NAMES("tree"), "", "",
 	 json_only, 0, 0, GROUP_STORE, COMMAND_OURS | COMMAND_READS, run_tree,
 	 "", "Show images with their layers and containers", 0)

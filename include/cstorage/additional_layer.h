@@ -4,6 +4,7 @@
  * already (`additionallayerstores` of storage.conf; overlay only). A layer is looked up there, and put into the store without
  * a copy: the new layer's content stays where it is.
  *
+ *     cst_store_additional_layers       what there is, as far as the other program shows it
  *     cst_store_find_additional_layer   by its digest
  *     cst_additional_layer_put          a layer of the store, as often as wanted
  *     cst_additional_layer_free         the other program is told that nobody looks at it any more
@@ -30,6 +31,9 @@ typedef struct cst_additional_layer cst_additional_layer;
  * read, or is of another layer; CST_ESYS: the store fails, ETIMEDOUT if it does not answer. No lock. */
 CST_PUBLIC int cst_store_find_additional_layer(cst_store *store, const char *digest, const char *image,
 					       cst_additional_layer **layer, cst_error **error);
+/* The digests of the layers that the stores show, sorted; of those that go by images, the layers of `image` (NULL or "": none). A store
+ * that makes layers when they are asked for may show none. *digests is the caller's. CST_ESYS: a store fails. No lock. */
+CST_PUBLIC int cst_store_additional_layers(cst_store *store, const char *image, cst_strings **digests, cst_error **error);
 /* What the store says of it: digests, sizes, compression. It has neither ID nor parent nor names. It belongs to the object. */
 CST_PUBLIC const cst_layer *cst_additional_layer_record(const cst_additional_layer *layer);
 /* Bytes of the blob; 0: unknown. A store may tell them without the digest of the blob. */

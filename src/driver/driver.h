@@ -236,6 +236,9 @@ struct driver_ops {
 	/* Finds the directory of a layer by one of its digests, and by the reference of the image ("": none) where a store goes by
 	 * that. *ret is the caller's. CST_ELAYER_UNKNOWN: no store has it. */
 	int (*foreign_find)(struct driver *d, const char *digest, const char *reference, char **ret, cst_error **error);
+	/* Adds the digests by which the stores show layers, of images with that reference where a store goes by it. A store that makes
+	 * layers when they are asked for may show none. */
+	int (*foreign_list)(struct driver *d, const char *reference, struct strv *digests, cst_error **error);
 	/* The JSON text that describes the layer of that directory, at most 1 MiB of it, which is the caller's; and its blob. */
 	int (*foreign_info)(const char *path, char **ret, cst_error **error);
 	int (*foreign_blob)(const char *path, int *ret_fd, cst_error **error);

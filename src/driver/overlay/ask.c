@@ -51,6 +51,19 @@ static int read_text(struct question *q)
 	return cst_error_errno(problem) ? cst_error_errno(problem) : EFBIG;
 }
 
+static int read_names(struct question *q)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_strv_ struct strv names = {0};
+	_cleanup_strbuf_ struct strbuf text = {0};
+	if (fs_list_dir(AT_FDCWD, q->path, &names, NULL, &problem) < 0)
+		return cst_error_errno(problem) ? cst_error_errno(problem) : ENOMEM;
+	for (size_t i = 0; i < names.len; i++)
+		strbuf_addf(&text, "%s\n", names.items[i]);
+	q->text = strbuf_steal(&text);
+	return q->text ? 0 : ENOMEM;
+}
+
 static int make_call(struct question *q)
 {
 	switch (q->what) {
@@ -58,6 +71,7 @@ static int make_call(struct question *q)
 		q->fd = open(q->path, q->flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		return q->fd < 0 ? errno : 0;
 	case OVERLAY_ASK_TEXT: return read_text(q);
+	case OVERLAY_ASK_NAMES: return read_names(q);
 	case OVERLAY_ASK_CREATE:
 		q->fd = sys_openat(AT_FDCWD, q->path,
 		                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

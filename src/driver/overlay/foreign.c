@@ -15,6 +15,7 @@
 
 /* ---- finding ---- */
 
+/* `digest` "": the directory with the layers. */
 static int layer_path(const struct overlay_layer_store *store, const char *digest,
                       const char *reference, char **ret, cst_error **error)
 {
@@ -74,6 +75,35 @@ int overlay_foreign_find(struct driver *d, const char *digest, const char *refer
 	             : error_set(error, CST_ELAYER_UNKNOWN,
 	                         "additional layer (\"%s\", \"%s\") not found: unknown layer",
 	                         digest, reference);
+}
+
+static int add_digests(char *names, struct strv *digests, cst_error **error)
+{
+	char *rest = names;
+	for (char *name; (name = strsep(&rest, "\n"));)
+		if (digest_validate(name, NULL) == 0 && !strv_contains(digests, name) &&
+		    !strv_add(digests, name))
+			return error_oom(error);
+	return 0;
+}
+
+int overlay_foreign_list(struct driver *d, const char *reference, struct strv *digests,
+                         cst_error **error)
+{
+	const struct overlay_options *options = &overlay_of(d)->options;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < options->n_layer_stores; i++) {
+		_cleanup_free_ char *path = NULL, *names = NULL;
+		r = layer_path(&options->layer_stores[i], "", reference, &path, error);
+		if (r < 0)
+			return r;
+		int errnum = overlay_ask(OVERLAY_ASK_NAMES, path, 0, NULL, &names);
+		if (errnum == 0)
+			r = add_digests(names, digests, error);
+		else if (errnum != ENOENT) /* of an image it has nothing of */
+			r = error_sys(error, errnum, "additional layer store: list %s", path);
+	}
+	return r;
 }
 
 /* ---- what a directory there has ---- */

@@ -434,15 +434,16 @@ static int open_ready_overlay2(const struct driver_config *config, struct driver
 	.stage_keep = overlay_stage_keep, .stage_list = overlay_stage_list,                       \
 	.stage_adopt = overlay_stage_adopt, .stage_unkeep = overlay_stage_unkeep,                 \
 	.stage_resolve = overlay_stage_resolve, .foreign_find = overlay_foreign_find,             \
-	.foreign_info = overlay_foreign_info, .foreign_blob = overlay_foreign_blob,               \
-	.foreign_begin = overlay_foreign_begin, .foreign_end = overlay_foreign_end,               \
-	.stage_foreign = overlay_stage_foreign, .foreign_of = overlay_foreign_of,                 \
-	.remove = overlay_remove, .trash_count = naive_trash_count,                               \
-	.trash_empty = overlay_trash_empty, .trash_free = overlay_trash_free, .exists = exists,   \
-	.list = list, .status = overlay_status, .paths = overlay_paths,                           \
-	.inspect = overlay_inspect, .ancestors = overlay_ancestors,                               \
-	.content_open = overlay_content_open, .names_open = overlay_names_open,                   \
-	.objects_open = overlay_objects_open, .image_stores = image_stores, .missing = missing,   \
+	.foreign_list = overlay_foreign_list, .foreign_info = overlay_foreign_info,               \
+	.foreign_blob = overlay_foreign_blob, .foreign_begin = overlay_foreign_begin,             \
+	.foreign_end = overlay_foreign_end, .stage_foreign = overlay_stage_foreign,               \
+	.foreign_of = overlay_foreign_of, .remove = overlay_remove,                               \
+	.trash_count = naive_trash_count, .trash_empty = overlay_trash_empty,                     \
+	.trash_free = overlay_trash_free, .exists = exists, .list = list,                         \
+	.status = overlay_status, .paths = overlay_paths, .inspect = overlay_inspect,             \
+	.ancestors = overlay_ancestors, .content_open = overlay_content_open,                     \
+	.names_open = overlay_names_open, .objects_open = overlay_objects_open,                   \
+	.image_stores = image_stores, .missing = missing,                                         \
 	.supports_shifting = overlay_supports_shifting, .usage = overlay_usage,                   \
 	.shareable = overlay_shareable, .get = overlay_get, .put = overlay_put,                   \
 	.mount_open = overlay_mount_open, .view_open = overlay_view_open,                         \

@@ -219,13 +219,16 @@ enum overlay_ask {
 	OVERLAY_ASK_TEXT,   /* reads a small regular file */
 	OVERLAY_ASK_CREATE, /* makes a file, and removes it if that works */
 	OVERLAY_ASK_RMDIR,
+	OVERLAY_ASK_NAMES,  /* what is in a directory, one name a line */
 };
-/* 0 or an errno; ETIMEDOUT: there was no answer in time. *ret_fd (of OPEN) and *ret_text (of TEXT) are the caller's; else NULL. */
+/* 0 or an errno; ETIMEDOUT: there was no answer in time. *ret_fd (of OPEN) and *ret_text (of TEXT, NAMES) are the caller's; else NULL. */
 int overlay_ask(enum overlay_ask what, const char *path, int flags, int *ret_fd, char **ret_text);
 
 /* ---- foreign.c; the operations are in driver.h ---- */
 
 int overlay_foreign_find(struct driver *d, const char *digest, const char *reference, char **ret,
+                         cst_error **error);
+int overlay_foreign_list(struct driver *d, const char *reference, struct strv *digests,
                          cst_error **error);
 int overlay_foreign_info(const char *path, char **ret, cst_error **error);
 int overlay_foreign_blob(const char *path, int *ret_fd, cst_error **error);

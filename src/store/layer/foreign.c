@@ -132,6 +132,20 @@ int cst_store_find_additional_layer(cst_store *store, const char *digest, const 
 	return r;
 }
 
+int cst_store_additional_layers(cst_store *store, const char *image, cst_strings **ret,
+                                cst_error **error)
+{
+	_cleanup_strv_ struct strv digests = {0};
+	struct driver *driver = store->driver;
+	int r = driver->ops->foreign_list
+	                ? driver->ops->foreign_list(driver, strempty(image), &digests, error)
+	                : 0;
+	if (r < 0)
+		return r;
+	strv_sort(&digests);
+	return strings_give(&digests, ret, error);
+}
+
 /* ---- putting it into the store ---- */
 
 static int fill(cst_additional_layer *from, const cst_layer_options *options,
