@@ -207,7 +207,8 @@ int cst_toc_find_chunk(const cst_toc *toc, const char *digest, size_t *index, si
 
 /* ---- whole blobs ---- */
 
-void chunked_result_give(const struct chunked_written *from, cst_chunked_result *to)
+/* `to` NULL: does nothing. */
+static void result_of(const struct chunked_written *from, cst_chunked_result *to)
 {
 	cst_chunked_result all = {.blob_size = from->blob_size,
 	                          .diff_size = from->diff_size,
@@ -243,7 +244,7 @@ int cst_toc_verify(const cst_toc *toc, int fd, const cst_progress *progress,
 	strcpy(all.place.digest, toc->toc->digest);
 	strcpy(all.blob_digest, verified.blob_digest);
 	strcpy(all.diff_digest, verified.diff_digest);
-	chunked_result_give(&all, result);
+	result_of(&all, result);
 	return 0;
 }
 
@@ -251,27 +252,8 @@ int cst_toc_verify(const cst_toc *toc, int fd, const cst_progress *progress,
 #define LEVEL_MAX     19
 #define STEP_SIZE     ((size_t)256 << 10)
 
-static int copy_tar(const cst_source *archive, struct chunked_writer *writer,
-                    const cst_progress *progress, cst_error **error)
-{
-	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
-	cst_progress_state state = {.size = sizeof(state), .what = "chunked"};
-	_cleanup_free_ char *buffer = malloc(STEP_SIZE);
-	int r = buffer ? plain_source_new(archive, &plain, error) : error_oom(error);
-	while (r == 0) {
-		int64_t n = plain_source_read(plain, buffer, STEP_SIZE, error);
-		if (n <= 0)
-			return (int)n;
-		state.bytes_done += (uint64_t)n;
-		r = chunked_writer_write(writer, buffer, (size_t)n, error);
-		if (r == 0)
-			r = progress_tell(progress, &state, error);
-	}
-	return r;
-}
-
-int chunked_options_take(cst_chunked_options *options, const cst_chunked_options *given,
-                         const cst_chunked_result *result, cst_error **error)
+static int take_options(cst_chunked_options *options, const cst_chunked_options *given,
+                        const cst_chunked_result *result, cst_error **error)
 {
 	*options = (cst_chunked_options)CST_CHUNKED_OPTIONS_INIT;
 	int r = options_take(options, sizeof(*options), given, "cst_chunked_options", error);
@@ -285,21 +267,57 @@ int chunked_options_take(cst_chunked_options *options, const cst_chunked_options
 	return r;
 }
 
-int cst_chunked_create(const cst_source *archive, const cst_sink *blob,
-                       const cst_chunked_options *given, cst_chunked_result *result,
-                       cst_error **error)
+static int write_tar(void *userdata, const void *data, size_t n, cst_error **error)
+{
+	return chunked_writer_write(userdata, data, n, error);
+}
+
+int chunked_create(const cst_sink *blob, const cst_chunked_options *given,
+                   cst_chunked_result *result,
+                   int (*put)(void *userdata, const cst_sink *tar, const cst_progress *progress,
+                              cst_error **error),
+                   void *userdata, cst_error **error)
 {
 	_cleanup_(chunked_writer_freep) struct chunked_writer *writer = NULL;
 	struct chunked_written written;
 	cst_chunked_options options;
-	int r = chunked_options_take(&options, given, result, error);
+	int r = take_options(&options, given, result, error);
 	if (r == 0)
 		r = chunked_writer_new(options.level, blob, &writer, error);
-	if (r == 0)
-		r = copy_tar(archive, writer, options.progress, error);
+	if (r < 0)
+		return r;
+	const cst_sink tar = {.write = write_tar, .userdata = writer};
+	r = put(userdata, &tar, options.progress, error);
 	if (r == 0)
 		r = chunked_writer_finish(writer, &written, error);
 	if (r == 0)
-		chunked_result_give(&written, result);
+		result_of(&written, result);
 	return r;
+}
+
+static int put_archive(void *userdata, const cst_sink *tar, const cst_progress *progress,
+                       cst_error **error)
+{
+	_cleanup_(plain_source_freep) struct plain_source *plain = NULL;
+	cst_progress_state state = {.size = sizeof(state), .what = "chunked"};
+	_cleanup_free_ char *buffer = malloc(STEP_SIZE);
+	int r = buffer ? plain_source_new(userdata, &plain, error) : error_oom(error);
+	while (r == 0) {
+		int64_t n = plain_source_read(plain, buffer, STEP_SIZE, error);
+		if (n <= 0)
+			return (int)n;
+		state.bytes_done += (uint64_t)n;
+		r = sink_write(tar, buffer, (size_t)n, error);
+		if (r == 0)
+			r = progress_tell(progress, &state, error);
+	}
+	return r;
+}
+
+int cst_chunked_create(const cst_source *archive, const cst_sink *blob,
+                       const cst_chunked_options *options, cst_chunked_result *result,
+                       cst_error **error)
+{
+	cst_source source = *archive;
+	return chunked_create(blob, options, result, put_archive, &source, error);
 }

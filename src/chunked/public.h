@@ -5,9 +5,9 @@
 
 #include "chunked/writer.h"
 
-/* Takes the caller's options over the defaults, and checks the result struct. CST_EINVAL. */
-int chunked_options_take(cst_chunked_options *options, const cst_chunked_options *given, const cst_chunked_result *result,
-			 cst_error **error);
-void chunked_result_give(const struct chunked_written *from, cst_chunked_result *to); /* `to` NULL: does nothing */
+/* The frame of what makes a blob: checks options and result, and fills the result in. `put` gives the plain tar to a sink. */
+int chunked_create(const cst_sink *blob, const cst_chunked_options *options, cst_chunked_result *result,
+		   int (*put)(void *userdata, const cst_sink *tar, const cst_progress *progress, cst_error **error),
+		   void *userdata, cst_error **error);
 
 #endif

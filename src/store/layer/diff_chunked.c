@@ -4,31 +4,25 @@
 #include "store/core/store.h"
 #include <cstorage/chunked.h>
 
-static int write_tar(void *userdata, const void *data, size_t size, cst_error **error)
+struct layer_of {
+	cst_store *store;
+	const char *id;
+};
+
+static int put_layer(void *userdata, const cst_sink *tar, const cst_progress *progress,
+                     cst_error **error)
 {
-	return chunked_writer_write(userdata, data, size, error);
+	const struct layer_of *layer = userdata;
+	cst_diff_options plain = CST_DIFF_OPTIONS_INIT;
+	plain.compression = CST_PLAIN;
+	plain.progress = progress;
+	return cst_store_diff(layer->store, NULL, layer->id, &plain, tar, error);
 }
 
 int cst_store_diff_chunked(cst_store *store, const char *id, const cst_sink *blob,
-                           const cst_chunked_options *given, cst_chunked_result *result,
+                           const cst_chunked_options *options, cst_chunked_result *result,
                            cst_error **error)
 {
-	_cleanup_(chunked_writer_freep) struct chunked_writer *writer = NULL;
-	struct chunked_written written;
-	cst_chunked_options options;
-	int r = chunked_options_take(&options, given, result, error);
-	if (r == 0)
-		r = chunked_writer_new(options.level, blob, &writer, error);
-	if (r < 0)
-		return r;
-	const cst_sink tar = {.write = write_tar, .userdata = writer};
-	cst_diff_options plain = CST_DIFF_OPTIONS_INIT;
-	plain.compression = CST_PLAIN;
-	plain.progress = options.progress;
-	r = cst_store_diff(store, NULL, id, &plain, &tar, error);
-	if (r == 0)
-		r = chunked_writer_finish(writer, &written, error);
-	if (r == 0)
-		chunked_result_give(&written, result);
-	return r;
+	struct layer_of layer = {.store = store, .id = id};
+	return chunked_create(blob, options, result, put_layer, &layer, error);
 }
