@@ -3,6 +3,7 @@
  * sources that are not as they should be. */
 #include "api_fixture.h"
 #include "base/digest.h"
+#include "base/fs.h"
 #include "codec/compress.h"
 
 #define BIG   (1 << 20)
@@ -568,7 +569,76 @@ static void file_as_source(void **state)
 	fclose(stream);
 }
 
+/* ---- ostree ---- */
+
+/* The store of the test, opened again to take files from two repositories, of which the second one exists. */
+static void open_with_repository(struct api *api)
+{
+	_cleanup_free_ char *option =
+	        str_printf("ostree_repos=%s/none:%s/repo", api->dir.path, api->dir.path);
+	const char *given = option;
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_error *error = NULL;
+	(void)cst_store_shutdown(api->store, true, NULL, NULL);
+	cst_store_close(steal_ptr(&api->store));
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.pull_options = &given;
+	options.n_pull_options = 1;
+	ok(cst_store_open(&options, &api->store, &error), error);
+}
+
+/* The large file of the first version in the repository: the object `at` has it, or what it should not have. */
+static void fill_repository(const struct api *api, const char *at, const char *content, size_t n)
+{
+	static char big[BIG];
+	char digest[DIGEST_TEXT_MAX];
+	noise(big, sizeof(big), 7);
+	assert_int_equal(digest_buffer(DIGEST_SHA256, big, sizeof(big), digest, NULL), 0);
+	const char *hex = strchr(digest, ':') + 1;
+	_cleanup_free_ char *text = str_printf(
+	        "cd %s && rm -rf repo && mkdir -p repo/objects/%.2s repo/objects/aa out && "
+	        "ln -s ../%s repo/objects/%.2s/%s.payload-link",
+	        api->dir.path, hex, at, hex, hex + 2);
+	assert_int_equal(system(text), 0);
+	_cleanup_free_ char *path =
+	        str_printf("%s/repo/objects/%.2s/../%s", api->dir.path, hex, at);
+	assert_int_equal(
+	        fs_write_file(AT_FDCWD, path, content ? content : big, n, 0644, path, NULL), 0);
+}
+
+static void ostree_gives_files(void **state)
+{
+	static char other[BIG];
+	static const struct {
+		const char *at, *content;
+		size_t size;
+		uint64_t reused;
+	} cases[] = {
+	        {"aa/bb.file", NULL, BIG, BIG},
+	        {"aa/bb.file", other, BIG, 0},       /* has another content */
+	        {"aa/bb.file", NULL, BIG - 1, 0},    /* another size */
+	        {"../../out/bb.file", NULL, BIG, 0}, /* is outside of it */
+	};
+	struct api *api = api_of(state);
+	_cleanup_blob_ struct blob one = make_blob(1);
+	open_with_repository(api);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct source s = {.blob = &one};
+		char id[] = {(char)('a' + i), 'x', '\0'};
+		cst_pull_result result;
+		fill_repository(api, cases[i].at, cases[i].content, cases[i].size);
+		assert_int_equal(pull(api, &s, id, &result), 0);
+		assert_int_equal(result.bytes_reused, cases[i].reused);
+		assert_is(api, id, &one, true);
+		assert_int_equal(cst_store_delete(api->store, id, NULL, NULL, NULL),
+		                 0); /* or it is the donor */
+	}
+}
+
 #define EACH(X)                        \
+	X(ostree_gives_files)          \
 	X(only_what_is_new_is_fetched) \
 	X(few_ranges_at_a_time)        \
 	X(source_that_cannot)          \

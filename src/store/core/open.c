@@ -27,16 +27,31 @@ static int open_graph_locks(cst_store *store, cst_error **error)
 
 /* ---- open and close ---- */
 
-/* As the Go tools read them (docs/format/chunked.md, "Options"). */
-static bool pull_option(const cst_store_options *options, const char *name)
+/* The value of an option of pulls; "": it is not set (docs/format/chunked.md, "Options"). */
+static const char *pull_option(const cst_store_options *options, const char *name)
 {
 	size_t n = strlen(name);
 	for (size_t i = 0; i < options->n_pull_options; i++) {
 		const char *pair = options->pull_options[i];
 		if (strncmp(pair, name, n) == 0 && pair[n] == '=')
-			return strcasecmp(pair + n + 1, "true") == 0;
+			return pair + n + 1;
 	}
-	return false;
+	return "";
+}
+
+static int copy_pull_options(cst_store *store, const cst_store_options *options, cst_error **error)
+{
+	/* The Go tools convert what they pull only. */
+	store->convert_images = !options->as_upstream &&
+	                        strcasecmp(pull_option(options, "convert_images"), "true") == 0;
+	const char *repositories = pull_option(options, "ostree_repos");
+	for (size_t n; *repositories; repositories += n + (repositories[n] == ':')) {
+		n = strcspn(repositories, ":");
+		char *one = n ? strndup(repositories, n) : NULL;
+		if (n && !strv_take(&store->ostree_repositories, one))
+			return error_oom(error);
+	}
+	return 0;
 }
 
 static int copy_options(cst_store *store, const cst_store_options *options, cst_error **error)
@@ -51,8 +66,6 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	store->read_only = options->read_only;
 	store->as_upstream = options->as_upstream;
 	store->general_driver_options = options->general_driver_options;
-	/* The Go tools convert what they pull only. */
-	store->convert_images = !options->as_upstream && pull_option(options, "convert_images");
 	store->lock_wait.timeout_ms = options->lock_timeout_ms;
 	if (options->wait)
 		store->lock_wait.hook = *options->wait;
@@ -65,7 +78,7 @@ static int copy_options(cst_store *store, const cst_store_options *options, cst_
 	if (!idmap_copy(&store->maps.uids, options->uid_map, options->n_uid_map) ||
 	    !idmap_copy(&store->maps.gids, options->gid_map, options->n_gid_map))
 		return error_oom(error);
-	return 0;
+	return copy_pull_options(store, options, error);
 }
 
 /* A file of records that is not understood is no reason to refuse all of the store: whoever needs these records is told. */
@@ -149,6 +162,7 @@ void cst_store_close(cst_store *store)
 	idmaps_free(&store->maps);
 	free(store->auto_userns_user);
 	strv_free(&store->driver_options);
+	strv_free(&store->ostree_repositories);
 	strv_free(&store->option_origins);
 	free(store->graph_root);
 	free(store->graph_root_origin);

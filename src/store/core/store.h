@@ -35,6 +35,7 @@ struct cst_store {
 	char *auto_userns_user; /* NULL: the usual one */
 	uint32_t auto_userns_min, auto_userns_max; /* 0: the usual ones */
 	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
+	struct strv ostree_repositories; /* that pulls take files from */
 	bool convert_images; /* new layers get a TOC, whatever they come from */
 	struct lock_wait lock_wait; /* of all locks that are ours */
 

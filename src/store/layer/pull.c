@@ -8,6 +8,7 @@
 #include "chunked/toc_stream.h"
 #include "store/layer/convert.h"
 #include "store/layer/donors.h"
+#include "store/layer/ostree.h"
 #include "store/layer/staged.h"
 #include <cstorage/pull.h>
 #include <pthread.h>
@@ -155,26 +156,20 @@ static int read_toc(struct pull *pull, cst_error **error)
 
 /* ---- in parts ---- */
 
-static bool donors_have(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size)
-{
-	const struct pull *pull = userdata;
-	struct cache_place place;
-	return donors_find(&pull->donors, digest, &place) && place.size == size;
-}
-
 static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size,
                        uint64_t *offset)
 {
 	struct pull *pull = userdata;
 	struct cache_place place;
 	struct donor *donor = donors_find(&pull->donors, digest, &place);
-	if (!donor || place.size != size || place.offset > INT64_MAX - size)
-		return -1;
-	*offset = place.offset;
-	pthread_mutex_lock(&pull->donors_lock);
-	int fd = donor_open(pull->store, donor, &place);
-	pthread_mutex_unlock(&pull->donors_lock);
-	return fd;
+	int fd = -1;
+	if (donor && place.size == size && place.offset <= INT64_MAX - size) {
+		pthread_mutex_lock(&pull->donors_lock);
+		fd = donor_open(pull->store, donor, &place);
+		pthread_mutex_unlock(&pull->donors_lock);
+	}
+	*offset = fd < 0 ? 0 : place.offset;
+	return fd < 0 ? ostree_open(&pull->store->ostree_repositories, digest, size) : fd;
 }
 
 static int describe_parts(const struct pull *pull, cst_error **error)
