@@ -172,6 +172,16 @@ static int donors_open(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], ui
 	return fd < 0 ? ostree_open(&pull->store->ostree_repositories, digest, size) : fd;
 }
 
+static bool donors_have(void *userdata, const uint8_t digest[TOC_DIGEST_SIZE], uint64_t size)
+{
+	const struct pull *pull = userdata;
+	struct cache_place place;
+	if (donors_find(&pull->donors, digest, &place) && place.size == size)
+		return true;
+	_cleanup_close_ int fd = ostree_open(&pull->store->ostree_repositories, digest, size);
+	return fd >= 0;
+}
+
 static int describe_parts(const struct pull *pull, cst_error **error)
 {
 	cst_staged_results results = CST_STAGED_RESULTS_INIT;
