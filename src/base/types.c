@@ -4,6 +4,7 @@
 #include "base/types.h"
 #include "base/digest.h"
 #include "base/fs.h"
+#include "base/sys.h"
 #include "config.h"
 #include <errno.h>
 #include <unistd.h>
@@ -20,22 +21,10 @@ static int64_t read_fd(void *userdata, void *buffer, size_t size, cst_error **er
 	return n < 0 ? error_sys(error, errno, "read") : n;
 }
 
-/* Writes to a pipe or file of the caller. That is no part of the store, so it is not in the table
- * of system calls. */
 static int write_fd(void *userdata, const void *data, size_t size, cst_error **error)
 {
 	int fd = (int)(intptr_t)userdata;
-	const char *p = data;
-	while (size) {
-		ssize_t n = write(fd, p, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_sys(error, errno, "write");
-		p += n;
-		size -= (size_t)n;
-	}
-	return 0;
+	return sys_write_all(fd, data, size) < 0 ? error_sys(error, errno, "write") : 0;
 }
 
 cst_source cst_source_fd(int fd)

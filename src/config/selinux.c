@@ -3,6 +3,7 @@
 #include "config/selinux.h"
 #include "base/fs.h"
 #include "base/id.h"
+#include "base/sys.h"
 #include <linux/magic.h>
 #include <mntent.h>
 #include <stdio.h>
@@ -63,7 +64,7 @@ bool selinux_is_valid(const char *label)
 	_cleanup_free_ char *at = find_selinuxfs();
 	_cleanup_free_ char *path = at ? path_join(at, "context") : NULL;
 	_cleanup_close_ int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
-	return fd >= 0 && write(fd, label, strlen(label)) == (ssize_t)strlen(label);
+	return fd >= 0 && sys_write(fd, label, strlen(label)) == (ssize_t)strlen(label);
 }
 
 /* ---- the policy ---- */

@@ -30,9 +30,10 @@ static bool set_state(struct layer_table *t, const cst_layer *layer, struct moun
 static bool forget_all(struct layer_table *t)
 {
 	struct mount_state none = {.path = ""};
-	for (size_t i = 0; t->mounted && i < record_set_size(&t->set); i++) {
-		const cst_layer *layer = record_set_peek(&t->set, i);
-		if (layer && !set_state(t, layer, none))
+	const cst_layer *layer;
+	size_t i = 0;
+	while (t->mounted && (layer = record_set_next_known(&t->set, &i))) {
+		if (!set_state(t, layer, none))
 			return false;
 	}
 	return true;
@@ -180,9 +181,10 @@ static void write_entries(const struct layer_table *t, struct strbuf *text)
 	for (size_t i = 0; i < t->n_foreign_mounts; i++)
 		write_entry(&w, t->foreign_mounts[i].id, t->foreign_mounts[i].path,
 		            t->foreign_mounts[i].count);
-	for (size_t i = 0; i < record_set_size(&t->set); i++) {
-		const cst_layer *layer = record_set_peek(&t->set, i);
-		if (layer && layer->mount_count)
+	const cst_layer *layer;
+	size_t i = 0;
+	while ((layer = record_set_next_known(&t->set, &i))) {
+		if (layer->mount_count)
 			write_entry(&w, layer->id, layer->mount_point, layer->mount_count);
 	}
 	json_array_close(&w);

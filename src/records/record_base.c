@@ -453,19 +453,21 @@ bool record_base_size(const struct record_set *set, size_t *ret)
 	return unlock_base((struct record_set *)set);
 }
 
-/* False: it cannot be read. */
-static bool slot_at(struct record_set *set, size_t i, bool peek, struct slot **ret)
+static struct base_item item_at(const struct record_set *set, size_t i)
 {
-	struct record_base *base = set->base;
-	struct base_item item = {.number = (uint32_t)i};
+	if (set->base->prepared)
+		return record_base_item(set, i);
+	return (struct base_item){.number = (uint32_t)i, .slot = set->base->slots[i]};
+}
+
+/* False: it cannot be read. */
+static bool slot_at(struct record_set *set, size_t i, struct slot **ret)
+{
 	if (i >= size_of(set))
 		return true;
-	if (base->prepared)
-		item = record_base_item(set, i);
-	else
-		item.slot = base->slots[i];
-	*ret = item.slot || peek ? item.slot : slot_of(set, item.number);
-	return peek || *ret;
+	const struct base_item item = item_at(set, i);
+	*ret = item.slot ? item.slot : slot_of(set, item.number);
+	return *ret;
 }
 
 bool record_base_read_at(const struct record_set *set, size_t i, struct record_reader *r,
@@ -473,13 +475,9 @@ bool record_base_read_at(const struct record_set *set, size_t i, struct record_r
 {
 	struct record_set *writable = (struct record_set *)set;
 	struct record_base *base = lock_base(set);
-	struct base_item item = {.number = (uint32_t)i};
 	if (!base)
 		return false;
-	if (base->prepared)
-		item = record_base_item(set, i);
-	else
-		item.slot = base->slots[i];
+	const struct base_item item = item_at(set, i);
 	const struct index_entry *entry =
 	        item.slot ? NULL : index_entry_at(base->index, item.number);
 	const char *text = entry ? entry_text(writable, item.number, entry) : NULL;
@@ -488,15 +486,27 @@ bool record_base_read_at(const struct record_set *set, size_t i, struct record_r
 	return ok;
 }
 
-bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret)
+bool record_base_at(const struct record_set *set, size_t i, struct slot **ret)
 {
 	struct record_set *writable = (struct record_set *)set;
 	*ret = NULL;
 	if (!lock_base(set))
 		return false;
-	if (!slot_at(writable, i, peek, ret))
+	if (!slot_at(writable, i, ret))
 		fall_back(writable);
 	return unlock_base(writable);
+}
+
+bool record_base_next_known(const struct record_set *set, size_t *i, struct slot **ret)
+{
+	*ret = NULL;
+	if (!lock_base(set))
+		return false;
+	for (size_t n = size_of(set); !*ret && *i < n; ++*i) {
+		struct slot *slot = item_at(set, *i).slot;
+		*ret = slot && slot->record ? slot : NULL;
+	}
+	return unlock_base((struct record_set *)set);
 }
 
 /* ---- edits ---- */

@@ -43,8 +43,10 @@ bool record_base_find(const struct record_set *set, unsigned keys, const char *t
 /* The one whose ID begins so. */
 bool record_base_find_prefix(const struct record_set *set, const char *prefix, struct slot **ret);
 bool record_base_size(const struct record_set *set, size_t *ret);
-/* By position in the list of all. `peek`: NULL unless it was looked at before. */
-bool record_base_at(const struct record_set *set, size_t i, bool peek, struct slot **ret);
+/* By position in the list of all. */
+bool record_base_at(const struct record_set *set, size_t i, struct slot **ret);
+/* The next that was looked at before; see record_set_next_known(). */
+bool record_base_next_known(const struct record_set *set, size_t *i, struct slot **ret);
 
 /* Reads the record at this position to *record. False: it was looked at before, or cannot be read. */
 bool record_base_read_at(const struct record_set *set, size_t i, struct record_reader *r,

@@ -128,23 +128,21 @@ static void *record_of(const struct slot *slot)
 	return slot ? slot->record : NULL;
 }
 
-static void *record_at(const struct record_set *set, size_t i, bool peek)
+void *record_set_at(const struct record_set *set, size_t i)
 {
 	struct slot *slot;
 	bool in_range = i < record_set_size(set);
-	if (!record_base_at(set, i, peek, &slot))
+	if (!record_base_at(set, i, &slot))
 		slot = i < set->visible.len ? set->visible.items[i] : NULL;
-	return slot || peek || !in_range ? record_of(slot) : set->blank;
+	return slot || !in_range ? record_of(slot) : set->blank;
 }
 
-void *record_set_at(const struct record_set *set, size_t i)
+void *record_set_next_known(const struct record_set *set, size_t *i)
 {
-	return record_at(set, i, false);
-}
-
-void *record_set_peek(const struct record_set *set, size_t i)
-{
-	return record_at(set, i, true);
+	struct slot *slot;
+	if (!record_base_next_known(set, i, &slot))
+		slot = *i < set->visible.len ? set->visible.items[(*i)++] : NULL;
+	return record_of(slot);
 }
 
 struct slot *record_set_slot(const struct record_set *set, const char *id)

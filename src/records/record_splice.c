@@ -43,7 +43,7 @@ static bool print_record(struct splice *splice, size_t i, struct index_entry *en
 	struct slot *slot = NULL;
 	struct json_writer w;
 	size_t at = splice->printed.len;
-	if (!record_base_at(splice->set, i, false, &slot) || !slot)
+	if (!record_base_at(splice->set, i, &slot) || !slot)
 		return false;
 	json_writer_init(&w, &splice->printed, JSON_STORE);
 	splice->set->kind->write(&w, slot->record);

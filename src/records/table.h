@@ -71,8 +71,9 @@ int record_set_problem(const struct record_set *set, cst_error **error);
 /* All in the order of the files: stable, image store, volatile. at: NULL out of range. */
 size_t record_set_size(const struct record_set *set);
 void *record_set_at(const struct record_set *set, size_t i);
-/* NULL, too, if this record was never looked at, and so has no mount state: for walks over those that have. */
-void *record_set_peek(const struct record_set *set, size_t i);
+/* Of the records from position *i on the first that somebody looked at, as those that have a mount state are; *i goes behind it. NULL:
+ * there is none. */
+void *record_set_next_known(const struct record_set *set, size_t *i);
 void *record_set_get(const struct record_set *set, const char *id); /* exact ID */
 void *record_set_by_name(const struct record_set *set, const char *name);
 /* The first record (previous NULL) that has this text as one of these keys, a mask; or the next one after `previous`. They

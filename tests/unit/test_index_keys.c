@@ -127,8 +127,8 @@ static void test_reads_little(void **state)
 	size_t found = 0, read = 0;
 	for (const void *image = NULL; (image = record_set_next(t, KEY_MAPPED, "l1", image));)
 		found++;
-	for (size_t i = 0; i < MANY; i++)
-		read += record_set_peek(t, i) != NULL;
+	for (size_t i = 0; record_set_next_known(t, &i);)
+		read++;
 	assert_int_equal(read, found);
 	assert_in_range(found, 1, MANY / 2);
 }

@@ -48,9 +48,10 @@ static int list_mounted(cst_store *store, struct strv *ret, cst_error **error)
 {
 	_cleanup_hold_ struct hold layers = {0};
 	int r = hold_read(store, CST_KIND_LAYER, &layers, error);
-	for (size_t i = 0; r == 0 && i < record_set_size(store->sets.layers.table); i++) {
-		const cst_layer *layer = record_set_peek(store->sets.layers.table, i);
-		if (layer && layer->mount_count > 0 && !strv_add(ret, layer->id))
+	const cst_layer *layer;
+	size_t i = 0;
+	while (r == 0 && (layer = record_set_next_known(store->sets.layers.table, &i))) {
+		if (layer->mount_count > 0 && !strv_add(ret, layer->id))
 			r = error_oom(error);
 	}
 	return r;
