@@ -81,7 +81,7 @@ fi
 # The libraries that are loaded are named for packagers in README.md, and so is no other.
 named() {
 	diff <(grep -ao '"soname":\[[^]]*\]' "$BUILD/libcstorage.so" | grep -o 'lib[^"]*' | sort -u) \
-		<(sed -n '/^| loaded/,/^$/p' "$TOP/README.md" | grep -o 'lib[a-z0-9]*\.so\.[0-9.]*' | sort -u)
+		<(sed -n '/^| loaded/,/^$/p' "$TOP/README.md" | grep -o 'lib[a-z0-9-]*\.so\.[0-9.]*' | sort -u)
 }
 case_ "README names the libraries that are loaded" named
 # Who writes the same bytes as klauspost/compress is named in NOTICE, and says so.
