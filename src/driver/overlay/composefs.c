@@ -5,21 +5,14 @@
  * are data-only lowers of that mount.
  */
 #include "base/fs.h"
+#include "driver/mount_api.h"
 #include "driver/overlay/overlay.h"
 #include "driver/rootless.h"
 #include "erofs/reader.h"
 #include <errno.h>
 #include <linux/loop.h>
 #include <stdio.h>
-#include <sys/mount.h>
 
-#ifndef FSOPEN_CLOEXEC
-#define FSOPEN_CLOEXEC 1
-#endif
-#ifndef FSMOUNT_CLOEXEC
-#define FSMOUNT_CLOEXEC 1
-#endif
-enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_CREATE = 6 };
 enum { ATTRIBUTE_RDONLY = 0x1, ATTRIBUTE_IDMAP = 0x00100000 };
 #define MOVE_EMPTY   (0x4 | 0x40) /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
 #define LOOP_RETRIES 64           /* others take loop devices, too */

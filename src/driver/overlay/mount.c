@@ -7,27 +7,14 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "driver/mount_api.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
-/* From linux/mount.h. glibc has them in sys/mount.h from 2.36 on, musl has not. */
-#ifndef FSOPEN_CLOEXEC
-#define FSOPEN_CLOEXEC 1
-#endif
-#ifndef FSMOUNT_CLOEXEC
-#define FSMOUNT_CLOEXEC 1
-#endif
-enum {
-	CONFIG_FLAG = 0,
-	CONFIG_STRING = 1,
-	CONFIG_FD = 5,
-	CONFIG_CREATE = 6,
-};
 enum {
 	ATTRIBUTE_RDONLY = 0x1,
 	ATTRIBUTE_NOSUID = 0x2,

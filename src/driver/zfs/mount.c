@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts of layers: those that users see, and those of this process alone. */
 #include "base/fs.h"
+#include "driver/mount_api.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include "driver/zfs/zfs.h"
 #include <errno.h>
-#include <sys/mount.h>
-
-/* From linux/mount.h. glibc has them in sys/mount.h from 2.36 on, musl has not. */
-#ifndef FSOPEN_CLOEXEC
-#define FSOPEN_CLOEXEC 1
-#endif
-#ifndef FSMOUNT_CLOEXEC
-#define FSMOUNT_CLOEXEC 1
-#endif
-enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_CREATE = 6 };
 
 /* ---- unseen ---- */
 
