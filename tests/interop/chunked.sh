@@ -140,24 +140,6 @@ fi
 
 # ---- a pull in parts ----
 
-start_registry() {
-	cat >registry.yml <<-Y
-		version: 0.1
-		log: {level: error, accesslog: {disabled: true}}
-		storage: {filesystem: {rootdirectory: $WORK/registry}, delete: {enabled: true}}
-		http: {addr: "127.0.0.1:$port"}
-	Y
-	docker-registry serve registry.yml >registry.log 2>&1 &
-	registry_process=$!
-}
-answers() {
-	for _ in $(seq 100); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-		kill -0 "$registry_process" 2>/dev/null || return
-		sleep 0.1
-	done
-	false
-}
 lacking=$(lacks_command docker-registry)
 [ -n "$names$lacking" ] || lacking="skopeo that writes zstd:chunked"
 [ -n "$new$lacking" ] || lacking="skopeo of containers-storage 1.50 or later"
@@ -165,9 +147,8 @@ if [ -n "$lacking" ]; then
 	skip "a pull in parts" "$lacking" 4
 	finish
 fi
-port=$((20000 + RANDOM % 20000))
 start_registry
-if case_ "a registry" answers; then
+if case_ "a registry" registry_answers; then
 	case_ "our image goes there" skopeo_ copy --preserve-digests --dest-tls-verify=false oci:ours.oci:x "docker://127.0.0.1:$port/ours:1"
 	in_parts() { # NAME [MORE-OPTIONS]: a store for that. Where they are given on the command line, the tools forget these options
 		tool_store "$1"

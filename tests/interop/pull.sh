@@ -15,23 +15,7 @@ cd "$WORK" || exit
 helper tar one.tar
 helper changed one.tar two.tar
 
-port=$((20000 + RANDOM % 20000))
-cat >registry.yml <<-Y
-	version: 0.1
-	log: {level: error, accesslog: {disabled: true}}
-	storage: {filesystem: {rootdirectory: $WORK/registry}, delete: {enabled: true}}
-	http: {addr: "127.0.0.1:$port"}
-Y
-docker-registry serve registry.yml >registry.log 2>&1 &
-registry_process=$!
-answers() {
-	for _ in $(seq 100); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-		kill -0 "$registry_process" 2>/dev/null || return
-		sleep 0.1
-	done
-	false
-}
+start_registry
 push() { # NAME
 	helper dir "$1.dir" "$1.tar"
 	skopeo_ copy --dest-tls-verify=false --dest-compress --dest-compress-format zstd:chunked "dir:$1.dir" "docker://127.0.0.1:$port/x:$1" &&
@@ -45,7 +29,7 @@ print(layer["digest"], layer.get("annotations", {}).get("io.github.containers.zs
 	diff=sha256:$(sha256sum <"$1.tar" | cut -d' ' -f1)
 	[ "$toc" != - ]
 }
-if ! case_ "a registry" answers || ! case_ "skopeo pushes version 1" push one; then
+if ! case_ "a registry" registry_answers || ! case_ "skopeo pushes version 1" push one; then
 	finish
 fi
 if ! layer_of one; then

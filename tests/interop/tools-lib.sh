@@ -194,3 +194,23 @@ ours_deletes() { # NAME
 	[ -z "$said" ] && pass "$1: no layer is left" || fail "$1: no layer is left" "${said:0:300}"
 	unmount_below "$G"
 }
+# A registry of this test alone, in the current folder, on $port; $registry_process is to be killed.
+start_registry() {
+	port=$((20000 + RANDOM % 20000))
+	cat >registry.yml <<-Y
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $WORK/registry}, delete: {enabled: true}}
+		http: {addr: "127.0.0.1:$port"}
+	Y
+	docker-registry serve registry.yml >registry.log 2>&1 &
+	registry_process=$!
+}
+registry_answers() {
+	for _ in $(seq 100); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+		kill -0 "$registry_process" 2>/dev/null || return
+		sleep 0.1
+	done
+	false
+}
