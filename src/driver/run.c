@@ -10,10 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SAID_MAX 4096
 /* A program that waits in the kernel cannot be killed. It is waited for so long, and no longer. */
-#define KILL_LIMIT_MS  1000
-#define STATUS_UNKNOWN (-2) /* the caller's program ignores SIGCHLD */
+#define KILL_LIMIT_MS 1000
 
 extern char **environ;
 
@@ -27,6 +25,12 @@ static void child_close(struct child *child)
 	closep(&child->pidfd);
 	closep(&child->out_fd);
 	closep(&child->said_fd);
+}
+
+void run_trim(struct run *run)
+{
+	while (run->said.len && run->said.data[run->said.len - 1] == '\n')
+		run->said.data[--run->said.len] = '\0';
 }
 
 void run_free(struct run *run)
@@ -57,28 +61,28 @@ static int64_t now_ms(void)
 
 /* ---- starting ---- */
 
-/* The messages of the program are compared, so they must not be translated. */
-static char **plain_environment(void)
+static char **environment_with(const char *set)
 {
-	size_t n = 0, kept = 0;
+	size_t n = 0, kept = 0, name_len = set ? strcspn(set, "=") + 1 : 0;
 	while (environ && environ[n])
 		n++;
 	char **copy = new0(char *, n + 2);
 	for (size_t i = 0; copy && i < n; i++)
-		if (!has_prefix(environ[i], "LC_ALL="))
+		if (!set || strncmp(environ[i], set, name_len) != 0)
 			copy[kept++] = environ[i];
 	if (copy)
-		copy[kept] = (char *)"LC_ALL=C";
+		copy[kept] = (char *)set;
 	return copy;
 }
 
 /* 0 or an errno. It is in a process group of its own, so that what it started can be killed with it. */
-static int spawn(struct child *child, char *const *args, int out_fd, int said_fd)
+static int spawn(struct child *child, char *const *args, const struct run_options *options,
+                 int out_fd, int said_fd)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
-	_cleanup_free_ char **environment = plain_environment();
+	_cleanup_free_ char **environment = environment_with(options->set);
 	if (!environment)
 		return ENOMEM;
 	sigemptyset(&none);
@@ -91,10 +95,15 @@ static int spawn(struct child *child, char *const *args, int out_fd, int said_fd
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	int errnum =
 	        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (errnum == 0)
+	if (errnum == 0 && options->silent)
+		errnum = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
+		                                          O_WRONLY, 0);
+	else if (errnum == 0)
 		errnum = posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
 	if (errnum == 0)
 		errnum = posix_spawn_file_actions_adddup2(&actions, said_fd, STDERR_FILENO);
+	if (errnum == 0 && options->dir)
+		errnum = posix_spawn_file_actions_addchdir_np(&actions, options->dir);
 	if (errnum == 0 &&
 	    sys_spawn(&child->pid, args[0], &actions, &attributes, args, environment) < 0)
 		errnum = errno;
@@ -115,7 +124,7 @@ static bool reap(const struct child *child, int limit_ms, int *status)
 		return false;
 	while (waitid(P_PID, (id_t)child->pid, &info, WEXITED) < 0 && errno == EINTR)
 		;
-	*status = info.si_code == 0 ? STATUS_UNKNOWN : -1;
+	*status = info.si_code == 0 ? RUN_STATUS_UNKNOWN : RUN_STATUS_SIGNAL;
 	if (info.si_code == CLD_EXITED)
 		*status = info.si_status;
 	return true;
@@ -141,15 +150,16 @@ static int make_pipe(int *ret_fd, int *ret_program_fd, cst_error **error)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? error_sys(error, errno, "fcntl") : 0;
 }
 
-static int start(struct child *child, char *const *args, cst_error **error)
+static int start(struct child *child, char *const *args, const struct run_options *options,
+                 cst_error **error)
 {
 	_cleanup_close_ int out_fd = -1, said_fd = -1;
-	int r = make_pipe(&child->out_fd, &out_fd, error);
+	int r = options->silent ? 0 : make_pipe(&child->out_fd, &out_fd, error);
 	if (r == 0)
 		r = make_pipe(&child->said_fd, &said_fd, error);
 	if (r < 0)
 		return r;
-	int errnum = spawn(child, args, out_fd, said_fd);
+	int errnum = spawn(child, args, options, out_fd, said_fd);
 	if (errnum)
 		return error_sys(error, errnum, "starting %s", args[0]);
 	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
@@ -162,9 +172,9 @@ static int start(struct child *child, char *const *args, cst_error **error)
 
 /* ---- listening ---- */
 
-static void take_plain(struct strbuf *to, const char *text, size_t n)
+static void take_plain(struct strbuf *to, const char *text, size_t n, size_t max)
 {
-	for (size_t i = 0; i < n && to->len < SAID_MAX; i++) {
+	for (size_t i = 0; i < n && to->len < max; i++) {
 		unsigned char c = (unsigned char)text[i];
 		bool plain = c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f);
 		strbuf_addc(to, plain ? (char)c : '?');
@@ -172,7 +182,7 @@ static void take_plain(struct strbuf *to, const char *text, size_t n)
 }
 
 /* Takes what is there, and closes the end of a pipe that nobody writes to any more. */
-static void listen_to(int *fd, struct strbuf *to, bool output)
+static void listen_to(int *fd, struct strbuf *to, size_t max, bool plain)
 {
 	char text[4096];
 	ssize_t n;
@@ -181,19 +191,25 @@ static void listen_to(int *fd, struct strbuf *to, bool output)
 			continue;
 		if (n < 0)
 			return;
-		if (!output)
-			take_plain(to, text, (size_t)n);
-		else if (to->len < RUN_OUT_MAX)
+		if (plain)
+			take_plain(to, text, (size_t)n, max);
+		else if (to->len < max)
 			strbuf_add(to, text, (size_t)n);
 	}
 	closep(fd);
 	*fd = -1;
 }
 
-/* False: it has not ended in time. */
-static bool attend(struct child *child, int limit_ms, struct run *ret)
+static void listen_to_both(struct child *child, const struct run_options *options, struct run *ret)
 {
-	int64_t until = now_ms() + limit_ms, left;
+	listen_to(&child->out_fd, &ret->out, RUN_OUT_MAX, false);
+	listen_to(&child->said_fd, &ret->said, options->said_max, true);
+}
+
+/* False: it has not ended in time. */
+static bool attend(struct child *child, const struct run_options *options, struct run *ret)
+{
+	int64_t until = now_ms() + options->limit_ms, left;
 	bool ended = false;
 	while (!ended && (left = until - now_ms()) > 0) {
 		struct pollfd fds[] = {{.fd = child->pidfd, .events = POLLIN},
@@ -201,36 +217,27 @@ static bool attend(struct child *child, int limit_ms, struct run *ret)
 		                       {.fd = child->said_fd, .events = POLLIN}};
 		if (poll(fds, ARRAY_SIZE(fds), (int)left) < 0 && errno != EINTR)
 			break;
-		if (fds[1].revents)
-			listen_to(&child->out_fd, &ret->out, true);
-		if (fds[2].revents)
-			listen_to(&child->said_fd, &ret->said, false);
+		listen_to_both(child, options, ret);
 		ended = fds[0].revents != 0;
 	}
 	if (!ended || !reap(child, KILL_LIMIT_MS, &ret->status))
 		return false;
-	listen_to(&child->out_fd, &ret->out, true);
-	listen_to(&child->said_fd, &ret->said, false);
-	if (ret->status == STATUS_UNKNOWN) /* one that fails says why */
-		ret->status = ret->said.len > 0;
+	listen_to_both(child, options, ret);
 	return true;
 }
 
-int run(char *const *args, int limit_ms, struct run *ret, cst_error **error)
+int run(char *const *args, const struct run_options *options, struct run *ret, cst_error **error)
 {
 	_cleanup_(child_close) struct child child = {.pidfd = -1, .out_fd = -1, .said_fd = -1};
-	int r = start(&child, args, error);
+	int r = start(&child, args, options, error);
 	if (r < 0)
 		return r;
-	if (!attend(&child, limit_ms, ret)) {
+	ret->started = true;
+	if (!attend(&child, options, ret)) {
 		end_it(&child);
 		return error_set(error, CST_ETIMEOUT,
 		                 "%s %s has not ended after %d seconds, and was killed", args[0],
-		                 strempty(args[1]), limit_ms / 1000);
+		                 strempty(args[1]), options->limit_ms / 1000);
 	}
-	if (ret->out.failed || ret->said.failed)
-		return error_oom(error);
-	while (ret->said.len && ret->said.data[ret->said.len - 1] == '\n')
-		ret->said.data[--ret->said.len] = '\0';
-	return 0;
+	return ret->out.failed || ret->said.failed ? error_oom(error) : 0;
 }

@@ -149,7 +149,9 @@ static void test_program(void **state)
 	char *const args[] = {(char *)"zfs", NULL};
 	assert_true(run_finds("zfs"));
 	assert_false(run_finds("no-such-program-anywhere"));
-	assert_int_equal(run(args, 30000, &out, NULL), 0);
+	const struct run_options options = {.limit_ms = 30000, .said_max = 4096};
+	assert_int_equal(run(args, &options, &out, NULL), 0);
+	run_trim(&out);
 	assert_int_equal(out.status, 3);
 	assert_int_equal(out.out.len, 200000);
 	assert_string_equal(out.said.data, "end");

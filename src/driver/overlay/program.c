@@ -10,15 +10,13 @@
 #include "base/thread.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
+#include "driver/run.h"
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define FUSE_MAGIC    0x65735546
@@ -29,16 +27,7 @@
 #define KILL_ROUNDS   16 /* a process may fork while it is looked for */
 #define NS_PER_SECOND 1000000000L
 
-extern char **environ;
-
 _Atomic int overlay_program_limit_ms = 30000;
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- calls that a mount program may never answer ---- */
 
@@ -201,172 +190,34 @@ static void kill_all(const char *mark)
 
 /* ---- running it ---- */
 
-struct run {
-	const char *program;
-	char mark[MARK_MAX];
-	pid_t pid;
-	int pidfd, said_fd;
-	char said[SAID_MAX + 1];
-	size_t said_len;
-	int status; /* of waitpid() */
-};
-
-static void run_close(struct run *run)
+static int not_started(const char *program, const cst_error *problem, cst_error **error)
 {
-	closep(&run->pidfd);
-	closep(&run->said_fd);
+	int errnum = cst_error_errno(problem);
+	int r = error_sys(error, errnum, "using mount program %s", program);
+	return error_go_words(error, r, NULL,
+	                      "using mount program %s: <stderr empty>: fork/exec %s: %s", program,
+	                      program, errno_text(errnum));
 }
 
-static char **marked_environment(const char *mark)
-{
-	size_t n = 0;
-	while (environ && environ[n])
-		n++;
-	char **copy = new0(char *, n + 2);
-	if (copy && n)
-		memcpy(copy, environ, n * sizeof(*copy));
-	if (copy)
-		copy[n] = (char *)mark;
-	return copy;
-}
-
-/* Starts it as the Go tools do: in the home, without input, with its messages in a pipe. 0 or an errno. */
-static int spawn(struct run *run, const char *home, char *const *args, char **environment,
-                 int said_fd)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-	                                              POSIX_SPAWN_SETPGROUP);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	int errnum =
-	        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (errnum == 0)
-		errnum = posix_spawn_file_actions_adddup2(&actions, said_fd, STDERR_FILENO);
-	if (errnum == 0)
-		errnum = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null",
-		                                          O_WRONLY, 0);
-	if (errnum == 0)
-		errnum = posix_spawn_file_actions_addchdir_np(&actions, home);
-	if (errnum == 0)
-		errnum = sys_spawn(&run->pid, run->program, &actions, &attributes, args,
-		                   environment) < 0
-		                 ? errno
-		                 : 0;
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return errnum;
-}
-
-static void end_it(struct run *run)
-{
-	siginfo_t info = {0};
-	(void)kill(-run->pid, SIGKILL);
-	(void)kill(run->pid, SIGKILL);
-	while (waitid(P_PID, (id_t)run->pid, &info, WEXITED) < 0 && errno == EINTR)
-		;
-}
-
-static int start(struct run *run, const char *home, const char *data, const char *target,
-                 cst_error **error)
-{
-	char *args[] = {(char *)run->program, (char *)"-o", (char *)data, (char *)target, NULL};
-	char id[ID_HEX_LEN + 1];
-	int ends[2];
-	int r = id_generate(id, error);
-	if (r < 0)
-		return r;
-	snprintf(run->mark, sizeof(run->mark), MARK "%s", id);
-	_cleanup_free_ char **environment = marked_environment(run->mark);
-	if (!environment)
-		return error_oom(error);
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return error_sys(error, errno, "pipe");
-	_cleanup_close_ int said_fd = ends[1];
-	run->said_fd = ends[0];
-	int errnum = spawn(run, home, args, environment, said_fd);
-	if (errnum) {
-		r = error_sys(error, errnum, "using mount program %s", run->program);
-		return error_go_words(error, r, NULL,
-		                      "using mount program %s: <stderr empty>: fork/exec %s: %s",
-		                      run->program, run->program, errno_text(errnum));
-	}
-	run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
-	if (run->pidfd >= 0)
-		return 0;
-	errnum = errno;
-	end_it(run);
-	return error_sys(error, errnum, "using mount program %s: pidfd_open", run->program);
-}
-
-/* Keeps the beginning of what the program says, in printable characters, and reads the rest away. */
-static void listen_to(struct run *run)
-{
-	char text[4096];
-	ssize_t n;
-	while ((n = read(run->said_fd, text, sizeof(text))) > 0) {
-		for (ssize_t i = 0; i < n && run->said_len < SAID_MAX; i++) {
-			unsigned char c = (unsigned char)text[i];
-			bool plain = c == '\n' || c == '\t' || (c >= ' ' && c != 0x7f);
-			run->said[run->said_len++] = plain ? (char)c : '?';
-		}
-	}
-	if (n == 0)
-		closep(&run->said_fd);
-}
-
-/* Waits until the program ends. False: it has not ended in time. */
-static bool wait_for_end(struct run *run)
-{
-	int64_t until = now_ms() + overlay_program_limit_ms, left;
-	siginfo_t info = {0};
-	bool ended = false;
-	while (!ended && (left = until - now_ms()) > 0) {
-		struct pollfd fds[] = {{.fd = run->pidfd, .events = POLLIN},
-		                       {.fd = run->said_fd, .events = POLLIN}};
-		if (poll(fds, ARRAY_SIZE(fds), (int)left) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents)
-			listen_to(run);
-		ended = fds[0].revents != 0;
-	}
-	if (!ended) {
-		end_it(run);
-		return false;
-	}
-	while (waitid(P_PID, (id_t)run->pid, &info, WEXITED) < 0 && errno == EINTR)
-		;
-	/* If the program of the caller ignores SIGCHLD, nobody knows the status; the mount tells. */
-	run->status = info.si_code == CLD_EXITED || info.si_code == 0 ? info.si_status : -1;
-	listen_to(run);
-	return true;
-}
-
-static int failed(struct run *run, cst_error **error)
+static int failed(const char *program, const struct run *run, cst_error **error)
 {
 	static const char silent[] = "<stderr empty>";
-	const char *raw = run->said_len ? run->said : silent;
+	const char *raw = run->said.len ? run->said.data : silent;
 	int len = (int)strlen(raw);
 	while (len > 0 && raw[len - 1] == '\n')
 		len--;
 	if (run->status < 0)
 		return error_set(error, CST_EINVAL,
-		                 "using mount program %s: %.*s: killed by a signal", run->program,
-		                 len, raw);
+		                 "using mount program %s: %.*s: killed by a signal", program, len,
+		                 raw);
 	int r = error_set(error, CST_EINVAL, "using mount program %s: %.*s: exit status %d",
-	                  run->program, len, raw, run->status);
-	return error_go_words(error, r, NULL, "using mount program %s: %s: exit status %d",
-	                      run->program, raw, run->status);
+	                  program, len, raw, run->status);
+	return error_go_words(error, r, NULL, "using mount program %s: %s: exit status %d", program,
+	                      raw, run->status);
 }
 
 /* Is there a mount now that answers? */
-static int check_mount(const struct run *run, const char *target, cst_error **error)
+static int check_mount(const char *program, const char *target, cst_error **error)
 {
 	_cleanup_close_ int fd = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno != ENOTCONN)
@@ -375,48 +226,64 @@ static int check_mount(const struct run *run, const char *target, cst_error **er
 		return error_set(error, CST_EINVAL,
 		                 "the mount program %s ended without an error, but it mounted "
 		                 "nothing on %s",
-		                 run->program, target);
+		                 program, target);
 	int errnum = fd < 0 ? ENOTCONN : ask_mount(steal_fd(&fd), false);
 	if (errnum == ETIMEDOUT)
 		return error_set(error, CST_ETIMEOUT,
 		                 "the mount program %s mounted %s, but does not answer; it was "
 		                 "killed after %d seconds",
-		                 run->program, target, overlay_program_limit_ms / 1000);
+		                 program, target, overlay_program_limit_ms / 1000);
 	return errnum == 0
 	               ? 0
 	               : error_sys(error, errnum, "the mount program %s died after it mounted %s",
-	                           run->program, target);
+	                           program, target);
 }
 
-static int run_program(struct run *run, const char *home, const char *data, const char *target,
-                       cst_error **error)
+/* It is started as the Go tools do it: in the home, without input, with its messages in a pipe. */
+static int run_program(const char *program, const struct run_options *options, const char *data,
+                       const char *target, struct run *ret, cst_error **error)
 {
-	int r = start(run, home, data, target, error);
-	if (r < 0)
-		return r;
-	if (!wait_for_end(run))
+	char *args[] = {(char *)program, (char *)"-o", (char *)data, (char *)target, NULL};
+	_cleanup_error_ cst_error *problem = NULL;
+	int r = run(args, options, ret, &problem);
+	if (r == CST_ETIMEOUT)
 		return error_set(error, CST_ETIMEOUT,
 		                 "the mount program %s has mounted nothing on %s after %d seconds, "
 		                 "and was killed",
-		                 run->program, target, overlay_program_limit_ms / 1000);
-	if (run->status != 0)
-		return failed(run, error);
-	return check_mount(run, target, error);
+		                 program, target, options->limit_ms / 1000);
+	if (r == CST_ESYS)
+		return not_started(program, problem, error);
+	if (r < 0)
+		return error_propagate(error, steal_ptr(&problem));
+	/* If nobody knows the status, the mount tells. */
+	if (ret->status != 0 && ret->status != RUN_STATUS_UNKNOWN)
+		return failed(program, ret, error);
+	return check_mount(program, target, error);
 }
 
 int overlay_program_mount(const struct overlay *o, const char *data, const char *target,
                           cst_error **error)
 {
-	_cleanup_(run_close) struct run run = {.program = o->program, .pidfd = -1, .said_fd = -1};
+	_cleanup_run_ struct run run = {0};
+	char id[ID_HEX_LEN + 1], mark[MARK_MAX];
 	for (size_t i = 0; i < o->n_homes; i++)
 		if (o->homes[i].path[strcspn(o->homes[i].path, ":,\\")])
 			return error_set(error, CST_EINVAL,
 			                 "%s: a mount program takes no path with ':', ',' or a "
 			                 "backslash",
 			                 o->homes[i].path);
-	int r = run_program(&run, o->base.home, data, target, error);
-	if (r < 0 && run.pid > 0) {
-		kill_all(run.mark);
+	int r = id_generate(id, error);
+	if (r < 0)
+		return r;
+	snprintf(mark, sizeof(mark), MARK "%s", id);
+	const struct run_options options = {.limit_ms = overlay_program_limit_ms,
+	                                    .dir = o->base.home,
+	                                    .set = mark,
+	                                    .said_max = SAID_MAX,
+	                                    .silent = true};
+	r = run_program(o->program, &options, data, target, &run, error);
+	if (r < 0 && run.started) {
+		kill_all(mark);
 		(void)overlay_unmount(AT_FDCWD, target, target, NULL);
 	}
 	return r;

@@ -64,8 +64,16 @@ static int failed(const char *const *args, const struct run *run, cst_error **er
 
 static int zfs_run(const char *const *args, struct run *ret, cst_error **error)
 {
-	int r = run((char *const *)args, zfs_program_limit_ms, ret, error);
-	return r == 0 && ret->status != 0 ? failed(args, ret, error) : r;
+	/* Its messages are compared, so they must not be translated. */
+	const struct run_options options = {
+	        .limit_ms = zfs_program_limit_ms, .set = "LC_ALL=C", .said_max = 4096};
+	int r = run((char *const *)args, &options, ret, error);
+	if (r < 0)
+		return r;
+	run_trim(ret);
+	if (ret->status == RUN_STATUS_UNKNOWN) /* one that fails says why */
+		ret->status = ret->said.len > 0;
+	return ret->status != 0 ? failed(args, ret, error) : 0;
 }
 
 static int zfs_do(const char *const *args, cst_error **error)
