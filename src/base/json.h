@@ -21,6 +21,7 @@ struct json_reader {
 	struct arena *arena;
 	unsigned depth;      /* at most JSON_MAX_DEPTH */
 	bool first;          /* just behind an opening bracket, where no comma is due */
+	bool escaped;        /* the last string had escapes; only one of those can have a NUL */
 	const char *problem; /* NULL while all is well; static text */
 	/* Keys decoded lately. Records repeat the same few keys, so most need not be decoded again. */
 	struct json_key {
@@ -52,6 +53,19 @@ bool json_array_begin(struct json_reader *r);
 bool json_array_next(struct json_reader *r);
 bool json_object_begin(struct json_reader *r);
 bool json_object_next(struct json_reader *r, const char **key);
+
+/* Steps to the next member if it is this one, without white space and escapes, as all programs write the store. False: nothing
+ * is done. */
+static inline bool json_object_next_is(struct json_reader *r, const char *name, size_t len)
+{
+	const char *p = r->pos + !r->first;
+	if (r->problem || p > r->end || (size_t) (r->end - p) < len + 3 || *p != '"' || (!r->first && p[-1] != ',') ||
+	    p[len + 1] != '"' || p[len + 2] != ':' || memcmp(p + 1, name, len) != 0)
+		return false;
+	r->pos = p + len + 3;
+	r->first = false;
+	return true;
+}
 
 /* Compares as Go does, in any case; ASCII is enough for the keys there are. */
 bool json_key_is(const char *key, const char *name);

@@ -149,15 +149,14 @@ static bool read_string(struct json_reader *r, bool passing, const char **ret, s
 		return take_null(r) || unexpected(r, "a string is wanted");
 	const char *start;
 	size_t raw_len, decoded_len;
-	bool escapes;
-	if (!scan_string(r, &start, &raw_len, &escapes))
+	if (!scan_string(r, &start, &raw_len, &r->escaped))
 		return false;
-	if (passing && !escapes) {
+	if (passing && !r->escaped) {
 		*ret = start;
 		*len = raw_len;
 		return true;
 	}
-	const char *decoded = decode_string(r, start, raw_len, escapes, &decoded_len);
+	const char *decoded = decode_string(r, start, raw_len, r->escaped, &decoded_len);
 	if (!decoded)
 		return false;
 	*ret = decoded;
@@ -181,7 +180,7 @@ bool json_string(struct json_reader *r, const char **ret)
 	size_t len = 0;
 	if (!json_bytes(r, &s, &len))
 		return false;
-	if (s && memchr(s, '\0', len))
+	if (s && r->escaped && memchr(s, '\0', len))
 		return json_fail(r, "NUL character in string");
 	if (s)
 		*ret = s;

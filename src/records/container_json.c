@@ -7,10 +7,7 @@ struct container_fields {
 	struct data_fields data;
 };
 
-#define FIELD(name, read, field)                                     \
-	{                                                            \
-		name, read, offsetof(struct container_fields, field) \
-	}
+#define FIELD(name, read, field) MEMBER(name, read, struct container_fields, field)
 
 static const struct member members[] = {
         FIELD("id", read_text, container.id),

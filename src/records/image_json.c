@@ -8,10 +8,7 @@ struct image_fields {
 	struct data_fields data;
 };
 
-#define FIELD(name, read, field)                                 \
-	{                                                        \
-		name, read, offsetof(struct image_fields, field) \
-	}
+#define FIELD(name, read, field) MEMBER(name, read, struct image_fields, field)
 
 static const struct member members[] = {
         FIELD("id", read_text, image.id),

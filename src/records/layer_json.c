@@ -2,10 +2,7 @@
 /* A layer in layers.json (docs/format/store.md, "Layer"). */
 #include "records/record_fields.h"
 
-#define FIELD(name, read, field)                       \
-	{                                              \
-		name, read, offsetof(cst_layer, field) \
-	}
+#define FIELD(name, read, field) MEMBER(name, read, cst_layer, field)
 
 static const struct member members[] = {
         FIELD("id", read_text, id),

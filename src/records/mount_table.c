@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 static const struct member members[] = {
-        {"id", read_text, offsetof(struct mount_record, id)},
-        {"path", read_text, offsetof(struct mount_record, path)},
-        {"count", read_int64, offsetof(struct mount_record, count)},
+        MEMBER("id", read_text, struct mount_record, id),
+        MEMBER("path", read_text, struct mount_record, path),
+        MEMBER("count", read_int64, struct mount_record, count),
 };
 
 /* The layer's record with this mount state; not a change of layers.json. */

@@ -22,18 +22,19 @@ struct record_reader {
 	const char *bad; /* NULL, or static text: why the record cannot be served */
 	struct scratch list, unknown;
 	struct strbuf text;
-	const char *seen[32]; /* for each member the key that it was found by last */
 };
 void record_reader_free(struct record_reader *r);
 
 struct member {
 	const char *name;
+	size_t length; /* of the name */
 	void (*read)(struct record_reader *r, void *field);
 	size_t offset;
 };
+#define MEMBER(name, read, type, field) {name, sizeof(name) - 1, read, offsetof(type, field)}
 
 /* Reads the next value as a record; members that are not in the table go to *unknown in their
- * order. A reader is for one table. */
+ * order. */
 void record_read(struct record_reader *r, const struct member *members, size_t n, void *record,
                  struct raw_members *unknown);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads the members of records, and keeps those that this version does not know. */
 #include "records/record_fields.h"
-#include <assert.h>
 
 void record_reader_free(struct record_reader *r)
 {
@@ -39,7 +38,7 @@ void read_text(struct record_reader *r, void *field)
 	size_t len = 0;
 	if (!json_bytes(r->json, &text, &len) || !text)
 		return;
-	if (memchr(text, '\0', len))
+	if (r->json->escaped && memchr(text, '\0', len))
 		r->bad = "NUL character in a string";
 	*(const char **)field = text;
 }
@@ -282,18 +281,23 @@ bool data_items_build(struct arena *arena, const struct data_fields *fields, str
 
 /* ---- the record ---- */
 
-/* Files written by one program have the members in one order: the search goes on where the last one
- * was found. The JSON reader gives the same address for the same key mostly. */
-static const struct member *find_field(struct record_reader *r, const struct member *members,
-                                       size_t n, size_t *from, const char *key)
+/* Programs write the members in one order, so the search goes on behind the last one. NULL: it is not written as they write. */
+static const struct member *next_as_written(struct record_reader *r, const struct member *members,
+                                            size_t n, size_t from)
+{
+	for (size_t i = from; i < n; i++) {
+		if (json_object_next_is(r->json, members[i].name, members[i].length))
+			return &members[i];
+	}
+	return NULL;
+}
+
+static const struct member *find_member_called(const struct member *members, size_t n,
+                                               const char *key)
 {
 	for (size_t i = 0; i < n; i++) {
-		size_t at = *from + i < n ? *from + i : *from + i - n;
-		if (r->seen[at] == key || json_key_is(key, members[at].name)) {
-			r->seen[at] = key;
-			*from = at + 1 < n ? at + 1 : 0;
-			return &members[at];
-		}
+		if (json_key_is(key, members[i].name))
+			return &members[i];
 	}
 	return NULL;
 }
@@ -312,18 +316,24 @@ void record_read(struct record_reader *r, const struct member *members, size_t n
                  struct raw_members *unknown)
 {
 	size_t from = 0;
-	const char *key;
-	assert(n <= ARRAY_SIZE(r->seen));
+	const char *key = NULL;
 	r->bad = NULL;
 	r->unknown.len = 0;
 	if (!json_object_begin(r->json))
 		return;
-	while (json_object_next(r->json, &key)) {
-		const struct member *member = find_field(r, members, n, &from, key);
-		if (member)
+	for (;;) {
+		const struct member *member = next_as_written(r, members, n, from);
+		if (!member) {
+			if (!json_object_next(r->json, &key))
+				break;
+			member = find_member_called(members, n, key);
+		}
+		if (member) {
 			member->read(r, (char *)record + member->offset);
-		else
+			from = (size_t)(member - members) + 1;
+		} else {
 			keep_unknown(r, key);
+		}
 	}
 	*unknown = (struct raw_members){
 	        .items = scratch_take(r, &r->unknown, sizeof(struct raw_member)),

@@ -288,6 +288,60 @@ static void test_keys(void **state)
 
 /* ---- strings that are not kept, texts one after the other ---- */
 
+/* What the quick step leaves is for json_object_next(). */
+static void test_next_as_written(void **state)
+{
+	static const struct {
+		const char *text, *name;
+		bool is_next;
+	} rows[] = {
+	        {"{\"a\":1}", "a", true},
+	        {"{\"a\":1}", "b", false},
+	        {"{\"ab\":1}", "a", false},
+	        {"{\"a\":1}", "ab", false},
+	        {"{ \"a\":1}", "a", false},
+	        {"{\"a\" :1}", "a", false},
+	        {"{\"\\u0061\":1}", "a", false},
+	        {"{}", "a", false},
+	        {"{", "a", false},
+	        {"{\"", "a", false},
+	        {"{\"a", "a", false},
+	        {"{\"a\"", "a", false},
+	        {"{,\"a\":1}", "a", false},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct json_reader r;
+		size_t n = strlen(rows[i].text);
+		_cleanup_free_ char *exact = malloc(n);
+		memcpy(exact, rows[i].text, n);
+		json_reader_init(&r, exact, n, NULL);
+		assert_true(json_object_begin(&r));
+		const char *before = r.pos;
+		assert_int_equal(json_object_next_is(&r, rows[i].name, strlen(rows[i].name)),
+		                 rows[i].is_next);
+		assert_true(rows[i].is_next || (r.pos == before && r.first));
+	}
+}
+
+static void test_steps_as_written(void **state)
+{
+	_cleanup_arena_ struct arena arena = {0};
+	struct json_reader r;
+	const char *key, text[] = "{\"a\":1,\"b\":2 ,\"c\":3;\"d\":4}";
+	int64_t number = 0;
+	json_reader_init(&r, text, strlen(text), &arena);
+	assert_true(json_object_begin(&r) && json_object_next_is(&r, "a", 1));
+	assert_true(json_int64(&r, &number) && !json_object_next_is(&r, "a", 1));
+	assert_true(json_object_next_is(&r, "b", 1) && json_int64(&r, &number));
+	assert_int_equal(number, 2);
+	assert_false(json_object_next_is(&r, "c", 1)); /* a blank comes before the comma */
+	assert_true(json_object_next(&r, &key) && json_int64(&r, &number));
+	assert_string_equal(key, "c");
+	assert_false(json_object_next_is(&r, "d", 1));
+	assert_false(json_object_next(&r, &key) || json_ok(&r));
+	assert_false(json_object_next_is(&r, "d", 1));
+}
+
 static void test_passing(void **state)
 {
 	struct json_reader r;
@@ -591,6 +645,8 @@ int main(void)
 	        cmocka_unit_test(test_doubles),
 	        cmocka_unit_test(test_double_dialects),
 	        cmocka_unit_test(test_double_round_trip),
+	        cmocka_unit_test(test_next_as_written),
+	        cmocka_unit_test(test_steps_as_written),
 	        cmocka_unit_test(test_passing),
 	        cmocka_unit_test(test_next_text),
 	        cmocka_unit_test(test_values),
