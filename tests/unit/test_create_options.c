@@ -2,6 +2,8 @@
 /* What can be given to a new layer, image or container, and what the record says of it afterwards,
  * in this handle and for whoever opens the store next. */
 #include "api_fixture.h"
+#include "store/container/level.h"
+#include "store/core/hold.h"
 
 #define DIGEST "sha256:2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
 #define OTHER  "sha256:4d52fb44cc4e8a7c0e4b3e0b1d8b8f4a2d6f0c9b1b3c5d7e9f1a3b5c7d9e1f30"
@@ -490,6 +492,30 @@ static void test_older_callers(void **state)
 	                 CST_EINVAL);
 }
 
+/* A level that somebody has, a container or only a layer, is none for a new container. */
+static void test_selinux_levels(void **state)
+{
+	struct api *api = api_of(state);
+	cst_layer_options layer = CST_LAYER_OPTIONS_INIT;
+	cst_container_options container = CST_CONTAINER_OPTIONS_INIT;
+	layer.id = "labelled";
+	layer.mount_label = "u:object_r:t:s0:c1,c2";
+	container.process_label = "u:r:t:s0:c3,c4";
+	container.mount_label = "u:object_r:t:s0:c5,c6";
+	assert_int_equal(cst_store_create_layer(api->store, &layer, NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_create_container(api->store, &container, NULL, NULL), 0);
+	_cleanup_(cst_store_closep) cst_store *store = other_handle(api);
+	_cleanup_hold_ struct hold held = {0};
+	assert_int_equal(hold_sets(store, hold_three(HOLD_READ, HOLD_NOT, HOLD_READ), &held, NULL),
+	                 0);
+	static const char *const taken[] = {"s0:c1,c2", "s0:c3,c4", "s0:c5,c6"},
+	                         *const is_free[] = {"s0:c1", "s0:c1,c23", "s0:c2,c3", "s0"};
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		assert_true(container_level_is_taken(store, taken[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(is_free); i++)
+		assert_false(container_level_is_taken(store, is_free[i]));
+}
+
 #define EACH(X)                      \
 	X(test_template)             \
 	X(test_template_and_tar)     \
@@ -502,6 +528,7 @@ static void test_older_callers(void **state)
 	X(test_container)            \
 	X(test_container_by_flags)   \
 	X(test_storage_options)      \
+	X(test_selinux_levels)       \
 	X(test_older_callers)
 
 DEFINE_RUN_ON_DRIVERS("create options", EACH)

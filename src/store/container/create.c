@@ -5,6 +5,7 @@
 #include "config/selinux.h"
 #include "store/change/change.h"
 #include "store/container/auto_userns.h"
+#include "store/container/level.h"
 #include "store/core/lookup.h"
 #include "store/core/names.h"
 #include "store/core/store.h"
@@ -156,17 +157,10 @@ static int plan_container(cst_store *store, const cst_container_options *options
 
 static bool level_is_taken(const char *level, void *userdata)
 {
-	const struct record_set *containers = userdata;
-	for (size_t i = 0; i < record_set_size(containers); i++) {
-		const cst_container *other = container_table_at(containers, i);
-		if (streq(selinux_level(other->mount_label), level) ||
-		    streq(selinux_level(other->process_label), level))
-			return true;
-	}
-	return false;
+	return container_level_is_taken(userdata, level);
 }
 
-/* Makes the labels, if the caller gave none. The containers are held. */
+/* Makes the labels, if the caller gave none. The containers are held, and with SELinux the layers. */
 static int make_labels(cst_store *store, const cst_container_options *options,
                        struct new_container *container, cst_error **error)
 {
@@ -175,8 +169,7 @@ static int make_labels(cst_store *store, const cst_container_options *options,
 	if (*record->process_label)
 		return 0;
 	int r = selinux_container_labels(options->label_options, options->n_label_options,
-	                                 level_is_taken, store->sets.containers.table, &labels,
-	                                 error);
+	                                 level_is_taken, store, &labels, error);
 	if (r < 0)
 		return r;
 	container->level_is_chosen = labels.level_is_chosen;
@@ -208,15 +201,15 @@ static int check_new_container(cst_store *store, const struct new_container *con
 	return 0;
 }
 
-/* Another container may have got the level at the same moment. Its layer may have the label on every file, so this one begins anew. */
+/* Another container or layer may have got the level at the same moment. Its layer may have the label on every file, so this one begins anew. */
 static int check_level(cst_store *store, struct new_container *container, cst_error **error)
 {
 	const char *level = selinux_level(container->record.mount_label);
-	container->again =
-	        container->level_is_chosen && level_is_taken(level, store->sets.containers.table);
+	container->again = container->level_is_chosen && container_level_is_taken(store, level);
 	return container->again
 	               ? error_set(error, CST_EBUSY,
-	                           "another container got the SELinux level %s, too", level)
+	                           "another container or layer got the SELinux level %s, too",
+	                           level)
 	               : 0;
 }
 
@@ -265,8 +258,9 @@ static int create_container(cst_store *store, struct new_container *container,
 static int precheck(cst_store *store, const cst_container_options *options,
                     struct new_container *container, cst_error **error)
 {
-	_cleanup_hold_ struct hold containers = {0};
-	int r = hold_read(store, CST_KIND_CONTAINER, &containers, error);
+	_cleanup_hold_ struct hold held = {0};
+	enum hold_mode layers = selinux_is_enabled() ? HOLD_READ : HOLD_NOT;
+	int r = hold_sets(store, hold_three(layers, HOLD_NOT, HOLD_READ), &held, error);
 	if (r == 0)
 		r = check_new_container(store, container, error);
 	return r == 0 ? make_labels(store, options, container, error) : r;
