@@ -8,7 +8,7 @@ build() { # DIR OPTION...
 	shift
 	[ -f "$dir/build.ninja" ] || meson setup "$dir" "$TOP" -Dtests=false -Dman=disabled -Doptimization=1 "$@" || return
 	ninja -C "$dir" || return
-	${CC:-cc} -I"$TOP/include" "$TOP/tests/crash/operation.c" -o "$dir/operation" -L"$dir" -lcstorage -Wl,-rpath,"$dir"
+	${CC:-cc} -I"$TOP/include" "$TOP/tests/crash/operation.c" "$TOP/tests/crash/answers.c" -o "$dir/operation" -L"$dir" -lcstorage -Wl,-rpath,"$dir"
 }
 # The command under the name by which it speaks as the Go command does, and `operation` beside it.
 named() { # DIR

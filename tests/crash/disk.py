@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 
+import indexes
 import loop
 import operations
 import rig
@@ -61,6 +62,7 @@ class Bench:
         self.steps = operations.workload(self.archives, mode, options.since)
         self.run_roots = 0
         self.names = None
+        self.older_indexes = self.other_indexes = {}
         self.faults = {}  # of the commands under test
 
     def close(self):
@@ -87,10 +89,12 @@ class Bench:
             os.fsync(neighbour.fileno())
 
     def store(self):
-        """The store on the disk, with the run directory of a machine that has just come up."""
+        """The store on the disk, with the run directory of a machine that has just come up; or if an index is what matters, with that
+        of the last time, which some keep on a disk."""
         self.run_roots += 1
-        store = rig.Store(self.disk, self.mode, f'{self.where}/run-{self.run_roots}')
+        store = rig.Store(self.disk, self.mode, None if self.mode.indexed else f'{self.where}/run-{self.run_roots}')
         store.rebooted = True
+        store.older = self.older_indexes
         store.bare = (operations.GARBAGE,)
         return store
 
@@ -126,7 +130,9 @@ class Bench:
     def prepare(self):
         """A fresh disk, and the states that the commands lead through."""
         fresh = self.host + '/fresh.img'
-        self.states = [self.state(self.make_fresh())]
+        prepared = self.make_fresh()
+        self.states = [self.state(prepared)]
+        self.older_indexes = indexes.contents(prepared)
         self.unmount()
         clone(fresh, self.host + '/disk.img')
         self.mount(self.host + '/disk.img')
@@ -137,6 +143,7 @@ class Bench:
                 raise RuntimeError(f'{" ".join(step[:3])}: exit code {result.code}: {result.text()}')
             self.states.append(self.state(store))
         wrong = rig.check_rules(store)
+        self.other_indexes = indexes.taken(store)
         self.unmount()
         return wrong
 
@@ -174,8 +181,12 @@ def judge(bench, cut, number):
         return [('unmountable', str(error))]
     try:
         store = bench.store()
-        wrong = loop.open_twice(bench.options.binary, store, number)
-        if wrong and wrong[0][0] == 'unopenable':
+        wrong = []
+        if bench.mode.indexed:
+            asker = bench.program(operations.LibraryStep())
+            wrong += indexes.wrong_answers(asker, store, bench.other_indexes, number, {}, indexes.Happening.left_alone)
+        wrong += loop.open_twice(bench.options.binary, store, number)
+        if wrong and wrong[-1][0] == 'unopenable':
             return wrong
         wrong += rig.check_rules(store)
         allowed = bench.states[cut.low:cut.high + 1]

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import traceback
 
+import indexes
 import operations
 import rig
 
@@ -47,6 +48,10 @@ class Bench:
         store = rig.Store(self.template, mode)
         operations.prepare(options.prepare or self.binary, store, self.archives, options.since >= 164)
         self.names = rig.link_names(store, None)
+        self.tampers = mode.indexed and options.operation  # it is to be asked
+        if self.tampers:
+            indexes.make(options.operation, store)
+            self.other_indexes = indexes.taken(store)
 
     def run(self, operation, store, extra=None, before=()):
         program = {'': self.binary, 'operation': self.options.operation, 'cstorage': os.path.realpath(self.binary)}[operation.program]
@@ -88,6 +93,8 @@ class Bench:
             result = self.run(step, store) if by_program else rig.run(self.binary, store, step)
             if result.code != 0:
                 raise RuntimeError(f'{operation.name}: {step.name if by_program else " ".join(step)}: {result.text()}')
+        if self.tampers:
+            indexes.make(self.options.operation, store)
         if operation.breaks:
             operation.breaks(store)
         return store
@@ -200,8 +207,11 @@ def judge(bench, operation, store, result, before, after, number, with_check):
     """What is wrong with the store that the interrupted command left behind."""
     if operation.breaks:
         return judge_mended(bench, operation, store, result, after, with_check)
-    wrong = open_twice(bench.binary, store, number, operation.environment)
-    if wrong and wrong[0][0] == 'unopenable':
+    wrong = []
+    if bench.tampers:
+        wrong += indexes.wrong_answers(bench.options.operation, store, bench.other_indexes, f'{operation.name} {number}', operation.environment)
+    wrong += open_twice(bench.binary, store, number, operation.environment)
+    if wrong and wrong[-1][0] == 'unopenable':
         return wrong, None
     broken = rig.check_rules(store)
     try:

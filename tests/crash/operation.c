@@ -15,8 +15,9 @@
  *   operation OPTION... adopt ID|-                                     commits what is kept
  *   operation OPTION... put-additional ID PARENT DIGEST                a layer of an additional layer store
  *   operation OPTION... discard                                        removes what is kept
+ *   operation OPTION... answers WORD...                                prints what the store answers to every look-up
  */
-#include <cstorage/cstorage.h>
+#include "answers.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -490,6 +491,7 @@ static const struct verb {
         {"adopt", 1, adopt},
         {"discard", 0, discard_staged},
         {"put-additional", 3, put_additional},
+        {"answers", 0, print_answers},
 };
 
 static const struct option known[] = {

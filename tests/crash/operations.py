@@ -28,8 +28,8 @@ MAPS = ['--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536']
 class Mode:
     """`split`: an image store beside the graph root. `transient`: containers last until the machine goes down.
     `additional`: somebody else's store is read, and must never change. `copies`: content is given to other ids by copying
-    it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are. `images`: new layers
-    are composefs images where they can be. `layer_stores`: it has an additional layer store, with one layer. `since`: the release
+    it, where the driver could map it as it mounts. `indexed`: the sets have an index, however small they are, to which things happen
+    (indexes.py). `images`: new layers are composefs images where they can be. `layer_stores`: it has an additional layer store, with one layer. `since`: the release
     of the Go command that can open it."""
 
     def __init__(self, name, driver, split=False, transient=False, additional=False, copies=False, indexed=False, images=False,
@@ -39,6 +39,7 @@ class Mode:
         self.split, self.transient, self.additional = split, transient, additional
         self.copies, self.since = copies or driver != 'overlay', since
         self.environment = {'_CONTAINERS_OVERLAY_DISABLE_IDMAP': 'yes'} if copies else {}
+        self.indexed = indexed
         if indexed:
             self.environment['CST_INDEX_FROM'] = '1'
 

@@ -47,6 +47,7 @@ class Store:
         self.told = {'CST_FAULT_LOG': where + '/told'} if mode.layer_stores else {}
         self.bare = ()  # layers that the driver may have without a record
         self.rebooted = False
+        self.older, self.asked = {}, ()  # indexes, and what was there to look up (indexes.py)
 
     def arguments(self):
         given = ['-g', self.graph, '-R', self.run, '-s', self.driver]
