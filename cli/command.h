@@ -63,6 +63,7 @@ enum option_id {
 	OPT_GZIP,
 	OPT_BZIP2,
 	OPT_XZ,
+	OPT_VERIFY,
 	OPT_LAYER,
 	OPT_IMAGE,
 	OPT_CONTAINER,
@@ -155,6 +156,7 @@ enum command_flags {
 	COMMAND_CHECKS = 1024, /* takes --tree and --from */
 	COMMAND_CLAIMS = 4096, /* takes --expect-digest, --toc-digest, --url and what belongs to it */
 	COMMAND_MAKES_CONTAINER = 8192, /* takes --userns, --size, --inodes and --label-option */
+	COMMAND_VERIFIES = 16384, /* takes --verify */
 	COMMAND_MAKES_STORE = 512, /* makes the store if there is none; the other verbs need one */
 };
 

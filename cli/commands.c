@@ -223,6 +223,9 @@ static const struct option diff_options[] = {
              "-b"),
         FLAG(OPT_XZ, "", "Compress using xz (not currently supported)", "--xz", "-x"),
 };
+static const struct option verify_options[] = {
+        FLAG(OPT_VERIFY, "Fail if its digest is not the one that is recorded", "", "--verify"),
+};
 static const struct option apply_diff_options[] = {
         TEXT(OPT_FILE, "Read from this file, not from stdin", "Read from file instead of stdin",
              "--file", "-f"),
@@ -345,6 +348,7 @@ size_t command_tables(const struct command *command, struct option_table tables[
 	        {COMMAND_CHECKS, {level_options, COUNT(level_options)}},
 	        {COMMAND_CLAIMS, {expect_options, COUNT(expect_options)}},
 	        {COMMAND_MAKES_CONTAINER, {new_container_options, COUNT(new_container_options)}},
+	        {COMMAND_VERIFIES, {verify_options, COUNT(verify_options)}},
 	        {COMMAND_PROGRESS, {progress_options, COUNT(progress_options)}},
 	};
 	size_t n = 0;

@@ -114,6 +114,7 @@ int run_diff(struct invocation *in)
 		return code;
 	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
 	options.compression = compression_of(in, layers.layer);
+	options.verify = is_on(in, OPT_VERIFY);
 	options.progress = &progress.hook;
 	cst_sink sink = {.write = output_write, .userdata = &output};
 	int result =

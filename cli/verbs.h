@@ -107,7 +107,7 @@
 	 no_options, 1, 2, GROUP_LAYERS, COMMAND_ADD_JSON | COMMAND_READS, run_diff_size,
 	 "LAYER [REFERENCE]", "Print how many bytes a layer adds and changes", LAYER_OR_CONTAINER)
 	VERB(NAMES("diff"), TWO_LAYERS, "Compare two layers",
-	 diff_options, 1, 2, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_READS, run_diff,
+	 diff_options, 1, 2, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_READS | COMMAND_VERIFIES, run_diff,
 	 "LAYER [REFERENCE]", "Write what a layer changes as an archive", LAYER_OR_CONTAINER)
 	VERB(NAMES("applydiff", "apply-diff"), TWO_LAYERS, "Apply a diff to a layer",
 	 apply_diff_options, 1, 1, GROUP_LAYERS, COMMAND_PROGRESS | COMMAND_ADD_JSON, run_apply_diff,

@@ -266,15 +266,18 @@ CST_PUBLIC void cst_changes_free(cst_changes *changes);
 typedef struct cst_diff_options {
 	size_t size;
 	int compression; /* enum cst_compression, or -1: as the layer was imported */
-	char unused[4];
+	bool verify;     /* compute the digest of the tar, which costs more than all the rest, and compare it with the recorded one */
+	char unused[3];
 	const cst_progress *progress;
 } cst_diff_options;
 #define CST_DIFF_OPTIONS_INIT { .size = sizeof(cst_diff_options), .compression = -1 }
 
 /* Writes the layer tar of `id` against `from` (NULL or "": parent). A layer that was imported gives back its very bytes,
- * before compression, against its parent. Checked while written: content that does not fit the recorded digest fails with
- * CST_ECORRUPT, after bytes went out. Else as cst_store_changes; CST_ENOTSUP (a compression other than plain, gzip and
- * zstd), CST_ECANCELED, what the sink fails with. `options` may be NULL. */
+ * before compression, against its parent. Checked while written, by the sums that are stored with it: content that was damaged
+ * fails with CST_ECORRUPT, after bytes went out. What others changed with care these sums do not show: that takes
+ * `verify`, or a look at the digest of what was written. Else as cst_store_changes; CST_ENOTSUP (a compression other than plain,
+ * gzip and zstd), CST_EINVAL (`verify` of what has no digest, or no tar-split), CST_ECANCELED, what the sink fails with. `options`
+ * may be NULL. */
 CST_PUBLIC int cst_store_diff(cst_store *store, const char *from, const char *id, const cst_diff_options *options,
 			      const cst_sink *sink, cst_error **error);
 /* Bytes of regular files that the layer adds or changes. */
