@@ -235,7 +235,7 @@ static bool state_of(int fd, uint64_t size, struct file_state *ret)
 
 static void note_state(struct toc_stream *s)
 {
-	if (s->origin == FROM_FILE && s->file->size >= CLONE_MIN && s->at == 0)
+	if (s->origin == FROM_FILE && s->at == 0)
 		(void)state_of(s->fd, s->file->size, &s->states[s->file - s->toc->entries]);
 }
 
@@ -246,27 +246,45 @@ static bool is_same(const struct file_state *a, const struct file_state *b)
 	       a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
+/* Another layer's file that the first bytes were read from, as it is now; -1: none. */
+static int reopen(struct toc_stream *s, const char *name, uint64_t size, struct file_state *was,
+                  struct file_state *now)
+{
+	uint64_t at;
+	const struct toc_entry *entry = toc_find_name(s->toc, name);
+	if (!entry || entry->size != size || !s->states[entry - s->toc->entries].inode)
+		return -1;
+	*was = s->states[entry - s->toc->entries];
+	_cleanup_close_ int fd = s->donors.open(s->donors.userdata, entry->digest, size, &at);
+	if (fd < 0 || !state_of(fd, size, now) || now->inode != was->inode)
+		return -1;
+	return steal_fd(&fd);
+}
+
 bool toc_stream_clone(void *stream, const char *name, uint64_t size, int to)
 {
 	struct toc_stream *s = stream;
-	struct file_state now;
-	uint64_t at;
-	const struct toc_entry *entry = size < CLONE_MIN || atomic_load(&s->cannot_clone)
-	                                        ? NULL
-	                                        : toc_find_name(s->toc, name);
-	if (!entry || entry->size != size || !s->states[entry - s->toc->entries].inode)
+	struct file_state was, now;
+	if (size < CLONE_MIN || atomic_load(&s->cannot_clone))
 		return false;
-	_cleanup_close_ int fd = s->donors.open(s->donors.userdata, entry->digest, size, &at);
+	_cleanup_close_ int fd = reopen(s, name, size, &was, &now);
 	if (fd < 0)
 		return false;
 	if (sys_ficlone(to, fd) < 0) {
 		atomic_store(&s->cannot_clone, true);
 		return false;
 	}
-	if (state_of(fd, size, &now) && is_same(&now, &s->states[entry - s->toc->entries]))
+	if (state_of(fd, size, &now) && is_same(&now, &was))
 		return true;
 	(void)sys_ftruncate(to, 0);
 	return false;
+}
+
+/* Whatever happened to the file meanwhile, a further name leads to what is read, and held against digests. */
+int toc_stream_open_file(void *stream, const char *name, uint64_t size)
+{
+	struct file_state was, now;
+	return reopen(stream, name, size, &was, &now);
 }
 
 /* ---- content of the blob ---- */

@@ -36,6 +36,7 @@ int toc_stream_new(const struct toc *toc, const cst_memory *tarsplit, enum cst_c
 int64_t toc_stream_read(void *stream, void *buffer, size_t size, cst_error **error); /* as a cst_source */
 /* As of struct unpack_clone: of the file `name`, which is being read. */
 bool toc_stream_clone(void *stream, const char *name, uint64_t size, int to);
+int toc_stream_open_file(void *stream, const char *name, uint64_t size);
 struct stream_counts toc_stream_counts(const struct toc_stream *stream);
 void toc_stream_free(struct toc_stream *stream);
 DEFINE_CLEANUP(struct toc_stream *, toc_stream_free)

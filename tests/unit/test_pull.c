@@ -41,7 +41,8 @@ static void noise(char *to, size_t n, uint32_t seed)
 	}
 }
 
-/* Two versions of a layer: in the second one 10 bytes of a large file, and one of many small ones, are others. */
+/* Three versions of a layer: in the second one 10 bytes of a large file, and one of many small ones, are others; in the third one
+ * the hard link has another time. */
 static void make_tar(struct strbuf *tar, unsigned version)
 {
 	static char big[BIG], small[SMALL], hole[100000];
@@ -62,7 +63,8 @@ static void make_tar(struct strbuf *tar, unsigned version)
 	memcpy(hole, "begin", 5);
 	TAR_ADD(tar, .name = "hole", .data = hole, .len = sizeof(hole), .uid = uid, .gid = gid);
 	TAR_ADD(tar, .name = "empty", .uid = uid, .gid = gid);
-	TAR_ADD(tar, .name = "same", .link = "d/big", .type = '1', .uid = uid, .gid = gid);
+	TAR_ADD(tar, .name = "same", .link = "d/big", .type = '1', .uid = uid, .gid = gid,
+	        .mtime = version == 3 ? 5 : 0);
 	TAR_ADD(tar, .name = "link", .link = "d/1", .type = '2', .uid = uid, .gid = gid);
 	TAR_ADD(tar, .name = "fifo", .type = '6', .uid = uid, .gid = gid);
 	TAR_ADD(tar, .name = ".wh.etc", .uid = uid, .gid = gid);
@@ -569,6 +571,131 @@ static void file_as_source(void **state)
 	fclose(stream);
 }
 
+/* ---- hard links ---- */
+
+static void open_with_pull_option(struct api *api, const char *option)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_error *error = NULL;
+	cst_store_close(steal_ptr(&api->store));
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.pull_options = &option;
+	options.n_pull_options = 1;
+	ok(cst_store_open(&options, &api->store, &error), error);
+}
+
+/* The file in the layer's own content; the layer is a new one of the overlay driver. */
+static struct stat file_of(const struct api *api, const char *layer, const char *name)
+{
+	struct stat st;
+	_cleanup_free_ char *path = str_printf("%s/overlay/%s/diff/%s", api->root, layer, name);
+	assert_int_equal(lstat(path, &st), 0);
+	return st;
+}
+
+static unsigned files_shared(const struct api *api, const char *one, const char *two)
+{
+	unsigned n = 0;
+	char name[32];
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "d/%u", i);
+		n += file_of(api, one, name).st_ino == file_of(api, two, name).st_ino;
+	}
+	return n;
+}
+
+static bool is_overlay_of_root(const struct api *api)
+{
+	return strcmp(api->driver, "overlay") == 0 && geteuid() == 0;
+}
+
+static void files_are_linked_if_asked(void **state)
+{
+	struct api *api = api_of(state);
+	if (!is_overlay_of_root(api))
+		skip_because("files are shared by overlay");
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two};
+	cst_pull_result result;
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	assert_int_equal(pull(api, &t, "copy", &result), 0);
+	assert_int_equal(files_shared(api, "one", "copy"), 0);
+	ok(cst_store_delete_layer(api->store, "copy", NULL), NULL);
+	open_with_pull_option(api, "use_hard_links=TRUE");
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_true(result.in_parts);
+	assert_int_equal(result.files_reused, FILES);
+	/* The changed one is not; that whose header ends a piece of the stream may be written. */
+	assert_in_range(files_shared(api, "one", "two"), FILES - 2, FILES - 1);
+	assert_int_not_equal(file_of(api, "one", "d/11").st_ino,
+	                     file_of(api, "two", "d/11").st_ino);
+	assert_is(api, "one", &one, true);
+	assert_is(api, "two", &two, true);
+	assert_clean(api);
+	ok(cst_store_delete_layer(api->store, "one", NULL), NULL);
+	assert_is(api, "two", &two, true);
+	assert_clean(api);
+}
+
+/* A hard link of the archive goes to the shared file, which gets no attributes from it. */
+static void links_to_linked_files(void **state)
+{
+	struct api *api = api_of(state);
+	if (!is_overlay_of_root(api))
+		skip_because("files are shared by overlay");
+	_cleanup_blob_ struct blob one = make_blob(1), three = make_blob(3);
+	struct source s = {.blob = &one}, t = {.blob = &three};
+	cst_pull_result result;
+	open_with_pull_option(api, "use_hard_links=true");
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	const struct stat big = file_of(api, "one", "d/big");
+	assert_int_equal(pull(api, &s, "again", &result), 0);
+	assert_int_equal(file_of(api, "again", "d/big").st_ino, big.st_ino);
+	assert_int_equal(file_of(api, "again", "same").st_ino, big.st_ino);
+	assert_int_equal(pull(api, &t, "three", &result), 0);
+	assert_true(result.in_parts);
+	assert_int_equal(file_of(api, "three", "same").st_mtime, 5);
+	assert_int_not_equal(file_of(api, "three", "d/big").st_ino, big.st_ino);
+	assert_int_equal(file_of(api, "one", "d/big").st_mtime, big.st_mtime);
+	assert_is(api, "again", &one, true);
+	assert_is(api, "three", &three, true);
+	assert_clean(api);
+}
+
+/* A file that differs in anything but its content is written. */
+static void other_attributes_are_not_linked(void **state)
+{
+	static const char *const changes[] = {"chmod 600 %s", "chown 7 %s", "chgrp 7 %s",
+	                                      "touch -d @77 %s", "setfattr -n user.x -v y %s"};
+	struct api *api = api_of(state);
+	if (!is_overlay_of_root(api))
+		skip_because("files are shared by overlay");
+	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
+	struct source s = {.blob = &one}, t = {.blob = &two};
+	cst_pull_result result;
+	open_with_pull_option(api, "use_hard_links=true");
+	assert_int_equal(pull(api, &s, "one", &result), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		_cleanup_free_ char *path =
+		        str_printf("%s/overlay/one/diff/d/%u", api->root, 20 + i);
+		_cleanup_free_ char *command = str_printf(changes[i], path);
+		assert_int_equal(system(command), 0);
+	}
+	assert_int_equal(pull(api, &t, "two", &result), 0);
+	assert_int_equal(result.files_reused, FILES);
+	assert_in_range(files_shared(api, "one", "two"), FILES - 2 - ARRAY_SIZE(changes),
+	                FILES - 1 - ARRAY_SIZE(changes));
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "d/%u", 20 + i);
+		assert_int_not_equal(file_of(api, "one", name).st_ino,
+		                     file_of(api, "two", name).st_ino);
+	}
+	assert_is(api, "two", &two, true);
+}
+
 /* ---- ostree ---- */
 
 /* The store of the test, opened again to take files from two repositories, of which the second one exists. */
@@ -648,7 +775,10 @@ static void ostree_gives_files(void **state)
 	X(images_are_donors)           \
 	X(forged_toc)                  \
 	X(other_layer_was_changed)     \
-	X(file_as_source)
+	X(file_as_source)              \
+	X(files_are_linked_if_asked)   \
+	X(links_to_linked_files)       \
+	X(other_attributes_are_not_linked)
 DEFINE_RUN_ON_DRIVERS("pull", EACH)
 
 int main(void)

@@ -118,10 +118,10 @@ static int finish_file(struct out_file *file, cst_error **error)
 
 	if (e->header.is_sparse && sys_ftruncate(file->fd, (off_t)e->header.size) < 0)
 		return error_sys(error, errno, "truncate /%s", e->path);
-	int r = metadata_file(w->metadata, e, file->fd, error);
+	int r = file->linked ? 0 : metadata_file(w->metadata, e, file->fd, error);
 	if (r < 0)
 		return r;
-	if (w->sync && e->header.body_size >= EARLY_WRITEBACK)
+	if (w->sync && !file->linked && e->header.body_size >= EARLY_WRITEBACK)
 		sys_sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (sys_close_checked(steal_fd(&file->fd)) < 0)
 		return error_sys(error, errno, "close /%s", e->path);

@@ -26,6 +26,7 @@ struct out_file {
 	int parent_fd;      /* where its name will be; borrowed from the cache of directories */
 	struct chunk *home; /* holds the entry */
 	bool begun, cloned; /* cloned: what comes is there already */
+	bool linked;        /* its attributes, too: it is another's file */
 };
 struct out_file *out_file_new(struct writers *w, struct chunk *chunk, struct entry *entry, int parent_fd, int fd);
 void out_file_release(struct out_file *file); /* lets go of one part; the last one finishes the file */

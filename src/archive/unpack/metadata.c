@@ -305,6 +305,48 @@ int metadata_file(struct metadata *m, const struct entry *e, int fd, cst_error *
 	return 0;
 }
 
+/* The label is the policy's, not the archive's. */
+static bool is_no_label(const char *name)
+{
+	return !streq(name, "security.selinux");
+}
+
+static bool xattrs_fit(const struct metadata *m, const struct entry *e, int fd)
+{
+	_cleanup_xattrs_ struct xattrs found = {0};
+	size_t n = 0;
+
+	if (xattrs_read(fd, NULL, is_no_label, &found, e->path, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < e->header.n_xattrs; i++) {
+		const struct tar_xattr *x = &e->header.xattrs[i];
+		if (is_dropped(m, x->name))
+			continue;
+		bool same = false;
+		for (size_t j = 0; j < found.len && !same; j++)
+			same = streq(found.items[j].name, x->name) &&
+			       found.items[j].len == x->len &&
+			       memcmp(found.items[j].value, x->value, x->len) == 0;
+		if (!same)
+			return false;
+		n++;
+	}
+	return n == found.len;
+}
+
+bool metadata_file_fits(const struct metadata *m, const struct entry *e, int fd)
+{
+	struct timespec times[2];
+	struct stat st;
+
+	if (m->options->force_mask >= 0 || fstat(fd, &st) < 0)
+		return false;
+	entry_times(e, times);
+	return S_ISREG(st.st_mode) && owner_is_right(e, &st) &&
+	       (st.st_mode & 07777) == e->header.mode && st.st_mtim.tv_sec == times[1].tv_sec &&
+	       st.st_mtim.tv_nsec == times[1].tv_nsec && xattrs_fit(m, e, fd);
+}
+
 int metadata_node(struct metadata *m, const struct entry *e, int fd, const struct stat *st,
                   cst_error **error)
 {

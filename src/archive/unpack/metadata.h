@@ -14,6 +14,8 @@ struct metadata {
 };
 mode_t metadata_mode(const struct metadata *m, const struct entry *entry); /* what it gets */
 int metadata_file(struct metadata *m, const struct entry *entry, int fd, cst_error **error); /* all, times included */
+/* Is the file, whose attributes nobody set for this entry, as metadata_file() would make it? */
+bool metadata_file_fits(const struct metadata *m, const struct entry *entry, int fd);
 /* All but times; `st` is how it is now. */
 int metadata_directory(struct metadata *m, const struct entry *entry, int fd, const struct stat *st, cst_error **error);
 /* These take an O_PATH descriptor. */

@@ -76,7 +76,7 @@ struct creation {
 	struct entry *entry;
 	struct directory parent;
 	struct place place; /* where it is made */
-	int link_fd;        /* hard links: the file, O_PATH */
+	int link_fd; /* the file that gets a further name; hard links: O_PATH; else of another layer, or -1 */
 };
 
 /* The permissions that it will have; the set-id bits come when its owner is right. Nobody else can reach it before. */
@@ -85,8 +85,17 @@ static mode_t permissions(const struct creation *c)
 	return metadata_mode(&c->namespace->target->metadata, c->entry) & 0777;
 }
 
+static int make_link(struct creation *c)
+{
+	return sys_flink(c->link_fd, c->place.fd, c->place.name);
+}
+
 static int make_file(struct creation *c)
 {
+	if (c->link_fd >= 0 && make_link(c) == 0)
+		return c->link_fd;
+	if (c->link_fd >= 0 && errno == EEXIST)
+		return -1;
 	return sys_openat(c->place.fd, c->place.name,
 	                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, permissions(c));
 }
@@ -114,11 +123,6 @@ static int make_node(struct creation *c)
 
 	return sys_mknodat(c->place.fd, c->place.name, type | (h->mode & 0777),
 	                   type == S_IFIFO ? 0 : makedev(h->devmajor, h->devminor));
-}
-
-static int make_link(struct creation *c)
-{
-	return sys_flink(c->link_fd, c->place.fd, c->place.name);
 }
 
 /* The Go command does not say which link. */
@@ -166,20 +170,28 @@ static int settle(const struct creation *c, cst_error **error)
 	return 0;
 }
 
-static int create_file(struct creation *c, struct chunk *chunk, cst_error **error)
+static int create_file(struct creation *c, struct chunk *chunk, bool begun, cst_error **error)
 {
 	struct namespace *ns = c->namespace;
-	int fd = create(c, make_file, error);
+	_cleanup_close_ int shared = shared_open(&ns->shared, c->entry, begun);
 
+	c->link_fd = shared;
+	int fd = create(c, make_file, error);
 	if (fd < 0)
 		return fd;
+	bool linked = fd == shared;
+	if (linked)
+		shared = -1;
 	ns->current = out_file_new(ns->writers, chunk, c->entry, c->parent.fd, fd);
 	if (!ns->current) {
 		close(fd);
 		return error_oom(error);
 	}
 	ns->content_size += (int64_t)c->entry->header.size;
-	return place_note_made(&ns->target->making, fd, error);
+	struct out_file *file = ns->current;
+	file->begun = file->cloned = file->linked = linked;
+	return linked ? shared_note(&ns->shared, fd, error)
+	              : place_note_made(&ns->target->making, fd, error);
 }
 
 /* Makes the directory, or takes the one that is there. *opaque: it takes the place of something else, and what that hid
@@ -319,6 +331,8 @@ static int link_attributes(struct creation *c, cst_error **error)
 		return 0;
 	if (fstat(c->link_fd, &st) < 0)
 		return link_failed(c->entry, errno, error);
+	if (shared_has(&ns->shared, &st))
+		return shared_check_link(&ns->shared, c->entry, c->link_fd, error);
 	if (ns->target->options->in_use && !place_is_made(&ns->target->making, c->link_fd)) {
 		log_warning("/%s: owner and mode stay those of the existing file that it is a "
 		            "hard link to, since the layer is in use",
@@ -363,10 +377,10 @@ static int apply_root(struct namespace *ns, const struct entry *e, cst_error **e
 	return r < 0 ? r : directory_times_add(ns->times, e, &root, error);
 }
 
-static int create_entry(struct namespace *ns, struct chunk *chunk, struct entry *e,
+static int create_entry(struct namespace *ns, struct chunk *chunk, struct entry *e, bool begun,
                         cst_error **error)
 {
-	struct creation c = {.namespace = ns, .entry = e};
+	struct creation c = {.namespace = ns, .entry = e, .link_fd = -1};
 	char type = e->header.type;
 	int r;
 
@@ -382,7 +396,7 @@ static int create_entry(struct namespace *ns, struct chunk *chunk, struct entry 
 	else if (type == '5')
 		r = create_directory(&c, error);
 	else if (type == '0' || ns->target->options->force_mask >= 0)
-		r = create_file(&c, chunk, error);
+		r = create_file(&c, chunk, begun, error);
 	else
 		r = create_node(&c, error);
 	return r < 0 ? r : remember(ns, e, &c.parent, error);
@@ -398,7 +412,7 @@ static int map_ids(struct namespace *ns, struct entry *e, cst_error **error)
 	                      &e->host_gid, error);
 }
 
-static int apply_entry(struct namespace *ns, struct chunk *chunk, struct entry *e,
+static int apply_entry(struct namespace *ns, struct chunk *chunk, struct entry *e, bool begun,
                        cst_error **error)
 {
 	if (e->action == ENTRY_IGNORE)
@@ -412,7 +426,7 @@ static int apply_entry(struct namespace *ns, struct chunk *chunk, struct entry *
 	switch (e->action) {
 	case ENTRY_WHITEOUT: return whiteout_apply(&ns->whiteouts, e, error);
 	case ENTRY_OPAQUE: return whiteout_apply_opaque(&ns->whiteouts, e, error);
-	default: return create_entry(ns, chunk, e, error);
+	default: return create_entry(ns, chunk, e, begun, error);
 	}
 }
 
@@ -442,13 +456,15 @@ static void hand_over_body(struct namespace *ns, struct chunk *chunk, const stru
 	}
 }
 
-static void begin_entry(struct namespace *ns, struct chunk *chunk, struct entry *e)
+static void begin_entry(struct namespace *ns, struct chunk *chunk, const struct op *op)
 {
+	struct entry *e = op->entry;
+	bool begun = op->next && op->next->kind == OP_BODY;
 	cst_error *error = NULL;
 
 	if (work_failed(ns->work, e->number))
 		return;
-	if (apply_entry(ns, chunk, e, &error) < 0)
+	if (apply_entry(ns, chunk, e, begun, &error) < 0)
 		work_fail(ns->work, e->number, error);
 }
 
@@ -479,7 +495,7 @@ static bool run_ops(struct namespace *ns, struct chunk *chunk)
 		case OP_ENTRY:
 			if (must_wait(ns, op))
 				return false;
-			begin_entry(ns, chunk, op->entry);
+			begin_entry(ns, chunk, op);
 			span = (struct body_span){op->next, 0};
 			break;
 		case OP_BODY: span.bytes += op->len; break;
@@ -543,9 +559,11 @@ void namespace_init(struct namespace *ns)
 {
 	ns->task.run = namespace_run;
 	ns->whiteouts = (struct whiteouts){.target = ns->target, .way = WAY_INIT};
+	ns->shared.metadata = &ns->target->metadata;
 }
 
 void namespace_free(struct namespace *ns)
 {
 	whiteouts_forget(&ns->whiteouts);
+	hash_set_free(&ns->shared.inodes);
 }

@@ -5,6 +5,7 @@
 
 #include "archive/unpack/file.h"
 #include "archive/unpack/rewrite.h"
+#include "archive/unpack/share.h"
 #include "archive/unpack/target.h"
 #include "archive/unpack/times.h"
 #include "archive/unpack/whiteout.h"
@@ -17,6 +18,7 @@ struct namespace {
 	struct saved_bodies *saved; /* NULL: there is no tar-split that would need them */
 
 	struct whiteouts whiteouts;
+	struct shared_files shared;
 	struct task task;
 	struct chunk *queue_head, *queue_tail; /* work->lock */
 	bool active;                           /* work->lock */

@@ -13,6 +13,7 @@
  *   whiteout.c    deletion marks                  rewrite.c     bodies that the archive itself replaced
  *   directories.c those that are open, walking    way.c         the way to one
  *   place.c       where things are made           own.c         what this archive brought
+ *   share.c       files that another layer has, too
  *   metadata.c    owner, mode, times, xattrs      times.c       of directories, at the end
  *   sync.c        durability
  *

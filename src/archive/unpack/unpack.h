@@ -34,6 +34,9 @@ struct unpack_below {
  * the source is read. */
 struct unpack_clone {
 	bool (*clone)(void *userdata, const char *name, uint64_t size, int to);
+	/* The other file, open for reading; -1: it is not known, or may not be shared. If its attributes are those of the entry, the new file
+	 * is a further name of it. NULL: nobody is asked. Called as `clone` is. */
+	int (*open)(void *userdata, const char *name, uint64_t size);
 	void *userdata;
 };
 
@@ -42,6 +45,7 @@ struct unpack_options {
 	enum unpack_whiteouts whiteouts;
 	const struct idmaps *maps;      /* header ids are container ids; NULL or empty: identity */
 	const struct unpack_clone *clone; /* NULL: nobody */
+	bool share_files;               /* files may have further names in other layers: nobody changes them later */
 	const struct unpack_below *below; /* NULL: not known, or the target is a full root file system */
 	bool userns;                    /* rootless: no device nodes, EPERM on xattrs ignored, user.overlay.* names */
 	bool ignore_chown_errors;

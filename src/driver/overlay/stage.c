@@ -380,6 +380,8 @@ int overlay_stage_unpack(struct driver_staged *staged, const cst_source *source,
 	options.ignore_chown_errors = o->options.ignore_chown_errors;
 	options.force_mask = o->options.force_mask;
 	options.in_use = !staged->temp;
+	/* What becomes an object of composefs changes its attributes. */
+	options.share_files = !options.in_use && !o->options.use_composefs;
 	options.sync_later = staged->of_image;
 	_cleanup_(overlay_below_free) struct overlay_below below;
 	overlay_below_init(&below, staged, policy);

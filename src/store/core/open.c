@@ -39,11 +39,16 @@ static const char *pull_option(const cst_store_options *options, const char *nam
 	return "";
 }
 
+static bool is_pull_option(const cst_store_options *options, const char *name)
+{
+	return strcasecmp(pull_option(options, name), "true") == 0;
+}
+
 static int copy_pull_options(cst_store *store, const cst_store_options *options, cst_error **error)
 {
 	/* The Go tools convert what they pull only. */
-	store->convert_images = !options->as_upstream &&
-	                        strcasecmp(pull_option(options, "convert_images"), "true") == 0;
+	store->convert_images = !options->as_upstream && is_pull_option(options, "convert_images");
+	store->use_hard_links = is_pull_option(options, "use_hard_links");
 	const char *repositories = pull_option(options, "ostree_repos");
 	for (size_t n; *repositories; repositories += n + (repositories[n] == ':')) {
 		n = strcspn(repositories, ":");

@@ -37,6 +37,7 @@ struct cst_store {
 	bool disable_volatile, transient, read_only, as_upstream, general_driver_options;
 	struct strv ostree_repositories; /* that pulls take files from */
 	bool convert_images; /* new layers get a TOC, whatever they come from */
+	bool use_hard_links; /* pulls in parts share files with other layers */
 	struct lock_wait lock_wait; /* of all locks that are ours */
 
 	struct lockfile *graph_lock;

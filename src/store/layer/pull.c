@@ -215,7 +215,11 @@ static int pull_parts(struct pull *pull, enum stream_trust trust, cst_error **er
 	if (r < 0)
 		return r;
 	const cst_source source = {.read = toc_stream_read, .userdata = stream};
-	const struct unpack_clone clone = {.clone = toc_stream_clone, .userdata = stream};
+	/* At the second attempt nothing is shared that stood in the way of the first. */
+	bool link = pull->store->use_hard_links && trust != STREAM_SURE;
+	const struct unpack_clone clone = {.clone = toc_stream_clone,
+	                                   .open = link ? toc_stream_open_file : NULL,
+	                                   .userdata = stream};
 	r = apply(pull, &source, &clone, TOC_KNOWN, error);
 	if (r == 0)
 		r = describe_parts(pull, error);
