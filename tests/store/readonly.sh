@@ -28,7 +28,7 @@ writing+=,copy_file_range,splice,mount,umount2,move_mount,open_tree,mount_setatt
 guilty() {
 	grep -v -e ' +++ ' -e ' --- ' "$1" | grep -E '[a-z0-9_]+\(' |
 		grep -vE 'open(at2?)?\(.*O_(RDONLY|PATH)' | grep -vE 'write(v|64)?\([12]<' |
-		grep -vE 'fcntl\([^)]*(F_GETF[DL]|F_SETF[DL]|F_DUPFD|F_GETPIPE|F_RDLCK|F_UNLCK)' | grep -vE 'ioctl\([0-9]+<[^>]*>, (TCGETS|TIOCGWINSZ|FS_IOC_FIEMAP)' |
+		grep -vE 'fcntl\([^)]*(F_GETF[DL]|F_SETF[DL]|F_DUPFD|F_GETPIPE|F_RDLCK|F_UNLCK)' | grep -vE 'ioctl\([0-9]+<[^>]*>, (TCGETS|TIOCGWINSZ|FS_IOC_FIEMAP|BTRFS_IOC_GET_SUBVOL_INFO)' |
 		grep -v 'resumed>'
 	grep -E 'O_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)|F_WRLCK' "$1" | grep -v 'F_SETFL\|F_GETFL\|/dev/tty\|<unfinished' || true
 }
