@@ -50,6 +50,16 @@ void strbuf_add(struct strbuf *buf, const void *data, size_t n)
 	buf->data[buf->len] = '\0';
 }
 
+char *strbuf_extend(struct strbuf *buf, size_t n)
+{
+	if (!strbuf_room(buf, n))
+		return NULL;
+	char *fresh = buf->data + buf->len;
+	buf->len += n;
+	buf->data[buf->len] = '\0';
+	return fresh;
+}
+
 void strbuf_adds(struct strbuf *buf, const char *s)
 {
 	strbuf_add(buf, s, strlen(s));

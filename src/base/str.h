@@ -36,6 +36,8 @@ struct strbuf {
 	bool failed;
 };
 void strbuf_add(struct strbuf *buf, const void *data, size_t n);
+/* Longer by n bytes, which the caller fills. NULL: out of memory. */
+char *strbuf_extend(struct strbuf *buf, size_t n);
 void strbuf_adds(struct strbuf *buf, const char *s);
 void strbuf_addc(struct strbuf *buf, char c);
 void strbuf_addf(struct strbuf *buf, const char *format, ...) CST_PRINTF(2, 3);

@@ -240,6 +240,22 @@ static void test_base64(void **state)
 	}
 }
 
+/* Six bytes at a time, or one group after the other: the same digits, whatever the bytes. */
+static void test_base64_of_all_bytes(void **state)
+{
+	for (unsigned start = 0; start < 256; start++) {
+		_cleanup_strbuf_ struct strbuf whole = {0}, groups = {0};
+		unsigned char data[768];
+		for (unsigned i = 0; i < sizeof(data); i++)
+			data[i] = (unsigned char)(start + i * 89 + i * i / 7);
+		base64_encode(&whole, data, sizeof(data) - start % 8);
+		for (size_t i = 0; i < sizeof(data) - start % 8; i += 3)
+			base64_encode(&groups, data + i,
+			              MIN(sizeof(data) - start % 8 - i, (size_t)3));
+		assert_string_equal(strbuf_str(&whole), strbuf_str(&groups));
+	}
+}
+
 static void test_ids(void **state)
 {
 	static const char *const refused[] = {
@@ -456,6 +472,7 @@ int main(void)
 	        cmocka_unit_test(test_digests),
 	        cmocka_unit_test(test_checksum_lengths),
 	        cmocka_unit_test(test_base64),
+	        cmocka_unit_test(test_base64_of_all_bytes),
 	        cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_confined_open),
 	        cmocka_unit_test(test_replace),

@@ -22,7 +22,7 @@ void tar_reader_free(struct tar_reader *r)
 {
 	if (!r)
 		return;
-	strbuf_free(&r->raw);
+	strbuf_free(&r->kept);
 	tar_pax_free(&r->pax);
 	free(r->pairs.items);
 	arena_clear(&r->arenas[0]);
@@ -46,20 +46,37 @@ const struct tar_header *tar_reader_header(const struct tar_reader *r)
 	return &r->shown;
 }
 
-void tar_reader_raw(struct tar_reader *r, const void **data, size_t *len)
+bool tar_reader_raw(struct tar_reader *r, const void **data, size_t *len)
 {
-	*data = r->raw.len > 0 ? r->raw.data : "";
+	*data = r->raw.len > 0 ? r->raw.data : (const uint8_t *)"";
 	*len = r->raw.len;
+	return r->raw.len > 0 && r->kept.len == 0;
 }
 
 /* Moves up to n bytes of input to raw. False: out of memory. */
 static bool collect(struct tar_reader *r, size_t n)
 {
 	n = MIN(n, r->len);
-	strbuf_add(&r->raw, r->data, n);
+	if (r->kept.len > 0) {
+		strbuf_add(&r->kept, r->data, n);
+		r->raw.data = (const uint8_t *)r->kept.data;
+	} else if (r->raw.len == 0) {
+		r->raw.data = r->data;
+	}
+	r->raw.len += n;
 	r->data += n;
 	r->len -= n;
-	return !r->raw.failed;
+	return !r->kept.failed;
+}
+
+/* What was fed ends before the part does. */
+static int keep_raw(struct tar_reader *r, cst_error **error)
+{
+	if (r->raw.len == 0 || r->kept.len > 0)
+		return 0;
+	strbuf_add(&r->kept, r->raw.data, r->raw.len);
+	r->raw.data = (const uint8_t *)r->kept.data;
+	return r->kept.failed ? error_oom(error) : 0;
 }
 
 /* Goes on with a part of `n` bytes at the end of raw. */
@@ -131,7 +148,7 @@ static int begin_meta(struct tar_reader *r, cst_error **error)
 static int finish_header(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
 	struct tar_header *h = &r->header;
-	const uint8_t *block = (const uint8_t *)r->raw.data + r->part;
+	const uint8_t *block = r->raw.data + r->part;
 
 	if (tar_block_is_zero(block))
 		return tar_reader_expect(r, READ_SECOND_ZERO, TAR_BLOCK, error);
@@ -178,7 +195,7 @@ static int finish_global(struct tar_reader *r, const char *body, enum tar_event 
 
 static int finish_meta(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
-	const char *body = r->raw.data + r->part;
+	const char *body = (const char *)r->raw.data + r->part;
 
 	if (r->meta_type == 'g')
 		return finish_global(r, body, event, error);
@@ -238,7 +255,7 @@ static int finish_part(struct tar_reader *r, enum tar_event *event, cst_error **
 	case READ_OLD_SPARSE: return tar_sparse_continue_old(r, event, error);
 	case READ_SPARSE_MAP: return tar_sparse_continue_map(r, event, error);
 	default: /* READ_SECOND_ZERO */
-		if (!tar_block_is_zero((const uint8_t *)r->raw.data + r->part))
+		if (!tar_block_is_zero(r->raw.data + r->part))
 			return invalid_header(error);
 		r->state = READ_TRAILER;
 		r->clear_raw = true;
@@ -291,13 +308,14 @@ int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **da
 		return 0;
 	}
 	if (r->clear_raw) {
-		strbuf_reset(&r->raw);
+		r->raw.len = 0;
+		strbuf_reset(&r->kept);
 		r->clear_raw = false;
 	}
 	while (result == 0) {
 		if (r->len == 0 && !ready_without_data(r)) {
 			*event = TAR_NEED_DATA;
-			return 0;
+			return keep_raw(r, error);
 		}
 		result = step(r, event, data, len, error);
 	}

@@ -27,7 +27,12 @@ struct tar_reader {
 	const uint8_t *data; /* what was fed and not yet consumed */
 	size_t len;
 	enum reader_state state;
-	struct strbuf raw; /* since the last body byte */
+	/* All bytes since the last body byte: in what was fed, as long as that has them all, else in `kept`. */
+	struct tar_raw {
+		const uint8_t *data;
+		size_t len;
+	} raw;
+	struct strbuf kept;
 	bool clear_raw;    /* it was given out with the last event */
 	bool body_end;     /* TAR_BODY_END comes next */
 	size_t wanted;     /* bytes of raw to reach */

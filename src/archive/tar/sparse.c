@@ -50,7 +50,7 @@ static bool map_line(struct tar_reader *r, const char *text)
 static int parse_body_map(struct tar_reader *r)
 {
 	while (r->map_count < 0 || r->map_lines < 2 * r->map_count) {
-		const char *line = r->raw.data + r->map_position;
+		const char *line = (const char *)r->raw.data + r->map_position;
 		const char *newline = memchr(line, '\n', r->raw.len - r->map_position);
 		char text[32];
 		size_t len = newline ? (size_t)(newline - line) : r->raw.len - r->map_position;
@@ -181,7 +181,7 @@ int tar_sparse_begin_old(struct tar_reader *r, const uint8_t *block, enum tar_ev
 
 int tar_sparse_continue_old(struct tar_reader *r, enum tar_event *event, cst_error **error)
 {
-	const uint8_t *block = (const uint8_t *)r->raw.data + r->part;
+	const uint8_t *block = r->raw.data + r->part;
 
 	if (!add_old_sparse(r, block, 21))
 		return invalid_header(error);

@@ -62,8 +62,8 @@ int tar_reader_next(struct tar_reader *r, enum tar_event *event, const void **da
 int tar_reader_end(struct tar_reader *r, cst_error **error);
 const struct tar_header *tar_reader_header(const struct tar_reader *r); /* until the next TAR_ENTRY */
 /* Raw bytes (headers, padding) since the last body byte, as tar-split records them. Of use at TAR_ENTRY, at TAR_END and
- * after tar_reader_end(); the next tar_reader_next() clears them. */
-void tar_reader_raw(struct tar_reader *r, const void **data, size_t *len);
+ * after tar_reader_end(); the next tar_reader_next() clears them. True: they are in the buffer that was fed. */
+bool tar_reader_raw(struct tar_reader *r, const void **data, size_t *len);
 void tar_reader_free(struct tar_reader *r);
 void tar_reader_freep(struct tar_reader **r);
 

@@ -84,10 +84,9 @@ static int flush_lines(struct tarsplit_writer *w, size_t threshold, cst_error **
 
 static void add_number(struct tarsplit_writer *w, const char *key, int64_t n)
 {
-	struct json_writer json;
+	char room[NUMBER_TEXT_MAX];
 	strbuf_adds(&w->lines, key);
-	json_writer_init(&json, &w->lines, JSON_OUTPUT);
-	json_put_int64(&json, n);
+	strbuf_adds(&w->lines, number_text(n, room));
 }
 
 static void end_line(struct tarsplit_writer *w)

@@ -155,12 +155,12 @@ static int give_raw(struct unpack_parser *parser, struct op_sink *sink, cst_erro
 
 	if (parser->options->tarsplit_fd < 0)
 		return 0;
-	tar_reader_raw(parser->reader, &data, &len);
+	bool stays = tar_reader_raw(parser->reader, &data, &len);
 	if (len == 0)
 		return 0;
 	struct op *op = op_new(sink->arena, OP_RAW);
-	if (op)
-		op->data = arena_strndup(sink->arena, data, len);
+	if (op) /* as long as the chunk that is parsed */
+		op->data = stays ? data : arena_strndup(sink->arena, data, len);
 	if (sink->arena->failed)
 		return error_oom(error);
 	op->len = len;
