@@ -172,6 +172,27 @@ static void test_split_of_another(void **state)
 	assert_int_equal(diff_of_base(api, "are recorded"), CST_ECORRUPT);
 }
 
+/* Versions 1.46 to 1.53 of the Go library recorded less than the tar's bytes for a layer pulled in parts. */
+static void test_size_of_a_pull_in_parts(void **state)
+{
+	static const char key[] = "\"diff-size\":";
+	struct api *api = with_base(state);
+	_cleanup_free_ char *path = str_printf("%s/%s-layers/layers.json", api->root, api->driver);
+	_cleanup_free_ char *old = NULL, *toc = NULL, *sizes = NULL;
+	size_t len;
+	assert_int_equal(fs_read_file(AT_FDCWD, path, 1 << 20, &old, &len, NULL), 0);
+	const char *at = strstr(old, key);
+	assert_non_null(at);
+	at += strlen(key);
+	const char *rest = at + strspn(at, "0123456789");
+	sizes = str_printf("%.*s1%s", (int)(at - old), old, rest);
+	toc = str_printf("%.*s1,\"toc-digest\":\"sha256:%064d\"%s", (int)(at - old), old, 0, rest);
+	assert_int_equal(fs_write_file(AT_FDCWD, path, sizes, strlen(sizes), 0600, NULL, NULL), 0);
+	assert_int_equal(diff_of_base(api, "but 1 are recorded"), CST_ECORRUPT);
+	assert_int_equal(fs_write_file(AT_FDCWD, path, toc, strlen(toc), 0600, NULL, NULL), 0);
+	assert_int_equal(diff_of_base(api, ""), 0);
+}
+
 /* Only the digest knows the difference of two headers. */
 static void test_verify(void **state)
 {
@@ -213,13 +234,14 @@ static void test_verify_without_a_proof(void **state)
 	assert_int_equal(got.size, 0);
 }
 
-#define EACH(X)                        \
-	X(test_content)                \
-	X(test_packed)                 \
-	X(test_each_byte_of_the_split) \
-	X(test_each_end_of_the_split)  \
-	X(test_split_of_another)       \
-	X(test_verify)                 \
+#define EACH(X)                         \
+	X(test_content)                 \
+	X(test_packed)                  \
+	X(test_each_byte_of_the_split)  \
+	X(test_each_end_of_the_split)   \
+	X(test_split_of_another)        \
+	X(test_size_of_a_pull_in_parts) \
+	X(test_verify)                  \
 	X(test_verify_without_a_proof)
 
 DEFINE_RUN_ON_DRIVERS("diff", EACH)

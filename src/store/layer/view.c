@@ -67,6 +67,7 @@ int layer_view_open(cst_store *store, const char *from, const char *id, struct l
 	view->compression = (enum cst_compression)layer->compression;
 	view->created = layer->created;
 	view->diff_size = layer->diff_size;
+	view->in_parts = *layer->toc_digest;
 	view->compressed_size = layer->compressed_size;
 	stat_tarsplit(source.fd, layer->id, &view->tarsplit);
 	view->id = strdup(layer->id);

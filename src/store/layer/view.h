@@ -17,6 +17,7 @@ struct layer_view {
 	enum cst_compression compression;
 	char *id, *diff_digest, *compressed_digest;
 	int64_t diff_size, compressed_size; /* as recorded; 0 or -1: unknown */
+	bool in_parts;                      /* a TOC's digest is recorded */
 	char *foreign; /* the directory of an additional layer store that has the layer's blob; NULL: none, or not against the parent */
 };
 #define LAYER_VIEW_INIT {.tarsplit_fd = -1}
