@@ -213,7 +213,7 @@ static char *users_text(const struct layer_rows *rows, size_t row, const char *i
 	n = container ? cst_container_names(container, &names) : 0;
 	users_add(&users, "container", containers, container ? cst_container_id(container) : "",
 	          names, n);
-	users_add(&users, "layer", uses_children(uses, rows->layers, row), "", NULL, 0);
+	users_add(&users, "layer", uses_children(users_here, rows->layers, row), "", NULL, 0);
 	return users_done(&users);
 }
 
@@ -279,13 +279,35 @@ static int list_layers(const struct invocation *in, const cst_layer_list *layers
 	return code;
 }
 
+static bool is_given(const char *text)
+{
+	return text && text[0];
+}
+
+/* Asks for what is printed only. */
+static int find_layers(const struct invocation *in, bool as_table, cst_layer_list **ret,
+                       cst_error **error)
+{
+	unsigned wanted = CST_LAYER_FIELD_NAMES;
+	if (is_on(in, OPT_JSON) || is_given(text_of(in, OPT_FORMAT)) ||
+	    is_given(text_of(in, OPT_SORT)) || value_of(in, OPT_FILTER)->n_items)
+		return cst_store_layers(in->store, ret, error);
+	if (is_on(in, OPT_TREE))
+		wanted |= CST_LAYER_FIELD_PARENT;
+	else if (is_on(in, OPT_QUIET))
+		wanted = 0;
+	else if (as_table)
+		wanted |= CST_LAYER_FIELD_PARENT | CST_LAYER_FIELD_CREATED | CST_LAYER_FIELD_DIFF;
+	return cst_store_layers_with(in->store, wanted, ret, error);
+}
+
 int run_layers(struct invocation *in)
 {
 	_cleanup_error_ cst_error *error = NULL;
 	cst_layer_list *layers = NULL;
-	if (cst_store_layers(in->store, &layers, &error) < 0)
-		return fail(in, error);
 	bool as_table = in->personality == GNU_STYLE && !is_on(in, OPT_TREE);
+	if (find_layers(in, as_table, &layers, &error) < 0)
+		return fail(in, error);
 	int code = (as_table ? list_layers : print_layers)(in, layers);
 	cst_layer_list_free(layers);
 	return code;

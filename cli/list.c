@@ -14,10 +14,11 @@ static size_t count_values(const struct list *list, bool one_at_a_time)
 static void forget_values(struct listing *listing, size_t next)
 {
 	size_t n = count_values(listing->list, listing->one_at_a_time);
-	for (size_t i = 0; i < n; i++)
-		free(listing->values[i].owned);
-	memset(listing->values, 0, n * sizeof(*listing->values));
-	memset(listing->known, 0, n * sizeof(*listing->known));
+	for (size_t i = 0; i < n; i++) {
+		if (listing->known[i])
+			free(listing->values[i].owned);
+		listing->known[i] = false;
+	}
 	listing->row = next;
 }
 
@@ -29,6 +30,7 @@ const struct value *listing_value(struct listing *listing, size_t row, size_t fi
 	size_t at = (listing->one_at_a_time ? 0 : row) * list->n_fields + field;
 	struct value *value = &listing->values[at];
 	if (!listing->known[at]) {
+		*value = (struct value){0};
 		if (list->fields[field].type == FIELD_AGE) {
 			list->find(list, row, field, value);
 			value->number = listing->now - value->number;
@@ -128,6 +130,8 @@ int64_t layer_content_size(const struct invocation *in, const cst_layer *layer)
 
 /* ---- values in full ---- */
 
+#define DAY_SECONDS 86400
+
 static char *put_digits(char *to, int number, int n)
 {
 	for (int i = n; i > 0; i--, number /= 10)
@@ -135,21 +139,40 @@ static char *put_digits(char *to, int number, int n)
 	return to + n;
 }
 
-/* RFC 3339 has years of four digits; of others nothing is shown. */
+/* "2026-01-02". RFC 3339 has years of four digits; of others nothing is shown. The rows of a list are often of one day, so the last
+ * one is kept. */
+static const char *date_text(int64_t day)
+{
+	static char text[sizeof("2026-01-02")];
+	static int64_t day_of_text = INT64_MIN;
+	time_t time = (time_t)(day * DAY_SECONDS);
+	struct tm utc;
+	if (day == day_of_text)
+		return text;
+	day_of_text = day;
+	text[0] = '\0';
+	if (gmtime_r(&time, &utc) && utc.tm_year >= -1900 && utc.tm_year < 8100) {
+		char *to = put_digits(text, utc.tm_year + 1900, 4);
+		*to++ = '-';
+		to = put_digits(to, utc.tm_mon + 1, 2);
+		*to++ = '-';
+		*put_digits(to, utc.tm_mday, 2) = '\0';
+	}
+	return text;
+}
+
 static void write_time(int64_t seconds, char *to)
 {
-	static const char between[] = "--T::Z";
-	time_t time = (time_t)seconds;
-	struct tm utc;
-	if (gmtime_r(&time, &utc) && utc.tm_year >= -1900 && utc.tm_year < 8100) {
-		const int parts[] = {utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-		                     utc.tm_hour,        utc.tm_min,     utc.tm_sec};
-		for (size_t i = 0; between[i]; i++) {
-			to = put_digits(to, parts[i], i ? 2 : 4);
-			*to++ = between[i];
-		}
+	int64_t day = seconds / DAY_SECONDS - (seconds % DAY_SECONDS < 0);
+	int left = (int)(seconds - day * DAY_SECONDS);
+	const int parts[] = {left / 3600, left / 60 % 60, left % 60};
+	const char *date = date_text(day);
+	to = stpcpy(to, date);
+	for (size_t i = 0; *date && i < 3; i++) {
+		*to++ = "T::"[i];
+		to = put_digits(to, parts[i], 2);
 	}
-	*to = '\0';
+	strcpy(to, *date ? "Z" : "");
 }
 
 static char *texts_joined(const struct value *value, const char *between)

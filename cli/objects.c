@@ -6,7 +6,7 @@
 static void each_layer(cst_store *store, object_visitor visit, void *userdata)
 {
 	cst_layer_list *list = NULL;
-	if (cst_store_layers(store, &list, NULL) < 0)
+	if (cst_store_layers_with(store, CST_LAYER_FIELD_NAMES, &list, NULL) < 0)
 		return;
 	for (size_t i = 0; i < cst_layer_list_size(list); i++) {
 		const cst_layer *layer = cst_layer_list_get(list, i);

@@ -143,8 +143,8 @@ const struct layer_users *uses_of(const struct uses *uses, const char *layer)
 	return place ? &uses->layers[place - 1] : &nobody;
 }
 
-size_t uses_children(const struct uses *uses, const cst_layer_list *layers, size_t row)
+size_t uses_children(const struct layer_users *users, const cst_layer_list *layers, size_t row)
 {
 	bool next = row + 1 < cst_layer_list_size(layers) && is_behind_parent(layers, row + 1);
-	return uses_of(uses, cst_layer_id(cst_layer_list_get(layers, row)))->n_apart + next;
+	return users->n_apart + next;
 }

@@ -40,7 +40,7 @@ struct uses {
 bool uses_find(cst_store *store, const cst_layer_list *layers, struct uses *uses);
 void uses_done(struct uses *uses);
 const struct layer_users *uses_of(const struct uses *uses, const char *layer);
-/* How many of the layers are on top of the one in this row? */
-size_t uses_children(const struct uses *uses, const cst_layer_list *layers, size_t row);
+/* How many of the layers are on top of the one in this row, whose users these are? */
+size_t uses_children(const struct layer_users *users, const cst_layer_list *layers, size_t row);
 
 #endif

@@ -28,6 +28,13 @@ typedef struct cst_flag {
 } cst_flag;
 
 /* ---- layers ---- */
+/* What cst_store_layers_with lists. */
+enum cst_layer_fields {
+	CST_LAYER_FIELD_NAMES = 1,
+	CST_LAYER_FIELD_PARENT = 2,
+	CST_LAYER_FIELD_CREATED = 4,
+	CST_LAYER_FIELD_DIFF = 8 /* diff digest, TOC digest, uncompressed size */
+};
 CST_PUBLIC const char *cst_layer_id(const cst_layer *layer);
 CST_PUBLIC size_t cst_layer_names(const cst_layer *layer, const char *const **names); /* returns how many */
 CST_PUBLIC const char *cst_layer_parent(const cst_layer *layer);        /* an ID, "" for a base layer */

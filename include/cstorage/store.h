@@ -113,6 +113,9 @@ CST_PUBLIC int cst_store_wipe(cst_store *store, const cst_progress *progress, cs
 
 /* All of a kind, those of additional image stores last. */
 CST_PUBLIC int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error);
+/* The same with ID, mount state and these fields, a mask of enum cst_layer_fields; others may be empty. Of a large store
+ * this reads much less. */
+CST_PUBLIC int cst_store_layers_with(cst_store *store, unsigned fields, cst_layer_list **list, cst_error **error);
 CST_PUBLIC int cst_store_images(cst_store *store, cst_image_list **list, cst_error **error);
 CST_PUBLIC int cst_store_containers(cst_store *store, cst_container_list **list, cst_error **error);
 

@@ -82,6 +82,7 @@ bool json_bool(struct json_reader *r, bool *ret);
 /* Any one value, checked, as its bytes in the input. */
 bool json_raw(struct json_reader *r, const char **start, size_t *len);
 bool json_skip(struct json_reader *r);
+void json_leave(struct json_reader *r);                     /* what follows is not looked at */
 bool json_finish(struct json_reader *r);                    /* only white space may follow */
 bool json_fail(struct json_reader *r, const char *problem); /* for callers; returns false */
 

@@ -3,6 +3,9 @@
  * raw is valid too. */
 #include "base/json.h"
 #include "base/json_escape.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 void json_reader_init(struct json_reader *r, const char *data, size_t n, struct arena *arena)
 {
@@ -65,11 +68,22 @@ static bool unexpected(struct json_reader *r, const char *wanted)
 #define BYTES(b) (0x0101010101010101ULL * (b))
 
 /* The first byte of p..end that ends plain string content: a quote, a backslash or a control
- * character. It looks at eight bytes a step. In the mask of a step the lowest mark is always right;
+ * character. It looks at sixteen bytes a step where the processor has an instruction for it, then at eight. In the mask of a step the lowest mark is always right;
  * the marks above it may be wrong. With bit 1 turned, a quote is the next above the control
  * characters. */
 static const char *plain_end(const char *p, const char *end)
 {
+#ifdef __SSE2__
+	for (; end - p >= 16; p += 16) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)p);
+		__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+		                            _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+		__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+		unsigned marks = (unsigned)_mm_movemask_epi8(_mm_or_si128(ends, control));
+		if (marks)
+			return p + __builtin_ctz(marks);
+	}
+#endif
 	while (end - p >= 8) {
 		uint64_t word;
 		memcpy(&word, p, 8);
@@ -519,6 +533,11 @@ bool json_raw(struct json_reader *r, const char **start, size_t *len)
 	*start = from;
 	*len = (size_t)(r->pos - from);
 	return true;
+}
+
+void json_leave(struct json_reader *r)
+{
+	r->pos = r->end;
 }
 
 bool json_finish(struct json_reader *r)

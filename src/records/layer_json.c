@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A layer in layers.json (docs/format/store.md, "Layer"). */
 #include "records/record_fields.h"
+#include "records/table.h"
 
 #define FIELD(name, read, field) MEMBER(name, read, cst_layer, field)
 
@@ -24,6 +25,28 @@ static const struct member members[] = {
         FIELD("gidmap", read_idranges, gid_map),
         FIELD("big-data-names", read_strings, data_names),
 };
+
+static bool is_wanted(size_t offset, unsigned fields)
+{
+	switch (offset) {
+	case offsetof(cst_layer, id): return true;
+	case offsetof(cst_layer, names): return fields & CST_LAYER_FIELD_NAMES;
+	case offsetof(cst_layer, parent): return fields & CST_LAYER_FIELD_PARENT;
+	case offsetof(cst_layer, created): return fields & CST_LAYER_FIELD_CREATED;
+	case offsetof(cst_layer, diff_digest):
+	case offsetof(cst_layer, toc_digest):
+	case offsetof(cst_layer, diff_size): return fields & CST_LAYER_FIELD_DIFF;
+	default: return false;
+	}
+}
+
+uint32_t layer_members_without(unsigned fields)
+{
+	uint32_t unwanted = UINT32_MAX;
+	for (unsigned i = 0; i < ARRAY_SIZE(members); i++)
+		unwanted &= ~((uint32_t)is_wanted(members[i].offset, fields) << i);
+	return unwanted;
+}
 
 void layer_read(struct record_reader *r, cst_layer *ret)
 {

@@ -126,6 +126,7 @@ static bool parse_record(struct record_set *set, const struct index_entry *entry
                          struct record_reader *r, void *record)
 {
 	json_reader_next(r->json, text, entry->length);
+	r->as_written = entry->as_written;
 	set->kind->read(r, record);
 	return !r->bad && json_finish(r->json) && !r->arena->failed &&
 	       set->kind->settle(set, r->arena, record, NULL, entry->file);

@@ -22,6 +22,9 @@ struct record_reader {
 	const char *bad; /* NULL, or static text: why the record cannot be served */
 	struct scratch list, unknown;
 	struct strbuf text;
+	/* Members that are not needed, by their number in the table; then unknown ones are not needed either. */
+	uint32_t unwanted;
+	bool as_written; /* these very bytes were printed by a save: the members are in the order of the table */
 };
 void record_reader_free(struct record_reader *r);
 

@@ -322,18 +322,23 @@ void record_read(struct record_reader *r, const struct member *members, size_t n
 	if (!json_object_begin(r->json))
 		return;
 	for (;;) {
+		if (r->as_written && !(~r->unwanted >> from)) {
+			json_leave(r->json);
+			break;
+		}
 		const struct member *member = next_as_written(r, members, n, from);
 		if (!member) {
 			if (!json_object_next(r->json, &key))
 				break;
 			member = find_member_called(members, n, key);
 		}
-		if (member) {
+		from = member ? (size_t)(member - members) + 1 : from;
+		if (member ? r->unwanted >> (from - 1) & 1 : r->unwanted != 0)
+			json_skip(r->json);
+		else if (member)
 			member->read(r, (char *)record + member->offset);
-			from = (size_t)(member - members) + 1;
-		} else {
+		else
 			keep_unknown(r, key);
-		}
 	}
 	*unknown = (struct raw_members){
 	        .items = scratch_take(r, &r->unknown, sizeof(struct raw_member)),

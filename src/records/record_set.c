@@ -217,10 +217,11 @@ bool record_set_dirty(const struct record_set *set)
 	return false;
 }
 
-bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n)
+bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n,
+                         uint32_t unwanted)
 {
 	struct json_reader json;
-	struct record_reader r = {.json = &json, .arena = arena};
+	struct record_reader r = {.json = &json, .arena = arena, .unwanted = unwanted};
 	bool ok = true;
 	json_reader_init(&json, NULL, 0, arena);
 	for (size_t i = 0; ok && i < n; i++) {

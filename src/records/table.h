@@ -83,8 +83,8 @@ void *record_set_next(const struct record_set *set, unsigned keys, const char *t
 /* By ID, name, for containers the ID of its layer, or the beginning of only one ID. */
 void *record_set_find(const struct record_set *set, const char *id);
 /* Copies the first n records, one after the other, to `to`. Those that were not looked at before are read for this copy
- * only. False: out of memory, or record_set_problem(). */
-bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n);
+ * only, and without these members (a mask of their numbers in the table of members). False: out of memory, or record_set_problem(). */
+bool record_set_copy_all(const struct record_set *set, struct arena *arena, void *to, size_t n, uint32_t unwanted);
 /* A copy of a record of this kind in an arena. NULL: out of memory. */
 void *record_set_copy(const struct record_set *set, struct arena *arena, const void *record);
 /* Number i of the records that cannot be used, with the reason. False: there are not so many. */
@@ -125,11 +125,15 @@ int record_set_mend(struct record_set *set, struct lockfile *lock, const char *w
 
 /* The same look-ups with the type of the record. */
 
-/* Copies of all records of these sets. */
-int layer_list_all(const struct record_set *const *sets, size_t n, cst_layer_list **ret, cst_error **error);
-int image_list_all(const struct record_set *const *sets, size_t n, cst_image_list **ret, cst_error **error);
-int container_list_all(const struct record_set *const *sets, size_t n, cst_container_list **ret,
-                       cst_error **error);
+/* Copies of all records of these sets, without the members that are `unwanted` (record_set_copy_all). */
+int layer_list_all(const struct record_set *const *sets, size_t n, uint32_t unwanted, cst_layer_list **ret,
+		   cst_error **error);
+int image_list_all(const struct record_set *const *sets, size_t n, uint32_t unwanted, cst_image_list **ret,
+		   cst_error **error);
+int container_list_all(const struct record_set *const *sets, size_t n, uint32_t unwanted, cst_container_list **ret,
+		       cst_error **error);
+/* Those that are not needed for these fields, a mask of enum cst_layer_fields. */
+uint32_t layer_members_without(unsigned fields);
 
 /* ---- layers ---- */
 

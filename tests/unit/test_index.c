@@ -23,6 +23,48 @@ static void test_answers(void **state)
 	}
 }
 
+DEFINE_CLEANUP(cst_layer_list *, cst_layer_list_free)
+
+static void same_fields(const cst_layer *all, const cst_layer *some, unsigned fields)
+{
+	const char *const *names = NULL, *const *wanted = NULL;
+	assert_string_equal(all->id, some->id);
+	bool with_names = fields & CST_LAYER_FIELD_NAMES, diff = fields & CST_LAYER_FIELD_DIFF;
+	size_t n = cst_layer_names(all, &wanted);
+	assert_int_equal(cst_layer_names(some, &names), with_names ? n : 0);
+	for (size_t i = 0; with_names && i < n; i++)
+		assert_string_equal(names[i], wanted[i]);
+	assert_string_equal(some->parent, fields & CST_LAYER_FIELD_PARENT ? all->parent : "");
+	if (fields & CST_LAYER_FIELD_CREATED)
+		assert_true(timestamp_equal(&some->created, &all->created));
+	assert_string_equal(some->diff_digest, diff ? all->diff_digest : "");
+	assert_string_equal(some->toc_digest, diff ? all->toc_digest : "");
+	assert_int_equal(some->diff_size, diff ? all->diff_size : 0);
+	assert_string_equal(some->compressed_digest, "");
+}
+
+/* With an index the other members are not even read, whether or not the record is one that a save wrote. */
+static void test_some_fields(void **state)
+{
+	_cleanup_fixture_ struct fixture f = quick_fixture_make();
+	put_layers(&f, "layers.json", 5, 0, 60);
+	put_file(&f, "volatile-layers.json",
+	         "[{\"diff-digest\":\"sha256:d\",\"created\":\"2020-01-02T03:04:05Z\","
+	         "\"names\":[\"behind\"],\"parent\":\"A\",\"id\":\"B\"}]");
+	_cleanup_layers_ struct record_set *plain = layers_loaded(&f);
+	_cleanup_layers_ struct record_set *t = indexed(layers_new(&f), &f);
+	load(&f, t, true);
+	for (unsigned fields = 0; fields < 16; fields++) {
+		_cleanup_(cst_layer_list_freep) cst_layer_list *list = NULL;
+		const struct record_set *sets[] = {t};
+		assert_int_equal(
+		        layer_list_all(sets, 1, layer_members_without(fields), &list, NULL), 0);
+		assert_int_equal(cst_layer_list_size(list), 61);
+		for (size_t i = 0; i < 61; i++)
+			same_fields(layer_table_at(plain, i), cst_layer_list_get(list, i), fields);
+	}
+}
+
 /* A small set has none, nor has one with something to be repaired or kept as it is. */
 static void test_without_index(void **state)
 {
@@ -288,11 +330,12 @@ static void test_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_answers),       cmocka_unit_test(test_without_index),
-	        cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_every_length),
-	        cmocka_unit_test(test_damaged_later), cmocka_unit_test(test_records_stay),
-	        cmocka_unit_test(test_problem),       cmocka_unit_test(test_older_version),
-	        cmocka_unit_test(test_untrusted),     cmocka_unit_test(test_mounts),
+	        cmocka_unit_test(test_some_fields),   cmocka_unit_test(test_answers),
+	        cmocka_unit_test(test_without_index), cmocka_unit_test(test_every_byte),
+	        cmocka_unit_test(test_every_length),  cmocka_unit_test(test_damaged_later),
+	        cmocka_unit_test(test_records_stay),  cmocka_unit_test(test_problem),
+	        cmocka_unit_test(test_older_version), cmocka_unit_test(test_untrusted),
+	        cmocka_unit_test(test_mounts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

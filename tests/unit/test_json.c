@@ -288,6 +288,25 @@ static void test_keys(void **state)
 
 /* ---- strings that are not kept, texts one after the other ---- */
 
+/* A string ends where it ends, wherever that is in the words that are looked at together. */
+static void test_ends(void **state)
+{
+	for (size_t n = 0; n < 50; n++) {
+		for (size_t at = 0; at < n; at++) {
+			static const char specials[] = {'"', '\\', '\n', 0x1f, 0};
+			for (size_t s = 0; s < sizeof(specials); s++) {
+				char text[64] = "\"";
+				memset(text + 1, n % 2 ? '~' : 0xc3, n);
+				text[1 + at] = specials[s];
+				text[1 + n] = '"';
+				assert_false(accepts(text, n + 2));
+				text[1 + at] = ' ';
+				assert_true(accepts(text, n + 2));
+			}
+		}
+	}
+}
+
 /* What the quick step leaves is for json_object_next(). */
 static void test_next_as_written(void **state)
 {
@@ -645,6 +664,7 @@ int main(void)
 	        cmocka_unit_test(test_doubles),
 	        cmocka_unit_test(test_double_dialects),
 	        cmocka_unit_test(test_double_round_trip),
+	        cmocka_unit_test(test_ends),
 	        cmocka_unit_test(test_next_as_written),
 	        cmocka_unit_test(test_steps_as_written),
 	        cmocka_unit_test(test_passing),

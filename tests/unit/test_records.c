@@ -177,7 +177,7 @@ static void test_container_accessors(void **state)
 	cst_container_free(c);
 	const struct record_set *sets[] = {t};
 	cst_container_list *list = NULL;
-	assert_int_equal(container_list_all(sets, 1, &list, NULL), 0);
+	assert_int_equal(container_list_all(sets, 1, 0, &list, NULL), 0);
 	assert_int_equal(cst_container_list_size(list), 2);
 	assert_string_equal(cst_container_mount_label(cst_container_list_get(list, 1)), "l<");
 	cst_container_list_free(list);

@@ -96,25 +96,25 @@ static int find_tables(cst_store *store, enum cst_kind kind, struct tables *ret,
 	return ret->items ? 0 : error_oom(error);
 }
 
-static int list_layers(cst_store *store, cst_layer_list **ret, cst_error **error)
+static int list_layers(cst_store *store, uint32_t unwanted, cst_layer_list **ret, cst_error **error)
 {
 	_cleanup_tables_ struct tables tables = {0};
 	int r = find_tables(store, CST_KIND_LAYER, &tables, error);
-	return r == 0 ? layer_list_all(tables.items, tables.len, ret, error) : r;
+	return r == 0 ? layer_list_all(tables.items, tables.len, unwanted, ret, error) : r;
 }
 
 static int list_images(cst_store *store, cst_image_list **ret, cst_error **error)
 {
 	_cleanup_tables_ struct tables tables = {0};
 	int r = find_tables(store, CST_KIND_IMAGE, &tables, error);
-	return r == 0 ? image_list_all(tables.items, tables.len, ret, error) : r;
+	return r == 0 ? image_list_all(tables.items, tables.len, 0, ret, error) : r;
 }
 
 static int list_containers(cst_store *store, cst_container_list **ret, cst_error **error)
 {
 	_cleanup_tables_ struct tables tables = {0};
 	int r = find_tables(store, CST_KIND_CONTAINER, &tables, error);
-	return r == 0 ? container_list_all(tables.items, tables.len, ret, error) : r;
+	return r == 0 ? container_list_all(tables.items, tables.len, 0, ret, error) : r;
 }
 
 /* ---- all of them, at one moment ---- */
@@ -147,7 +147,7 @@ int cst_store_snapshot(cst_store *store, cst_layer_list **layers, cst_image_list
 	if (r == 0)
 		r = hold_sets(store, modes, &held, error);
 	if (r == 0 && layers)
-		r = list_layers(store, &layer_list, error);
+		r = list_layers(store, 0, &layer_list, error);
 	if (r == 0 && images)
 		r = list_images(store, &image_list, error);
 	if (r == 0 && containers)
@@ -185,11 +185,23 @@ int cst_store_count(cst_store *store, size_t *layers, size_t *images, size_t *co
 
 /* ---- layers ---- */
 
-int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
+static int hold_and_list_layers(cst_store *store, uint32_t unwanted, cst_layer_list **list,
+                                cst_error **error)
 {
 	_cleanup_hold_ struct hold held = {0};
 	int r = hold_read(store, CST_KIND_LAYER, &held, error);
-	return r == 0 ? list_layers(store, list, error) : r;
+	return r == 0 ? list_layers(store, unwanted, list, error) : r;
+}
+
+int cst_store_layers(cst_store *store, cst_layer_list **list, cst_error **error)
+{
+	return hold_and_list_layers(store, 0, list, error);
+}
+
+int cst_store_layers_with(cst_store *store, unsigned fields, cst_layer_list **list,
+                          cst_error **error)
+{
+	return hold_and_list_layers(store, layer_members_without(fields), list, error);
 }
 
 static int no_such_digest(const char *digest, cst_error **error)
