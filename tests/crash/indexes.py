@@ -66,7 +66,7 @@ class Happening:
         os.unlink(path)
 
     def truncated(self, path):
-        os.truncate(path, self.chance.randrange(len(self.content[path]) + 1))
+        os.truncate(path, self.chance.randrange(len(self.content[path]) or 1))
 
     def flipped(self, path):
         """Bits of bytes that mean something: most of a small index is padding."""
@@ -83,7 +83,7 @@ class Happening:
         put(path, self.others.get(kind, b''))
 
     def of_another_kind(self, path):
-        put(path, self.content[self.chance.choice(self.paths)])
+        put(path, self.chance.choice([content for other, content in self.older.items() if other != path] or [b'']))
 
     def forged_by_another_user(self, path):
         put(path, forged(self.content[path]))

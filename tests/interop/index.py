@@ -5,7 +5,11 @@
     index.py fill GRAPH DRIVER                                    gives the store many layers and images
     index.py storm GRAPH DRIVER RUN OURS GO SECONDS SEED          prints a line for each wrong answer
 """
-import glob, hashlib, json, os, random, subprocess, sys, threading, time
+import collections, glob, hashlib, json, os, random, subprocess, sys, threading, time
+
+sys.dont_write_bytecode = True
+
+import commands
 
 LAYERS = 1500
 NAMES = ["alpha", "beta", "gamma", "registry.example/delta:1"]
@@ -52,14 +56,15 @@ class Tamperer(threading.Thread):
 
     def __init__(self, run, seed):
         super().__init__(daemon=True)
-        self.rng, self.run_root, self.stop, self.done, self.old = random.Random(seed), run, False, 0, []
+        self.rng, self.run_root, self.stop, self.done, self.old = random.Random(seed), run, False, collections.Counter(), []
 
     def once(self):
+        """Says what was done; None: nothing."""
         paths = glob.glob(self.run_root + "/cstorage/*.index")
         if not paths:
-            return
+            return None
         path = self.rng.choice(paths)
-        what = self.rng.choice(("delete", "cut", "damage", "damage", "keep", "swap", "swap", "mode", "nothing"))
+        what = self.rng.choice(("delete", "cut", "damage", "damage", "keep", "swap", "swap", "mode"))
         if what == "delete":
             os.unlink(path)
         elif what == "cut":
@@ -74,18 +79,21 @@ class Tamperer(threading.Thread):
         elif what == "keep":
             with open(path, "rb") as f:
                 self.old = self.old[-5:] + [(path, f.read())]
-        elif what == "swap" and self.old:
+            return None
+        elif what == "swap":
+            if not self.old:
+                return None
             path, content = self.rng.choice(self.old)
             with open(path, "r+b" if self.rng.randrange(2) and os.path.exists(path) else "wb") as f:
                 f.write(content)
         elif what == "mode":
             os.chmod(path, 0o666)
-        self.done += 1
+        return what
 
     def run(self):
         while not self.stop:
             try:
-                self.once()
+                self.done[self.once()] += 1
             except OSError:
                 pass  # a process of ours replaced it just now
             time.sleep(self.rng.choice((0.001, 0.01, 0.05, 0.2)))
@@ -95,14 +103,18 @@ class Storm:
     def __init__(self, graph, driver, run, ours, go, seconds, seed):
         self.graph, self.driver, self.run_root = graph, driver, run
         self.commands = {"ours": ours, "go": go}
-        self.rng, self.end, self.steps, self.killed = random.Random(seed), time.monotonic() + seconds, 0, 0
+        self.rng, self.end, self.steps, self.counts = random.Random(seed), time.monotonic() + seconds, 0, collections.Counter()
         self.made, self.made_images, self.serial = [], [], 0
 
     def argv(self, who, *words):
         return [self.commands[who], "-g", self.graph, "-R", self.run_root, "-s", self.driver, *words]
 
     def call(self, who, *words):
-        run = subprocess.run(self.argv(who, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+        try:
+            run = commands.run(self.argv(who, *words), 120, text=True)
+        except subprocess.TimeoutExpired:
+            self.complain("%s %s: hangs" % (who, " ".join(words)))
+            return 124, "[]", "hangs"
         return run.returncode, run.stdout, run.stderr
 
     def complain(self, what):
@@ -138,10 +150,11 @@ class Storm:
             with subprocess.Popen(self.argv(who, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
                 time.sleep(self.rng.random() * 0.03)
                 process.kill()
-            self.killed += 1
+            self.counts["killed"] += 1
             return
         code, _, said = self.call(who, *words)
         fine = ("layer not known", "has children", "is used by", "used by", "already in use", "not a layer", "not known", "in use")
+        self.counts["refused" if code else who] += 1
         if code and not any(text in said for text in fine):
             self.complain("%s %s: %s" % (who, " ".join(words), said.strip()))
 
@@ -182,8 +195,10 @@ class Storm:
             self.look()
         tamperer.stop = True
         tamperer.join()
-        print("%d changes, %d of them killed; the index was tampered with %d times" % (self.steps, self.killed, tamperer.done),
-              file=sys.stderr)
+        tampered = {what: n for what, n in tamperer.done.items() if what}
+        print("%d changes of ours and %d of the Go command's, %d refused by either, %d of ours killed; the index was tampered with %d times: %s" %
+              (*(self.counts[what] for what in ("ours", "go", "refused", "killed")), sum(tampered.values()),
+               ", ".join("%d %s" % (n, what) for what, n in sorted(tampered.items()))), file=sys.stderr)
 
 
 if sys.argv[1] == "fill":

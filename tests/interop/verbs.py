@@ -9,6 +9,10 @@ of it runs, with -a all of it, with -r COUNT lines put together at random (the s
 Differences meant to be are in DELIBERATE, as narrow as can be told, each with the case of tests/cli that pins ours down."""
 import argparse, fnmatch, gzip, hashlib, json, os, random, re, shlex, shutil, subprocess, sys
 
+sys.dont_write_bytecode = True
+
+import commands
+
 # ---- the verbs: name, aliases, options, kinds of operands ----
 # An option is its names, and for one with a value the values to try.
 
@@ -592,7 +596,7 @@ class Bench:
             words = [program, "-g", env["G"], "-R", env["R"], "-s", self.driver] + [self.fill(w) for w in line.words]
         stdin = open(case + "/" + line.stdin, "rb") if line.stdin else subprocess.DEVNULL
         try:
-            return subprocess.run(words, stdin=stdin, capture_output=True, cwd=case, env=env, timeout=120)
+            return commands.run(words, 120, stdin=stdin, cwd=case, env=env)
         finally:
             if line.stdin:
                 stdin.close()
