@@ -190,7 +190,10 @@ def judge(bench, cut, number):
             return wrong
         wrong += rig.check_rules(store)
         allowed = bench.states[cut.low:cut.high + 1]
-        state = bench.state(store)
+        try:
+            state = bench.state(store)
+        except rig.UNREADABLE as error:
+            return wrong + [('corrupt', f'the state cannot be read: {error!r}')]
         if cut.high > cut.low and bench.steps[cut.high - 1][0] == 'copy':  # what was copied by then is there
             state, *allowed = (rig.without_content(one, operations.COPIED_INTO) for one in (state, *allowed))
         parts = cut.high > cut.low and isinstance(bench.steps[cut.high - 1], operations.LibraryStep)

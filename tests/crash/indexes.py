@@ -27,8 +27,14 @@ def sum64(start, data):
     return total
 
 
+def is_whole(content):
+    return len(content) >= HEADER and struct.unpack_from('<Q', content, 352)[0] == sum64(0, content[:352])
+
+
 def forged(content):
-    """The same, but no record is found by any key."""
+    """The same, but no record is found by any key. What is damaged already stays as it is."""
+    if not is_whole(content):
+        return content
     secret, other = struct.unpack_from('<2Q', content, 32)
     entries, keys, places = struct.unpack_from('<3Q', content, 48)
     size = entries * 24 + keys * 8 + places * 16
@@ -71,7 +77,7 @@ class Happening:
     def flipped(self, path):
         """Bits of bytes that mean something: most of a small index is padding."""
         changed = bytearray(self.content[path])
-        for at in self.chance.choices([n for n, byte in enumerate(changed) if byte], k=3):
+        for at in self.chance.choices([n for n, byte in enumerate(changed) if byte], k=3) if any(changed) else ():
             changed[at] ^= 1 << self.chance.randrange(8)
         put(path, changed)
 

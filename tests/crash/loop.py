@@ -216,7 +216,7 @@ def judge(bench, operation, store, result, before, after, number, with_check):
     broken = rig.check_rules(store)
     try:
         state = bench.state(store)
-    except (OSError, ValueError, KeyError) as error:
+    except rig.UNREADABLE as error:
         return wrong + broken + [('corrupt', f'the state cannot be read: {error!r}')], None
     if operation.otherwise and state == operation.other_state:
         after = state

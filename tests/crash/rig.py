@@ -24,6 +24,7 @@ import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 MNT_DETACH = 2
+UNREADABLE = (OSError, ValueError, KeyError)  # what state_of() meets in a damaged store
 JSON_FILES = ('layers', 'images', 'containers')
 
 
@@ -286,8 +287,7 @@ def without_cache(record, data):
     return rest, {name: value for name, value in data.items() if name != item_file(CACHE)}
 
 
-def tar_split(store, identity):
-    path = f'{store.kind("layers")}/{identity}.tar-split.gz'
+def tar_split(path):
     try:
         return sha(gzip.decompress(read(path)))
     except FileNotFoundError:
@@ -340,7 +340,7 @@ def state_of(store, known=None):
         record, data = without_cache(record, data_state(f'{store.kind("layers")}/{identity}'))
         state['layer ' + names.get(identity, identity)] = plain({
             'record': record, 'content': layer_content(store, where) if where else {},
-            'tar-split': tar_split(store, identity), 'data': data})
+            'tar-split': tar_split(f'{store.kind("layers")}/{identity}.tar-split.gz'), 'data': data})
     for identity in set(there) & set(store.bare):
         state['layer without record ' + identity] = plain({'content': layer_content(store, there[identity])})
     for kind in ('images', 'containers'):
@@ -437,7 +437,7 @@ def staged_state(store):
         where = f'{home}/{name}/' + ('0-addition' if store.driver != 'overlay' else 'dir')
         state[str(number)] = {'said': said, 'record': record, 'content': layer_content(store, where),
                               'data': data_state(known + '/data'),
-                              'tar-split': sha(gzip.decompress(read(known + '/0-addition')))}
+                              'tar-split': tar_split(known + '/0-addition')}
     return state
 
 
