@@ -47,7 +47,7 @@ test-asan: deps-test
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-asan MESON_OPTIONS='-Db_sanitize=address,undefined -Db_lundef=false'
 	@BUILD=$(BUILD)-asan SLICE=1 LIMIT=3600 tests/run $(or $(TESTS),unit cli vectors fuzz interop)
 	@$(MAKE) --no-print-directory all BUILD=$(BUILD)-tsan MESON_OPTIONS='-Db_sanitize=thread -Db_lundef=false'
-	@BUILD=$(BUILD)-tsan UNIT_TESTS='pool deflate zstd_writer tarsplit unpack api public index_threads' tests/run unit
+	@BUILD=$(BUILD)-tsan UNIT_TESTS='pool deflate zstd_writer tarsplit unpack api api_reading public index_threads' tests/run unit
 
 test-crash: ready-test
 	@BUILD=$(BUILD) CRASH=full tests/run crash
