@@ -21,15 +21,16 @@ done
 toc_of() { sed -n 's/^TOC digest: //p' "$1.told"; }
 size=$(stat -c %s two.blob)
 
-serve() { # NAME: sets $url
-	local port
-	mkfifo "$1.port" "$1.life"
-	python3 "$TOP/tests/unit/http_server.py" "$1.blob" <"$1.life" >"$1.port" 2>"$1.log" &
-	exec {life}>"$1.life"
-	read -r port <"$1.port"
-	url=http://127.0.0.1:$port
+mkfifo life
+exec {life}<>life
+serve() { # [PEM]: sets $port; all servers end when `life` is closed
+	rm -f port
+	mkfifo port
+	python3 "$TOP/tests/unit/http_server.py" two.blob "$@" <life >port 2>>server.log {life}>&- &
+	read -r port <port
 }
-serve two
+serve
+url=http://127.0.0.1:$port
 
 cst() { timeout -k 5 120 "$BUILD/cstorage" -g "$G" -R "$R" -s "$DRIVER" "$@"; }
 imports() { # WAY OPTION...: says how many bytes were fetched
@@ -71,6 +72,42 @@ for DRIVER in $have_drivers; do
 	case_ "$DRIVER: a URL and a file" fails "either --url or --file" --url "$url/good/x" -f two.blob
 	case_ "$DRIVER: nothing stays" nothing_left
 done
+
+# ---- TLS ----
+
+authority() { # NAME
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.pem" -subj "/CN=$1" -days 2 2>>openssl.log
+}
+certificate() { # NAME CA DAYS ADDRESS: NAME.pem has key and certificate
+	openssl req -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.csr" -subj "/CN=$1" 2>>openssl.log &&
+		echo "subjectAltName=$4" >"$1.more" &&
+		openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days "$3" -extfile "$1.more" -out "$1.cert" 2>>openssl.log &&
+		cat "$1.key" "$1.cert" >"$1.pem"
+}
+refuses() { # REASON CA
+	local said
+	! said=$(cst import-layer -i two --toc-digest="$(toc_of two)" --url "$url/good/x" ${2:+--ca-file "$2"} 2>&1) || return
+	[[ $said == *"$url/good/x: "* && ${said,,} =~ $1 ]] || { echo "$said"; return 1; }
+}
+tls_case() { # TITLE PEM COMMAND...
+	serve "$2"
+	url=https://127.0.0.1:$port
+	case_ "TLS, $1" "${@:3}"
+}
+if ! command -v openssl >/dev/null; then
+	skip "TLS" "there is no openssl" 7
+elif ! { authority right && authority wrong && certificate good right 1 IP:127.0.0.1 && certificate other right 1 DNS:elsewhere.test &&
+	certificate old right -1 IP:127.0.0.1; }; then
+	skip "TLS" "openssl makes no certificates: $(tail -n 1 openssl.log)" 7
+else
+	tls_case "the right authority: little is fetched" good.pem fetched 120000 $((size / 4)) good --ca-file right.pem
+	tls_case "the authorities of the system do not know it" good.pem refuses certificate ""
+	tls_case "another authority" good.pem refuses certificate wrong.pem
+	tls_case "a certificate of another host" other.pem refuses "host ?name|not match|127.0.0.1'" right.pem
+	tls_case "an expired certificate" old.pem refuses expired right.pem
+	tls_case "no such file of authorities" good.pem refuses "certificate|cafile|nosuch" nosuch.pem
+	case_ "TLS: nothing stays" nothing_left
+fi
 exec {life}>&-
 wait
 finish

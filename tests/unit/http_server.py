@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""http_server.py FILE: serves FILE at 127.0.0.1, in as many ways as there are first words of a path (the methods of Handler). Prints the
+"""http_server.py FILE [PEM]: serves FILE at 127.0.0.1, with key and certificate of PEM by TLS, in as many ways as there are first words of a path (the methods of Handler). Prints the
 port, and ends when stdin does."""
-import http.server, os, re, socketserver, sys, threading
+import http.server, os, re, socketserver, ssl, sys, threading
 
 DATA = open(sys.argv[1], "rb").read()
 SIZE = len(DATA)
@@ -208,6 +208,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 forever = threading.Event()
 server = Server(("127.0.0.1", 0), Handler)
+if len(sys.argv) > 2:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(sys.argv[2])
+    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 os.write(1, b"%d\n" % server.server_address[1])
 sys.stdin.read()
