@@ -107,3 +107,15 @@ int driver_parse_number(const char *what, const char *value, int base, uint64_t 
 	*ret = number;
 	return 0;
 }
+
+int driver_split_layer_option(const char *option, char **ret_key, const char **ret_value,
+                              cst_error **error)
+{
+	size_t len = strcspn(option, "=");
+	char *key = strndup(option, len);
+	if (!key)
+		return error_oom(error);
+	*ret_key = key;
+	*ret_value = option[len] ? option + len + 1 : NULL;
+	return 0;
+}

@@ -25,4 +25,8 @@ int driver_parse_bool(const char *value, bool *ret, cst_error **error);
 /* Reads a number in Go's way; `what` is Go's function, ParseUint or ParseInt, which its message names. */
 int driver_parse_number(const char *what, const char *value, int base, uint64_t max, uint64_t *ret, cst_error **error);
 
+/* Splits an option of a layer, "key=value"; without '=' the value is NULL. The key is the caller's, as it was given; *ret_value is
+ * in the option. */
+int driver_split_layer_option(const char *option, char **ret_key, const char **ret_value, cst_error **error);
+
 #endif

@@ -161,19 +161,21 @@ int quota_parse(const struct driver_stage_options *options, struct driver_quota 
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i];
-		int len = (int)strcspn(option, "=");
-		bool size = has_prefix(option, "size=");
-		if (!size && !has_prefix(option, "inodes="))
-			return error_set(error, CST_EINVAL, "unknown option %.*s", len, option);
+		const char *option = options->storage_options[i], *value;
+		_cleanup_free_ char *key = NULL;
+		r = driver_split_layer_option(option, &key, &value, error);
+		if (r < 0)
+			return r;
+		bool size = streq(key, "size");
+		if (!value || (!size && !streq(key, "inodes")))
+			return error_set(error, CST_EINVAL, "unknown option %s", key);
 		if (!options->writable)
-			return error_set(
-			        error, CST_EINVAL,
-			        "--storage-opt %.*s is only supported for ReadWrite Layers", len,
-			        option);
-		r = size ? size_parse(option + len + 1, &ret->bytes, error)
-		         : driver_parse_number("ParseUint", option + len + 1, 10, UINT64_MAX,
-		                               &ret->inodes, error);
+			return error_set(error, CST_EINVAL,
+			                 "--storage-opt %s is only supported for ReadWrite Layers",
+			                 key);
+		r = size ? size_parse(value, &ret->bytes, error)
+		         : driver_parse_number("ParseUint", value, 10, UINT64_MAX, &ret->inodes,
+		                               error);
 	}
 	return r;
 }

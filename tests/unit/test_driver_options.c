@@ -174,14 +174,13 @@ static void test_sync(void **state)
 
 static void test_mount_words(void **state)
 {
-	_cleanup_mount_options_ struct overlay_mount_options o = {0};
+	_cleanup_mount_options_ struct mount_options o = {0};
 
-	assert_int_equal(overlay_mount_options_add(&o, "nodev,,ro,metacopy=on,nosuid,suid,x", NULL),
-	                 0);
+	assert_int_equal(mount_options_add(&o, "nodev,,ro,metacopy=on,nosuid,suid,x", NULL), 0);
 	assert_int_equal(o.flags, MS_NODEV | MS_RDONLY);
 	assert_int_equal(o.data.len, 2);
 	assert_string_equal(o.data.items[0], "metacopy=on");
-	overlay_mount_options_drop(&o, "metacopy=on");
+	mount_options_drop(&o, "metacopy=on");
 	assert_int_equal(o.data.len, 1);
 	assert_string_equal(o.data.items[0], "x");
 	assert_null(o.data.items[1]);

@@ -4,6 +4,7 @@
 #include "base/subvolume.h"
 #include "config/size.h"
 #include "driver/btrfs/btrfs.h"
+#include "driver/option.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -62,15 +63,15 @@ int btrfs_quota_of(const struct btrfs *btrfs, const struct driver_stage_options 
 	bool given = options->writable && btrfs->size;
 	uint64_t size = given ? btrfs->size : 0;
 	for (size_t i = 0; i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i], *value = strchr(option, '=');
-		_cleanup_free_ char *key =
-		        strndup(option, value ? (size_t)(value - option) : strlen(option));
-		if (!key)
-			return error_oom(error);
+		const char *option = options->storage_options[i], *value;
+		_cleanup_free_ char *key = NULL;
+		int r = driver_split_layer_option(option, &key, &value, error);
+		if (r < 0)
+			return r;
 		if (!streq(str_lower(key), "size"))
 			return error_set(error, CST_EINVAL, "unknown option %s (\"%s\")", key,
 			                 option);
-		int r = size_parse(value ? value + 1 : "", &size, error);
+		r = size_parse(strempty(value), &size, error);
 		if (r < 0)
 			return r;
 		given = true;

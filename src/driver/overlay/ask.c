@@ -1,34 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Asks an additional layer store for something, and waits for the answer a limited time. Such a store is often a FUSE file system
- * that fetches from a registry, so every system call on one of its paths may hang. A thread makes the call. If the answer is
- * late the thread is left alone: it ends, and frees what it has, when the store answers or the process dies.
+ * that fetches from a registry, so every system call on one of its paths may hang.
  */
 #include "base/fs.h"
-#include "base/thread.h"
 #include "driver/overlay/overlay.h"
+#include "driver/timed.h"
 #include <errno.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 _Atomic int overlay_ask_limit_ms = 30 * 1000;
 
 struct question {
-	pthread_mutex_t lock;
-	pthread_cond_t answered;
-	bool done, left; /* left: nobody waits any more */
 	enum overlay_ask what;
 	char *path;
 	int flags;
-	int fd, errnum; /* the answer */
+	int fd; /* the answer */
 	char *text;
 };
 
-static void question_free(struct question *q)
+static void question_free(void *userdata)
 {
-	pthread_cond_destroy(&q->answered);
-	pthread_mutex_destroy(&q->lock);
+	struct question *q = userdata;
 	closep(&q->fd);
 	free(q->path);
 	free(q->text);
@@ -64,8 +58,9 @@ static int read_names(struct question *q)
 	return q->text ? 0 : ENOMEM;
 }
 
-static int make_call(struct question *q)
+static int make_call(void *userdata)
 {
+	struct question *q = userdata;
 	switch (q->what) {
 	case OVERLAY_ASK_OPEN:
 		q->fd = open(q->path, q->flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -84,21 +79,6 @@ static int make_call(struct question *q)
 	return EINVAL;
 }
 
-static void *answer(void *userdata)
-{
-	struct question *q = userdata;
-	int errnum = make_call(q);
-	pthread_mutex_lock(&q->lock);
-	q->errnum = errnum;
-	q->done = true;
-	bool left = q->left;
-	pthread_cond_signal(&q->answered);
-	pthread_mutex_unlock(&q->lock);
-	if (left)
-		question_free(q);
-	return NULL;
-}
-
 static struct question *question_new(enum overlay_ask what, const char *path, int flags)
 {
 	struct question *q = new0(struct question, 1);
@@ -109,49 +89,17 @@ static struct question *question_new(enum overlay_ask what, const char *path, in
 		return NULL;
 	}
 	*q = (struct question){.what = what, .path = copy, .flags = flags, .fd = -1};
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->answered, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	pthread_mutex_init(&q->lock, NULL);
 	return q;
-}
-
-/* Is there an answer in time? If not, the thread frees the question. */
-static bool wait_for(struct question *q)
-{
-	struct timespec until;
-	int limit = overlay_ask_limit_ms, r = 0;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += limit / 1000;
-	until.tv_nsec += (long)(limit % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&q->lock);
-	while (!q->done && r == 0)
-		r = pthread_cond_timedwait(&q->answered, &q->lock, &until);
-	bool done = q->done;
-	q->left = !done;
-	pthread_mutex_unlock(&q->lock);
-	return done;
 }
 
 int overlay_ask(enum overlay_ask what, const char *path, int flags, int *ret_fd, char **ret_text)
 {
 	struct question *q = question_new(what, path, flags);
+	int errnum;
 	if (!q)
 		return ENOMEM;
-	int errnum = thread_start(NULL, answer, q);
-	if (errnum) {
-		question_free(q);
-		return errnum;
-	}
-	if (!wait_for(q))
+	if (!timed_call(make_call, question_free, q, overlay_ask_limit_ms, &errnum))
 		return ETIMEDOUT;
-	errnum = q->errnum;
 	if (errnum == 0 && ret_fd)
 		*ret_fd = steal_fd(&q->fd);
 	if (errnum == 0 && ret_text)

@@ -19,7 +19,7 @@ struct getting {
 	size_t home;
 	int layer_fd, merged_fd;
 	char *path, *merged; /* paths of the layer and of its mount point */
-	struct overlay_mount_options mount_options;
+	struct mount_options mount_options;
 	struct overlay_lowers lowers;
 	bool foreign; /* its content is in an additional layer store: nothing can write to it */
 	bool read_only, shifts; /* the mount maps ids */
@@ -32,7 +32,7 @@ static void getting_close(struct getting *g)
 	overlay_dirs_close(&g->dirs);
 	free(g->path);
 	free(g->merged);
-	overlay_mount_options_free(&g->mount_options);
+	mount_options_free(&g->mount_options);
 	overlay_lowers_free(&g->lowers);
 }
 
@@ -77,31 +77,30 @@ static int open_merged(struct getting *g, cst_error **error)
 /* The options of the call replace the configured ones. metacopy=on is left out if it does not work here. */
 static int collect_options(struct getting *g, cst_error **error)
 {
-	struct overlay_mount_options *to = &g->mount_options;
-	_cleanup_mount_options_ struct overlay_mount_options configured = {0};
+	struct mount_options *to = &g->mount_options;
+	_cleanup_mount_options_ struct mount_options configured = {0};
 	bool wanted;
-	int r = overlay_mount_options_add(&configured, strempty(g->o->options.mount_options),
-	                                  error);
+	int r = mount_options_add(&configured, strempty(g->o->options.mount_options), error);
 	for (size_t i = 0; r == 0 && i < g->options->n_options; i++)
-		r = overlay_mount_options_add(to, g->options->options[i], error);
+		r = mount_options_add(to, g->options->options[i], error);
 	if (r == 0 && g->options->n_options == 0)
-		r = overlay_mount_options_add(to, strempty(g->o->options.mount_options), error);
+		r = mount_options_add(to, strempty(g->o->options.mount_options), error);
 	if (r < 0)
 		return r;
 	wanted = strv_contains(&configured.data, "metacopy=on") ||
 	         strv_contains(&to->data, "metacopy=on");
-	overlay_mount_options_drop(to, "metacopy=on");
+	mount_options_drop(to, "metacopy=on");
 	if (wanted && g->o->metacopy)
-		r = overlay_mount_options_add(to, "metacopy=on", error);
+		r = mount_options_add(to, "metacopy=on", error);
 	/* As the Go tools: a later "rw" takes the flag away, but nobody can write either. */
 	g->read_only = strv_contains(&to->words, "ro") || g->home != 0 || g->foreign;
 	if (g->home != 0 || g->foreign)
 		to->flags |= MS_RDONLY;
 	if (r == 0 && !g->o->program && driver_is_rootless())
-		r = overlay_mount_options_add(to, "userxattr", error);
+		r = mount_options_add(to, "userxattr", error);
 	if (r == 0 && g->options->is_volatile && !g->read_only &&
 	    !strv_contains(&to->data, "volatile") && overlay_supports_volatile(g->o))
-		r = overlay_mount_options_add(to, "volatile", error);
+		r = mount_options_add(to, "volatile", error);
 	return r;
 }
 
@@ -131,14 +130,14 @@ static int collect_lowers(struct getting *g, cst_error **error)
 /* Without these options nobody finds the data of images. */
 static int want_data(struct getting *g, cst_error **error)
 {
-	struct overlay_mount_options *options = &g->mount_options;
+	struct mount_options *options = &g->mount_options;
 	if (!overlay_has_images(&g->lowers))
 		return 0;
 	for (size_t i = options->data.len; i-- > 0;)
 		if (has_prefix(options->data.items[i], "metacopy=") ||
 		    has_prefix(options->data.items[i], "redirect_dir="))
-			overlay_mount_options_drop(options, options->data.items[i]);
-	return overlay_mount_options_add(options, "metacopy=on,redirect_dir=on", error);
+			mount_options_drop(options, options->data.items[i]);
+	return mount_options_add(options, "metacopy=on,redirect_dir=on", error);
 }
 
 static bool has_maps(const struct idmaps *maps)

@@ -130,8 +130,8 @@ static int option_mount_program(struct parser *p, const char *value, cst_error *
 
 static int option_mountopt(struct parser *p, const char *value, cst_error **error)
 {
-	_cleanup_mount_options_ struct overlay_mount_options words = {0};
-	int r = overlay_mount_options_add(&words, value, error);
+	_cleanup_mount_options_ struct mount_options words = {0};
+	int r = mount_options_add(&words, value, error);
 	if (r < 0)
 		return error_prefix(error, r, "overlay.mountopt");
 	char *copy = strdup(value);

@@ -11,7 +11,6 @@
  *   ask.c            calls on paths of additional layer stores, which may hang
  *   foreign.c        layers of additional layer stores
  *   lowers.c         what a layer's mount stacks
- *   mount_options.c  words of mount options
  *   unmount.c        taking a mount away
  *   composefs.c      mounts of layers that are EROFS images
  *   program.c        runs the mount program
@@ -42,6 +41,7 @@
 #ifndef CST_DRIVER_OVERLAY_H
 #define CST_DRIVER_OVERLAY_H
 
+#include "driver/mount_options.h"
 #include "driver/naive.h"
 #include <pthread.h>
 #include <sys/types.h>
@@ -289,22 +289,6 @@ int overlay_must_be_directory(const struct overlay *o, const struct overlay_dirs
 int overlay_content_open_at(const struct overlay *o, const struct overlay_dirs *dirs, size_t home,
                             const char *id, int *ret_fd, cst_error **error);
 
-/* ---- mount_options.c ---- */
-
-struct overlay_mount_options {
-	unsigned long flags; /* MS_* */
-	struct strv data;
-	struct strv words; /* all of them, as they were given, for messages */
-};
-/* Adds a comma list. Words that any filesystem has become flags. CST_EINVAL: one names a directory of the mount, which is the
- * driver's to do. */
-int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
-                              cst_error **error);
-/* Removes a word that is no flag, as often as it is there. */
-void overlay_mount_options_drop(struct overlay_mount_options *options, const char *word);
-void overlay_mount_options_free(struct overlay_mount_options *options);
-#define _cleanup_mount_options_ _cleanup_(overlay_mount_options_free)
-
 /* ---- unmount.c ---- */
 
 /* Unmounts all that is on <dirfd>/<name>, whose path is `path`. If nothing is mounted there, that is success. */
@@ -331,7 +315,7 @@ struct overlay_mount {
 	const int *fds;           /* descriptors of the lowers, which are opened here if it is NULL */
 	int upper_fd, work_fd;    /* -1: the mount is read-only */
 	const char *upper, *work; /* their names in messages, or their paths */
-	const struct overlay_mount_options *options;
+	const struct mount_options *options;
 	const char *label; /* SELinux context, NULL or "": none */
 	const struct idmaps *maps; /* by which the mount program maps ids; NULL: none */
 	bool mapped;       /* `dirs` are detached clones, to which no path leads */

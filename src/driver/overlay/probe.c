@@ -436,7 +436,7 @@ static int try_idmapped(struct overlay *o, bool *yes, cst_error **error)
 	cst_idmap range = {.container_id = 0, .host_id = 0, .size = 1};
 	const struct idmaps maps = {.uids = {&range, 1}, .gids = {&range, 1}};
 	_cleanup_scratch_ struct probe_scratch s = PROBE_SCRATCH_INIT;
-	_cleanup_mount_options_ struct overlay_mount_options options = {0};
+	_cleanup_mount_options_ struct mount_options options = {0};
 	_cleanup_free_ char *target = NULL;
 	_cleanup_close_ int target_fd = -1;
 	struct overlay_mount mount;

@@ -56,19 +56,19 @@ int probe_scratch_open(const struct overlay *o, struct probe_scratch *s, cst_err
 	return r == 0 ? overlay_lowers_add(&s->lowers, 0, s->below_home, "lower2", error) : r;
 }
 
-int probe_scratch_options(const struct overlay *o, const char *list,
-                          struct overlay_mount_options *ret, cst_error **error)
+int probe_scratch_options(const struct overlay *o, const char *list, struct mount_options *ret,
+                          cst_error **error)
 {
-	int r = overlay_mount_options_add(ret, strempty(list), error);
+	int r = mount_options_add(ret, strempty(list), error);
 
 	if (r == 0 && driver_is_rootless())
-		r = overlay_mount_options_add(ret, "userxattr", error);
+		r = mount_options_add(ret, "userxattr", error);
 	ret->flags &= ~(unsigned long)MS_RDONLY; /* a probe writes, also if mountopt has "ro" */
 	return r;
 }
 
 struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s,
-                                           const struct overlay_mount_options *options)
+                                           const struct mount_options *options)
 {
 	return (struct overlay_mount){.dirs = &s->dirs,
 	                              .lowers = &s->lowers,
@@ -83,7 +83,7 @@ struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s,
 int probe_scratch_mount(const struct overlay *o, const struct probe_scratch *s, const char *options,
                         struct overlay_detached *ret, cst_error **error)
 {
-	_cleanup_mount_options_ struct overlay_mount_options parsed = {0};
+	_cleanup_mount_options_ struct mount_options parsed = {0};
 	struct overlay_mount mount;
 	int r = probe_scratch_options(o, options, &parsed, error);
 	if (r < 0)

@@ -21,10 +21,10 @@ void probe_scratch_close(struct probe_scratch *s);
 #define _cleanup_scratch_ _cleanup_(probe_scratch_close)
 int probe_scratch_mkdir(const struct probe_scratch *s, const char *name, int *ret_fd, cst_error **error);
 /* Reads a comma list of mount options for a probe, which has to write. */
-int probe_scratch_options(const struct overlay *o, const char *list, struct overlay_mount_options *ret,
+int probe_scratch_options(const struct overlay *o, const char *list, struct mount_options *ret,
 			  cst_error **error);
 /* Describes the mount of these directories. The description points into both arguments. */
-struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s, const struct overlay_mount_options *options);
+struct overlay_mount probe_scratch_overlay(const struct probe_scratch *s, const struct mount_options *options);
 int probe_scratch_mount(const struct overlay *o, const struct probe_scratch *s, const char *options,
 			struct overlay_detached *ret, cst_error **error);
 

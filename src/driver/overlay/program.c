@@ -7,10 +7,10 @@
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include "driver/run.h"
+#include "driver/timed.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,38 +19,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FUSE_MAGIC    0x65735546
-#define SAID_MAX      1024      /* so much of what the program says is shown */
-#define ENVIRON_MAX   (2 << 20) /* of one process */
-#define MARK          "CSTORAGE_MOUNT="
-#define MARK_MAX      (sizeof(MARK) + ID_HEX_LEN)
-#define KILL_ROUNDS   16 /* a process may fork while it is looked for */
-#define NS_PER_SECOND 1000000000L
+#define FUSE_MAGIC  0x65735546
+#define SAID_MAX    1024      /* so much of what the program says is shown */
+#define ENVIRON_MAX (2 << 20) /* of one process */
+#define MARK        "CSTORAGE_MOUNT="
+#define MARK_MAX    (sizeof(MARK) + ID_HEX_LEN)
+#define KILL_ROUNDS 16 /* a process may fork while it is looked for */
 
 _Atomic int overlay_program_limit_ms = 30000;
 
 /* ---- calls that a mount program may never answer ---- */
 
-/* Shared by the thread that makes the calls and the one that waits; the last of them frees it. */
 struct question {
 	int fd; /* the root of the mount, with O_PATH */
 	bool sync;
-	int answer; /* errno, or 0 */
-	bool answered;
-	unsigned holders;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
 };
 
-static void question_leave(struct question *q)
+static void question_free(void *userdata)
 {
-	pthread_mutex_lock(&q->lock);
-	bool last = --q->holders == 0;
-	pthread_mutex_unlock(&q->lock);
-	if (!last)
-		return;
-	pthread_cond_destroy(&q->changed);
-	pthread_mutex_destroy(&q->lock);
+	struct question *q = userdata;
+	closep(&q->fd);
 	free(q);
 }
 
@@ -66,69 +54,29 @@ static int ask(int fd, bool sync)
 }
 
 /* With the last descriptor the mount goes, too, if it is detached. The kernel may then wait for the program once more. */
-static void *ask_in_thread(void *userdata)
+static int ask_and_close(void *userdata)
 {
 	struct question *q = userdata;
-	int answer = ask(q->fd, q->sync);
+	int errnum = ask(q->fd, q->sync);
 	closep(&q->fd);
-	pthread_mutex_lock(&q->lock);
-	q->answer = answer;
-	q->answered = true;
-	pthread_cond_signal(&q->changed);
-	pthread_mutex_unlock(&q->lock);
-	question_leave(q);
-	return NULL;
-}
-
-static struct question *question_new(int fd, bool sync)
-{
-	struct question *q = new0(struct question, 1);
-	pthread_condattr_t attributes;
-	if (!q)
-		return NULL;
-	*q = (struct question){.fd = fd, .sync = sync, .holders = 2};
-	pthread_mutex_init(&q->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return q;
-}
-
-static int wait_for_answer(struct question *q)
-{
-	struct timespec until;
-	int r = 0;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += overlay_program_limit_ms / 1000;
-	until.tv_nsec += overlay_program_limit_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= NS_PER_SECOND) {
-		until.tv_nsec -= NS_PER_SECOND;
-		until.tv_sec++;
-	}
-	pthread_mutex_lock(&q->lock);
-	while (!q->answered && r == 0)
-		r = pthread_cond_timedwait(&q->changed, &q->lock, &until);
-	int answer = q->answered ? q->answer : ETIMEDOUT;
-	pthread_mutex_unlock(&q->lock);
-	return answer;
+	q->fd = -1;
+	return errnum;
 }
 
 /* Asks the mount of this descriptor, which it takes over, if it is alive; with `sync` also to write what it has. The answer is an
  * errno: 0 is yes, ENOTCONN a program that died, ETIMEDOUT one that hangs. The thread waits for one that hangs until it ends. */
 static int ask_mount(int fd, bool sync)
 {
-	struct question *q = fd >= 0 ? question_new(fd, sync) : NULL;
-	int errnum = q ? thread_start(NULL, ask_in_thread, q) : ENOMEM;
-	if (errnum == 0) {
-		errnum = wait_for_answer(q);
-	} else { /* no other thread has it */
+	struct question *q = fd >= 0 ? new0(struct question, 1) : NULL;
+	int errnum;
+	if (!q) {
 		closep(&fd);
-		if (q)
-			q->holders = 1;
+		return ENOMEM;
 	}
-	if (q)
-		question_leave(q);
+	*q = (struct question){.fd = fd, .sync = sync};
+	if (!timed_call(ask_and_close, question_free, q, overlay_program_limit_ms, &errnum))
+		return ETIMEDOUT;
+	question_free(q);
 	return errnum;
 }
 

@@ -73,7 +73,7 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
                         const struct overlay_lowers *lowers, struct overlay_detached *ret,
                         cst_error **error)
 {
-	_cleanup_mount_options_ struct overlay_mount_options options = {.flags = MS_RDONLY};
+	_cleanup_mount_options_ struct mount_options options = {.flags = MS_RDONLY};
 	const struct overlay_mount mount = {.lowers = lowers,
 	                                    .dirs = dirs,
 	                                    .fds = fds,
@@ -83,7 +83,7 @@ static int mount_lowers(const struct overlay *o, const struct overlay_dirs *dirs
 	/* With these options the kernel reads right what any mount wrote, whatever the options are today. It takes neither
 	 * redirects nor metacopy from attributes user.overlay.*. */
 	const char *words = driver_is_rootless() ? "userxattr" : "metacopy=on,redirect_dir=on";
-	int r = overlay_mount_options_add(&options, o->program ? "" : words, error);
+	int r = mount_options_add(&options, o->program ? "" : words, error);
 	if (r == 0 && lowers->len > OVERLAY_MAX_LOWERS)
 		r = error_set(error, CST_EINVAL, "max depth exceeded");
 	return r < 0 ? r : overlay_mount_detached(o, &mount, ret, error);

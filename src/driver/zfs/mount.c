@@ -2,8 +2,8 @@
 /* Mounts of layers: those that users see, and those of this process alone. */
 #include "base/fs.h"
 #include "driver/mount_api.h"
+#include "driver/mount_options.h"
 #include "driver/mountinfo.h"
-#include "driver/overlay/overlay.h"
 #include "driver/zfs/zfs.h"
 #include <errno.h>
 
@@ -33,14 +33,14 @@ int zfs_open_dataset(const char *dataset)
 /* ---- seen ---- */
 
 struct wanted {
-	struct overlay_mount_options options;
+	struct mount_options options;
 	char *data;
 	bool read_only;
 };
 
 static void wanted_free(struct wanted *wanted)
 {
-	overlay_mount_options_free(&wanted->options);
+	mount_options_free(&wanted->options);
 	free(wanted->data);
 }
 
@@ -49,10 +49,10 @@ static int read_options(const struct zfs *zfs, const struct driver_mount_options
 {
 	_cleanup_strbuf_ struct strbuf data = {0};
 	int r = given->n_options == 0 && zfs->mountopt
-	                ? overlay_mount_options_add(&ret->options, zfs->mountopt, error)
+	                ? mount_options_add(&ret->options, zfs->mountopt, error)
 	                : 0;
 	for (size_t i = 0; r == 0 && i < given->n_options; i++)
-		r = overlay_mount_options_add(&ret->options, given->options[i], error);
+		r = mount_options_add(&ret->options, given->options[i], error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ret->options.data.len; i++)

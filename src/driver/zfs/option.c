@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of the driver and of layers, and the dataset that is meant if none is named. */
+#include "driver/option.h"
 #include "config/size.h"
 #include "driver/mountinfo.h"
 #include "driver/zfs/zfs.h"
@@ -37,17 +38,17 @@ int zfs_limit_of(const struct zfs *zfs, const struct driver_stage_options *optio
 {
 	*ret = options->writable ? zfs->size : 0;
 	for (size_t i = 0; i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i], *value = strchr(option, '=');
-		_cleanup_free_ char *key =
-		        strndup(option, value ? (size_t)(value - option) : strlen(option));
-		if (!key)
-			return error_oom(error);
+		const char *option = options->storage_options[i], *value;
+		_cleanup_free_ char *key = NULL;
+		int r = driver_split_layer_option(option, &key, &value, error);
+		if (r < 0)
+			return r;
 		if (!streq(str_lower(key), "size"))
 			return error_set(
 			        error, CST_EINVAL,
 			        "unknown option %s (\"%s\"): the driver zfs takes \"size\"", key,
 			        option);
-		int r = size_parse(value ? value + 1 : "", ret, error);
+		r = size_parse(strempty(value), ret, error);
 		if (r < 0)
 			return r;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads comma lists of mount options: which words are flags of mount(2), and which are for overlay. */
-#include "driver/overlay/overlay.h"
+/* Reads comma lists of mount options: which words are flags of mount(2), and which are for the file system. */
+#include "driver/mount_options.h"
 #include <sys/mount.h>
 
 /* mount(8) turns these words into flags, for every filesystem. All other words are for the filesystem. */
@@ -43,7 +43,7 @@ static const struct {
         {"unbindable", MS_UNBINDABLE, false},
 };
 
-static bool add_flag(struct overlay_mount_options *options, const char *word)
+static bool add_flag(struct mount_options *options, const char *word)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (!streq(words[i].word, word))
@@ -68,8 +68,7 @@ static bool names_directory(const char *word)
 	return false;
 }
 
-int overlay_mount_options_add(struct overlay_mount_options *options, const char *list,
-                              cst_error **error)
+int mount_options_add(struct mount_options *options, const char *list, cst_error **error)
 {
 	_cleanup_strv_ struct strv items = {0};
 
@@ -105,13 +104,13 @@ static void drop(struct strv *list, const char *word)
 	list->len = kept;
 }
 
-void overlay_mount_options_drop(struct overlay_mount_options *options, const char *word)
+void mount_options_drop(struct mount_options *options, const char *word)
 {
 	drop(&options->data, word);
 	drop(&options->words, word);
 }
 
-void overlay_mount_options_free(struct overlay_mount_options *options)
+void mount_options_free(struct mount_options *options)
 {
 	strv_free(&options->data);
 	strv_free(&options->words);
