@@ -22,13 +22,26 @@ static bool isal_for(size_t n, const struct isal **ret)
 }
 #endif
 
+#define POLYNOMIAL64 0xd800000000000000U
 static uint64_t tables[2][256];
+static uint64_t shifts[64]; /* x^(8 * 2^i): what 2^i bytes behind it multiply a CRC-64 by */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 enum { CRC32, CRC64 };
 
+/* The product of two polynomials modulo that of CRC-64. The highest bit is that of x^0. */
+static uint64_t multiply64(uint64_t a, uint64_t b)
+{
+	uint64_t product = 0;
+	for (; a; a <<= 1) {
+		product ^= b & -(a >> 63);
+		b = b >> 1 ^ (POLYNOMIAL64 & -(b & 1));
+	}
+	return product;
+}
+
 static void fill_tables(void)
 {
-	static const uint64_t polynomials[] = {[CRC32] = 0xedb88320, [CRC64] = 0xd800000000000000};
+	static const uint64_t polynomials[] = {[CRC32] = 0xedb88320, [CRC64] = POLYNOMIAL64};
 	for (int kind = CRC32; kind <= CRC64; kind++) {
 		for (unsigned i = 0; i < 256; i++) {
 			uint64_t crc = i;
@@ -37,6 +50,9 @@ static void fill_tables(void)
 			tables[kind][i] = crc;
 		}
 	}
+	shifts[0] = UINT64_C(1) << 55; /* x^8 */
+	for (unsigned i = 1; i < 64; i++)
+		shifts[i] = multiply64(shifts[i - 1], shifts[i - 1]);
 }
 
 static uint64_t by_table(int kind, uint64_t crc, const void *data, size_t n)
@@ -66,6 +82,14 @@ uint64_t crc64_iso(uint64_t crc, const void *data, size_t n)
 		return isal->crc64_iso(crc, data, n);
 #endif
 	return ~by_table(CRC64, ~crc, data, n);
+}
+
+uint64_t crc64_iso_join(uint64_t crc, uint64_t next, uint64_t n)
+{
+	pthread_once(&once, fill_tables);
+	for (; n > 0; n &= n - 1)
+		crc = multiply64(shifts[__builtin_ctzll(n)], crc);
+	return crc ^ next;
 }
 
 /* Both halves of the product: what changes the highest bits of a word changes all of the sum. */

@@ -219,6 +219,23 @@ static void test_checksum_lengths(void **state)
 	}
 }
 
+/* The sum of a whole is that of its two parts, wherever it is cut. */
+static void test_checksum_join(void **state)
+{
+	size_t size = 300 << 10;
+	_cleanup_free_ unsigned char *data = malloc(size);
+	for (size_t i = 0; i < size; i++)
+		data[i] = (unsigned char)(i * 2654435761U >> 13);
+	uint64_t whole = crc64_iso(0, data, size), head = 0;
+	for (size_t n = 0, step = 0; n <= size; n += step) {
+		step = MIN(1 + n / 3, size - n + 1);
+		uint64_t tail = crc64_iso(0, data + n, size - n);
+		assert_true(crc64_iso_join(head, tail, size - n) == whole);
+		head = crc64_iso(head, data + n, MIN(step, size - n));
+	}
+	assert_true(crc64_iso_join(whole, 0, 0) == whole);
+}
+
 /* Zeros are encoded in runs: the text is that of group after group. */
 static void test_base64(void **state)
 {
@@ -471,6 +488,7 @@ int main(void)
 	        cmocka_unit_test(test_paths),
 	        cmocka_unit_test(test_digests),
 	        cmocka_unit_test(test_checksum_lengths),
+	        cmocka_unit_test(test_checksum_join),
 	        cmocka_unit_test(test_base64),
 	        cmocka_unit_test(test_base64_of_all_bytes),
 	        cmocka_unit_test(test_ids),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A ring of batches (ahead.h). The caller's thread fills one with bytes and with places for the content of files, and queues it; a
- * task reads the files into their places. The caller's thread takes the oldest batch as soon as it is read, checks the sums, has
- * a strand hash it, and gives it to the sink. It fills a batch again when it is hashed.
+ * task reads the files into their places and sums them. The caller's thread takes the oldest batch as soon as it is read, compares
+ * the sums, has a strand hash it if that is wanted, and gives it to the sink. It fills a batch again when it is hashed.
  */
 #include "archive/tarsplit/ahead.h"
 #include "base/checksum.h"
@@ -25,6 +25,7 @@ struct place {
 	const char *name; /* in the batch's arena */
 	int64_t size;     /* of the file */
 	uint64_t from, crc;
+	uint64_t sum; /* of this piece, as it was read */
 	size_t at, n; /* in the batch */
 	int fd;       /* -1: the task opens the file. The place of the last piece owns it. */
 	bool complete, last;
@@ -73,6 +74,8 @@ static void read_place(const struct batch *batch, struct place *place)
 	if (got < 0)
 		error_sys(&place->problem, errno, "read %s", place->name);
 	place->complete = got == (ssize_t)place->n;
+	if (place->complete)
+		place->sum = crc64_iso(0, batch->data + place->at, place->n);
 }
 
 static void run_read(struct task *task)
@@ -137,15 +140,11 @@ int ahead_checksum_error(const char *name, cst_error **error)
 	                 strbuf_str(&quoted));
 }
 
-static int check_place(struct ahead *a, const struct batch *batch, struct place *place,
-                       cst_error **error)
+static int check_place(struct ahead *a, struct place *place, cst_error **error)
 {
 	if (place->problem)
 		return error_propagate(error, steal_ptr(&place->problem));
-	if (place->from == 0)
-		a->crc = 0;
-	if (place->complete)
-		a->crc = crc64_iso(a->crc, batch->data + place->at, place->n);
+	a->crc = place->from == 0 ? place->sum : crc64_iso_join(a->crc, place->sum, place->n);
 	if (!place->complete || (place->last && a->crc != place->crc))
 		return ahead_checksum_error(place->name, error);
 	return 0;
@@ -170,7 +169,7 @@ static int take_oldest(struct ahead *a, cst_error **error)
 	a->first++;
 	a->in_flight--;
 	for (size_t i = 0; r == 0 && i < batch->n_places; i++)
-		r = check_place(a, batch, &batch->places[i], error);
+		r = check_place(a, &batch->places[i], error);
 	forget_places(batch);
 	if (r < 0)
 		return r;
