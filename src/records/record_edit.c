@@ -212,8 +212,9 @@ bool record_set_add(struct record_set *set, const void *record)
 		return false;
 	}
 	mark(set, file, EDITED);
+	slot->place = end_of_file(set, file);
 	if (!swap_record(set, slot, copy, &memory, true) || !add_to_maps(set, slot) ||
-	    !record_slots_insert(&set->visible, end_of_file(set, file), slot))
+	    !record_slots_insert(&set->visible, slot->place, slot))
 		return broken(set);
 	return true;
 }
@@ -229,8 +230,9 @@ bool record_set_use(struct record_set *set, size_t i, const void *record)
 		return false;
 	mark(set, slot->file, EDITED);
 	set->unusable--;
+	slot->place = end_of_file(set, slot->file);
 	if (!swap_record(set, slot, copy, &memory, true) || !add_to_maps(set, slot) ||
-	    !record_slots_insert(&set->visible, end_of_file(set, slot->file), slot))
+	    !record_slots_insert(&set->visible, slot->place, slot))
 		return broken(set);
 	return true;
 }

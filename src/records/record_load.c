@@ -170,6 +170,7 @@ static bool index_records(struct record_set *set)
 			if (!slot->record)
 				continue;
 			slot->raw = NULL; /* the text goes */
+			slot->place = set->visible.len;
 			const struct strings *names = record_names(set, slot->record);
 			size_t n_names = names->len;
 			if (!record_slots_insert(&set->visible, set->visible.len, slot) ||

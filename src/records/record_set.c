@@ -166,6 +166,20 @@ void *record_set_by_name(const struct record_set *set, const char *name)
 	return record_of(slot);
 }
 
+/* Where the slot is in the list of all: as far from its first place as edits moved it. */
+static size_t place_of(const struct record_set *set, const struct slot *slot)
+{
+	const struct slots *all = &set->visible;
+	for (size_t off = 0; off < slot->place + all->len; off++) {
+		if (slot->place + off < all->len && all->items[slot->place + off] == slot)
+			return slot->place + off;
+		if (off <= slot->place && slot->place - off < all->len &&
+		    all->items[slot->place - off] == slot)
+			return slot->place - off;
+	}
+	return all->len;
+}
+
 void *record_set_next(const struct record_set *set, unsigned keys, const char *text,
                       const void *previous)
 {
@@ -175,12 +189,14 @@ void *record_set_next(const struct record_set *set, unsigned keys, const char *t
 		return NULL;
 	if (record_base_find(set, keys, text, before, &slot))
 		return record_of(slot);
-	bool passed = !previous;
-	for (size_t i = 0; i < set->visible.len; i++) {
+	/* The slot found above may be of a base that is gone now. */
+	before = id ? hashmap_get(&set->by_id, id) : NULL;
+	if (id && !before)
+		return NULL;
+	for (size_t i = before ? place_of(set, before) + 1 : 0; i < set->visible.len; i++) {
 		slot = set->visible.items[i];
-		if (passed && record_has_key(set, slot->record, keys, text))
+		if (record_has_key(set, slot->record, keys, text))
 			return slot->record;
-		passed |= previous && streq(slot->id, id);
 	}
 	return NULL;
 }

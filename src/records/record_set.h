@@ -37,6 +37,7 @@ struct slot {
 	struct arena memory; /* empty: the record lies in the arena of the load */
 	unsigned file;
 	uint32_t at, length;            /* while loading: of its JSON in the file */
+	size_t place;                   /* in the list of all when it came there; edits of others move it */
 	uint32_t number;                /* in the index; UINT32_MAX: it is not there */
 	bool edited;                    /* since the index was made; a new one, too */
 	bool lost_name;                 /* while loading */

@@ -2,6 +2,8 @@
 /* Images and containers by their keys: with an index, without, and after edits. */
 #include "index_fixture.h"
 
+#include <unistd.h>
+
 #define MANY 300
 
 static void add_item(struct strbuf *json, struct random *r, unsigned i)
@@ -114,6 +116,52 @@ static void test_edited(void **state)
 	assert_string_equal(image_table_by_layer(t, IMAGE_ANY_LAYER, "l", image)->id, "A");
 }
 
+/* Without an index, too, the walk goes on behind the last record found, wherever edits of others have moved that. */
+static void test_moved(void **state)
+{
+	_cleanup_fixture_ struct fixture f = quick_fixture_make();
+	bool repair;
+	put_items(&f, "images.json", 3);
+	_cleanup_images_ struct record_set *t = images_new(&f);
+	assert_int_equal(images_load(&f, t, &repair, NULL), 0);
+	for (unsigned gone = 0; gone < MANY; gone += 2) {
+		char id[16], last[16] = "";
+		size_t found = 0, wanted = 0;
+		(void)snprintf(id, sizeof(id), "id%u", gone);
+		(void)record_set_remove(t, id);
+		(void)snprintf(id, sizeof(id), "new%u", gone);
+		const cst_image added = {.id = id, .layer = "l1", .digest = "", .metadata = ""};
+		assert_true(record_set_add(t, &added));
+		for (size_t i = 0; i < record_set_size(t); i++)
+			wanted += streq(image_table_at(t, i)->layer, "l1");
+		for (const cst_image *image = NULL;
+		     (image = image_table_by_layer(t, IMAGE_TOP_LAYER, "l1", image)); found++)
+			(void)snprintf(last, sizeof(last), "%s", image->id);
+		assert_int_equal(found, wanted);
+		assert_string_equal(last, id);
+	}
+}
+
+/* The walk goes on where it was when all records had to be parsed in the middle of it. */
+static void test_fallen_back(void **state)
+{
+	_cleanup_fixture_ struct fixture f = quick_fixture_make();
+	bool repair;
+	static const char text[] = "[{\"id\":\"Z\"},{\"id\":\"A\",\"layer\":\"l\"},"
+	                           "{\"id\":\"B\",\"layer\":\"l\",\"metadata\":\"old\"}]";
+	put_file(&f, "images.json", text);
+	_cleanup_images_ struct record_set *t = indexed(images_new(&f), &f);
+	assert_int_equal(images_load(&f, t, &repair, NULL), 0);
+	const cst_image *image = image_table_by_layer(t, IMAGE_TOP_LAYER, "l", NULL);
+	assert_string_equal(image->id, "A");
+	_cleanup_close_ int fd = openat(f.dir.fd, "images.json", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "new", 3, strstr(text, "old") - text), 3);
+	image = image_table_by_layer(t, IMAGE_TOP_LAYER, "l", image);
+	assert_null(t->base);
+	assert_string_equal(image->id, "B");
+	assert_null(image_table_by_layer(t, IMAGE_TOP_LAYER, "l", image));
+}
+
 /* A look-up reads what it finds, and no more. */
 static void test_reads_little(void **state)
 {
@@ -136,10 +184,9 @@ static void test_reads_little(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_images),
-	        cmocka_unit_test(test_containers),
-	        cmocka_unit_test(test_edited),
-	        cmocka_unit_test(test_reads_little),
+	        cmocka_unit_test(test_images),      cmocka_unit_test(test_containers),
+	        cmocka_unit_test(test_edited),      cmocka_unit_test(test_moved),
+	        cmocka_unit_test(test_fallen_back), cmocka_unit_test(test_reads_little),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
