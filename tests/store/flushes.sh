@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # How often each operation waits for the disk is what docs/design.md ("Durability") says, so that nobody adds a flush unseen.
 . "$(dirname "$0")/lib.sh"
+create=$BUILD/tests/store/create
 lacking=$(lacks_root)
-[ -n "$lacking" ] || lacking=$(lacks_command strace)
+[ -n "$lacking" ] || lacking=$(lacks_command strace "$create")
 case $have_drivers in *overlay*) ;; *) lacking=${lacking:-overlay} ;; esac
 rows=$(grep -c '^| `.*` .*| [0-9]* | [0-9]* | [0-9]* |$' "$TOP/docs/design.md")
 if [ -n "$lacking" ]; then
@@ -23,11 +24,15 @@ count() { # CALL...: how many of these calls the last command made
 }
 # The operations in the order of the table; each prints its name, flushes and barriers.
 operation() { # NAME WORDS...
-	local name=$1
-	shift
-	strace -f -qq -o "$WORK/trace" -e trace=fsync,fdatasync,syncfs "$OURS" -g "$G" -R "$R" -s overlay "${options[@]}" "$@" \
-		>/dev/null 2>"$WORK/errors" || echo "$name fails: $(cat "$WORK/errors")"
-	echo "$name: $(count fsync fdatasync) $(count syncfs)"
+	flushes_of "$1" "$OURS" -g "$G" -R "$R" -s overlay "${options[@]}" "${@:2}"
+}
+flushes_of() { # NAME COMMAND...
+	strace -f -qq -o "$WORK/trace" -e trace=fsync,fdatasync,syncfs "${@:2}" >/dev/null 2>"$WORK/errors" ||
+		echo "$1 fails: $(cat "$WORK/errors")"
+	echo "$1: $(count fsync fdatasync) $(count syncfs)"
+}
+at_once() { # VERB KIND ID OF: the same with two names and three data items, which a program can give in one call
+	flushes_of "$1 with 3 data items" "$create" "$G" "$R" overlay "${@:2}" "${options[@]:1}"
 }
 counts() { # OPTION...
 	options=("$@")
@@ -37,10 +42,12 @@ counts() { # OPTION...
 	operation "import-layer of 300 files" import-layer -i many -f "$WORK/in/many.tar" one
 	operation first create-image -i first many >/dev/null
 	operation create-image create-image -i image -n name many
+	at_once "create-image" image two many
 	operation set-image-data set-image-data -f "$WORK/in/item" image manifest
 	operation first create-container -i first image >/dev/null
 	operation first set-container-data -f "$WORK/in/item" first key >/dev/null
 	operation create-container create-container -i container -n container image
+	at_once "create-container" container both image
 	operation set-container-data set-container-data -f "$WORK/in/item" container key
 	operation add-names add-names -n other container
 	operation set-metadata set-metadata -m words container
@@ -48,6 +55,8 @@ counts() { # OPTION...
 	operation unmount unmount container
 	operation delete-container delete-container container
 	operation first delete-container first >/dev/null
+	operation first delete-container both >/dev/null
+	operation first delete-image two >/dev/null
 	operation first delete-image first >/dev/null
 	operation "delete-image with 4 layers" delete-image image
 	local i parent=
