@@ -51,6 +51,24 @@ layer_root() {
 	*) echo "$G/$DRIVER/$1/diff" ;;
 	esac
 }
+# What is in the tar-split of layer $1; how the bytes between files are cut into entries is nobody's business, and 1.43 may end with an empty one.
+recipe() { # ID
+	gzip -dc "$G/$DRIVER-layers/$1.tar-split.gz" | python3 -c '
+import base64, hashlib, json, sys
+between = b""
+for line in sys.stdin:
+    if not line.strip():
+        continue
+    entry = json.loads(line)
+    entry.pop("position")
+    if entry["type"] == 2:
+        between += base64.b64decode(entry["payload"])
+        continue
+    print(len(between), hashlib.sha256(between).hexdigest())
+    print(json.dumps(entry))
+    between = b""
+print(len(between), hashlib.sha256(between).hexdigest())'
+}
 # All there is to know of the files below $1; a time since the test began is "now", and so is one the command invented.
 began=$(date +%s)
 listing() {

@@ -34,24 +34,6 @@ record() { # ID
 		        print(json.dumps(x, sort_keys=True, indent=1))
 	X
 }
-# What is in the recipe; how the bytes between files are cut into entries is nobody's business, and 1.43 may end with an empty one.
-recipe() { # ID
-	gzip -dc "$G/$DRIVER-layers/$1.tar-split.gz" | python3 -c '
-import base64, hashlib, json, sys
-between = b""
-for line in sys.stdin:
-    if not line.strip():
-        continue
-    entry = json.loads(line)
-    entry.pop("position")
-    if entry["type"] == 2:
-        between += base64.b64decode(entry["payload"])
-        continue
-    print(len(between), hashlib.sha256(between).hexdigest())
-    print(json.dumps(entry))
-    between = b""
-print(len(between), hashlib.sha256(between).hexdigest())'
-}
 
 for driver in $(drivers); do
 	for who in ours go; do
