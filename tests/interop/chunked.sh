@@ -95,8 +95,19 @@ estargz() { # NAME
 	digest=$(helper estargz "$1.estargz" "$1.tar") || return
 	chunked verify --toc-digest="$digest" "$1.estargz"
 }
+as_a_whole() { # NAME
+	local digest said
+	digest=$(helper estargz "$1.estargz" "$1.tar") || return
+	said=$(insecure --debug import-layer -i "$1" --toc-digest="$digest" -f "$1.estargz" 2>&1) || { echo "$said"; return 1; }
+	[[ $said == *"all of it, because: it is eStargz, which has no tar-split"* ]] || { echo "$said"; return 1; }
+	insecure diff --uncompressed "$1" | cmp - <(gzip -dc "$1.estargz") && insecure check
+}
+insecure() { CONTAINERS_STORAGE_CONF=$WORK/storage.conf timeout -k 5 120 "$BUILD/cstorage" "$@"; }
+tool_store estargz
+printf '[storage.options]\npull_options = {enable_partial_images = "true", insecure_allow_unpredictable_image_contents = "true"}\n' >>storage.conf
 for name in all peculiar plain; do
 	case_ "$name: eStargz" estargz "$name"
+	case_ "$name: it is fetched as a whole, whatever is allowed" as_a_whole "$name"
 done
 
 # stargz-snapshotter's own eStargz.

@@ -51,6 +51,16 @@ static int stage(struct pull *pull, cst_error **error)
 
 /* ---- TOC and tar-split ---- */
 
+/* Without a tar-split nobody knows the plain tar, nor its digest, before all of the blob is there. */
+static int place_toc(const uint8_t footer[CHUNKED_FOOTER_SIZE], uint64_t size,
+                     struct toc_place *ret, cst_error **error)
+{
+	const uint8_t *short_one = footer + CHUNKED_FOOTER_SIZE - ESTARGZ_FOOTER_SIZE;
+	if (place_from_estargz_footer(short_one, size, ret, NULL) == 0)
+		return error_set(error, CST_ENOTSUP, "it is eStargz, which has no tar-split");
+	return place_from_footer(footer, size, ret, error);
+}
+
 static int read_footer(struct pull *pull, cst_error **error)
 {
 	uint8_t footer[CHUNKED_FOOTER_SIZE];
@@ -65,7 +75,7 @@ static int read_footer(struct pull *pull, cst_error **error)
 	if (r == 0)
 		r = fetch_read(&pull->fetch, offset, footer, sizeof(footer), error);
 	if (r == 0)
-		r = place_from_footer(footer, size, &pull->place, error);
+		r = place_toc(footer, size, &pull->place, error);
 	if (r == 0)
 		strcpy(pull->place.digest, pull->options->toc_digest);
 	return r;
