@@ -197,6 +197,8 @@ struct driver_ops {
 	int (*stage_settle)(struct driver_staged *staged, cst_error **error);
 	/* No lock. All layers of an image, of which this is one, become durable, and so does what is below the directory `also_fd`. */
 	int (*stage_barrier)(struct driver_staged *staged, int also_fd, cst_error **error);
+	/* No lock. Does beforehand what of stage_commit() is slow. That `id` is free is not sure yet. NULL: nothing is slow. */
+	int (*stage_prepare)(struct driver_staged *staged, const char *id, cst_error **error);
 	/* L w, announced by an intent. The layer appears as `id`. `durable`: the driver fsyncs the directories that it changed.
 	 * What has no record and is in the way is moved aside first. After a failure nothing is visible. */
 	int (*stage_commit)(struct driver_staged *staged, const char *id, bool durable, cst_error **error);

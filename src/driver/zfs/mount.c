@@ -6,6 +6,8 @@
 #include "driver/mountinfo.h"
 #include "driver/zfs/zfs.h"
 #include <errno.h>
+#include <stdio.h>
+#include <sys/statfs.h>
 
 /* ---- unseen ---- */
 
@@ -28,6 +30,19 @@ int zfs_open_dataset(const char *dataset)
 		fd = mount_unseen(dataset, true);
 	/* The mount lasts as long as something in it is open. */
 	return fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* The root directories of all datasets have the same inode number. The kernel gives each the number that the dataset keeps when it
+ * gets another name, and that no other dataset has. */
+int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error)
+{
+	struct statfs st;
+	unsigned word[2];
+	if (fstatfs(dirfd, &st) < 0)
+		return error_sys(error, errno, "statfs the content of a layer");
+	memcpy(word, &st.f_fsid, sizeof(word));
+	snprintf(ret->text, sizeof(ret->text), "%08x%08x", word[1], word[0]);
+	return 0;
 }
 
 /* ---- seen ---- */

@@ -3,8 +3,6 @@
 #include "base/fs.h"
 #include "driver/zfs/zfs.h"
 #include <errno.h>
-#include <stdio.h>
-#include <sys/statfs.h>
 
 static const struct zfs *zfs_of_staged(const struct driver_staged *staged)
 {
@@ -109,9 +107,25 @@ int zfs_make(int from_fd, const struct tempdir *area, const char *name, const st
 
 /* ---- on disk ---- */
 
+/* After a commit that was refused. */
+static int take_back(struct driver_staged *staged, cst_error **error)
+{
+	struct tempdir *area = staged->area;
+	if (!area || !zfs_is_claimed(area, staged->name))
+		return 0;
+	int r = zfs_settle_claims(zfs_of_staged(staged), area->fd, tempdir_number(area),
+	                          area->shown, error);
+	return r == 0 && staged->fd < 0 && !staged->of_image
+	               ? trees_staged_open(staged, &staged->fd, error)
+	               : r;
+}
+
 /* Layers of an image become durable when they get their names. */
 int zfs_stage_sync(struct driver_staged *staged, cst_error **error)
 {
+	int r = take_back(staged, error);
+	if (r < 0)
+		return r;
 	if (!staged->of_image && staged->trees->base.sync_content && sys_syncfs(staged->fd) < 0)
 		return error_sys(error, errno, "syncfs the content of a layer");
 	if (staged->of_image) {
@@ -158,11 +172,61 @@ static int make_room_and_rename(const struct driver_staged *staged, const char *
 	return r == 0 ? zfs_rename(from, to, error) : r;
 }
 
+/* Nobody has it open afterwards: a Go tool that creates a layer of this ID destroys what is in its way. What is kept could not be
+ * lost like that, so it gets its name under the lock; so does what finds its name taken. */
+int zfs_stage_prepare(struct driver_staged *staged, const char *id, cst_error **error)
+{
+	_cleanup_free_ char *from = staged_dataset(staged), *to = NULL;
+	_cleanup_close_ int fd = -1;
+	cst_error *problem = NULL;
+	if (staged->area->kept)
+		return 0;
+	int r = take_back(staged, error);
+	if (r == 0)
+		r = from ? zfs_dataset(zfs_of_staged(staged), id, &to, error) : error_oom(error);
+	if (r == 0)
+		r = trees_staged_open(staged, &fd, error);
+	if (r == 0)
+		r = zfs_claim(staged->area, staged->name, id, fd, error);
+	if (r < 0)
+		return r;
+	closep(&fd);
+	fd = -1;
+	closep(&staged->fd);
+	staged->fd = -1;
+	r = zfs_rename(from, to, &problem);
+	if (r == 0 || cst_error_errno(problem) != EEXIST)
+		return r == 0 ? 0 : error_propagate(error, problem);
+	cst_error_free(problem);
+	return zfs_unclaim(staged->area, staged->name, error);
+}
+
+static int commit_prepared(const struct driver_staged *staged, const char *id, cst_error **error)
+{
+	bool holds = false;
+	int r = zfs_claim_holds(zfs_of_staged(staged), staged->area, staged->name, &holds, error);
+	if (r == 0 && !holds)
+		r = error_set(error, CST_EBUSY,
+		              "another process took the dataset of the new layer \"%s\" away, to "
+		              "create a layer of the same ID; try again",
+		              id);
+	return r == 0 ? zfs_unclaim(staged->area, staged->name, error) : r;
+}
+
+int zfs_stage_keep(struct driver_staged *staged, tempdir_write write, void *userdata,
+                   cst_error **error)
+{
+	int r = take_back(staged, error);
+	return r == 0 ? trees_stage_keep(staged, write, userdata, error) : r;
+}
+
 int zfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error)
 {
 	_cleanup_free_ char *from = staged_dataset(staged), *to = NULL;
 	int r = from ? zfs_dataset(zfs_of_staged(staged), id, &to, error) : error_oom(error);
-	if (r == 0)
+	if (r == 0 && zfs_is_claimed(staged->area, staged->name))
+		r = commit_prepared(staged, id, error);
+	else if (r == 0)
 		r = make_room_and_rename(staged, from, to, error);
 	if (r == 0)
 		staged->area->counter--;
@@ -237,20 +301,5 @@ int zfs_stage_resolve(struct driver *d, const char *staged_id, const char *id, c
 	if (r < 0 && errnum != ENOENT && errnum != EEXIST)
 		return error_propagate(error, problem);
 	cst_error_free(problem);
-	return 0;
-}
-
-/* ---- identity ---- */
-
-/* The root directories of all datasets have the same inode number. The kernel gives each the number that the dataset keeps when it
- * gets another name, and that no other dataset has. */
-int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error)
-{
-	struct statfs st;
-	unsigned word[2];
-	if (fstatfs(dirfd, &st) < 0)
-		return error_sys(error, errno, "statfs the content of a layer");
-	memcpy(word, &st.f_fsid, sizeof(word));
-	snprintf(ret->text, sizeof(ret->text), "%08x%08x", word[1], word[0]);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes layers away: under the locks their dataset gets a name among those of a temporary directory, and it is destroyed later.
+ * Takes layers away: under the locks their dataset is claimed for a temporary directory, and it is destroyed later.
  * What cannot be destroyed, because a process still reads it or a clone was made of it, stays for recovery to try again.
  */
 #include "base/fs.h"
@@ -100,7 +100,9 @@ static int forget_snapshots(int dirfd, const char *shown, cst_error **error)
 static int empty_area(const struct zfs *zfs, int dirfd, const char *number, const char *shown,
                       cst_error **error)
 {
-	int r = forget_snapshots(dirfd, shown, error);
+	int r = zfs_settle_claims(zfs, dirfd, number, shown, error);
+	if (r == 0)
+		r = forget_snapshots(dirfd, shown, error);
 	return r == 0 ? destroy_all_of(zfs, number, error) : r;
 }
 
@@ -159,6 +161,32 @@ static int trash_in(struct driver *d, struct driver_trash **ret, cst_error **err
 	                             error);
 }
 
+/* What is claimed already, its owner takes away, or recovery. Without room for a claim, the dataset is renamed here and now. */
+static int claim_or_take(const struct zfs *zfs, struct tempdir *area, const char *id,
+                         const char *dataset, cst_error **error)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	_cleanup_free_ char *name = NULL;
+	bool claimed = false;
+	int r = zfs_is_anyones(zfs, id, &claimed, error);
+	if (r < 0 || claimed)
+		return r;
+	_cleanup_close_ int fd = zfs_open_dataset(dataset);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || !area)
+		return zfs_take(zfs, area, dataset, error);
+	name = str_printf("%u-removed", area->counter);
+	if (!name)
+		return error_oom(error);
+	r = zfs_claim(area, name, id, fd, &problem);
+	if (r < 0)
+		return error_is_full(problem) ? zfs_take(zfs, area, dataset, error)
+		                              : error_propagate(error, steal_ptr(&problem));
+	area->counter++;
+	return 0;
+}
+
 int zfs_remove(struct driver *d, const char *id, const char *note, struct driver_trash **trash,
                struct fs_later *later, cst_error **error)
 {
@@ -169,7 +197,7 @@ int zfs_remove(struct driver *d, const char *id, const char *note, struct driver
 	if (r == 0)
 		r = trash_in(d, trash, error);
 	if (r == 0)
-		r = zfs_take(zfs_of(d), trash_of(*trash)->area, dataset, error);
+		r = claim_or_take(zfs_of(d), trash_of(*trash)->area, id, dataset, error);
 	if (r == 0)
 		trash_of(*trash)->n++;
 	return r;

@@ -155,6 +155,8 @@ static int zfs_list(struct driver *d, struct strv *ids, cst_error **error)
 	strv_foreach (name, &names)
 		if (r == 0 && !has_prefix(name, ZFS_OURS) && !strv_add(&layers, name))
 			r = error_oom(error);
+	if (r == 0)
+		r = zfs_without_claimed(zfs_of(d), &layers, error);
 	if (r < 0)
 		return r;
 	strv_sort(&layers);
@@ -234,11 +236,12 @@ const struct driver_ops zfs_driver = {
         .stage_open = trees_stage_open,
         .stage_sync = zfs_stage_sync,
         .stage_barrier = zfs_stage_barrier,
+        .stage_prepare = zfs_stage_prepare,
         .stage_commit = zfs_stage_commit,
         .stage_note = trees_stage_note,
         .stage_free = trees_stage_free,
         .staged_id = trees_staged_id,
-        .stage_keep = trees_stage_keep,
+        .stage_keep = zfs_stage_keep,
         .stage_list = trees_stage_list,
         .stage_adopt = zfs_stage_adopt,
         .stage_unkeep = trees_stage_unkeep,
@@ -255,7 +258,7 @@ const struct driver_ops zfs_driver = {
         .trash_count = zfs_trash_count,
         .trash_empty = zfs_trash_empty,
         .trash_free = zfs_trash_free,
-        .exists = trees_exists,
+        .exists = zfs_exists,
         .list = zfs_list,
         .status = zfs_status,
         .image_stores = trees_image_stores,

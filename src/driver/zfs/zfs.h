@@ -9,6 +9,7 @@
  *
  *   zfs.c       opening, looking, the table of operations
  *   option.c    options of the driver and of layers
+ *   claim.c     datasets with the name of a layer that has no record yet, or none any more
  *   command.c   what the program `zfs` does
  *   mount.c     mounts, seen and unseen
  *   stage.c     building a layer, and new content for one
@@ -70,6 +71,7 @@ int zfs_read_pool(const char *pool, const char *properties, struct strv *ret, cs
 
 /* Opens the root directory of a dataset, which is mounted nowhere. -1 and errno; ENOENT: there is no such dataset. */
 int zfs_open_dataset(const char *dataset);
+int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 int zfs_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 int zfs_put(struct driver *d, const char *id, cst_error **error);
 int zfs_mount_open(struct driver *d, const char *id, const char *path, int *ret_fd, cst_error **error);
@@ -81,11 +83,29 @@ int zfs_open_layer(const struct trees *trees, const char *id);
 int zfs_open_staged(const struct driver_staged *staged);
 int zfs_stage_sync(struct driver_staged *staged, cst_error **error);
 int zfs_stage_barrier(struct driver_staged *staged, int also_fd, cst_error **error);
+int zfs_stage_prepare(struct driver_staged *staged, const char *id, cst_error **error);
+int zfs_stage_keep(struct driver_staged *staged, tempdir_write write, void *userdata, cst_error **error);
 int zfs_stage_commit(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 int zfs_stage_replace(struct driver_staged *staged, const char *id, bool durable, cst_error **error);
 int zfs_replace_recover(struct driver *d, const char *id, struct driver_trash **trash, cst_error **error);
-int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 int zfs_stage_resolve(struct driver *d, const char *staged_id, const char *id, cst_error **error);
+
+/* ---- claim.c: the dataset `id`, which belongs to a temporary directory. Only settling runs a program ---- */
+
+/* Claims it for what settling calls `name`, durably; content_fd is its root. */
+int zfs_claim(const struct tempdir *area, const char *name, const char *id, int content_fd, cst_error **error);
+/* It is a layer from now on, durably. */
+int zfs_unclaim(const struct tempdir *area, const char *name, cst_error **error);
+bool zfs_is_claimed(const struct tempdir *area, const char *name);
+/* Is it the dataset still that was claimed? */
+int zfs_claim_holds(const struct zfs *zfs, const struct tempdir *area, const char *name, bool *ret, cst_error **error);
+/* Gives all of them their names in the temporary directory. No lock. */
+int zfs_settle_claims(const struct zfs *zfs, int dirfd, const char *number, const char *shown, cst_error **error);
+/* Takes the IDs from the list that a temporary directory claims. */
+int zfs_without_claimed(const struct zfs *zfs, struct strv *ids, cst_error **error);
+int zfs_is_anyones(const struct zfs *zfs, const char *id, bool *ret, cst_error **error); /* does one claim it? */
+/* What is claimed is no layer. */
+int zfs_exists(struct driver *d, const char *id, bool *ret, cst_error **error);
 
 /* ---- trash.c ---- */
 

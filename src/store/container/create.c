@@ -232,7 +232,10 @@ static int create_container(cst_store *store, struct new_container *container,
                             struct new_layer *layer, cst_container **ret, cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
-	int r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_READ, HOLD_WRITE), error);
+	int r = new_layer_prepare(layer, error);
+	if (r == 0)
+		r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_READ, HOLD_WRITE),
+		                error);
 	if (r == 0)
 		r = check_image(store, container, layer, error);
 	if (r == 0)

@@ -394,10 +394,18 @@ void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind
 	change_add(change, &intent, place_layer, layer->kept ? unkeep : NULL, layer);
 }
 
+int new_layer_prepare(struct new_layer *layer, cst_error **error)
+{
+	const struct driver_ops *ops = layer->driver->ops;
+	return ops->stage_prepare ? ops->stage_prepare(layer->staged, layer->record.id, error) : 0;
+}
+
 int new_layer_commit(cst_store *store, struct new_layer *layer, cst_layer **ret, cst_error **error)
 {
 	_cleanup_change_ struct change change = {0};
-	int r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
+	int r = new_layer_prepare(layer, error);
+	if (r == 0)
+		r = change_hold(&change, store, (struct hold_modes){.layers = HOLD_WRITE}, error);
 	if (r == 0)
 		r = new_layer_check(store, layer, error);
 	if (r < 0)

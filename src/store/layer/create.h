@@ -64,6 +64,8 @@ int new_layer_explain(cst_store *store, struct new_layer *layer, cst_error *prob
                       cst_error **error);
 /* Checks again what may have changed since the plan. L w held. */
 int new_layer_check(cst_store *store, struct new_layer *layer, cst_error **error);
+/* After new_layer_fill(), before L w: what of the commit is slow. new_layer_commit() does it, too. */
+int new_layer_prepare(struct new_layer *layer, cst_error **error);
 /* Adds it to a change with L w held: the content is put into place, and the record added. If the
  * layer has an owner that gets no record, recovery removes the layer. */
 void new_layer_add(struct change *change, struct new_layer *layer, enum cst_kind owner_kind,

@@ -319,7 +319,7 @@ static int fill_all(struct many *many, cst_error **error)
 	return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
 }
 
-/* What depends on the order, and then the one barrier. */
+/* What depends on the order, then the one barrier, and what goes before the lock. */
 static int finish(struct many *many, cst_error **error)
 {
 	const struct new_layer *first = &many->items[0].layer;
@@ -327,9 +327,11 @@ static int finish(struct many *many, cst_error **error)
 	int r = 0;
 	for (size_t i = 0; r == 0 && ops->stage_settle && i < many->n; i++)
 		r = ops->stage_settle(many->items[i].layer.staged, error);
-	return r == 0 && first->driver->sync_content
-	               ? ops->stage_barrier(first->staged, first->metadata->fd, error)
-	               : r;
+	if (r == 0 && first->driver->sync_content)
+		r = ops->stage_barrier(first->staged, first->metadata->fd, error);
+	for (size_t i = 0; r == 0 && i < many->n; i++)
+		r = new_layer_prepare(&many->items[i].layer, error);
+	return r;
 }
 
 /* ---- commit ---- */

@@ -97,7 +97,10 @@ static int commit_or_share(cst_store *store, const char *image, const struct idm
 	 * list. The other way round, a layer that no image lists would stay for ever. */
 	_cleanup_change_ struct change change = {.owners_first = true};
 	struct choice choice;
-	int r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_NOT), error);
+	int r = new_layer_prepare(layer, error);
+	if (r == 0)
+		r = change_hold(&change, store, hold_three(HOLD_WRITE, HOLD_WRITE, HOLD_NOT),
+		                error);
 	if (r == 0)
 		r = choose(store, image, maps, &choice, error);
 	if (r < 0)

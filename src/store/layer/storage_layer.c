@@ -91,6 +91,8 @@ static int create(cst_store *store, const cst_layer_options *options, char **ret
 	if (!id)
 		return error_oom(error);
 	r = stage(store, options, &layer, error);
+	if (r == 0 && layer.ops->stage_prepare)
+		r = layer.ops->stage_prepare(layer.staged, id, error);
 	if (r == 0)
 		r = commit(store, &layer, id, error);
 	if (r == 0 && ret)
