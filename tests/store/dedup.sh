@@ -101,7 +101,7 @@ on_disk() { # WHAT DRIVER: a store is deduplicated
 }
 # With files_at_once so small that the layers are walked through several times.
 in_passes() {
-	${CC:-cc} -I"$TOP/include" "$TOP/tests/crash/operation.c" -o "$WORK/operation" -L"$BUILD" -lcstorage -Wl,-rpath,"$BUILD" &&
+	${CC:-cc} -I"$TOP/include" "$TOP"/tests/crash/{operation,answers}.c -o "$WORK/operation" -L"$BUILD" -lcstorage -Wl,-rpath,"$BUILD" &&
 		"$WORK/operation" -g "$G" -R "$R" -s "$DRIVER" dedup "$1"
 }
 # How often is the kernel asked to share, and how often while a lock is held?
