@@ -108,12 +108,23 @@ def file_system(where, kind, mib):
     if not shutil.which(FILE_SYSTEMS[kind][0]):
         return None
     with open(image, "w") as f:
-        f.truncate(mib << 20)
+        os.posix_fallocate(f.fileno(), 0, mib << 20)
     quietly(*FILE_SYSTEMS[kind], image)
     os.mkdir(at)
-    if subprocess.run(["mount", "-o", "loop", image, at], stderr=subprocess.DEVNULL).returncode:
-        return None
-    return at
+    device = loop_device(image)
+    mounted = device and subprocess.run(["mount", device, at], stderr=subprocess.DEVNULL).returncode == 0
+    if device:
+        subprocess.run(["losetup", "--detach", device], check=True) # it goes with its mount
+    return at if mounted else None
+
+
+def loop_device(image):
+    """With direct I/O: else what is written reaches the disk's file only when somebody flushes, and all at once."""
+    for more in (["--direct-io=on"], []):
+        made = subprocess.run(["losetup", *more, "--find", "--show", image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if made.returncode == 0:
+            return made.stdout.strip()
+    return None
 
 
 class PullStore(Store):

@@ -55,23 +55,26 @@ size_t toc_sort_xattrs(struct toc_xattr *xattrs, size_t n)
 
 /* ---- digests ---- */
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than the digit's value. A table, since no processor foresees the digits of a digest, and a TOC has thousands. */
+static const uint8_t hex_digits[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 bool toc_digest_parse(const char *text, uint8_t ret[TOC_DIGEST_SIZE])
 {
-	const char *hex = text + strlen("sha256:");
-	if (!has_prefix(text, "sha256:") || strlen(hex) != 2 * TOC_DIGEST_SIZE)
-		return false;
-	for (size_t i = 0; i < TOC_DIGEST_SIZE; i++) {
-		int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		ret[i] = (uint8_t)(high << 4 | low);
+	const unsigned char *hex = (const unsigned char *)text + strlen("sha256:");
+	bool bad = !has_prefix(text, "sha256:") || strlen(text) != TOC_DIGEST_TEXT - 1;
+	uint8_t digest[TOC_DIGEST_SIZE];
+	for (size_t i = 0; !bad && i < TOC_DIGEST_SIZE; i++) {
+		int high = hex_digits[hex[2 * i]] - 1, low = hex_digits[hex[2 * i + 1]] - 1;
+		bad = (high | low) < 0;
+		digest[i] = (uint8_t)(high << 4 | low);
 	}
-	return true;
+	if (!bad)
+		memcpy(ret, digest, sizeof(digest));
+	return !bad;
 }
 
 void toc_digest_format(const uint8_t digest[TOC_DIGEST_SIZE], char ret[TOC_DIGEST_TEXT])
