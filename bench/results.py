@@ -65,7 +65,7 @@ def many_data():
     blocks = {}
     for row in rows:
         verb, _, layers = row["what"].rpartition(", ")
-        if layers.endswith(" layers") and layers.split()[0].isdigit():
+        if row["who"] in ("ours", "go") and layers.endswith(" layers") and layers.split()[0].isdigit():
             blocks.setdefault((verb.split(",")[0].replace(" with its 11 layers", ""), row["who"]), []).append(
                 "%s %g %g %g" % (layers.split()[0], row["wall"] * 1e3, row["low"] * 1e3, row["high"] * 1e3))
     return "\n\n".join('"%s, %s"\n%s\n' % (verb, who, "\n".join(lines)) for (verb, who), lines in blocks.items())
