@@ -67,10 +67,9 @@ static bool unexpected(struct json_reader *r, const char *wanted)
 
 #define BYTES(b) (0x0101010101010101ULL * (b))
 
-/* The first byte of p..end that ends plain string content: a quote, a backslash or a control
- * character. It looks at sixteen bytes a step where the processor has an instruction for it, then at eight. In the mask of a step the lowest mark is always right;
- * the marks above it may be wrong. With bit 1 turned, a quote is the next above the control
- * characters. */
+/* The first byte of p..end that ends plain string content: a quote, a backslash or a control character. It looks at sixteen bytes a
+ * step where the processor has an instruction for it, then at eight. In the mask of a step of eight the lowest mark is always right; the
+ * marks above it may be wrong. With bit 1 turned, a quote is the next above the control characters. */
 static const char *plain_end(const char *p, const char *end)
 {
 #ifdef __SSE2__

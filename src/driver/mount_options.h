@@ -12,8 +12,7 @@ struct mount_options {
 };
 /* Adds a comma list. Words that any filesystem has become flags. CST_EINVAL: one names a directory of the mount, which is the
  * driver's to do. */
-int mount_options_add(struct mount_options *options, const char *list,
-                              cst_error **error);
+int mount_options_add(struct mount_options *options, const char *list, cst_error **error);
 /* Removes a word that is no flag, as often as it is there. */
 void mount_options_drop(struct mount_options *options, const char *word);
 void mount_options_free(struct mount_options *options);

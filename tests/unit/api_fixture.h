@@ -54,6 +54,20 @@ static inline int open_store_over(const struct api *api, cst_store **store, cst_
 	return cst_store_open(&options, store, error);
 }
 
+/* The store of the test, opened again with one more option of pulls. */
+static inline void reopen_with_pull_option(struct api *api, const char *option, bool as_upstream)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_store_close(steal_ptr(&api->store));
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.pull_options = &option;
+	options.n_pull_options = 1;
+	options.as_upstream = as_upstream;
+	assert_int_equal(cst_store_open(&options, &api->store, NULL), 0);
+}
+
 static inline int create_layer(const struct api *api, const char *id, const char *parent,
                                const char *name, cst_layer **layer)
 {
@@ -163,6 +177,15 @@ static inline bool own_mounts(void)
 #define ON_VFS(f)     cmocka_unit_test_setup_teardown(f, set_up_vfs, tear_down),
 #define ON_OVERLAY(f) {#f " on overlay", f, set_up_overlay, tear_down, NULL},
 
+static inline void help_thread_sanitizer(void)
+{
+#ifdef __SANITIZE_THREAD__
+	/* It takes the clone() that holds a user namespace for a fork, and forgets what happened
+	 * before what. */
+	setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes", 1);
+#endif
+}
+
 /* run_on_drivers() runs every test of the list EACH(X), on vfs and on overlay; the number that
  * failed. */
 #define DEFINE_RUN_ON_DRIVERS(name, each)                                                       \
@@ -170,6 +193,7 @@ static inline bool own_mounts(void)
 	{                                                                                       \
 		const struct CMUnitTest vfs[] = {each(ON_VFS)};                                 \
 		const struct CMUnitTest overlay[] = {each(ON_OVERLAY)};                         \
+		help_thread_sanitizer();                                                        \
 		int failed = cmocka_run_group_tests_name(name " on vfs", vfs, NULL, NULL);      \
 		if (own_mounts())                                                               \
 			failed += cmocka_run_group_tests_name(name " on overlay", overlay, NULL, \

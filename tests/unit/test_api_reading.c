@@ -491,10 +491,5 @@ DEFINE_RUN_ON_DRIVERS("api reading", EACH)
 
 int main(void)
 {
-#ifdef __SANITIZE_THREAD__
-	/* It takes the clone() that holds a user namespace for a fork, and forgets what happened
-	 * before what. */
-	setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes", 1);
-#endif
 	return run_on_drivers();
 }

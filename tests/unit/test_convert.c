@@ -7,20 +7,11 @@
 #define TOC    "zstd-chunked-manifest"
 #define FORMAT "zstd-chunked-layer-data"
 
-/* The store of the test, opened again with one more option of pulls. */
 static struct api *api_with(void **state, const char *option, bool as_upstream)
 {
 	struct api *api = api_of(state);
-	cst_store_options options = CST_STORE_OPTIONS_INIT;
 	(void)cst_store_shutdown(api->store, true, NULL, NULL);
-	cst_store_close(steal_ptr(&api->store));
-	options.graph_root = api->root;
-	options.run_root = api->run;
-	options.driver = api->driver;
-	options.pull_options = &option;
-	options.n_pull_options = 1;
-	options.as_upstream = as_upstream;
-	assert_int_equal(cst_store_open(&options, &api->store, NULL), 0);
+	reopen_with_pull_option(api, option, as_upstream);
 	return api;
 }
 

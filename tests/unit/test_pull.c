@@ -573,19 +573,6 @@ static void file_as_source(void **state)
 
 /* ---- hard links ---- */
 
-static void open_with_pull_option(struct api *api, const char *option)
-{
-	cst_store_options options = CST_STORE_OPTIONS_INIT;
-	cst_error *error = NULL;
-	cst_store_close(steal_ptr(&api->store));
-	options.graph_root = api->root;
-	options.run_root = api->run;
-	options.driver = api->driver;
-	options.pull_options = &option;
-	options.n_pull_options = 1;
-	ok(cst_store_open(&options, &api->store, &error), error);
-}
-
 /* The file in the layer's own content; the layer is a new one of the overlay driver. */
 static struct stat file_of(const struct api *api, const char *layer, const char *name)
 {
@@ -623,7 +610,7 @@ static void files_are_linked_if_asked(void **state)
 	assert_int_equal(pull(api, &t, "copy", &result), 0);
 	assert_int_equal(files_shared(api, "one", "copy"), 0);
 	ok(cst_store_delete_layer(api->store, "copy", NULL), NULL);
-	open_with_pull_option(api, "use_hard_links=TRUE");
+	reopen_with_pull_option(api, "use_hard_links=TRUE", false);
 	assert_int_equal(pull(api, &t, "two", &result), 0);
 	assert_true(result.in_parts);
 	assert_int_equal(result.files_reused, FILES);
@@ -648,7 +635,7 @@ static void links_to_linked_files(void **state)
 	_cleanup_blob_ struct blob one = make_blob(1), three = make_blob(3);
 	struct source s = {.blob = &one}, t = {.blob = &three};
 	cst_pull_result result;
-	open_with_pull_option(api, "use_hard_links=true");
+	reopen_with_pull_option(api, "use_hard_links=true", false);
 	assert_int_equal(pull(api, &s, "one", &result), 0);
 	const struct stat big = file_of(api, "one", "d/big");
 	assert_int_equal(pull(api, &s, "again", &result), 0);
@@ -675,7 +662,7 @@ static void other_attributes_are_not_linked(void **state)
 	_cleanup_blob_ struct blob one = make_blob(1), two = make_blob(2);
 	struct source s = {.blob = &one}, t = {.blob = &two};
 	cst_pull_result result;
-	open_with_pull_option(api, "use_hard_links=true");
+	reopen_with_pull_option(api, "use_hard_links=true", false);
 	assert_int_equal(pull(api, &s, "one", &result), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++) {
 		_cleanup_free_ char *path =
