@@ -44,6 +44,7 @@ def archive(name, entries):
             elif kind == "hard": info.type, info.linkname = tarfile.LNKTYPE, more.pop("to")
             elif kind == "fifo": info.type = tarfile.FIFOTYPE
             elif kind == "char": info.type, info.devmajor, info.devminor = tarfile.CHRTYPE, 1, 3
+            elif kind == "zero": info.type = tarfile.CHRTYPE # device 0:0, which overlay takes for a whiteout
             else: body = more.pop("data", path).encode(); info.size = len(body)
             for key, value in more.items(): setattr(info, key, value)
             tar.addfile(info, io.BytesIO(body) if body is not None else None)
@@ -64,6 +65,7 @@ archive("odd", [("/abs", f, {}), ("./dot/./file", f, {}), ("twice", f, {"data": 
     ("three", "hard", {"to": "one", "mode": 0o640}), ("soft", "hard", {"to": "l1", "uid": 9}), ("none", f, {"pax_headers": {"SCHILY.xattr.user.a": ""}}),
     ("seen/late", f, {}), ("seen/", d, {"pax_headers": {"SCHILY.xattr.user.a": "1"}}), ("seen/", d, {})])
 archive("deeper", [("dir/", d, {"mode": 0o750}), ("dir/.wh.in", f, {"data": ""}), ("l1", f, {}), ("late/", d, {"mtime": 5}), ("late/x", f, {}), ("late/", d, {"mtime": 7})])
+archive("outside", [("../out", f, {}), ("../../far/in", f, {}), ("dir/../../up", f, {}), ("hard", "hard", {"to": "../out"}), ("zero", "zero", {})])
 archive("hides-nothing", [(".wh.gone", f, {"data": ""}), ("here/", d, {}), ("here/.wh.gone", f, {"data": ""}), ("kept", f, {})])
 P
 build() { # the store that the cases begin with
@@ -91,8 +93,9 @@ for DRIVER in $(drivers); do
 	silent "$DRIVER: a container with mapped ids"
 	cst import-layer -f "$archives/odd.tar" -n odd >/dev/null && cst import-layer -f "$archives/deeper.tar" odd >/dev/null
 	cst import-layer -f "$archives/hides-nothing.tar" -n alone >/dev/null && cst import-layer -f "$archives/hides-nothing.tar" odd >/dev/null
+	cst import-layer -f "$archives/outside.tar" -n outside >/dev/null
 	silent "$DRIVER: odd archives"
-	cst check --repair >/dev/null && cst exists -q alone && pass "$DRIVER: and a repair keeps them" || fail "$DRIVER: and a repair keeps them"
+	cst check --repair >/dev/null && cst exists -q alone outside && pass "$DRIVER: and a repair keeps them" || fail "$DRIVER: and a repair keeps them"
 	gzip -k "$archives/odd.tar" 2>/dev/null
 	cst import-layer -f "$archives/odd.tar.gz" -n packed >/dev/null
 	cst create-layer -n grown >/dev/null && cst applydiff -f "$archives/base.tar" grown >/dev/null

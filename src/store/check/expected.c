@@ -54,10 +54,13 @@ void expected_free(struct expected *expected)
 	free(expected);
 }
 
-/* "/etc/./x/" and "etc/x" are one path; "": the root. */
+/* "/etc/./x/" and "etc/x" are one path; "": the root. The root's ".." is the root, as it is to the unpacker; the Go command
+ * looks for it above. */
 static const char *clean_name(struct expected *expected, const char *name)
 {
-	_cleanup_free_ char *clean = path_clean(name);
+	_cleanup_free_ char *rooted =
+	        expected->options.as_upstream ? strdup(name) : str_join("/", name);
+	_cleanup_free_ char *clean = rooted ? path_clean(rooted) : NULL;
 	if (!clean)
 		return NULL;
 	const char *at = clean + strspn(clean, "/");
@@ -289,6 +292,8 @@ static int create(struct expected *expected, const char *path, const struct head
 	struct node_attributes given = header->attributes;
 	if (!*path)
 		return 0; /* nobody looks at the attributes of the root */
+	if (expected->options.own_content && !as_upstream && given.type == '3' && !given.device)
+		given = (struct node_attributes){.type = NODE_WHITEOUT, .target = ""};
 	const struct node *target = NULL;
 	int r = is_link ? link_target(expected, header, &target, error) : 0;
 	if (r < 0)
