@@ -6,7 +6,7 @@ lacking=$(lacks_root)
 [ -n "$lacking" ] || lacking=$(lacks_command strace)
 case $have_drivers in *overlay*) ;; *) lacking=${lacking:-overlay} ;; esac
 if [ -n "$lacking" ]; then
-	skip "system calls for each entry" "$lacking" 4
+	skip "system calls for each entry" "$lacking" 5
 	finish
 fi
 
@@ -47,4 +47,19 @@ tar -C "$WORK/in/turns" --no-recursion -cf "$WORK/in/turns.tar" {1..100} -T "$WO
 calls turns >/dev/null
 opened=$(grep -v resumed "$WORK/trace" | grep -cE 'open(at|at2)?\(.*O_DIRECTORY')
 case_ "files of 100 directories in turns open $opened directories" [ "$opened" -le 350 ]
+
+# Layers of an image whose archives do not name their directories, so that each looks what those below have.
+for i in $(seq 60); do
+	mkdir -p "$WORK/in/image/a/b" && echo "$i" >"$WORK/in/image/a/b/$i"
+	tar -C "$WORK/in/image" -cf "$WORK/in/$i.tar" "a/b/$i"
+done
+image() { # LAYERS: how many calls on files and descriptors they take
+	# shellcheck disable=SC2046 # one word for each number
+	strace -f -qq -o "$WORK/trace" -e trace=%file,%desc "$BUILD/cstorage" -g "$G" -R "$R" -s overlay import-layers \
+		$(printf "$WORK/in/%s.tar " $(seq "$1")) >"$WORK/out" 2>&1 || cat "$WORK/out"
+	grep -vc 'resumed>\|read(\|mmap(' "$WORK/trace"
+}
+first=$(image 10) some=$(image 20) many=$(image 60)
+each=$(((some - first) / 10)) later=$(((many - some) / 40))
+case_ "a layer takes $each calls over 10 others, and $later over 40" [ "$later" -le $((each + 10)) ]
 finish

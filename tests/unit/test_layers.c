@@ -177,6 +177,65 @@ static void same_as_single(void **state)
 	}
 }
 
+#define DEEP "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20"
+
+static void replace_tar(struct image *image, unsigned i, const char *const *names)
+{
+	struct strbuf *tar = &image->tars[i];
+	strbuf_free(tar);
+	for (; *names; names++) {
+		bool directory = (*names)[strlen(*names) - 1] == '/';
+		TAR_ADD(tar, .name = *names, .type = directory ? '5' : 0, .mode = i ? 0705 : 0711,
+		        .uid = getuid(), .gid = getgid());
+	}
+	tar_add_end(tar);
+	image->memories[i] = (cst_memory){.data = tar->data, .size = tar->len};
+}
+
+static unsigned mode_in(const struct api *api, const char *id, const char *path)
+{
+	bool overlay = streq(api->driver, "overlay");
+	_cleanup_free_ char *full =
+	        str_printf("%s/%s/%s%s/%s", api->root, overlay ? "overlay" : "vfs/dir", id,
+	                   overlay ? "/diff" : "", path);
+	struct stat st;
+	assert_int_equal(lstat(full, &st), 0);
+	return st.st_mode & 07777;
+}
+
+/* Directories that an archive does not name are as the layers below show them: one has the first of them, another the next, and an
+ * opaque one shows nothing more. */
+static void directories_below(void **state)
+{
+	struct api *api = api_of(state);
+	_cleanup_image_ struct image image;
+	image_make(&image);
+	_cleanup_strv_ struct strv base = {0};
+	for (const char *slash = strchr(DEEP, '/'); slash; slash = strchr(slash + 1, '/'))
+		assert_true(strv_take(&base, strndup(DEEP, (size_t)(slash - DEEP) + 1)));
+	assert_true(strv_add(&base, DEEP "/") && strv_add(&base, "a/") && strv_add(&base, "a/b/") &&
+	            strv_add(&base, "a/b/c/") && strv_add(&base, "o/") && strv_add(&base, "o/p/"));
+	const char *named[32] = {0};
+	for (size_t i = 0; i < base.len; i++)
+		named[i] = base.items[i];
+	replace_tar(&image, 0, named);
+	replace_tar(&image, 1, (const char *[]){"1/", "a/", "o/", "o/.wh..wh..opq", NULL});
+	replace_tar(
+	        &image, 2,
+	        (const char *[]){"a/x", "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/x", NULL});
+	replace_tar(&image, 3, (const char *[]){"a/y", "a/b/c/y", "o/p/y", DEEP "/y", NULL});
+	image.all.n_layers = 4;
+	assert_int_equal(cst_store_create_layers(api->store, &image.all, NULL, NULL), 0);
+	assert_int_equal(mode_in(api, "l03", "a"), 0705);
+	assert_int_equal(mode_in(api, "l03", "a/b"), 0711);
+	assert_int_equal(mode_in(api, "l03", "a/b/c"), 0711);
+	assert_int_equal(mode_in(api, "l03", "o"), 0705);
+	assert_int_equal(mode_in(api, "l03", "o/p"), 0755);
+	assert_int_equal(mode_in(api, "l03", "1"), 0705);
+	assert_int_equal(mode_in(api, "l03", "1/2"), 0711);
+	assert_int_equal(mode_in(api, "l03", DEEP), 0711);
+}
+
 static void on_a_parent(void **state)
 {
 	struct api *api = api_of(state);
@@ -329,10 +388,11 @@ static void parent_deleted_meanwhile(void **state)
 	somebody_else(api_of(state), true, CST_ELAYER_UNKNOWN, 0);
 }
 
-#define EACH(X)           \
-	X(all_in_one)     \
-	X(same_as_single) \
-	X(on_a_parent)    \
+#define EACH(X)              \
+	X(all_in_one)        \
+	X(same_as_single)    \
+	X(directories_below) \
+	X(on_a_parent)       \
 	X(damaged) X(canceled) X(what_does_not_fit) X(made_meanwhile) X(parent_deleted_meanwhile)
 DEFINE_RUN_ON_DRIVERS("the layers of an image", EACH)
 

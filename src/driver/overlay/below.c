@@ -70,9 +70,9 @@ static int prepare(struct overlay_below *below)
 	int r = s->parent ? below->policy->await_parent(below->policy->await_userdata,
 	                                                &below->problem)
 	                  : 0;
+	/* Those of an image have the same maps, so that only the lowest may have a generation. */
 	for (; r == 0 && s->parent; s = s->parent) {
-		r = add_generation(below, s);
-		if (r == 0 && !strv_take(&below->roots, path_join(s->parent->path, "diff")))
+		if (!strv_take(&below->roots, path_join(s->parent->path, "diff")))
 			r = error_oom(&below->problem);
 	}
 	if (r == 0)
@@ -150,77 +150,101 @@ static bool is_absent(int errnum)
 	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP;
 }
 
-/* Goes from a directory, which the lower i has at places[i] (NULL: not seen there), to its child, and opens what the lowers show.
- * If that is a directory, `children` gets its places. -1 and errno; ENOENT: the lowers show nothing. */
-static int step(const struct overlay_below *below, char *const *places, const char *name,
-                char **children)
+/* What the lower i has at the place of a level, if the lowers above it let that be seen. Opens it into *first if that is -1 and the
+ * lower shows something. -1 and errno. */
+static int look_into(const struct overlay_below *below, struct below_level *level, size_t i,
+                     const char *name, const char *place, int *first)
 {
-	_cleanup_close_ int first = -1;
-	_cleanup_free_ char *redirect = NULL;
+	bool elsewhere = level->redirect && *level->redirect == '/';
+	if (!place && !elsewhere)
+		return 0;
+	_cleanup_free_ char *path = child_path(place, level->redirect, name);
+	_cleanup_close_ int fd = path ? open_child(below, i, path) : -1;
 	struct stat st;
-
-	for (size_t i = 0; i < below->roots.len; i++) {
-		bool elsewhere = redirect && *redirect == '/';
-		if (!places[i] && !elsewhere)
-			continue;
-		_cleanup_free_ char *path = child_path(places[i], redirect, name);
-		_cleanup_close_ int fd = path ? open_child(below, i, path) : -1;
-		if (!path || (fd < 0 && !is_absent(errno)))
-			return -1;
-		bool deleted = is_deleted(below, i, path);
-		if (fd < 0 && deleted)
-			break;
-		if (fd < 0)
-			continue;
-		if (fstat(fd, &st) < 0)
-			return -1;
-		bool directory = S_ISDIR(st.st_mode);
-		bool last = !directory || deleted || is_opaque(below, fd);
-		if (directory && read_redirect(below, fd, &redirect) < 0)
-			return -1;
-		if (directory)
-			children[i] = steal_ptr(&path);
-		if (first < 0 && !stat_is_whiteout(&st))
-			first = steal_fd(&fd);
-		if (last)
-			break;
+	if (!path || (fd < 0 && !is_absent(errno)))
+		return -1;
+	bool deleted = is_deleted(below, i, path);
+	if (fd < 0) {
+		level->hidden = deleted;
+		return 0;
 	}
-	if (first < 0)
-		errno = ENOENT;
-	return steal_fd(&first);
+	if (fstat(fd, &st) < 0)
+		return -1;
+	bool directory = S_ISDIR(st.st_mode);
+	bool last = !directory || deleted || is_opaque(below, fd);
+	if (directory && read_redirect(below, fd, &level->redirect) < 0)
+		return -1;
+	if (directory)
+		level->places[i] = steal_ptr(&path);
+	if (*first < 0 && !stat_is_whiteout(&st))
+		*first = steal_fd(&fd);
+	level->hidden = last;
+	return 0;
+}
+
+/* Looks at a level in the lowers up to `enough`, and first at those that it is in, as far; or only until one of them shows
+ * something, if `first` is not NULL. -1 and errno. */
+static int look(struct overlay_below *below, size_t number, size_t enough, int *first)
+{
+	struct below_level *level = &below->levels[number];
+	if (level->seen >= enough || level->hidden)
+		return 0;
+	const struct below_level *above = level - 1;
+	size_t start = above->len + (above->len > 0);
+	_cleanup_free_ char *name = strndup(below->directory.data + start, level->len - start);
+	if (!name)
+		return -1;
+	for (; level->seen < enough && !level->hidden && (!first || *first < 0); level->seen++) {
+		_cleanup_close_ int shown = -1;
+		if (look(below, number - 1, level->seen + 1, NULL) < 0 ||
+		    look_into(below, level, level->seen, name, above->places[level->seen],
+		              first ? first : &shown) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- a path ---- */
 
-static char **places_new(const struct overlay_below *below)
+static void drop_last_level(struct overlay_below *below)
 {
-	return new0(char *, below->roots.len + 1);
-}
-
-static void places_free(const struct overlay_below *below, char **places)
-{
-	for (size_t i = 0; places && i < below->roots.len; i++)
-		free(places[i]);
-	free(places);
+	struct below_level *level = &below->levels[--below->n_levels];
+	for (size_t i = 0; i < below->roots.len; i++)
+		free(level->places[i]);
+	free(level->places);
+	free(level->redirect);
 }
 
 static void forget(struct overlay_below *below)
 {
 	while (below->n_levels)
-		places_free(below, below->levels[--below->n_levels].places);
+		drop_last_level(below);
 	strbuf_free(&below->directory);
 }
 
-/* Takes places over. */
-static void push_level(struct overlay_below *below, char **places)
+/* The first level has nothing above it, so that it has to be known whole. */
+static int drop_first_level(struct overlay_below *below)
 {
-	if (below->n_levels == BELOW_LEVELS) {
-		places_free(below, below->levels[0].places);
-		memmove(below->levels, below->levels + 1,
-		        sizeof(below->levels[0]) * --below->n_levels);
-	}
-	below->levels[below->n_levels++] =
-	        (struct below_level){.len = below->directory.len, .places = places};
+	if (look(below, 1, below->roots.len, NULL) < 0)
+		return -1;
+	const struct below_level first = below->levels[0];
+	memmove(below->levels, below->levels + 1, sizeof(first) * (BELOW_LEVELS - 1));
+	below->levels[BELOW_LEVELS - 1] = first;
+	drop_last_level(below);
+	return 0;
+}
+
+/* A level for the directory as it is now. */
+static struct below_level *push_level(struct overlay_below *below)
+{
+	if (below->n_levels == BELOW_LEVELS && drop_first_level(below) < 0)
+		return NULL;
+	char **places = new0(char *, below->roots.len + 1);
+	if (!places)
+		return NULL;
+	struct below_level *level = &below->levels[below->n_levels++];
+	*level = (struct below_level){.len = below->directory.len, .places = places};
+	return level;
 }
 
 static bool is_on_the_way(const struct overlay_below *below, size_t len, const char *path, size_t n)
@@ -234,22 +258,16 @@ static int go_up(struct overlay_below *below, const char *path, size_t n)
 {
 	while (below->n_levels &&
 	       !is_on_the_way(below, below->levels[below->n_levels - 1].len, path, n))
-		places_free(below, below->levels[--below->n_levels].places);
-	if (below->n_levels) {
-		below->directory.len = below->levels[below->n_levels - 1].len;
+		drop_last_level(below);
+	below->directory.len = below->n_levels ? below->levels[below->n_levels - 1].len : 0;
+	if (below->n_levels)
 		return 0;
-	}
-	char **places = places_new(below);
-	below->directory.len = 0;
-	for (size_t i = 0; places && i < below->roots.len; i++) {
-		if (!(places[i] = strdup(""))) {
-			places_free(below, places);
+	struct below_level *top = push_level(below);
+	for (; top && top->seen < below->roots.len; top->seen++) {
+		if (!(top->places[top->seen] = strdup("")))
 			return -1;
-		}
 	}
-	if (places)
-		push_level(below, places);
-	return places ? 0 : -1;
+	return top ? 0 : -1;
 }
 
 /* Opens what the lowers show under the next component of the path, and makes that the last level. -1 and errno; ENOENT: they show
@@ -258,22 +276,16 @@ static int go_down(struct overlay_below *below, const char *path)
 {
 	struct strbuf *at = &below->directory;
 	size_t start = at->len + (at->len > 0), len = strcspn(path + start, "/");
-	_cleanup_free_ char *name = strndup(path + start, len);
-	char **next = places_new(below);
-	_cleanup_close_ int fd =
-	        name && next ? step(below, below->levels[below->n_levels - 1].places, name, next)
-	                     : -1;
-	int problem = name && next ? errno : ENOMEM;
-	if (fd >= 0 || problem == ENOENT) {
-		strbuf_add(at, path + at->len, start + len - at->len);
-		problem = at->failed ? ENOMEM : problem;
-	}
-	if (at->failed || (fd < 0 && problem != ENOENT))
-		places_free(below, next);
-	else
-		push_level(below, next);
-	errno = problem;
-	return at->failed ? -1 : steal_fd(&fd);
+	int fd = -1;
+	strbuf_add(at, path + at->len, start + len - at->len);
+	if (at->failed)
+		errno = ENOMEM;
+	if (at->failed || !push_level(below) ||
+	    look(below, below->n_levels - 1, below->roots.len, &fd) < 0)
+		return -1;
+	if (fd < 0)
+		errno = ENOENT;
+	return fd;
 }
 
 static int below_open(void *userdata, const char *path)

@@ -19,8 +19,11 @@ struct overlay_below {
 	cst_error *problem;      /* why they are not known */
 	struct strbuf directory; /* the one that was looked at last */
 	struct below_level {
-		size_t len;    /* of its path, which is the beginning of `directory` */
-		char **places; /* where each of the lowers has it; NULL: it is not seen there */
+		size_t len;     /* of its path, which is the beginning of `directory` */
+		size_t seen;    /* so many lowers were looked at: most of the time the first one that has it tells enough */
+		char **places;  /* where each of them has it; NULL: it is not seen there */
+		char *redirect; /* where the next one has it, if not under its name */
+		bool hidden;    /* in those further down */
 	} levels[BELOW_LEVELS]; /* that directory comes last; before it those that it is in, the nearest ones */
 	size_t n_levels;
 };
