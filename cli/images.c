@@ -5,6 +5,7 @@
 #include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void print_listed(const cst_image *image, bool quiet)
@@ -76,20 +77,67 @@ static const struct field fields[] = {
         [METADATA] = {"metadata", NULL, FIELD_TEXT},
 };
 
+/* Found when a field first asks for them. */
+struct late {
+	cst_container_list *containers;
+	const cst_container **by_image; /* sorted by image, then as listed */
+	size_t n;
+	int64_t *sizes; /* of each row */
+	bool looked_for_users, looked_for_sizes;
+};
+
 struct image_rows {
 	const cst_image_list *images;
-	cst_container_list *containers;
+	cst_store *store;
+	struct late *late;
 };
+
+static int by_image(const void *a, const void *b)
+{
+	const cst_container *const *left = a, *const *right = b;
+	int order = strcmp(cst_container_image(*left), cst_container_image(*right));
+	return order ? order : (*left > *right) - (*left < *right); /* the list is one array */
+}
+
+/* If the containers cannot be read, the images are listed without their users. */
+static void need_users(const struct image_rows *rows)
+{
+	struct late *late = rows->late;
+	if (late->looked_for_users)
+		return;
+	late->looked_for_users = true;
+	(void)cst_store_containers(rows->store, &late->containers, NULL);
+	size_t n = cst_container_list_size(late->containers);
+	late->by_image = calloc(n + 1, sizeof(const cst_container *));
+	for (; late->by_image && late->n < n; late->n++)
+		late->by_image[late->n] = cst_container_list_get(late->containers, late->n);
+	if (late->n)
+		qsort(late->by_image, late->n, sizeof(const cst_container *), by_image);
+}
+
+static size_t first_user(const struct late *late, const char *id)
+{
+	size_t low = 0, high = late->n;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(cst_container_image(late->by_image[middle]), id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
 
 static void find_users(const struct image_rows *rows, const char *id, struct value *ret)
 {
 	struct users users = {0};
 	const char *const *names = NULL;
 	const cst_container *last = NULL;
-	for (size_t i = 0; i < cst_container_list_size(rows->containers); i++) {
-		const cst_container *container = cst_container_list_get(rows->containers, i);
+	need_users(rows);
+	for (size_t i = first_user(rows->late, id); i < rows->late->n; i++) {
+		const cst_container *container = rows->late->by_image[i];
 		if (strcmp(cst_container_image(container), id) != 0)
-			continue;
+			break;
 		last = container;
 		ret->number++;
 	}
@@ -99,10 +147,19 @@ static void find_users(const struct image_rows *rows, const char *id, struct val
 	ret->text = ret->owned = users_done(&users);
 }
 
-static int64_t size_of(const struct invocation *in, const cst_image *image)
+static int64_t size_of(const struct image_rows *rows, size_t row)
 {
-	int64_t size = -1;
-	return cst_store_image_size(in->store, cst_image_id(image), &size, NULL) == 0 ? size : -1;
+	struct late *late = rows->late;
+	if (!late->looked_for_sizes) {
+		late->looked_for_sizes = true;
+		late->sizes = calloc(cst_image_list_size(rows->images) + 1, sizeof(int64_t));
+		if (late->sizes &&
+		    cst_store_image_sizes(rows->store, rows->images, late->sizes, NULL) < 0) {
+			free(late->sizes);
+			late->sizes = NULL;
+		}
+	}
+	return late->sizes ? late->sizes[row] : -1;
 }
 
 static void find_value(const struct list *list, size_t row, size_t field, struct value *ret)
@@ -113,7 +170,7 @@ static void find_value(const struct list *list, size_t row, size_t field, struct
 	case ID: ret->text = cst_image_id(image); break;
 	case CREATED:
 	case AGE: ret->number = cst_image_created(image, NULL); break;
-	case SIZE: ret->number = size_of(list->in, image); break;
+	case SIZE: ret->number = size_of(rows, row); break;
 	case USED:
 	case CONTAINERS: find_users(rows, cst_image_id(image), ret); break;
 	case NAMES: ret->n_texts = cst_image_names(image, &ret->texts); break;
@@ -132,11 +189,11 @@ static int print_row_json(const struct list *list, size_t row)
 	return json_print_image(list->in, cst_image_list_get(rows->images, row));
 }
 
-/* If the containers cannot be read, the images are listed without their users. */
 static int list_images(const struct invocation *in, const cst_image_list *images,
                        const char *if_empty)
 {
-	struct image_rows rows = {.images = images};
+	struct late late = {0};
+	const struct image_rows rows = {.images = images, .store = in->store, .late = &late};
 	struct list list = {.fields = fields,
 	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
 	                    .n_rows = cst_image_list_size(images),
@@ -145,9 +202,10 @@ static int list_images(const struct invocation *in, const cst_image_list *images
 	                    .json_if_empty = if_empty,
 	                    .in = in,
 	                    .source = &rows};
-	(void)cst_store_containers(in->store, &rows.containers, NULL);
 	int code = list_print(&list);
-	cst_container_list_free(rows.containers);
+	cst_container_list_free(late.containers);
+	free(late.by_image);
+	free(late.sizes);
 	return code;
 }
 

@@ -404,6 +404,9 @@ CST_PUBLIC int cst_store_delete_image(cst_store *store, const char *id, bool com
 /* Bytes of its layers and data items, those of each layer once. CST_EIMAGE_UNKNOWN, CST_ELAYER_UNKNOWN (one of its layers
  * is missing). */
 CST_PUBLIC int cst_store_image_size(cst_store *store, const char *id, int64_t *size, cst_error **error);
+/* The same of all images of a list, in one go: sizes[i] is that of number i, or -1 where it cannot be told. A layer of several images is
+ * looked up and, if no record has its size, measured once. L r, once for all sizes that are recorded. */
+CST_PUBLIC int cst_store_image_sizes(cst_store *store, const cst_image_list *images, int64_t *sizes, cst_error **error);
 /* Private directories of an image or container, made if missing; caller frees *path with cst_free. A symlink in the place of one
  * is not followed: CST_ESYS. CST_EIMAGE_UNKNOWN, CST_ECONTAINER_UNKNOWN. */
 CST_PUBLIC int cst_store_image_directory(cst_store *store, const char *id, char **path, cst_error **error);

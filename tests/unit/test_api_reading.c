@@ -230,6 +230,30 @@ static void test_count(void **state)
 	assert_int_equal(n_images, 1);
 }
 
+/* One layer's size is recorded, another's is measured, for several images. One image has lost its layer. */
+static void test_image_sizes(void **state)
+{
+	const struct api *api = api_of(state);
+	_cleanup_(cst_image_list_freep) cst_image_list *images = NULL;
+	int64_t sizes[3] = {77, 77, 77}, size = 77;
+	fill(api);
+	assert_int_equal(create_image(api, "low", "base", NULL), 0);
+	assert_int_equal(create_layer(api, "lost", "base", NULL, NULL), 0);
+	assert_int_equal(create_image(api, "poor", "lost", NULL), 0);
+	assert_int_equal(cst_store_delete(api->store, "lost", NULL, NULL, NULL), 0);
+	assert_int_equal(cst_store_images(api->store, &images, NULL), 0);
+	assert_int_equal(cst_image_list_size(images), 3);
+	assert_int_equal(cst_store_image_sizes(api->store, images, sizes, NULL), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const char *id = cst_image_id(cst_image_list_get(images, i));
+		assert_int_equal(cst_store_image_size(api->store, id, &size, NULL), 0);
+		assert_true(size > 0);
+		assert_int_equal(sizes[i], size);
+	}
+	assert_int_equal(sizes[2], -1);
+	assert_int_equal(cst_store_image_size(api->store, "poor", &size, NULL), CST_ELAYER_UNKNOWN);
+}
+
 static void test_settings(void **state)
 {
 	const struct api *api = api_of(state);
@@ -480,6 +504,7 @@ static void test_threads(void **state)
 	X(test_waits_for_locks)             \
 	X(test_snapshot)                    \
 	X(test_count)                       \
+	X(test_image_sizes)                 \
 	X(test_settings)                    \
 	X(test_other_settings)              \
 	X(test_digest_lock)                 \
