@@ -3,7 +3,7 @@
  * progress callback who holds the lock. */
 #include "lock/wait.h"
 #include "base/fs.h"
-#include "base/thread.h"
+#include "base/timed.h"
 #include "lock/proc_locks.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -150,38 +150,30 @@ int waiting_check(struct waiting *w, cst_error **error)
 	return w->how.timeout_ms && waited_ms >= w->how.timeout_ms ? timed_out(w, error) : 0;
 }
 
+static int next_check_ms(const struct waiting *w)
+{
+	if (!w->how.timeout_ms)
+		return CHECK_EVERY_MS;
+	int64_t left_ms = w->started_ms + w->how.timeout_ms - now_ms();
+	left_ms = MAX(left_ms, 1);
+	return (int)MIN(left_ms, CHECK_EVERY_MS);
+}
+
 void waiting_sleep(const struct waiting *w, pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
 	if (!waiting_can_end(w)) {
 		pthread_cond_wait(condition, mutex);
 		return;
 	}
-	int64_t sleep_ms = CHECK_EVERY_MS;
-	if (w->how.timeout_ms) {
-		int64_t left_ms = w->started_ms + w->how.timeout_ms - now_ms();
-		sleep_ms = MIN(sleep_ms, left_ms);
-		sleep_ms = MAX(sleep_ms, 1);
-	}
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)sleep_ms * 1000000;
+	until.tv_nsec += next_check_ms(w) * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_cond_timedwait(condition, mutex, &until);
 }
 
 /* ---- the helper thread ---- */
-
-/* Shared by the caller and the helper. The last of the two that needs it frees it. */
-struct helper {
-	pthread_mutex_t mutex;
-	pthread_cond_t finished_condition;
-	/* The helper closes it if the caller gave up. */
-	int fd;
-	short type;
-	bool finished, abandoned;
-	int errnum; /* of a lock that failed */
-};
 
 static int lock_blocking(int fd, short type)
 {
@@ -199,93 +191,59 @@ static void give_back(int fd)
 	(void)fcntl(fd, F_OFD_SETLK, &range);
 }
 
-static void helper_free(struct helper *helper)
+/* What the helper thread has. */
+struct helper {
+	int fd;
+	short type;
+};
+
+static int helper_lock(void *userdata)
 {
-	pthread_mutex_destroy(&helper->mutex);
-	pthread_cond_destroy(&helper->finished_condition);
+	const struct helper *helper = userdata;
+	return lock_blocking(helper->fd, helper->type);
+}
+
+/* Nobody waits any more. */
+static void helper_release(void *userdata)
+{
+	struct helper *helper = userdata;
+	give_back(helper->fd);
+	close(helper->fd);
 	free(helper);
 }
 
-static void *helper_run(void *argument)
+static int lock_in_thread(struct waiting *w, int *fd, short type, cst_error **error)
 {
-	struct helper *helper = argument;
-	int errnum = lock_blocking(helper->fd, helper->type);
-	pthread_mutex_lock(&helper->mutex);
-	helper->errnum = errnum;
-	helper->finished = true;
-	bool abandoned = helper->abandoned;
-	pthread_cond_signal(&helper->finished_condition);
-	pthread_mutex_unlock(&helper->mutex);
-	if (!abandoned)
-		return NULL; /* the caller frees it */
-	give_back(helper->fd);
-	close(helper->fd);
-	helper_free(helper);
-	return NULL;
-}
-
-static struct helper *helper_new(int fd, short type)
-{
+	int errnum, r = 0;
+	struct timed *timed;
 	struct helper *helper = new0(struct helper, 1);
 	if (!helper)
-		return NULL;
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&helper->finished_condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-	pthread_mutex_init(&helper->mutex, NULL);
-	helper->fd = fd;
-	helper->type = type;
-	return helper;
-}
-
-/* Waits until the helper has the lock, or the wait must end. True: the helper is finished. */
-static bool await_helper(struct waiting *w, struct helper *helper, int *result, cst_error **error)
-{
-	*result = 0;
-	pthread_mutex_lock(&helper->mutex);
-	while (!helper->finished && *result == 0) {
-		waiting_sleep(w, &helper->finished_condition, &helper->mutex);
-		if (helper->finished)
-			break;
-		pthread_mutex_unlock(&helper->mutex);
-		*result = waiting_check(w, error);
-		pthread_mutex_lock(&helper->mutex);
+		return error_oom(error);
+	*helper = (struct helper){.fd = *fd, .type = type};
+	errnum = timed_start(helper_lock, helper_release, helper, &timed);
+	if (errnum) {
+		free(helper);
+		return error_sys(error, errnum, "start a thread that waits for %s", w->path);
 	}
-	bool finished = helper->finished;
-	helper->abandoned = !finished;
-	pthread_mutex_unlock(&helper->mutex);
-	return finished;
+	while (r == 0 && !timed_wait(timed, next_check_ms(w)))
+		r = waiting_check(w, error);
+	if (!timed_end(timed, &errnum)) {
+		*fd = -1; /* the helper closes it */
+		return r;
+	}
+	free(helper);
+	/* The lock came while the wait was given up. */
+	if (r < 0 && errnum == 0)
+		give_back(*fd);
+	return r == 0 && errnum ? error_sys(error, errnum, "lock %s", w->path) : r;
 }
 
 int waiting_lock(struct waiting *w, int *fd, short type, cst_error **error)
 {
-	if (!waiting_can_end(w)) {
-		int errnum = lock_blocking(*fd, type);
-		return errnum ? error_sys(error, errnum, "lock %s", w->path) : 0;
+	if (waiting_can_end(w)) {
+		int r = waiting_check(w, error);
+		return r < 0 ? r : lock_in_thread(w, fd, type, error);
 	}
-	int r = waiting_check(w, error);
-	if (r < 0)
-		return r;
-	struct helper *helper = helper_new(*fd, type);
-	if (!helper)
-		return error_oom(error);
-	int errnum = thread_start(NULL, helper_run, helper);
-	if (errnum) {
-		helper_free(helper);
-		return error_sys(error, errnum, "start a thread that waits for %s", w->path);
-	}
-	if (!await_helper(w, helper, &r, error)) {
-		*fd = -1; /* the helper closes it */
-		return r;
-	}
-	errnum = helper->errnum;
-	helper_free(helper);
-	if (errnum)
-		return error_sys(error, errnum, "lock %s", w->path);
-	/* The lock came while the wait was given up. */
-	if (r < 0)
-		give_back(*fd);
-	return r;
+	int errnum = lock_blocking(*fd, type);
+	return errnum ? error_sys(error, errnum, "lock %s", w->path) : 0;
 }

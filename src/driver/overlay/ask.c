@@ -4,8 +4,8 @@
  * that fetches from a registry, so every system call on one of its paths may hang.
  */
 #include "base/fs.h"
+#include "base/timed.h"
 #include "driver/overlay/overlay.h"
-#include "driver/timed.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>

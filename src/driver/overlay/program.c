@@ -7,10 +7,10 @@
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/timed.h"
 #include "driver/mountinfo.h"
 #include "driver/overlay/overlay.h"
 #include "driver/run.h"
-#include "driver/timed.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

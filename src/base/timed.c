@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "driver/timed.h"
+#include "base/timed.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include <errno.h>
@@ -56,7 +56,24 @@ static struct timed *timed_new(void)
 	return timed;
 }
 
-static bool wait_for(struct timed *timed, int limit_ms)
+int timed_start(int (*call)(void *userdata), void (*release)(void *userdata), void *userdata,
+                struct timed **ret)
+{
+	struct timed *timed = timed_new();
+	if (!timed)
+		return ENOMEM;
+	timed->call = call;
+	timed->release = release;
+	timed->userdata = userdata;
+	int errnum = thread_start(NULL, make_call, timed);
+	if (errnum)
+		timed_free(timed);
+	else
+		*ret = timed;
+	return errnum;
+}
+
+bool timed_wait(struct timed *timed, int limit_ms)
 {
 	struct timespec until;
 	int r = 0;
@@ -71,27 +88,30 @@ static bool wait_for(struct timed *timed, int limit_ms)
 	while (!timed->done && r == 0)
 		r = pthread_cond_timedwait(&timed->over, &timed->lock, &until);
 	bool done = timed->done;
-	timed->left = !done;
 	pthread_mutex_unlock(&timed->lock);
 	return done;
+}
+
+bool timed_end(struct timed *timed, int *ret_errnum)
+{
+	pthread_mutex_lock(&timed->lock);
+	bool done = timed->done;
+	timed->left = !done;
+	pthread_mutex_unlock(&timed->lock);
+	if (!done)
+		return false;
+	*ret_errnum = timed->errnum;
+	timed_free(timed);
+	return true;
 }
 
 bool timed_call(int (*call)(void *userdata), void (*release)(void *userdata), void *userdata,
                 int limit_ms, int *ret_errnum)
 {
-	struct timed *timed = timed_new();
-	*ret_errnum = ENOMEM;
-	if (!timed)
+	struct timed *timed;
+	*ret_errnum = timed_start(call, release, userdata, &timed);
+	if (*ret_errnum)
 		return true;
-	timed->call = call;
-	timed->release = release;
-	timed->userdata = userdata;
-	*ret_errnum = thread_start(NULL, make_call, timed);
-	bool in_time = *ret_errnum || wait_for(timed, limit_ms);
-	if (!in_time)
-		return false;
-	if (*ret_errnum == 0)
-		*ret_errnum = timed->errnum;
-	timed_free(timed);
-	return true;
+	(void)timed_wait(timed, limit_ms);
+	return timed_end(timed, ret_errnum);
 }
