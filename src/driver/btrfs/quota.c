@@ -2,9 +2,7 @@
 /* Limits of what a layer may hold, by the quota groups of btrfs. */
 #include "base/fs.h"
 #include "base/subvolume.h"
-#include "config/size.h"
 #include "driver/btrfs/btrfs.h"
-#include "driver/option.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -60,23 +58,11 @@ static int check_limit(const struct btrfs *btrfs, uint64_t size, cst_error **err
 int btrfs_quota_of(const struct btrfs *btrfs, const struct driver_stage_options *options,
                    uint64_t *ret, cst_error **error)
 {
-	bool given = options->writable && btrfs->size;
-	uint64_t size = given ? btrfs->size : 0;
-	for (size_t i = 0; i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i], *value;
-		_cleanup_free_ char *key = NULL;
-		int r = driver_split_layer_option(option, &key, &value, error);
-		if (r < 0)
-			return r;
-		if (!streq(str_lower(key), "size"))
-			return error_set(error, CST_EINVAL, "unknown option %s (\"%s\")", key,
-			                 option);
-		r = size_parse(strempty(value), &size, error);
-		if (r < 0)
-			return r;
-		given = true;
-	}
-	int r = given ? check_limit(btrfs, size, error) : 0;
+	bool given;
+	uint64_t size = btrfs->size;
+	int r = trees_size_of(options, "", &given, &size, error);
+	if (r == 0 && given)
+		r = check_limit(btrfs, size, error);
 	if (r == 0)
 		*ret = size;
 	return r;

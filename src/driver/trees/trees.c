@@ -2,6 +2,7 @@
 /* The vfs driver: opening, taking layers away, reading them, and its table of operations. */
 #include "driver/trees/trees.h"
 #include "base/fs.h"
+#include "config/size.h"
 #include "driver/option.h"
 #include "driver/quota.h"
 #include <errno.h>
@@ -13,6 +14,29 @@ struct driver_view {
 };
 
 /* ---- opening ---- */
+
+int trees_size_of(const struct driver_stage_options *options, const char *hint, bool *given,
+                  uint64_t *size, cst_error **error)
+{
+	if (!options->writable)
+		*size = 0;
+	*given = *size;
+	for (size_t i = 0; i < options->n_storage_options; i++) {
+		const char *option = options->storage_options[i], *value;
+		_cleanup_free_ char *key = NULL;
+		int r = driver_split_layer_option(option, &key, &value, error);
+		if (r < 0)
+			return r;
+		if (!streq(str_lower(key), "size"))
+			return error_set(error, CST_EINVAL, "unknown option %s (\"%s\")%s", key,
+			                 option, hint);
+		r = size_parse(strempty(value), size, error);
+		if (r < 0)
+			return r;
+		*given = true;
+	}
+	return 0;
+}
 
 void trees_close(struct driver *d)
 {

@@ -90,6 +90,11 @@ int trees_open_options(struct trees *trees, const struct driver_ops *ops, const 
 		       const struct driver_config *config, cst_error **error);
 int trees_open_homes(struct trees *trees, const struct driver_config *config, cst_error **error);
 void trees_close(struct driver *d);
+/* How much a layer may hold, in bytes: *size is what an option of the driver says (0: nothing), for writable layers, and becomes what the
+ * layer's own option "size" says. *given: one of the two says something. CST_EINVAL: it has another option (`hint` is the end of the
+ * message), or is no size. */
+int trees_size_of(const struct driver_stage_options *options, const char *hint, bool *given, uint64_t *size,
+		  cst_error **error);
 int trees_cleanup(struct driver *d, cst_error **error);
 int trees_recover(struct driver *d, cst_error **error);
 int trees_exists(struct driver *d, const char *id, bool *ret, cst_error **error);

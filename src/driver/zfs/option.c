@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of the driver and of layers, and the dataset that is meant if none is named. */
-#include "driver/option.h"
 #include "config/size.h"
 #include "driver/mountinfo.h"
 #include "driver/zfs/zfs.h"
@@ -36,23 +35,9 @@ int zfs_option(struct trees *trees, const char *key, const char *value, bool *kn
 int zfs_limit_of(const struct zfs *zfs, const struct driver_stage_options *options, uint64_t *ret,
                  cst_error **error)
 {
-	*ret = options->writable ? zfs->size : 0;
-	for (size_t i = 0; i < options->n_storage_options; i++) {
-		const char *option = options->storage_options[i], *value;
-		_cleanup_free_ char *key = NULL;
-		int r = driver_split_layer_option(option, &key, &value, error);
-		if (r < 0)
-			return r;
-		if (!streq(str_lower(key), "size"))
-			return error_set(
-			        error, CST_EINVAL,
-			        "unknown option %s (\"%s\"): the driver zfs takes \"size\"", key,
-			        option);
-		r = size_parse(strempty(value), ret, error);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	bool given;
+	*ret = zfs->size;
+	return trees_size_of(options, ": the driver zfs takes \"size\"", &given, ret, error);
 }
 
 struct search {
