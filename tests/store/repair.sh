@@ -177,14 +177,33 @@ layers_again() { # NAME DAMAGE: all layers have records afterwards, with the par
 	same "$DRIVER: $1" "$WORK/before" "$WORK/after"
 	silent "$DRIVER: $1: nothing is left to mend" && pass "$DRIVER: $1: nothing is left to mend"
 }
-gc_of_lost() { # The layers of an image have no record any more.
+directories() { find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort; }
+gc_keeps() { # NAME DAMAGE SAID: gc refuses, and everything is still there
 	local before
 	fresh
-	rm "$layers/layers.json"
-	before=$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)
-	cst gc >"$WORK/said" 2>&1 && fail "$DRIVER: gc keeps what an image needs" "$(cat "$WORK/said")"
-	[ "$before" = "$(find "$G" -path '*/staging' -prune -o -type d -print | grep -v tmp | sort)" ] && grep -q "image $image needs layer .*check --repair" "$WORK/said" &&
-		pass "$DRIVER: gc keeps what an image needs" || fail "$DRIVER: gc keeps what an image needs" "$(cat "$WORK/said")"
+	eval "$2"
+	before=$(directories)
+	! cst gc >"$WORK/said" 2>&1 && [ "$before" = "$(directories)" ] && grep -q "$3" "$WORK/said" && pass "$DRIVER: $1" || fail "$DRIVER: $1" "$(cat "$WORK/said")"
+}
+gc_of_lost() {
+	gc_keeps "gc keeps what an image needs" 'rm "$layers/layers.json"' "image $image needs layer .*check --repair"
+	gc_keeps "gc keeps what a layer is built on" 'edit "$layers/layers.json" "x = [l for l in x if l[\"id\"] != \"$base\"]"' \
+		"layer $upper needs layer $base, .*check --repair"
+	gc_keeps "gc keeps images whose list is gone" 'rm "$images/images.json"' "images.json was lost"
+	gc_keeps "gc keeps images whose list is empty" ': >"$images/images.json"' "images.json was lost"
+	echo "[]" >"$images/images.json"
+	[[ $(cst gc --json) = *"$image"* ]] && pass "$DRIVER: but not if a list says that there is none" || fail "$DRIVER: but not if a list says that there is none"
+}
+# A layer is all that tells of a container without data.
+lost_containers() {
+	local layer
+	fresh
+	layer=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[0]["layer"])' "$containers/containers.json")
+	rm -r "$containers/containers.json" "$containers/$container"
+	cst check --repair --force -m 0 >"$WORK/said" 2>&1
+	cst create-container im >/dev/null
+	cst check --repair --force -m 0 >>"$WORK/said" 2>&1
+	cst exists -q "$layer" && pass "$DRIVER: a lost container keeps its layer" || fail "$DRIVER: a lost container keeps its layer" "$(cat "$WORK/said")"
 }
 lost_records() {
 	local before
@@ -284,5 +303,6 @@ for DRIVER in $(drivers); do
 	[ "$DRIVER" != overlay ] || { mounts; overlay_files; lost_records; circles; bad_numbers; }
 	[ "$DRIVER" = overlay ] || lost_and_left
 	gc_of_lost
+	lost_containers
 done
 finish

@@ -475,8 +475,10 @@ int check_layer_content(struct checked *layer, cst_error **error)
 	if (is_ours(r, problem))
 		return error_propagate(error, steal_ptr(&problem));
 	if (r < 0) {
-		unreadable(layer, CST_FINDING_CONTENT_UNREADABLE, "it cannot be opened", problem,
-		           "");
+		unreadable(layer,
+		           *record->diff_digest ? CST_FINDING_CONTENT_UNREADABLE
+		                                : CST_FINDING_NOT_MOUNTABLE,
+		           "it cannot be opened", problem, "");
 		return 0;
 	}
 	if (!*record->diff_digest)

@@ -8,8 +8,10 @@
 static const struct words {
 	char name[24], meaning[104], remedy[128];
 } words[] = {
-        [CST_FINDING_PARENT_MISSING] = {"parent-missing", "the layer cannot be mounted",
-                                        "import or pull again what the layer belongs to"},
+        [CST_FINDING_PARENT_MISSING] =
+                {"parent-missing", "the layer cannot be mounted",
+                 "a repair, if the parent's files are still there; else import or "
+                 "pull again what the layer belongs to"},
         [CST_FINDING_DATA_MISSING] = {"data-missing",
                                       "what belongs to the item cannot be read, such as a manifest",
                                       "import or pull it again"},
@@ -35,15 +37,20 @@ static const struct words {
         [CST_FINDING_TREE_UNREADABLE] =
                 {"tree-unreadable", "containers may see less than the image has",
                  "look for faults of the disk; repair it from the layer's blob (--from)"},
-        [CST_FINDING_NOT_MOUNTABLE] =
-                {"not-mountable", "neither the layer nor what is built on it can be used",
-                 "repair it from the layer's blob (--from), or import it again"},
+        [CST_FINDING_NOT_MOUNTABLE] = {"not-mountable",
+                                       "neither the layer nor what is built on it can be used",
+                                       "repair it from the layer's blob (--from), or import it "
+                                       "again; delete the container that it is of"},
         [CST_FINDING_UNREFERENCED] = {"unreferenced", "the layer takes room that nobody uses",
                                       "delete the layer if nobody is making an image of it"},
-        [CST_FINDING_NO_RECORD] = {"no-record", "the directory takes room that nobody uses",
-                                   "remove it when no other tool is at work in the store"},
-        [CST_FINDING_LAYER_MISSING] = {"layer-missing", "the image or container cannot be used",
-                                       "import or pull the image again"},
+        [CST_FINDING_NO_RECORD] =
+                {"no-record", "the directory takes room that nobody uses, or its record was lost",
+                 "a repair, which makes the records again that others need; gc "
+                 "removes what nobody needs"},
+        [CST_FINDING_LAYER_MISSING] =
+                {"layer-missing", "the image or container cannot be used",
+                 "a repair, if the layer's files are still there; else import or "
+                 "pull the image again"},
         [CST_FINDING_IMAGE_MISSING] = {"image-missing",
                                        "the container runs, but nobody knows of what image",
                                        "pull the image again, or delete the container"},

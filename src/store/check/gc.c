@@ -40,18 +40,27 @@ static int is_in_use(cst_store *store, const char *id, bool *ret, cst_error **er
 	return *ret ? 0 : driver_is_mounted(store->driver, id, NULL, ret, error);
 }
 
-/* An image is made of it, so its record was lost, and those of the layers below it may be, too. The Go command removes all. */
+static int is_needed(const char *kind, const char *id, const char *layer, cst_error **error)
+{
+	return error_set(
+	        error, CST_ECORRUPT,
+	        "%s %s needs layer %s, whose record was lost; `check --repair` makes it again, and "
+	        "until then nothing is removed",
+	        kind, id, layer);
+}
+
+/* An image is made of it, or a layer is built on it, so its record was lost, and those of the layers below it may be, too. The Go
+ * command removes all. */
 static int must_be_unknown(cst_store *store, const char *id, cst_error **error)
 {
-	const struct record_set *images = store->sets.images.table;
+	if (store->as_upstream)
+		return 0;
 	const cst_image *image =
-	        store->as_upstream ? NULL : image_table_by_layer(images, IMAGE_TOP_LAYER, id, NULL);
-	return !image ? 0
-	              : error_set(
-	                        error, CST_ECORRUPT,
-	                        "image %s needs layer %s, whose record was lost; `check --repair` "
-	                        "makes it again, and until then nothing is removed",
-	                        image->id, id);
+	        image_table_by_layer(store->sets.images.table, IMAGE_TOP_LAYER, id, NULL);
+	const cst_layer *child = layer_table_first_child(store->sets.layers.table, id);
+	if (image)
+		return is_needed("image", image->id, id, error);
+	return child ? is_needed("layer", child->id, id, error) : 0;
 }
 
 static int list_content(cst_store *store, const char *unseen, struct strv *ids, cst_error **error)

@@ -2,7 +2,8 @@
 /*
  * Were records of this store lost? Then what no record refers to may be what is left of them, and whoever clears the store of
  * it would finish what a damaged file began. They were if a damaged file was put aside, if there is a record that cannot be
- * used, or if there is no record at all although there are files.
+ * used, or if there is no record at all although there are files. An empty list alone does not tell: whoever died while making
+ * the first item left files, too. But a file of records is never removed, so one that is gone was lost.
  */
 #include "store/check/lost.h"
 #include "base/id.h"
@@ -31,23 +32,6 @@ static int find_put_aside_by(cst_store *store, enum cst_kind kind, char **ret, c
 	               : r;
 }
 
-int records_must_be_whole(cst_store *store, cst_error **error)
-{
-	_cleanup_free_ char *path = NULL;
-	if (store->as_upstream)
-		return 0;
-	int r = layers_need(store, error);
-	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++)
-		r = find_put_aside_by(store, kind, &path, error);
-	if (r < 0 || !path)
-		return r;
-	return error_set(
-	        error, CST_ECORRUPT,
-	        "records were lost with %s, and what they were about would be removed, too; remove "
-	        "that file when nothing of it is wanted",
-	        path);
-}
-
 static bool has_directories(const struct set *set)
 {
 	_cleanup_strv_ struct strv names = {0};
@@ -59,7 +43,72 @@ static bool has_directories(const struct set *set)
 	return any;
 }
 
-/* There is no record at all, although there are files. The set is held. */
+static bool is_empty_file(const struct set *set, const char *ending)
+{
+	struct stat st;
+	_cleanup_free_ char *name = str_join(set->kind->files, ending);
+	return !name || fstatat(set->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0;
+}
+
+/* Is there no file of records, although somebody wrote one? Whoever writes leaves a token in the lock. */
+static bool is_gone(const struct set *set)
+{
+	return set->fd >= 0 && !is_empty_file(set, ".lock") && is_empty_file(set, ".json");
+}
+
+/* Of images alone it is certain: layers and containers may have been volatile, and those have another file. */
+static int images_must_be_there(const struct set *images, cst_error **error)
+{
+	return !is_gone(images) || !has_directories(images)
+	               ? 0
+	               : error_set(error, CST_ECORRUPT,
+	                           "%s/images.json was lost, and what it listed would be removed, "
+	                           "too; put "
+	                           "[] there when nothing of it is wanted",
+	                           images->dir);
+}
+
+int records_must_be_whole(cst_store *store, cst_error **error)
+{
+	_cleanup_free_ char *path = NULL;
+	if (store->as_upstream)
+		return 0;
+	int r = layers_need(store, error);
+	for (enum cst_kind kind = CST_KIND_LAYER; r == 0 && kind <= CST_KIND_CONTAINER; kind++)
+		r = find_put_aside_by(store, kind, &path, error);
+	if (r == 0 && !path)
+		r = images_must_be_there(set_of(store, CST_KIND_IMAGE), error);
+	if (r < 0 || !path)
+		return r;
+	return error_set(
+	        error, CST_ECORRUPT,
+	        "records were lost with %s, and what they were about would be removed, too; remove "
+	        "that file when nothing of it is wanted",
+	        path);
+}
+
+/* A layer that could be a container's, which says so nowhere: it has no archive, and nothing is built on it. Volatile ones have
+ * gone with their containers. */
+static bool has_layer_of_container(const struct record_set *layers)
+{
+	const cst_layer *layer;
+	for (size_t i = 0; (layer = layer_table_at(layers, i)); i++)
+		if (!*layer->diff_digest && !*layer->toc_digest && layer->file != LAYER_VOLATILE &&
+		    !layer_table_first_child(layers, layer->id))
+			return true;
+	return false;
+}
+
+/* Whether containers are gone, layers tell. */
+static struct hold_modes modes_for(enum cst_kind kind, enum hold_mode mode)
+{
+	struct hold_modes modes = hold_only(kind, mode);
+	if (kind == CST_KIND_CONTAINER)
+		modes.layers = HOLD_READ;
+	return modes;
+}
+
+/* There is no record at all, although there are files. The set is held by modes_for(). */
 static int is_emptied(cst_store *store, const struct set *set, bool *ret, cst_error **error)
 {
 	_cleanup_strv_ struct strv ids = {0};
@@ -69,6 +118,8 @@ static int is_emptied(cst_store *store, const struct set *set, bool *ret, cst_er
 		return 0;
 	int r = set->kind->in_driver ? store->driver->ops->list(store->driver, &ids, error) : 0;
 	*ret = r == 0 && (set->kind->in_driver ? ids.len > 0 : has_directories(set));
+	if (set == set_of(store, CST_KIND_CONTAINER) && is_gone(set))
+		*ret = *ret || has_layer_of_container(store->sets.layers.table);
 	return r;
 }
 
@@ -79,7 +130,7 @@ static int look_at_set(cst_store *store, enum cst_kind kind, char **why, cst_err
 	const char *id, *problem;
 	bool emptied = false;
 	_cleanup_free_ char *aside = NULL;
-	int r = hold_read(store, kind, &hold, error);
+	int r = hold_sets(store, modes_for(kind, HOLD_READ), &hold, error);
 	if (r == 0)
 		r = find_put_aside_by(store, kind, &aside, error);
 	if (r == 0)
@@ -123,7 +174,7 @@ static int mark_set(cst_store *store, enum cst_kind kind, cst_error **error)
 	const struct set *set = set_of(store, kind);
 	char when[RECORDS_WHEN_MAX];
 	bool emptied = false;
-	int r = hold_write(store, kind, &hold, error);
+	int r = hold_sets(store, modes_for(kind, HOLD_WRITE), &hold, error);
 	if (r == 0)
 		r = is_emptied(store, set, &emptied, error);
 	if (r == 0)
