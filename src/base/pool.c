@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker threads of a pool and the queues of its strands. A task runs without the lock of the
+/* The worker threads of a pool, its buffers, and the queues of its strands. A task runs without the lock of the
  * pool, so that it may queue others. */
 #include "base/pool.h"
 #include "base/mem.h"
@@ -11,12 +11,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
+struct spare {
+	struct spare *next;
+};
+
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;   /* something was queued, or the end */
 	pthread_cond_t change; /* for pool_wait: the same, or a task finished */
 	struct task *head, *tail;
 	unsigned idle, waiters;
+	struct spare *spares;
+	unsigned n_spares, n_kept; /* there are; there may be */
 	bool stopping;
 	unsigned n_threads;
 	pthread_t threads[];
@@ -143,6 +149,52 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+/* ---- buffers ---- */
+
+static struct spare *take_spare(struct pool *pool)
+{
+	struct spare *spare = pool->spares;
+	if (spare) {
+		pool->spares = spare->next;
+		pool->n_spares--;
+	}
+	return spare;
+}
+
+void *pool_buffer_take(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	void *buffer = take_spare(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return buffer ? buffer : malloc(POOL_BUFFER);
+}
+
+void pool_buffer_give(struct pool *pool, void *buffer)
+{
+	if (!buffer)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	bool kept = pool->n_spares < pool->n_kept;
+	if (kept) {
+		struct spare *spare = buffer;
+		spare->next = pool->spares;
+		pool->spares = spare;
+		pool->n_spares++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (!kept)
+		free(buffer);
+}
+
+void pool_keep_buffers(struct pool *pool, unsigned n)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->n_kept = n;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- start and end ---- */
+
 int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 {
 	_cleanup_pool_ struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pthread_t));
@@ -182,6 +234,8 @@ void pool_free(struct pool *pool)
 		pthread_join(pool->threads[i], NULL);
 	/* The last tasks may have queued more, and no thread is left to run that: run it here. */
 	pool_wait(pool, queue_empty, pool);
+	while (pool->spares)
+		free(take_spare(pool));
 	pthread_cond_destroy(&pool->change);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);

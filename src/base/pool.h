@@ -44,6 +44,14 @@ void pool_submit(struct pool *pool, struct task *task);
 void strand_init(struct strand *strand, struct pool *pool);
 void strand_submit(struct strand *strand, struct task *task);
 
+/* Memory for a piece of a stream: POOL_BUFFER bytes. NULL: out of memory. */
+#define POOL_BUFFER ((size_t)256 * 1024)
+void *pool_buffer_take(struct pool *pool);
+void pool_buffer_give(struct pool *pool, void *buffer); /* NULL allowed */
+/* From now on up to `n` of them that were given back are kept, for one stream after the other: fresh memory costs a page fault
+ * for each page. */
+void pool_keep_buffers(struct pool *pool, unsigned n);
+
 /* Runs queued tasks until done(arg) is true. `done` is called with the pool's lock held, and again
  * after any task finished. It must be quick and must not call the pool. */
 void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg);

@@ -195,6 +195,29 @@ static void test_signals_blocked(void **state)
 	assert_false(sigismember(&mine, SIGTERM));
 }
 
+/* What was given back is taken again, up to the number that is kept. */
+static void test_buffers(void **state)
+{
+	_cleanup_pool_ struct pool *pool = NULL;
+	void *buffers[3];
+	assert_int_equal(pool_new(0, &pool, NULL), 0);
+	pool_keep_buffers(pool, 2);
+	for (size_t i = 0; i < 3; i++) {
+		assert_non_null(buffers[i] = pool_buffer_take(pool));
+		memset(buffers[i], 'x', POOL_BUFFER);
+	}
+	for (size_t i = 0; i < 3; i++)
+		pool_buffer_give(pool, buffers[i]);
+	assert_ptr_equal(pool_buffer_take(pool), buffers[1]);
+	assert_ptr_equal(pool_buffer_take(pool), buffers[0]);
+	pool_buffer_give(pool, buffers[0]);
+	pool_keep_buffers(pool, 0);
+	pool_buffer_give(pool, buffers[1]);
+	assert_ptr_equal(pool_buffer_take(pool), buffers[0]);
+	pool_buffer_give(pool, buffers[0]);
+	pool_buffer_give(pool, NULL);
+}
+
 static void test_cpu_count(void **state)
 {
 	unsigned n = pool_cpu_count();
@@ -206,8 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_tasks),           cmocka_unit_test(test_free_runs_rest),
 	        cmocka_unit_test(test_strands),         cmocka_unit_test(test_chain),
-	        cmocka_unit_test(test_signals_blocked),
-
+	        cmocka_unit_test(test_signals_blocked), cmocka_unit_test(test_buffers),
 	        cmocka_unit_test(test_cpu_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #define INPUT_SIZE ((size_t)128 * 1024)
+_Static_assert(INPUT_SIZE <= POOL_BUFFER, "an input is in a buffer of the pool");
 
 /* A failure of the stream, not of what is made out of it. */
 static void stream_failed(struct stream *s, enum unpack_fault fault, uint64_t number,
@@ -170,7 +171,7 @@ static int read_input(struct stream *s, struct input **ret, cst_error **error)
 
 	pool_wait(s->work->pool, input_is_free, input);
 	if (!input->data) {
-		input->data = malloc(INPUT_SIZE);
+		input->data = pool_buffer_take(s->work->pool);
 		if (!input->data)
 			return error_oom(error);
 		input->stream = s;
@@ -276,7 +277,7 @@ void stream_free(struct stream *s)
 	decompressor_free(s->decompressor);
 	digester_free(s->input_digest);
 	for (size_t i = 0; i < INPUT_COUNT; i++)
-		free(s->inputs[i].data);
+		pool_buffer_give(s->work->pool, s->inputs[i].data);
 }
 
 static void input_failed(struct stream *s, int r, cst_error *error)

@@ -13,6 +13,9 @@
 #include <cstorage/records.h>
 #include <cstorage/types.h>
 
+/* So many buffers of the pool hold what one unpacking has read and decompressed. */
+#define UNPACK_BUFFERS 16
+
 enum unpack_whiteouts {
 	UNPACK_WHITEOUT_OVERLAY, /* to device nodes and trusted.overlay.opaque: the target is one layer's own directory */
 	UNPACK_WHITEOUT_APPLY,   /* deletes: the target is a full root file system (vfs, btrfs, zfs) */

@@ -17,7 +17,7 @@ void work_free(struct work *work)
 {
 	for (struct chunk *chunk = work->free_chunks; chunk;) {
 		struct chunk *next = chunk->next;
-		free(chunk->data);
+		pool_buffer_give(work->pool, chunk->data);
 		free(chunk);
 		chunk = next;
 	}
@@ -80,7 +80,7 @@ static struct chunk *chunk_new(struct work *work)
 	struct chunk *chunk = calloc(1, sizeof(*chunk));
 
 	if (chunk)
-		chunk->data = malloc(CHUNK_SIZE);
+		chunk->data = pool_buffer_take(work->pool);
 	if (!chunk || !chunk->data) {
 		free(chunk);
 		return NULL;

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CHUNK_SIZE ((size_t)256 * 1024)
+#define CHUNK_SIZE POOL_BUFFER
 
 struct work {
 	struct pool *pool;

@@ -188,7 +188,8 @@ static void *run(void *userdata)
 {
 	struct many *many = userdata;
 	_cleanup_pool_ struct pool *pool = NULL;
-	(void)pool_new(pool_cpu_count(), &pool, NULL);
+	if (pool_new(pool_cpu_count(), &pool, NULL) == 0)
+		pool_keep_buffers(pool, UNPACK_BUFFERS);
 	pthread_mutex_lock(&many->lock);
 	for (;;) {
 		while (many->n_taken == many->n_staged && !many->stopping)
