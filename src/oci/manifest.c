@@ -29,6 +29,39 @@ bool is_index(const struct descriptor *d)
 	       streq(d->media_type, "application/vnd.docker.distribution.manifest.list.v2+json");
 }
 
+/* ---- members that tell what a document is ---- */
+
+enum { CONFIG = 1, LAYERS = 2, MANIFESTS = 4, OLD_LAYERS = 8, HISTORY = 16 };
+
+/* The member of a manifest or an index that this key names; 0: none of them. It is refused the second time. */
+static unsigned member_of(struct json_reader *r, const char *key, unsigned *seen)
+{
+	static const struct {
+		const char *key;
+		unsigned member;
+	} members[] = {{"config", CONFIG},
+	               {"layers", LAYERS},
+	               {"manifests", MANIFESTS},
+	               {"fsLayers", OLD_LAYERS},
+	               {"history", HISTORY}};
+	unsigned member = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (json_key_is(key, members[i].key))
+			member = members[i].member;
+	if (member & *seen)
+		json_fail(r, "a member comes twice");
+	*seen |= member;
+	return member;
+}
+
+/* Another tool could read it as another image, which then had the same digest (CVE-2021-41190). */
+static int check_members(unsigned seen, unsigned allowed, const char *shown, cst_error **error)
+{
+	return seen & ~allowed ? error_set(error, CST_EARCHIVE,
+	                                   "%s has members of several kinds of document", shown)
+	                       : 0;
+}
+
 static bool read_annotations(struct json_reader *r, struct descriptor *d)
 {
 	const char *key;
@@ -46,9 +79,9 @@ static bool read_platform(struct json_reader *r, struct descriptor *d)
 	if (!json_object_begin(r))
 		return json_ok(r);
 	while (json_object_next(r, &key)) {
-		if (streq(key, "architecture"))
+		if (json_key_is(key, "architecture"))
 			json_string(r, &d->architecture);
-		else if (streq(key, "os"))
+		else if (json_key_is(key, "os"))
 			json_string(r, &d->os);
 		else
 			json_skip(r);
@@ -68,15 +101,15 @@ static bool read_descriptor(struct json_reader *r, struct descriptor *d)
 	if (!json_object_begin(r))
 		return json_fail(r, "a descriptor is missing");
 	while (json_object_next(r, &key)) {
-		if (streq(key, "mediaType"))
+		if (json_key_is(key, "mediaType"))
 			json_string(r, &d->media_type);
-		else if (streq(key, "digest"))
+		else if (json_key_is(key, "digest"))
 			json_string(r, &d->digest);
-		else if (streq(key, "size"))
+		else if (json_key_is(key, "size"))
 			json_int64(r, &d->size);
-		else if (streq(key, "annotations"))
+		else if (json_key_is(key, "annotations"))
 			read_annotations(r, d);
-		else if (streq(key, "platform"))
+		else if (json_key_is(key, "platform"))
 			read_platform(r, d);
 		else
 			json_skip(r);
@@ -121,12 +154,17 @@ int index_parse(const char *json, size_t len, const char *shown, struct arena *a
 	struct json_reader r;
 	const char *key;
 	_cleanup_(descriptors_free) struct descriptors list = {0};
+	unsigned seen = 0;
 	json_reader_init(&r, json, len, arena);
 	bool read = json_object_begin(&r);
 	while (read && json_object_next(&r, &key))
-		read = streq(key, "manifests") ? read_descriptors(&r, &list) : json_skip(&r);
+		read = member_of(&r, key, &seen) == MANIFESTS ? read_descriptors(&r, &list)
+		                                              : json_skip(&r);
 	if (!json_ok(&r) || !json_finish(&r) || arena->failed)
 		return document_error(&r, shown, error);
+	int result = check_members(seen, MANIFESTS, shown, error);
+	if (result < 0)
+		return result;
 	*ret = list;
 	list = (struct descriptors){0};
 	return 0;
@@ -155,22 +193,26 @@ int manifest_parse(const char *json, size_t len, const char *shown, struct arena
 	struct json_reader r;
 	const char *key;
 	int64_t schema = 0;
+	unsigned seen = 0;
 	_cleanup_(manifest_free) struct manifest manifest = {0};
 	json_reader_init(&r, json, len, arena);
 	bool read = json_object_begin(&r);
 	while (read && json_object_next(&r, &key)) {
-		if (streq(key, "schemaVersion"))
-			json_int64(&r, &schema);
-		else if (streq(key, "config"))
+		unsigned member = member_of(&r, key, &seen);
+		if (member == CONFIG)
 			read_descriptor(&r, &manifest.config);
-		else if (streq(key, "layers"))
+		else if (member == LAYERS)
 			read_descriptors(&r, &manifest.layers);
+		else if (json_key_is(key, "schemaVersion"))
+			json_int64(&r, &schema);
 		else
 			json_skip(&r);
 	}
 	if (!json_ok(&r) || !json_finish(&r) || arena->failed)
 		return document_error(&r, shown, error);
 	int result = check_manifest(&manifest, schema, shown, error);
+	if (result == 0)
+		result = check_members(seen, CONFIG | LAYERS, shown, error);
 	if (result < 0)
 		return result;
 	*ret = manifest;
@@ -178,28 +220,34 @@ int manifest_parse(const char *json, size_t len, const char *shown, struct arena
 	return 0;
 }
 
-static bool read_rootfs(struct json_reader *r, struct strv *diff_ids)
+static bool read_diff_ids(struct json_reader *r, struct strv *diff_ids)
+{
+	if (!json_array_begin(r))
+		return json_ok(r);
+	while (json_array_next(r)) {
+		const char *id = "";
+		if (!json_string(r, &id))
+			return false;
+		if (!strv_add(diff_ids, id)) {
+			r->arena->failed = true;
+			return json_fail(r, "there is not enough memory");
+		}
+	}
+	return json_ok(r);
+}
+
+static bool read_rootfs(struct json_reader *r, struct strv *diff_ids, bool *seen)
 {
 	const char *key;
 	if (!json_object_begin(r))
 		return json_ok(r);
 	while (json_object_next(r, &key)) {
-		if (!streq(key, "diff_ids")) {
-			if (!json_skip(r))
-				return false;
-			continue;
-		}
-		if (!json_array_begin(r))
-			continue;
-		while (json_array_next(r)) {
-			const char *id = "";
-			if (!json_string(r, &id))
-				return false;
-			if (!strv_add(diff_ids, id)) {
-				r->arena->failed = true;
-				return json_fail(r, "there is not enough memory");
-			}
-		}
+		if (!json_key_is(key, "diff_ids"))
+			json_skip(r);
+		else if (*seen)
+			json_fail(r, "a member comes twice");
+		else
+			*seen = read_diff_ids(r, diff_ids);
 	}
 	return json_ok(r);
 }
@@ -211,13 +259,14 @@ int image_config_parse(const char *json, size_t len, const char *shown, struct i
 	const char *key, *created = "";
 	_cleanup_arena_ struct arena arena = {0};
 	_cleanup_(image_config_free) struct image_config config = {0};
+	bool seen = false;
 	json_reader_init(&r, json, len, &arena);
 	bool read = json_object_begin(&r);
 	while (read && json_object_next(&r, &key)) {
-		if (streq(key, "created"))
+		if (json_key_is(key, "created"))
 			json_string(&r, &created);
-		else if (streq(key, "rootfs"))
-			read_rootfs(&r, &config.diff_ids);
+		else if (json_key_is(key, "rootfs"))
+			read_rootfs(&r, &config.diff_ids, &seen);
 		else
 			json_skip(&r);
 	}
