@@ -4,6 +4,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* It is in no store but those, so no other layer is meant. */
+static const char not_found_hint[] =
+        "additionallayerstores in storage.conf(5) says where to look; 'cstorage additional-layer "
+        "list', with --image if a store goes by images, lists what is there";
+
 /* ---- list ---- */
 
 static int list(const struct invocation *in)
@@ -106,9 +111,10 @@ int run_additional_layer(struct invocation *in)
 	}
 	if (lists)
 		return list(in);
-	if (cst_store_find_additional_layer(in->store, in->operands[1], text_of(in, OPT_OF_IMAGE),
-	                                    &found, &error) < 0)
-		return fail(in, error);
+	int r = cst_store_find_additional_layer(in->store, in->operands[1],
+	                                        text_of(in, OPT_OF_IMAGE), &found, &error);
+	if (r < 0)
+		return fail_with_hint(in, error, r == CST_ELAYER_UNKNOWN ? not_found_hint : NULL);
 	int code = finds ? find(in, found) : put(in, found);
 	cst_additional_layer_free(found);
 	return code;

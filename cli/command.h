@@ -303,6 +303,8 @@ void complain(const struct invocation *in, const char *format, ...)
 /* Prints an error of the library so. Returns exit code 1, or 128 plus the signal if one asked this
  * process to stop. */
 int fail(const struct invocation *in, const cst_error *error);
+/* The same with a hint of the verb's own; NULL: it has none. */
+int fail_with_hint(const struct invocation *in, const cst_error *error, const char *text);
 int fail_out_of_memory(const struct invocation *in);
 /* Prints the failure of one operand, and the hint. The operand is named once. */
 void complain_about(const struct invocation *in, const char *operand, const cst_error *error);
@@ -315,6 +317,8 @@ const char *errno_words(int errnum);
 /* Prints what the user can do about the error that was just printed, if there is something.
  * cstorage only. */
 void hint(const struct invocation *in, const cst_error *error);
+/* Prints this hint, which gets a full stop. cstorage only. */
+void hint_at(const struct invocation *in, const char *text);
 
 /* Flushes stdout and reports if something could not be written. Returns the exit code to use
  * instead of `code`. */

@@ -194,34 +194,26 @@ static void hint_of_unknown(const struct invocation *in, const cst_error *error)
 	hint_unknown(in, in->command->kinds, operand ? operand : "");
 }
 
-/* It is a layer of an additional layer store that was not found: the error names no object of this store. */
-static bool is_outside_the_store(const struct invocation *in, const cst_error *error)
+void hint_at(const struct invocation *in, const char *text)
 {
-	return command_code(in->command)->run == run_additional_layer &&
-	       cst_error_code(error) == CST_ELAYER_UNKNOWN && !cst_error_object(error)[0];
+	_cleanup_text_ char *line = NULL;
+	if (in->personality != GO_STYLE && asprintf(&line, "%s.", text) >= 0)
+		say(line);
 }
 
 void hint(const struct invocation *in, const cst_error *error)
 {
 	if (in->personality == GO_STYLE)
 		return;
-	bool outside = is_outside_the_store(in, error);
-	if (in->store && in->command->kinds && is_unknown(cst_error_code(error)) && !outside) {
+	if (in->store && in->command->kinds && is_unknown(cst_error_code(error))) {
 		hint_of_unknown(in, error);
 		return;
 	}
 	const char *text = of_code(in, error), *message = error_text(in, error);
-	if (outside)
-		text = "additionallayerstores in storage.conf(5) says where to look; 'cstorage "
-		       "additional-layer list', with --image if a store goes by images, lists what "
-		       "is there";
 	if (!text && strstr(message, "several valid graphdrivers"))
 		text = "-s DRIVER chooses one of them";
 	if (!text && strstr(message, "driver not supported"))
 		text = "-s takes btrfs, overlay, vfs or zfs; without it the driver is found";
-	_cleanup_text_ char *line = NULL;
-	if (text && asprintf(&line, "%s.", text) < 0)
-		line = NULL;
-	if (line)
-		say(line);
+	if (text)
+		hint_at(in, text);
 }

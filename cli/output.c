@@ -69,13 +69,21 @@ void complain_about(const struct invocation *in, const char *operand, const cst_
 	hint(in, error);
 }
 
-int fail(const struct invocation *in, const cst_error *error)
+int fail_with_hint(const struct invocation *in, const cst_error *error, const char *text)
 {
 	if (interrupted_by())
 		return 128 + interrupted_by();
 	complain(in, "%s", error_text(in, error));
-	hint(in, error);
+	if (text)
+		hint_at(in, text);
+	else
+		hint(in, error);
 	return 1;
+}
+
+int fail(const struct invocation *in, const cst_error *error)
+{
+	return fail_with_hint(in, error, NULL);
 }
 
 int fail_out_of_memory(const struct invocation *in)
