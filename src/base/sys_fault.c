@@ -75,7 +75,7 @@ static const struct {
 	int number;
 } errno_names[] = {
         {"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EMFILE", EMFILE}, {"EINTR", EINTR},
-        {"ENOMEM", ENOMEM}, {"EROFS", EROFS}, {"EDQUOT", EDQUOT},
+        {"ENOMEM", ENOMEM}, {"EROFS", EROFS}, {"EDQUOT", EDQUOT}, {"EBUSY", EBUSY},
 };
 
 static struct {

@@ -15,7 +15,7 @@
  *   CST_FAULT_FAIL_FROM=N   call N and all later ones fail; with ENOSPC or EDQUOT, all but those
  *                           that take something away
  *   CST_FAULT_ERRNO=NAME    with which errno: ENOSPC, EIO (default), EMFILE, EINTR, ENOMEM,
- *                           EROFS, EDQUOT
+ *                           EROFS, EDQUOT, EBUSY
  *   CST_FAULT_ONLY=name     only calls of this function (sys_renameat, ...) count
  *   CST_FAULT_SKIP_SYNC=P   fsync, fdatasync, syncfs do nothing where "function path" matches the
  *                           pattern P, or one of several separated by commas (fnmatch(3), a

@@ -90,11 +90,12 @@ static int open_own(const struct trees *trees, const char *id)
 	              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* trees_home_of() looks for the layer too, which changes errno. */
 int trees_own_layer_open(const struct trees *trees, const char *id, int *ret_fd, cst_error **error)
 {
-	int fd = open_own(trees, id);
+	int fd = open_own(trees, id), errnum = errno;
 	if (fd < 0)
-		return error_sys(error, errno, "open %s/%s", trees_home_of(trees, id)->layers_path,
+		return error_sys(error, errnum, "open %s/%s", trees_home_of(trees, id)->layers_path,
 		                 id);
 	*ret_fd = fd;
 	return 0;
@@ -102,16 +103,17 @@ int trees_own_layer_open(const struct trees *trees, const char *id, int *ret_fd,
 
 int trees_layer_open(const struct trees *trees, const char *id, int *ret_fd, cst_error **error)
 {
-	int fd = open_own(trees, id);
-	for (size_t i = 0; fd < 0 && i < trees->image_stores.len; i++) {
+	int fd = open_own(trees, id), errnum = errno;
+	for (size_t i = 0; fd < 0 && errnum == ENOENT && i < trees->image_stores.len; i++) {
 		_cleanup_free_ char *dir = layers_path(trees, trees->image_stores.items[i]),
 		                    *path = dir ? path_join(dir, id) : NULL;
 		if (!path)
 			return error_oom(error);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		errnum = errno;
 	}
 	if (fd < 0)
-		return error_sys(error, errno, "stat %s/%s", trees_home_of(trees, id)->layers_path,
+		return error_sys(error, errnum, "stat %s/%s", trees_home_of(trees, id)->layers_path,
 		                 id);
 	*ret_fd = fd;
 	return 0;

@@ -49,7 +49,7 @@ static int claim_read(struct claim *claim, cst_error **error)
 static int ask(const struct claim *claim, const char *dataset, enum answer *ret, cst_error **error)
 {
 	struct driver_identity identity;
-	_cleanup_close_ int fd = zfs_open_dataset(dataset);
+	_cleanup_close_ int fd = zfs_open_dataset(dataset, false);
 	*ret = GONE;
 	if (fd < 0)
 		return errno == ENOENT

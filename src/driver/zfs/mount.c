@@ -8,6 +8,35 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/statfs.h>
+#include <time.h>
+
+/* ---- a dataset that is busy ---- */
+
+#define BUSY_STEP_US       20000U
+#define BUSY_LIMIT_US      5000000U
+#define READ_ONLY_AFTER_US 100000U
+
+/* While another process begins to mount a dataset, ZFS answers EBUSY: that process owns the dataset already, but a further mount
+ * does not find its file system yet. It does a moment later, so whoever gets this answer waits and tries again.
+ * False: errno is another one, or it has waited long enough. */
+static bool busy_again(unsigned *waited_us)
+{
+	unsigned pause = MIN(*waited_us / 2 + 100, BUSY_STEP_US);
+	const struct timespec time = {.tv_nsec = pause * 1000L};
+	if (errno != EBUSY || *waited_us >= BUSY_LIMIT_US)
+		return false;
+	(void)nanosleep(&time, NULL);
+	*waited_us += pause;
+	return true;
+}
+
+/* All mounts of a dataset are the same file system. If one of them made that read-only, as the Go tools do to compare layers, no
+ * other can write, and only one that does not want to succeeds. A first mount like that would keep others from writing, so it is
+ * tried only when the dataset has been busy for longer than it takes to begin a mount. */
+static bool may_be_read_only(unsigned waited_us)
+{
+	return errno == EBUSY && waited_us >= READ_ONLY_AFTER_US;
+}
 
 /* ---- unseen ---- */
 
@@ -21,13 +50,15 @@ static int mount_unseen(const char *dataset, bool read_only)
 	return sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, 0);
 }
 
-/* All mounts of a dataset are the same file system. If one of them made that read-only, as the Go tools do to compare layers, no
- * other can write, and only one that does not want to succeeds. */
-int zfs_open_dataset(const char *dataset)
+int zfs_open_dataset(const char *dataset, bool to_write)
 {
-	_cleanup_close_ int fd = mount_unseen(dataset, false);
-	if (fd < 0 && errno == EBUSY)
-		fd = mount_unseen(dataset, true);
+	unsigned waited = 0;
+	_cleanup_close_ int fd = -1;
+	do {
+		fd = mount_unseen(dataset, false);
+		if (fd < 0 && !to_write && may_be_read_only(waited))
+			fd = mount_unseen(dataset, true);
+	} while (fd < 0 && busy_again(&waited));
 	/* The mount lasts as long as something in it is open. */
 	return fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
@@ -86,6 +117,19 @@ static void unmount(const char *path)
 	(void)sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
 }
 
+static int mount_seen(const char *dataset, const char *path, const struct wanted *wanted)
+{
+	unsigned long flags = wanted->options.flags;
+	unsigned waited = 0;
+	int r = 0;
+	do {
+		r = sys_mount(dataset, path, "zfs", flags, wanted->data);
+		if (r < 0 && wanted->read_only && may_be_read_only(waited))
+			r = sys_mount(dataset, path, "zfs", flags | MS_RDONLY, wanted->data);
+	} while (r < 0 && busy_again(&waited));
+	return r;
+}
+
 /* Only this mount becomes read-only, not the file system, which other mounts write to. */
 static int mount_at(const char *dataset, const char *path, const struct wanted *wanted,
                     cst_error **error)
@@ -94,7 +138,7 @@ static int mount_at(const char *dataset, const char *path, const struct wanted *
 	int r = fs_mkdir_p(path, 0755, error);
 	if (r < 0)
 		return r;
-	if (sys_mount(dataset, path, "zfs", flags, wanted->data) < 0) {
+	if (mount_seen(dataset, path, wanted) < 0) {
 		r = error_sys(error, errno, "mounting the dataset %s on %s", dataset, path);
 		(void)sys_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
 		return r;

@@ -24,7 +24,7 @@ int zfs_open_layer(const struct trees *trees, const char *id)
 		errno = ENOENT;
 		return -1;
 	}
-	return zfs_open_dataset(dataset);
+	return zfs_open_dataset(dataset, false);
 }
 
 int zfs_open_staged(const struct driver_staged *staged)
@@ -34,7 +34,7 @@ int zfs_open_staged(const struct driver_staged *staged)
 		errno = ENOMEM;
 		return -1;
 	}
-	return zfs_open_dataset(dataset);
+	return zfs_open_dataset(dataset, true);
 }
 
 /* ---- making ---- */
@@ -100,7 +100,7 @@ int zfs_make(int from_fd, const struct tempdir *area, const char *name, const st
 	r = clone_of(zfs, source, area, name, dataset, limit, error);
 	if (r < 0 || idmaps_equal(how->copy.from_maps, how->copy.maps))
 		return r;
-	_cleanup_close_ int fd = zfs_open_dataset(dataset);
+	_cleanup_close_ int fd = zfs_open_dataset(dataset, true);
 	return fd < 0 ? error_sys(error, errno, "mounting the dataset %s", dataset)
 	              : trees_reown(fd, &how->copy, dataset, error);
 }

@@ -171,7 +171,7 @@ static int claim_or_take(const struct zfs *zfs, struct tempdir *area, const char
 	int r = zfs_is_anyones(zfs, id, &claimed, error);
 	if (r < 0 || claimed)
 		return r;
-	_cleanup_close_ int fd = zfs_open_dataset(dataset);
+	_cleanup_close_ int fd = zfs_open_dataset(dataset, false);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0 || !area)

@@ -69,8 +69,9 @@ int zfs_read_pool(const char *pool, const char *properties, struct strv *ret, cs
 
 /* ---- mount.c ---- */
 
-/* Opens the root directory of a dataset, which is mounted nowhere. -1 and errno; ENOENT: there is no such dataset. */
-int zfs_open_dataset(const char *dataset);
+/* Opens the root directory of a dataset, which is mounted nowhere. -1 and errno; ENOENT: there is no such dataset, EBUSY: for
+ * seconds somebody else had it in a way that does not let it be mounted. */
+int zfs_open_dataset(const char *dataset, bool to_write);
 int zfs_identity(int dirfd, struct driver_identity *ret, cst_error **error);
 int zfs_get(struct driver *d, const char *id, const struct driver_mount_options *options, char **ret_path, cst_error **error);
 int zfs_put(struct driver *d, const char *id, cst_error **error);
