@@ -10,7 +10,7 @@
 
 #define BLOCK   4096
 #define MAGIC   0x31787864692d7363 /* "cs-idxx1" */
-#define VERSION 3
+#define VERSION 4
 
 struct header_file {
 	uint64_t exists, dev, ino, size, mtime, mtime_ns, ctime, ctime_ns;
@@ -238,6 +238,23 @@ const struct index_place *index_place_at(struct index_file *index, size_t number
 {
 	size_t at = places_at(&index->header) + number * sizeof(struct index_place);
 	return item_at(index, at, sizeof(struct index_place));
+}
+
+bool index_first_key(struct index_file *index, uint32_t hash, uint32_t number, size_t *ret)
+{
+	size_t low = 0, high = index_keys(index);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct index_key *key = index_key_at(index, middle);
+		if (!key)
+			return false;
+		if (key->hash < hash || (key->hash == hash && key->number < number))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret = low;
+	return true;
 }
 
 bool index_read_all(struct index_file *index, struct index_parts *ret)

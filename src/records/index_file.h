@@ -26,11 +26,15 @@ struct index_source {
 /* A record. They are numbered in the order of the files, and in a file in its order. */
 struct index_entry {
 	uint64_t sum;        /* index_sum() of its JSON */
+	uint64_t id;         /* the same of its ID */
+	int64_t size;        /* of a layer's content; -1: the record does not say */
 	uint32_t at, length; /* of it in the file */
 	uint16_t file;
 	uint16_t as_written; /* the bytes are those that a save writes */
-	uint32_t unused;
+	uint32_t parent;     /* number of the record that it is built on, or one of these */
 };
+#define INDEX_NO_PARENT  UINT32_MAX
+#define INDEX_ANY_PARENT (UINT32_MAX - 1) /* it was not found: look at the record */
 /* What a record is found by. Sorted by hash, then by number. */
 struct index_key {
 	uint32_t hash, number;
@@ -78,6 +82,8 @@ const uint64_t *index_secret(const struct index_file *index);
 const struct index_entry *index_entry_at(struct index_file *index, size_t number);
 const struct index_key *index_key_at(struct index_file *index, size_t number);
 const struct index_place *index_place_at(struct index_file *index, size_t number);
+/* The first key that is not below. False: damaged. */
+bool index_first_key(struct index_file *index, uint32_t hash, uint32_t number, size_t *ret);
 /* Reads and checks all of it, so that nothing fails afterwards. The parts stay the index's. */
 bool index_read_all(struct index_file *index, struct index_parts *ret);
 

@@ -57,6 +57,41 @@ static bool update_keys(const struct update *u)
 	return keys;
 }
 
+/* ---- parents ---- */
+
+/* The record of an entry is looked at where it was edited, or what it is built on was. INDEX_ANY_PARENT is never wrong. */
+static uint32_t look_for_parent(const struct update *u, size_t i)
+{
+	const struct base_item item = record_base_item(u->set, i);
+	const void *record =
+	        item.slot ? item.slot->record : record_base_record(u->set, item.number);
+	const char *parent = record ? u->set->kind->parent(record) : NULL;
+	if (!parent)
+		return INDEX_ANY_PARENT;
+	const struct slot *slot = *parent ? record_set_slot(u->set, parent) : NULL;
+	if (!*parent)
+		return INDEX_NO_PARENT;
+	if (!slot)
+		return INDEX_ANY_PARENT;
+	return slot->number == UINT32_MAX ? (uint32_t)slot->place : u->now[slot->number];
+}
+
+/* All have their new numbers. */
+static void update_parents(const struct update *u)
+{
+	for (size_t i = 0; u->set->kind->parent && i < u->parts->n_entries; i++) {
+		struct index_entry *entry = &u->parts->entries[i];
+		bool kept = u->from[i] != NOWHERE;
+		if (kept && entry->parent == INDEX_NO_PARENT)
+			continue;
+		bool known = kept && entry->parent < u->old->n_entries &&
+		             u->now[entry->parent] != NOWHERE;
+		entry->parent = known ? u->now[entry->parent] : look_for_parent(u, i);
+	}
+}
+
+/* ---- places ---- */
+
 /* The place of a new ID. */
 struct new_place {
 	struct index_place place;
@@ -82,6 +117,7 @@ static bool find_new_places(const struct update *u, struct new_places *ret)
 			continue;
 		}
 		const char *id = item.slot->id;
+		item.slot->place = i;
 		struct new_place *grown =
 		        grow_array(ret->items, &ret->capacity, ret->len + 1, sizeof(*grown));
 		if (!grown)
@@ -169,5 +205,8 @@ bool index_update(struct record_set *set, const uint32_t *from, struct index_par
 	memcpy(parts->secret, old->secret, sizeof(parts->secret));
 	for (size_t i = 0; ok && i < parts->n_entries; i++)
 		ok = from[i] != NOWHERE || is_in_order(set, record_base_item(set, i).slot->record);
-	return ok && update_keys(&u) && update_places(&u);
+	ok = ok && update_keys(&u) && update_places(&u);
+	if (ok)
+		update_parents(&u);
+	return ok;
 }

@@ -151,6 +151,13 @@ static bool layer_keys(const void *record, const struct key_visitor *visitor)
 	return true;
 }
 
+/* Without a digest the record says nothing of its content. */
+static int64_t layer_size(const void *record)
+{
+	const cst_layer *layer = record;
+	return *layer->diff_digest || *layer->toc_digest ? MAX(layer->diff_size, (int64_t)0) : -1;
+}
+
 static bool is_incomplete(const void *record)
 {
 	return ((const cst_layer *)record)->incomplete;
@@ -162,6 +169,7 @@ static const struct record_kind layer_kind = {
         .names = offsetof(cst_layer, names),
         .duplicate_names = CST_EDUPLICATE_LAYER_NAMES,
         .parent = layer_parent,
+        .size_of = layer_size,
         .read = read_layer,
         .copy = copy_layer,
         .write = write_layer,

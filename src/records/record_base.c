@@ -167,24 +167,6 @@ static struct slot *slot_of(struct record_set *set, uint32_t number)
 
 /* ---- by a key ---- */
 
-/* The first key that is not below. False: damaged. */
-static bool lower_bound(struct index_file *index, uint32_t hash, uint32_t number, size_t *ret)
-{
-	size_t low = 0, high = index_keys(index);
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct index_key *key = index_key_at(index, middle);
-		if (!key)
-			return false;
-		if (key->hash < hash || (key->hash == hash && key->number < number))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*ret = low;
-	return true;
-}
-
 /* Among those that are as the index says. False: damaged. */
 static bool find_unedited(struct record_set *set, enum record_key key, const char *text,
                           uint32_t from, struct slot **ret)
@@ -193,7 +175,7 @@ static bool find_unedited(struct record_set *set, enum record_key key, const cha
 	uint32_t hash = record_key_hash(index_secret(index), key, text);
 	size_t at;
 	*ret = NULL;
-	if (!lower_bound(index, hash, from, &at))
+	if (!index_first_key(index, hash, from, &at))
 		return false;
 	for (; at < index_keys(index); at++) {
 		const struct index_key *candidate = index_key_at(index, at);
@@ -559,6 +541,12 @@ void record_base_removed(struct record_set *set, struct slot *slot)
 const char *record_base_text(struct record_set *set, uint32_t number)
 {
 	return entry_text(set, number, &set->base->parts.entries[number]);
+}
+
+const void *record_base_record(struct record_set *set, uint32_t number)
+{
+	const struct slot *slot = slot_of(set, number);
+	return slot ? slot->record : NULL;
 }
 
 const char *record_base_id(struct record_set *set, uint32_t number)

@@ -75,6 +75,7 @@ struct base_item record_base_item(const struct record_set *set, size_t i);
 /* The JSON of a record as it is in its file, until the next call. NULL: it cannot be read. */
 const char *record_base_text(struct record_set *set, uint32_t number);
 /* NULL: it cannot be read. */
+const void *record_base_record(struct record_set *set, uint32_t number);
 const char *record_base_id(struct record_set *set, uint32_t number);
 
 #endif

@@ -36,6 +36,11 @@ void record_index_write(const struct record_set *set, struct index_file *index)
 
 /* ---- entries ---- */
 
+int64_t record_index_size(const struct record_set *set, const void *record)
+{
+	return set->kind->size_of ? set->kind->size_of(record) : -1;
+}
+
 /* Does a save write these bytes? */
 static bool is_as_written(const struct record_set *set, const struct slot *slot, const char *text,
                           struct strbuf *printed)
@@ -54,10 +59,13 @@ struct index_entry record_index_entry(const struct record_set *set, const struct
 {
 	return (struct index_entry){
 	        .sum = index_sum(secret, text, slot->length),
+	        .id = index_sum(secret, slot->id, strlen(slot->id)),
 	        .at = slot->at,
 	        .length = slot->length,
 	        .file = (uint16_t)slot->file,
 	        .as_written = is_as_written(set, slot, text, printed),
+	        .parent = INDEX_ANY_PARENT,
+	        .size = record_index_size(set, slot->record),
 	};
 }
 
@@ -73,6 +81,19 @@ static bool add_entries(struct record_set *set, char *const *texts, struct index
 		parts->n_entries++;
 	}
 	return parts->entries && !printed.failed;
+}
+
+/* All have their numbers. */
+static void add_parents(const struct record_set *set, struct index_parts *parts)
+{
+	for (size_t i = 0; set->kind->parent && i < parts->n_entries; i++) {
+		const char *parent = set->kind->parent(set->visible.items[i]->record);
+		const struct slot *slot = *parent ? hashmap_get(&set->by_id, parent) : NULL;
+		if (!*parent)
+			parts->entries[i].parent = INDEX_NO_PARENT;
+		else if (slot)
+			parts->entries[i].parent = slot->number;
+	}
 }
 
 /* ---- keys ---- */
@@ -147,8 +168,10 @@ struct index_file *record_index_build(struct record_set *set, char *const *texts
 	struct index_parts parts = {0};
 	struct index_file *index = NULL;
 	if (fits_an_index(set) && random_bytes(parts.secret, sizeof(parts.secret), NULL) == 0 &&
-	    add_entries(set, texts, &parts) && add_keys(set, &parts) && add_places(set, &parts))
+	    add_entries(set, texts, &parts) && add_keys(set, &parts) && add_places(set, &parts)) {
+		add_parents(set, &parts);
 		index = index_new(&parts);
+	}
 	index_parts_free(&parts);
 	return index;
 }

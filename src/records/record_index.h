@@ -16,6 +16,7 @@ void record_index_write(const struct record_set *set, struct index_file *index);
 struct index_entry record_index_entry(const struct record_set *set, const struct slot *slot,
                                       const char *text, const uint64_t secret[2],
                                       struct strbuf *printed);
+int64_t record_index_size(const struct record_set *set, const void *record); /* for its entry */
 /* The keys of records, being gathered. */
 struct index_key_list {
 	struct index_key *items;

@@ -61,6 +61,7 @@ struct record_kind {
 	bool last_wins;      /* of two records with one ID */
 	int duplicate_names; /* error code when a read-only store has a name twice */
 	const char *(*parent)(const void *record); /* NULL: such records have none */
+	int64_t (*size_of)(const void *record); /* of its content, for the index; -1: the record does not say. NULL: such records have none */
 	void (*read)(struct record_reader *r, void *record);
 	bool (*copy)(struct arena *arena, const void *from, void *to);
 	void (*write)(struct json_writer *w, const void *record);

@@ -53,6 +53,8 @@ static bool print_record(struct splice *splice, size_t i, struct index_entry *en
 	entry->sum = index_sum(splice->set->base->parts.secret, splice->printed.data + at,
 	                       entry->length);
 	entry->as_written = true;
+	entry->id = index_sum(splice->set->base->parts.secret, slot->id, strlen(slot->id));
+	entry->size = record_index_size(splice->set, slot->record);
 	return true;
 }
 

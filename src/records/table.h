@@ -174,6 +174,10 @@ enum layer_digest { LAYER_COMPRESSED_DIGEST, LAYER_DIFF_DIGEST, LAYER_TOC_DIGEST
 const cst_layer *layer_table_by_digest(const struct record_set *layers, enum layer_digest which,
                                        const char *digest, const cst_layer *previous);
 
+/* The recorded sizes of a layer and all below it, from the index alone, so no record is parsed. False: the records tell, or the reason
+ * why they do not. */
+bool layer_table_sum(const struct record_set *layers, const char *id, int64_t *sum);
+
 /* Mount points, which are no part of the record: a new layer starts unmounted. M r to load (open
  * and parse in one: the file is small), M w to save; the entry of an unknown layer is dropped, unless
  * its path is below the home of another store, with which this one shares the run directory: those

@@ -162,6 +162,43 @@ static inline void same_children(const struct record_set *a, const struct record
 	both_same(&both);
 }
 
+/* By the records. False: one of them does not tell. */
+static inline bool sum_of_records(const struct record_set *t, const char *id, int64_t *ret)
+{
+	*ret = 0;
+	while (*id) {
+		const cst_layer *layer = layer_table_get(t, id);
+		if (!layer || !(*layer->diff_digest || *layer->toc_digest))
+			return false;
+		*ret += MAX(layer->diff_size, (int64_t)0);
+		id = layer->parent;
+	}
+	return true;
+}
+
+static inline void same_sum(const struct record_set *a, const struct record_set *b, const char *id)
+{
+	int64_t by_records, by_index;
+	bool told = layer_table_sum(b, id, &by_index);
+	assert_true(!told || sum_of_records(a, id, &by_records));
+	assert_true(!told || by_index == by_records);
+}
+
+/* The index tells all that the records do. Returns how many sums those are. */
+static inline unsigned sums_are_told(const struct record_set *plain, const struct record_set *t, unsigned n)
+{
+	unsigned told = 0;
+	for (unsigned i = 0; i < n; i++) {
+		char id[65];
+		int64_t by_records, by_index;
+		layer_id(i, id);
+		bool known = sum_of_records(plain, id, &by_records);
+		assert_int_equal(layer_table_sum(t, id, &by_index), known);
+		told += known;
+	}
+	return told;
+}
+
 static inline void same_by_id(const struct record_set *a, const struct record_set *b, unsigned i,
                               bool sorted)
 {
@@ -169,6 +206,7 @@ static inline void same_by_id(const struct record_set *a, const struct record_se
 	layer_id(i, id);
 	same_layer(layer_table_get(a, id), layer_table_get(b, id));
 	same_children(a, b, id, sorted);
+	same_sum(a, b, id);
 	static const size_t lengths[] = {0, 1, 2, 3, 8, 9, 63};
 	for (size_t n = 0; n < ARRAY_SIZE(lengths); n++) {
 		id[lengths[n]] = '\0';

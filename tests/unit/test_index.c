@@ -18,6 +18,7 @@ static void test_answers(void **state)
 		load(&f, first, true); /* makes the index */
 		same_answers(plain, first, n);
 		load(&f, second, true); /* finds it */
+		assert_true(sums_are_told(plain, second, n) > 0 || n < 20);
 		same_list(plain, second);
 		same_answers(plain, second, n);
 	}

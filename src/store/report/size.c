@@ -61,6 +61,12 @@ static int sum_layers(cst_store *store, const cst_image *image, size_t number, i
                       struct unrecorded *unrecorded, cst_error **error)
 {
 	_cleanup_hashmap_ struct hashmap seen = {0};
+	int64_t all = 0;
+	if (!image->mapped_layers.len && *image->layer &&
+	    layer_table_sum(store->sets.layers.table, image->layer, &all)) {
+		*sum += all;
+		return 0;
+	}
 	for (size_t top = 0; top <= image->mapped_layers.len; top++) {
 		const char *id = top == 0 ? image->layer : image->mapped_layers.items[top - 1];
 		while (*id && !hashmap_contains(&seen, id)) {
