@@ -254,47 +254,41 @@ static void close_block(struct block_writer *w)
 	w->open = 0;
 }
 
-/* Writes a length or a distance together with its extra bits. */
-static inline void add_length(struct bit_writer *bits, const uint32_t *literals, unsigned length)
+/* A word and what follows it: the low bits of a length or distance. */
+static inline uint32_t word_with(uint32_t word, unsigned value, unsigned extra)
 {
-	unsigned code = deflate_length_codes[length];
-	uint32_t word = literals[FIRST_LENGTH + code];
-	unsigned extra = length_extra_bits(code);
-
-	bits_add(bits, word_bits(word), word_length(word));
-	bits_add(bits, length & ((1u << extra) - 1), extra);
+	return word + extra + ((value & ((1u << extra) - 1)) << (word_length(word) + 8));
 }
 
-static inline void add_distance(struct bit_writer *bits, const uint32_t *distances,
-                                unsigned distance)
+static void fill_symbols(uint32_t symbols[TOKEN_SYMBOLS], const uint32_t *literals)
 {
-	unsigned code = deflate_distance_code(distance);
-	uint32_t word = distances[code];
-	unsigned extra = distance_extra_bits(code);
-
-	bits_add(bits, word_bits(word), word_length(word));
-	bits_add(bits, distance & ((1u << extra) - 1), extra);
+	memcpy(symbols, literals, 256 * sizeof(*symbols));
+	for (unsigned length = 0; length < 256; length++) {
+		unsigned code = deflate_length_codes[length];
+		symbols[TOKEN_IS_MATCH + length] =
+		        word_with(literals[FIRST_LENGTH + code], length, length_extra_bits(code));
+	}
 }
 
+/* No jump depends on what a token is, since the processor cannot foretell that: a byte is written
+ * with a distance of no bits. */
 static void write_tokens(struct block_writer *w, const struct block_code *code,
                          const struct tokens *tokens)
 {
 	struct bit_writer bits = w->bits;
-	const uint32_t *item = tokens->items, *end = item + tokens->n;
+	uint32_t symbols[TOKEN_SYMBOLS];
 
-	while (item < end) {
-		uint32_t token = *item++;
-		if (token & TOKEN_IS_MATCH) {
-			add_length(&bits, code->literals, token_length(token));
-			add_distance(&bits, code->distances, token_distance(token));
-			bits_flush(&bits);
-			continue;
-		}
-		bits_add(&bits, word_bits(code->literals[token]),
-		         word_length(code->literals[token]));
-		for (unsigned more = 0; more < 2 && item < end && *item < 256; more++, item++)
-			bits_add(&bits, word_bits(code->literals[*item]),
-			         word_length(code->literals[*item]));
+	fill_symbols(symbols, code->literals);
+	for (const uint32_t *item = tokens->items, *end = item + tokens->n; item < end; item++) {
+		uint32_t symbol = symbols[token_symbol(*item)];
+		unsigned distance = token_distance(*item);
+		unsigned extra = deflate_distance_extra(distance);
+		uint32_t word = code->distances[deflate_distance_code(distance)];
+		uint32_t is_match = -(*item / TOKEN_IS_MATCH & 1);
+		unsigned n = word_length(word);
+		uint64_t value = word_bits(word) | (uint64_t)(distance & ((1u << extra) - 1)) << n;
+		bits_add(&bits, word_bits(symbol), word_length(symbol));
+		bits_add(&bits, value & is_match, (n + extra) & is_match);
 		bits_flush(&bits);
 	}
 	w->bits = bits;

@@ -20,8 +20,8 @@ struct block_writer {
 	struct bit_writer bits;
 	struct block_code fixed;
 	struct block_code code; /* of the open block */
-	unsigned open;          /* bits that the header of the open block took; 0: no block is open */
-	bool bytes_only;        /* the open block has no codes for references */
+	unsigned open;   /* bits that the header of the open block took; 0: no block is open */
+	bool bytes_only; /* the open block has no codes for references */
 };
 
 /* How much one call may write at most, for n bytes: no token costs more than 16 bits for each byte

@@ -93,10 +93,14 @@ static inline void note_long(struct matcher *tables, uint64_t text, int32_t at)
 	*pair = pair_push(*pair, at);
 }
 
-/* Does the entry lead to a text that begins like `here`, the text at `at`, and is near enough? */
+/* Does the entry lead to a text that begins like `here`, the text at `at`, and is near enough? The
+ * processor cannot foretell that, and a wrong guess is dear, so there is no jump: an entry that is
+ * too far leads to the start of the text. */
 static inline bool leads(const struct search *s, int32_t entry, int32_t at, uint64_t here)
 {
-	return at < entry && load32(s->text + entry - MATCH_WINDOW) == (uint32_t)here;
+	int32_t near = (at - entry) >> 31; /* all bits, or none */
+	uint32_t there = load32(s->text + ((entry - MATCH_WINDOW) & near));
+	return (there == (uint32_t)here) & near;
 }
 
 /* How many bytes are the same at both places, at most `most`. */
@@ -129,19 +133,15 @@ static inline int32_t length_whole(const struct search *s, int32_t at, int32_t s
 
 /* Searches by seven bytes. The older of the two is taken only if it is longer, or the newer is no
  * match. */
-static inline bool match_long(const struct search *s, uint64_t pair, struct match *m)
+static inline void match_long(const struct search *s, uint64_t pair, bool newer, bool older,
+                              struct match *m)
 {
 	int32_t last = pair_last(pair), before = pair_before(pair);
 
-	if (m->at >= last)
-		return false;
-	bool newer = leads(s, last, m->at, s->here), older = leads(s, before, m->at, s->here);
-	if (!newer && !older)
-		return false;
 	m->source = (newer ? last : before) - MATCH_WINDOW;
 	if (!newer || !older) {
 		m->length = length_whole(s, m->at, m->source);
-		return true;
+		return;
 	}
 	int32_t length = length_once(s, m->at, before - MATCH_WINDOW);
 	m->length = length_once(s, m->at, m->source);
@@ -151,7 +151,6 @@ static inline bool match_long(const struct search *s, uint64_t pair, struct matc
 	}
 	if (m->length == LENGTH_MAX)
 		m->length = length_whole(s, m->at, m->source);
-	return true;
 }
 
 /* Does a longer match begin at the next place, where seven bytes are known? */
@@ -197,12 +196,13 @@ static inline bool find_match(struct search *s, struct match *m)
 		tables->shorts[short_hash] = m->at + MATCH_WINDOW;
 		tables->longs[long_hash] = pair_push(pair, m->at);
 		uint64_t ahead = load64(s->text + m->next);
-		bool found = match_long(s, pair, m);
-		if (!found && leads(s, entry, m->at, s->here)) {
-			match_short(s, entry, tables->longs[hash_long(ahead)], ahead, m);
-			found = true;
-		}
-		if (found) {
+		bool newer = leads(s, pair_last(pair), m->at, s->here);
+		bool older = leads(s, pair_before(pair), m->at, s->here);
+		if (newer | older | leads(s, entry, m->at, s->here)) {
+			if (newer | older)
+				match_long(s, pair, newer, older, m);
+			else
+				match_short(s, entry, tables->longs[hash_long(ahead)], ahead, m);
 			note_short(tables, ahead, m->next);
 			note_long(tables, ahead, m->next);
 			return true;
@@ -213,17 +213,22 @@ static inline bool find_match(struct search *s, struct match *m)
 }
 
 /* Looks up the text behind a short reference. Where that was before, the text in front of it may
- * match here too, except for the first bytes, and be longer. */
+ * match here too, except for the first bytes, and be longer. If so, its first four bytes match, and
+ * three behind the reference: without a jump for each question, most places are found useless. */
 static inline void match_across_end(const struct search *s, struct match *m)
 {
 	const int32_t slack = 2;
-	int32_t after = m->at + m->length;
+	int32_t after = m->at + m->length, at = m->at + slack;
 
 	if (m->length >= SHORT_LENGTH || after >= s->limit)
 		return;
-	int32_t entry = pair_last(s->tables->longs[hash_long(load64(s->text + after))]);
-	int32_t source = entry - MATCH_WINDOW - m->length + slack, at = m->at + slack;
-	if (source < 0 || after >= entry || source >= at)
+	const unsigned char *text = s->text;
+	int32_t place = pair_last(s->tables->longs[hash_long(load64(text + after))]) - MATCH_WINDOW;
+	int32_t source = place - m->length + slack;
+	int32_t useful = ((after - MATCH_WINDOW - place) & (source - at) & ~source) >> 31;
+	uint32_t differs = load32(text + (source & useful)) ^ load32(text + at);
+	differs |= (load32(text + (place & useful)) ^ load32(text + after)) << 8;
+	if (differs | ~(uint32_t)useful)
 		return;
 	int32_t length = common(s, at, source, s->end - at);
 	if (length > m->length)
@@ -271,8 +276,7 @@ static inline void emit_match(struct search *s, const struct match *m)
 		length -= LENGTH_MIN;
 		tokens->lengths[deflate_length_codes[length]]++;
 		tokens->distances[code]++;
-		tokens->items[tokens->n++] =
-		        TOKEN_IS_MATCH | distance << 16 | (uint32_t)length << 8;
+		tokens->items[tokens->n++] = distance << 16 | TOKEN_IS_MATCH | (uint32_t)length;
 	}
 	s->pending = m->at + m->length;
 }

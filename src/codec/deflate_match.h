@@ -16,17 +16,18 @@
 #define MATCH_SHORTEST_RUN 13 /* fewer bytes are not looked at */
 
 /*
- * A token below 256 is that byte. Else it is a reference: its length less 3 in bits 8 to 15 (TOKEN_IS_MATCH tells
- * it from a byte), distance less 1 in bits 16 to 30.
+ * A token is a byte, or a reference. Its low 9 bits tell what the first word written for it stands for: a byte, or
+ * TOKEN_IS_MATCH and the length less 3. The distance less 1 is in bits 16 to 30.
  */
-#define TOKEN_IS_MATCH (UINT32_C(1) << 31)
-static inline unsigned token_length(uint32_t token)
+#define TOKEN_SYMBOLS  512
+#define TOKEN_IS_MATCH 256
+static inline unsigned token_symbol(uint32_t token)
 {
-	return token >> 8 & 0xff;
+	return token % TOKEN_SYMBOLS;
 }
 static inline unsigned token_distance(uint32_t token)
 {
-	return token >> 16 & 0x7fff;
+	return token >> 16;
 }
 
 struct tokens {
@@ -41,8 +42,10 @@ void tokens_clear(struct tokens *tokens);
 /* Where each hash was seen last. A number here is the place from which on that text is too far away
  * to be referred to, so 0 is never near enough. */
 struct matcher {
-	int32_t shorts[1 << MATCH_TABLE_BITS];  /* by the next 4 bytes */
-	uint64_t longs[1 << MATCH_TABLE_BITS]; /* by the next 7 bytes: the last two places, the last one in the low half */
+	/* By the next 4 bytes. */
+	int32_t shorts[1 << MATCH_TABLE_BITS];
+	/* By the next 7 bytes: the last two places, the last one in the low half. */
+	uint64_t longs[1 << MATCH_TABLE_BITS];
 };
 void matcher_clear(struct matcher *matcher);
 
@@ -54,12 +57,16 @@ void matcher_run(struct matcher *matcher, const unsigned char *text, int32_t fro
 
 /* Codes of RFC 1951, 3.2.5, counted from 0. */
 extern const uint8_t deflate_length_codes[256]; /* by length less 3 */
-static inline unsigned deflate_distance_code(unsigned distance) /* less 1 */
+
+/* Of a distance less 1: how many extra bits it has, and its code. */
+static inline unsigned deflate_distance_extra(unsigned distance)
 {
-	if (distance < 2)
-		return distance;
-	unsigned top = 31 - (unsigned)__builtin_clz(distance);
-	return 2 * top + (distance >> (top - 1) & 1);
+	return 30 - (unsigned)__builtin_clz(distance | 2);
+}
+static inline unsigned deflate_distance_code(unsigned distance)
+{
+	unsigned extra = deflate_distance_extra(distance);
+	return 2 * extra + (distance >> extra);
 }
 
 #endif
