@@ -104,6 +104,14 @@ static struct task *take_task(struct pool *pool)
 	return task;
 }
 
+static void wake_one(struct pool *pool)
+{
+	if (pool->idle > 0)
+		pthread_cond_signal(&pool->work);
+	else if (pool->waiters > 0)
+		pthread_cond_signal(&pool->change);
+}
+
 static void put_task(struct pool *pool, struct task *task)
 {
 	task->next = NULL;
@@ -112,10 +120,16 @@ static void put_task(struct pool *pool, struct task *task)
 	else
 		pool->head = task;
 	pool->tail = task;
-	if (pool->idle > 0)
-		pthread_cond_signal(&pool->work);
-	else if (pool->waiters > 0)
-		pthread_cond_signal(&pool->change);
+	wake_one(pool);
+}
+
+static void put_first(struct pool *pool, struct task *task)
+{
+	task->next = pool->head;
+	pool->head = task;
+	if (!pool->tail)
+		pool->tail = task;
+	wake_one(pool);
 }
 
 /* Called and returns with the lock held. */
@@ -277,6 +291,14 @@ void pool_wait(struct pool *pool, bool (*done)(void *arg), void *arg)
 
 /* ---- strands ---- */
 
+static void put_strand(struct strand *strand)
+{
+	if (strand->urgent)
+		put_first(strand->pool, &strand->self);
+	else
+		put_task(strand->pool, &strand->self);
+}
+
 static void strand_run(struct task *self)
 {
 	struct strand *strand = (struct strand *)((char *)self - offsetof(struct strand, self));
@@ -295,7 +317,7 @@ static void strand_run(struct task *self)
 	 * others. */
 	pthread_mutex_lock(&pool->lock);
 	if (strand->head)
-		put_task(pool, &strand->self);
+		put_strand(strand);
 	else
 		strand->scheduled = false;
 	pthread_mutex_unlock(&pool->lock);
@@ -319,7 +341,7 @@ void strand_submit(struct strand *strand, struct task *task)
 	strand->tail = task;
 	if (!strand->scheduled) {
 		strand->scheduled = true;
-		put_task(pool, &strand->self);
+		put_strand(strand);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }

@@ -24,6 +24,7 @@ struct strand {
 	struct task self; /* scheduled on the pool while the queue is not empty */
 	struct task *head, *tail;
 	bool scheduled;
+	bool urgent; /* set before the first task: the queue goes before all that is not */
 };
 
 /* How many CPUs this process may use: affinity mask and cgroup cpu.max. At least 1. */

@@ -125,6 +125,34 @@ static void test_strands(void **state)
 		run_strands(workers);
 }
 
+/* What is urgent goes before all that was queued earlier. Without workers nothing runs before the wait. */
+static void test_urgent_strand(void **state)
+{
+	_cleanup_pool_ struct pool *pool = NULL;
+	struct counting_task tasks[20];
+	struct counter counter = {.wanted = 10};
+	struct strand strand;
+	unsigned sequence = 0;
+
+	assert_int_equal(pool_new(0, &pool, NULL), 0);
+	strand_init(&strand, pool);
+	strand.urgent = true;
+	for (unsigned i = 0; i < 20; i++) {
+		tasks[i] = (struct counting_task){.task.run = i < 10 ? count : count_in_order,
+		                                  .counter = &counter,
+		                                  .value = i - 9,
+		                                  .sequence = &sequence};
+		if (i < 10)
+			pool_submit(pool, &tasks[i].task);
+		else
+			strand_submit(&strand, &tasks[i].task);
+	}
+	pool_wait(pool, counter_reached, &counter);
+	assert_int_equal(sequence, 10);
+	counter.wanted = 20;
+	pool_wait(pool, counter_reached, &counter);
+}
+
 /* A task may submit others, also to its own strand, and may free itself. */
 struct chain {
 	struct task task;
@@ -227,10 +255,10 @@ static void test_cpu_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_tasks),           cmocka_unit_test(test_free_runs_rest),
-	        cmocka_unit_test(test_strands),         cmocka_unit_test(test_chain),
-	        cmocka_unit_test(test_signals_blocked), cmocka_unit_test(test_buffers),
-	        cmocka_unit_test(test_cpu_count),
+	        cmocka_unit_test(test_tasks),   cmocka_unit_test(test_free_runs_rest),
+	        cmocka_unit_test(test_strands), cmocka_unit_test(test_urgent_strand),
+	        cmocka_unit_test(test_chain),   cmocka_unit_test(test_signals_blocked),
+	        cmocka_unit_test(test_buffers), cmocka_unit_test(test_cpu_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,17 @@ void recorder_free(struct recorder *rec)
 	*rec = (struct recorder){0};
 }
 
-/* ---- the strand ---- */
+/* ---- the strands ---- */
+
+static void digest_chunk(struct task *task)
+{
+	struct chunk *chunk = (struct chunk *)((char *)task - offsetof(struct chunk, digest_task));
+	struct work *work = chunk->recording->work;
+
+	digester_update(chunk->recording->plain_digest, chunk->data, chunk->len);
+	chunk_unref(chunk);
+	work_end_task(work);
+}
 
 static void record_chunk(struct task *task)
 {
@@ -54,8 +64,6 @@ static void record_chunk(struct task *task)
 	cst_error *error = NULL;
 	int r = 0;
 
-	if (recording->plain_digest)
-		digester_update(recording->plain_digest, chunk->data, chunk->len);
 	if (recording->copy && !work_failed(work, chunk->number))
 		(void)sink_write(recording->copy, chunk->data, chunk->len, NULL);
 	if (recording->recorder.writer && !work_failed(work, chunk->number))
@@ -67,15 +75,35 @@ static void record_chunk(struct task *task)
 	work_end_task(work);
 }
 
+static void submit(struct strand *strand, struct chunk *chunk, struct task *task,
+                   void (*run)(struct task *task))
+{
+	task->run = run;
+	chunk_ref(chunk);
+	work_begin_task(chunk->recording->work);
+	strand_submit(strand, task);
+}
+
 void recording_submit(struct recording *recording, struct chunk *chunk)
 {
-	if (!recording->plain_digest && !recording->recorder.writer && !recording->copy)
-		return;
 	chunk->recording = recording;
-	chunk->record_task.run = record_chunk;
-	chunk_ref(chunk);
-	work_begin_task(recording->work);
-	strand_submit(&recording->strand, &chunk->record_task);
+	if (recording->plain_digest)
+		submit(&recording->digest_strand, chunk, &chunk->digest_task, digest_chunk);
+	if (recording->recorder.writer || recording->copy)
+		submit(&recording->strand, chunk, &chunk->record_task, record_chunk);
+}
+
+void recording_init(struct recording *recording, struct work *work)
+{
+	*recording = (struct recording){.work = work};
+	strand_init(&recording->strand, work->pool);
+	strand_init(&recording->digest_strand, work->pool);
+	recording->digest_strand.urgent = true;
+}
+
+bool recording_is_idle(const struct recording *recording)
+{
+	return !recording->strand.scheduled && !recording->digest_strand.scheduled;
 }
 
 void recording_free(struct recording *recording)

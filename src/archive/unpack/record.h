@@ -18,15 +18,18 @@ struct recorder {
 int recorder_take(struct recorder *recorder, const struct op *op, cst_error **error);
 void recorder_free(struct recorder *recorder);
 
-/* The same for each chunk, and the digest of the plain stream, on a strand. */
+/* The same for each chunk, and the digest of the plain stream, on a strand each. The digest takes longer than all else that has to be
+ * done in order, so it goes first. */
 struct recording {
 	struct work *work;
-	struct strand strand;
+	struct strand strand, digest_strand;
 	struct digester *plain_digest; /* NULL: not wanted */
 	struct recorder recorder;      /* writer NULL: not wanted */
 	const cst_sink *copy;          /* NULL: not wanted */
 };
+void recording_init(struct recording *recording, struct work *work);
 void recording_submit(struct recording *recording, struct chunk *chunk);
+bool recording_is_idle(const struct recording *recording); /* of no strand the pool looks at (base/pool.h) */
 void recording_free(struct recording *recording);
 
 #endif

@@ -4,7 +4,7 @@
  *
  *   stream.c      the caller's thread: reads, decompresses, feeds the parser
  *   parse.c       tar events to ops
- *   record.c      strand: digest of the plain stream, body CRCs, tar-split
+ *   record.c      strands: digest of the plain stream; body CRCs and tar-split
  *   namespace.c   in archive order: names come and go
  *   file.c        in parallel: bodies, and what finishes a file
  *   work.c        what these share: pool, first error, pieces of the stream
@@ -39,7 +39,7 @@ struct unpacker {
 
 /* ---- set up, wait, clean up ---- */
 
-static int recording_init(struct unpacker *u, cst_error **error)
+static int begin_recording(struct unpacker *u, cst_error **error)
 {
 	const struct unpack_options *options = u->target.options;
 	bool digest = !options->uncompressed_digest ||
@@ -73,8 +73,7 @@ static int unpacker_init(struct unpacker *u, int root_fd, const cst_source *sour
 	                              .making = &t->making,
 	                              .sync = options->sync};
 	writers_share_descriptors(&u->writers, root_fd, &t->directories.n_slots);
-	u->recording.work = &u->work;
-	strand_init(&u->recording.strand, pool);
+	recording_init(&u->recording, &u->work);
 	u->namespace = (struct namespace){.work = &u->work,
 	                                  .target = t,
 	                                  .writers = &u->writers,
@@ -89,7 +88,7 @@ static int unpacker_init(struct unpacker *u, int root_fd, const cst_source *sour
 	int r = random_bytes(t->own.hash_key, sizeof(t->own.hash_key), error);
 	if (r == 0)
 		r = stream_open(&u->stream, error);
-	return r == 0 ? recording_init(u, error) : r;
+	return r == 0 ? begin_recording(u, error) : r;
 }
 
 static void unpacker_free(struct unpacker *u)
@@ -113,7 +112,7 @@ static bool is_idle(void *arg)
 	/* A strand is looked at after its last task ended: "running" alone would free it too early.
 	 */
 	return atomic_load_explicit(&u->work.running, memory_order_acquire) == 0 &&
-	       !u->recording.strand.scheduled && !u->stream.input_strand.scheduled;
+	       recording_is_idle(&u->recording) && !u->stream.input_strand.scheduled;
 }
 
 /* Everything that was started ends here, whatever happened. */

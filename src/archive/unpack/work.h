@@ -45,8 +45,8 @@ struct chunk {
 	struct op *first, *last;
 	uint64_t number; /* entries seen before this chunk's end: where an error in it belongs */
 	size_t len;
-	struct recording *recording; /* record_task's */
-	struct task record_task;
+	struct recording *recording; /* of the two tasks */
+	struct task record_task, digest_task;
 	uint8_t *data;
 };
 /* A chunk with one reference; waits until there is one. NULL: out of memory. */

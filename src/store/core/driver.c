@@ -99,7 +99,8 @@ void store_close_drivers(cst_store *store)
 int store_pool(cst_store *store, struct pool **ret, cst_error **error)
 {
 	pthread_mutex_lock(&store->graph_mutex);
-	int r = store->pool ? 0 : pool_new(pool_cpu_count(), &store->pool, error);
+	/* The caller's thread is the last one. */
+	int r = store->pool ? 0 : pool_new(pool_cpu_count() - 1, &store->pool, error);
 	*ret = store->pool;
 	pthread_mutex_unlock(&store->graph_mutex);
 	return r;
