@@ -62,7 +62,7 @@ codes() { # of what check finds now
 print(*sorted({x["code"] + ":" + x["kind"] for x in json.load(sys.stdin)}))' 2>&1
 }
 repair() { # OPTION...: prints what was done
-	cst check --repair --json "$@" 2>"$WORK/err" | tail -n 1 | python3 -c 'import json, sys
+	cst check --repair --json "$@" 2>"$WORK/err" | tail -n 1 | tee "$WORK/said" | python3 -c 'import json, sys
 print(*sorted({x["action"] + ":" + x["kind"] for x in json.load(sys.stdin)}))' 2>&1
 }
 silent() { # NAME
@@ -267,6 +267,17 @@ circles() {
 	mended "a circle of three" 'edit "$layers/layers.json" "x[0][\"parent\"] = x[2][\"id\"]"' "layer-missing:image parent-missing:layer record:layer"
 }
 
+# Nothing brings back what the container wrote, but it can be used again.
+container_directory() {
+	local layer
+	fresh
+	layer=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[0]["layer"])' "$containers/containers.json")
+	rm -r "$home/$layer"
+	[ "$(codes)" = "directory:layer not-mountable:layer" ] && pass "$DRIVER: the directory of a container's layer is gone" ||
+		fail "$DRIVER: the directory of a container's layer is gone" "$(codes)"
+	[ "$(repair --force)" = "mended:layer" ] && grep -q "with all that was in it" "$WORK/said" && cst mount box >/dev/null && cst unmount box >/dev/null &&
+		silent "$DRIVER: a repair makes it again" && pass "$DRIVER: a repair makes it again" || fail "$DRIVER: a repair makes it again" "$(cat "$WORK/said" "$WORK/err")"
+}
 # What overlay keeps of a layer besides its files. $home: that of the driver.
 overlay_files() {
 	mended "a link that is gone" 'rm "$home/l/$(cat $home/$base/link)"' link:layer
@@ -289,6 +300,7 @@ overlay_files() {
 	mended "\"work\" that is gone" 'rm -r "$home/$top/work"' directory:layer
 	mended "\"empty\" that is gone" 'rmdir "$home/$base/empty"' directory:layer
 	mended "files in the place of directories" 'for d in work merged; do rm -r "$home/$top/$d"; : >"$home/$top/$d"; done' directory:layer
+	container_directory
 	mended "all of it" 'rm -r "$home"/l/* "$home/$upper"/{link,lower,lower-layers,work}' "directory:layer link:layer lower:layer"
 }
 

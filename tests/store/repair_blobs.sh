@@ -156,6 +156,12 @@ damages() {
 	mended "a time" 'touch -d @1600000000 "$own/etc/hello"'
 	mended "all files are gone" 'rm -r "$own"'
 	mended "a layer in the middle: all files are gone" 'rm -r "$mid"'
+	if [ "$DRIVER" = overlay ]; then
+		for name in own mid its; do
+			mended "the directory of a layer is gone (\$$name)" 'rm -r "${!name%/diff}"'
+		done
+		mended "the directories of all layers are gone" 'rm -r "${own%/diff}" "${mid%/diff}" "${its%/diff}" "$G"/overlay/l/*' 4
+	fi
 	mended "a layer on top: a file that is gone" 'rm "$its/top/file"'
 	mended "a tar-split that is gone" 'rm "$splits/$base.tar-split.gz"'
 	mended "all tar-splits are gone" 'rm "$splits"/*.tar-split.gz' 3
