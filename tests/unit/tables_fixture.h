@@ -30,4 +30,13 @@ static inline void add_layer(struct record_set *t, const char *id, const char *p
 	assert_true(record_set_add(t, &layer));
 }
 
+static inline void assert_children(const struct record_set *t, const char *id, const char *want)
+{
+	_cleanup_strbuf_ struct strbuf found = {0};
+	const cst_layer *child = layer_table_first_child(t, id);
+	for (; child; child = layer_table_next_child(t, child))
+		strbuf_adds(&found, child->id);
+	assert_string_equal(strbuf_str(&found), want);
+}
+
 #endif

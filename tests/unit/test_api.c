@@ -5,7 +5,6 @@
  * values"), and that out-parameters stay as they were on failure.
  */
 #include "api_fixture.h"
-#include "base/digest.h"
 
 DEFINE_CLEANUP(cst_lock *, cst_lock_free)
 DEFINE_CLEANUP(cst_strings *, cst_strings_free)
@@ -135,101 +134,6 @@ static void test_bad_containers(void **state)
 	assert_int_equal(cst_store_create_container(api->store, &options, NULL, NULL), CST_EINVAL);
 }
 
-#define LARGE ((size_t)1 << 20)
-
-/* Gives half of LARGE, then fails. */
-static int64_t read_half(void *userdata, void *buffer, size_t size, cst_error **error)
-{
-	size_t *done = userdata;
-	if (*done >= LARGE / 2)
-		return cst_error_set(error, CST_EIO_CALLBACK, 0, "my tape is torn");
-	memset(buffer, 'h', size);
-	*done += size;
-	return (int64_t)size;
-}
-
-static void expect_data(const struct api *api, enum cst_kind kind, const char *id, const char *key,
-                        const char *content, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-	assert_int_equal(cst_store_open_data(api->store, kind, id, key, &fd, NULL), 0);
-	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	_cleanup_free_ char *read = NULL;
-	size_t len = 0;
-	assert_int_equal(fs_read_fd(fd, key, SIZE_MAX / 4, &read, &len, NULL), 0);
-	assert_int_equal(len, size);
-	assert_memory_equal(read, content, size);
-}
-
-static void test_data_streams(void **state)
-{
-	const struct api *api = api_of(state);
-	cst_store *store = api->store;
-	fill(api);
-	_cleanup_free_ char *large = malloc(LARGE);
-	for (size_t i = 0; i < LARGE; i++)
-		large[i] = (char)(i / 999);
-	static const struct {
-		enum cst_kind kind;
-		const char *id;
-	} items[] = {
-	        {CST_KIND_LAYER, "base"}, {CST_KIND_IMAGE, "image"}, {CST_KIND_CONTAINER, "box"}};
-	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
-		const enum cst_kind kind = items[i].kind;
-		const char *id = items[i].id;
-		cst_memory memory = {.data = large, .size = LARGE};
-		cst_source source = cst_source_memory(&memory);
-		assert_int_equal(cst_store_set_data_from(store, kind, id, "large", &source, NULL),
-		                 0);
-		expect_data(api, kind, id, "large", large, LARGE);
-		size_t done = 0;
-		source = (cst_source){.read = read_half, .userdata = &done};
-		assert_int_equal(cst_store_set_data_from(store, kind, id, "large", &source, NULL),
-		                 CST_EIO_CALLBACK);
-		expect_data(api, kind, id, "large", large, LARGE);
-		int fd = -1;
-		assert_int_equal(cst_store_open_data(store, kind, id, "none", &fd, NULL),
-		                 CST_EDATA_UNKNOWN);
-		assert_int_equal(fd, -1);
-	}
-	int64_t size = 0;
-	assert_int_equal(cst_store_data_size(store, CST_KIND_IMAGE, "image", "large", &size, NULL),
-	                 0);
-	assert_int_equal(size, LARGE);
-}
-
-/* With a new item, too; what is opened stays what it was. */
-static void test_data_of_new_from_source(void **state)
-{
-	const struct api *api = api_of(state);
-	_cleanup_free_ char *large = malloc(LARGE), *digest = NULL;
-	memset(large, 'L', LARGE);
-	cst_memory memory = {.data = large, .size = LARGE};
-	cst_source source = cst_source_memory(&memory);
-	cst_data_item item = {.key = "large", .source = &source};
-	cst_image_options options = CST_IMAGE_OPTIONS_INIT;
-	options.id = "streamed";
-	options.data = &item;
-	options.n_data = 1;
-	assert_int_equal(cst_store_create_image(api->store, &options, NULL, NULL), 0);
-	expect_data(api, CST_KIND_IMAGE, "streamed", "large", large, LARGE);
-	char wanted[DIGEST_TEXT_MAX];
-	assert_int_equal(digest_buffer(DIGEST_SHA256, large, LARGE, wanted, NULL), 0);
-	assert_int_equal(cst_store_data_digest(api->store, CST_KIND_IMAGE, "streamed", "large",
-	                                       &digest, NULL),
-	                 0);
-	assert_string_equal(digest, wanted);
-	_cleanup_close_ int fd = -1;
-	assert_int_equal(
-	        cst_store_open_data(api->store, CST_KIND_IMAGE, "streamed", "large", &fd, NULL), 0);
-	assert_int_equal(cst_store_delete_image(api->store, "streamed", true, NULL, NULL), 0);
-	_cleanup_free_ char *read = NULL;
-	size_t len = 0;
-	assert_int_equal(fs_read_fd(fd, "large", SIZE_MAX / 4, &read, &len, NULL), 0);
-	assert_int_equal(len, LARGE);
-}
-
 /* A progress callback that looks at the store through another handle, as another process would. */
 struct onlooker {
 	const struct api *api;
@@ -329,52 +233,6 @@ static void test_version_and_pairs(void **state)
 	assert_int_equal(cst_pairs_size(NULL), 0);
 }
 
-static void test_data(void **state)
-{
-	const struct api *api = api_of(state);
-	cst_store *store = api->store;
-	void *data = NULL;
-	char *digest = NULL;
-	size_t n = 0;
-	int64_t size = 0;
-	fill(api);
-	for (enum cst_kind kind = CST_KIND_LAYER; kind <= CST_KIND_CONTAINER; kind++) {
-		const char *id = kind == CST_KIND_LAYER   ? "base"
-		                 : kind == CST_KIND_IMAGE ? "image"
-		                                          : "box";
-		assert_int_equal(cst_store_set_data(store, kind, id, "", "x", 1, NULL),
-		                 CST_EINVALID_BIG_DATA_NAME);
-		assert_int_equal(cst_store_data(store, kind, id, "", &data, &n, NULL),
-		                 kind == CST_KIND_CONTAINER ? CST_EINVALID_BIG_DATA_NAME
-		                                            : CST_EDATA_UNKNOWN);
-		assert_int_equal(cst_store_data(store, kind, id, "none", &data, &n, NULL),
-		                 CST_EDATA_UNKNOWN);
-		assert_int_equal(cst_store_data_size(store, kind, id, "none", &size, NULL),
-		                 CST_ESIZE_UNKNOWN);
-		assert_int_equal(cst_store_data_digest(store, kind, id, "none", &digest, NULL),
-		                 CST_EDIGEST_UNKNOWN);
-		assert_null(data);
-		assert_null(digest);
-		assert_int_equal(cst_store_set_data(store, kind, id, "a/b", "xyz", 3, NULL), 0);
-		assert_int_equal(cst_store_data(store, kind, id, "a/b", &data, &n, NULL), 0);
-		assert_int_equal(n, 3);
-		assert_memory_equal(data, "xyz", 3);
-		cst_free(data);
-		data = NULL;
-	}
-	assert_int_equal(cst_store_data_size(store, CST_KIND_CONTAINER, "box", "a/b", &size, NULL),
-	                 0);
-	assert_int_equal(size, 3);
-	assert_int_equal(cst_store_data(store, (enum cst_kind)99, "x", "", &data, &n, NULL),
-	                 CST_EINVAL);
-	assert_int_equal(cst_store_data(store, (enum cst_kind)99, "x", "y", &data, &n, NULL),
-	                 CST_EINVAL);
-	assert_int_equal(cst_store_set_data(store, (enum cst_kind)99, "x", "", "", 0, NULL),
-	                 CST_EINVAL);
-	assert_int_equal(cst_store_data(store, CST_KIND_IMAGE, "x", "y", &data, &n, NULL),
-	                 CST_EIMAGE_UNKNOWN);
-}
-
 /* Every call that would change something says so, and changes nothing. */
 static void test_read_only(void **state)
 {
@@ -413,103 +271,18 @@ static void test_read_only(void **state)
 	assert_null(path);
 }
 
-static void test_parent_owners(void **state)
-{
-	const struct api *api = api_of(state);
-	cst_layer_options options = CST_LAYER_OPTIONS_INIT;
-	cst_idmap map = {.container_id = 0, .host_id = 100000, .size = 1000};
-	uint32_t *uids = NULL, *gids = NULL;
-	size_t n_uids = 0, n_gids = 0;
-	if (geteuid() != 0)
-		skip_because("not root");
-	options.id = "mapped";
-	options.uid_map = options.gid_map = &map;
-	options.n_uid_map = options.n_gid_map = 1;
-	assert_int_equal(cst_store_create_layer(api->store, &options, NULL, NULL, NULL), 0);
-	_cleanup_(cst_layer_freep) cst_layer *layer = NULL;
-	const cst_idmap *recorded;
-	assert_int_equal(cst_store_layer(api->store, "mapped", &layer, NULL), 0);
-	int r = cst_store_layer_parent_owners(api->store, "mapped", &uids, &n_uids, &gids, &n_gids,
-	                                      NULL);
-	/* a driver that maps at mount time records no map, and then there is nothing to tell */
-	assert_int_equal(r, cst_layer_uid_map(layer, &recorded) ? CST_ELAYER_NOT_MOUNTED : 0);
-	assert_int_equal(n_uids, 0);
-	cst_free(uids);
-	cst_free(gids);
-}
-
-static void test_mounting(void **state)
-{
-	const struct api *api = api_of(state);
-	cst_store *store = api->store;
-	_cleanup_(cst_strings_freep) cst_strings *mounted = NULL;
-	char *path = NULL;
-	int count = 0;
-	bool still = true;
-	fill(api);
-	assert_int_equal(cst_store_mount(store, "box-name", NULL, &path, NULL), 0);
-	_cleanup_free_ char *file = path_join(path, "etc/hostname");
-	assert_int_equal(access(file, R_OK), 0);
-	cst_free(path);
-	assert_int_equal(cst_store_mount(store, "box", NULL, &path, NULL), 0);
-	cst_free(path);
-	assert_int_equal(cst_store_mounted(store, "box", &count, NULL), 0);
-	assert_int_equal(count, 2);
-	assert_int_equal(cst_store_shutdown(store, false, &mounted, NULL),
-	                 CST_ELAYER_USED_BY_CONTAINER);
-	assert_int_equal(cst_strings_size(mounted), 1);
-	assert_string_equal(cst_strings_get(mounted, 0), "box-layer");
-	assert_int_equal(cst_store_unmount(store, "box", false, &still, NULL), 0);
-	assert_true(still);
-	assert_int_equal(cst_store_unmount(store, "box", false, &still, NULL), 0);
-	assert_false(still);
-	assert_int_equal(cst_store_mounted(store, "box", &count, NULL), 0);
-	assert_int_equal(count, 0);
-}
-
-/* An image's layer, read-only, be it here or in an additional store. */
-static void test_mounting_images(void **state)
-{
-	const struct api *api = api_of(state);
-	_cleanup_(cst_store_closep) cst_store *over = NULL;
-	fill(api);
-	assert_int_equal(open_store_over(api, &over, NULL), 0);
-	cst_store *const stores[] = {api->store, over};
-	for (size_t i = 0; i < ARRAY_SIZE(stores); i++) {
-		char *path = NULL;
-		bool still = true;
-		assert_int_equal(cst_store_mount_image(stores[i], "none", NULL, &path, NULL),
-		                 CST_EIMAGE_UNKNOWN);
-		assert_int_equal(cst_store_mount_image(stores[i], "image-name", NULL, &path, NULL),
-		                 0);
-		_cleanup_free_ char *file = path_join(path, "etc/hostname");
-		assert_int_equal(access(file, F_OK), 0);
-		cst_free(path);
-		assert_int_equal(cst_store_unmount_image(stores[i], "image", false, &still, NULL),
-		                 0);
-		assert_false(still);
-	}
-	assert_int_equal(cst_store_shutdown(over, true, NULL, NULL), 0);
-}
-
 /* ---- both drivers ---- */
 
-#define EACH(X)                         \
-	X(test_open_errors)             \
-	X(test_unknown)                 \
-	X(test_duplicates)              \
-	X(test_in_use)                  \
-	X(test_bad_containers)          \
-	X(test_data_streams)            \
-	X(test_data_of_new_from_source) \
-	X(test_progress_without_locks)  \
-	X(test_flags)                   \
-	X(test_version_and_pairs)       \
-	X(test_data)                    \
-	X(test_read_only)               \
-	X(test_parent_owners)           \
-	X(test_mounting)                \
-	X(test_mounting_images)
+#define EACH(X)                        \
+	X(test_open_errors)            \
+	X(test_unknown)                \
+	X(test_duplicates)             \
+	X(test_in_use)                 \
+	X(test_bad_containers)         \
+	X(test_progress_without_locks) \
+	X(test_flags)                  \
+	X(test_version_and_pairs)      \
+	X(test_read_only)
 
 DEFINE_RUN_ON_DRIVERS("api", EACH)
 
