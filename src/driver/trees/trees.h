@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What drivers have in common whose layers are whole trees: vfs and btrfs. A layer is a directory, <home>/<place>/<id>, with all
+ * What drivers have in common whose layers are whole trees: vfs, btrfs and zfs. A layer is a directory, <home>/<place>/<id>, with all
  * of its root file system. It begins as a copy of its parent, is built in <home>/tempdirs, and is renamed into place. Nothing is
- * mounted (docs/format/drivers.md, "vfs" and "btrfs").
+ * mounted, but by zfs, where a layer is a dataset (docs/format/drivers.md, "vfs", "btrfs" and "zfs").
  *
  *   trees.c   opening, taking layers away, reading them
  *   home.c    the homes, and finding a layer in them
@@ -171,5 +171,31 @@ int trees_stage_list(struct driver *d, struct strv *ids, cst_error **error);
 int trees_stage_adopt(struct driver *d, const char *id, struct driver_staged **ret, int *ret_fd, cst_error **error);
 int trees_stage_unkeep(struct driver_staged *staged, cst_error **error);
 int trees_stage_resolve(struct driver *d, const char *staged_id, const char *id, cst_error **error);
+
+/* ---- for the tables of the drivers: the operations that all of them do alike ---- */
+
+#define TREES_OPERATIONS \
+	.stage_unpack = trees_stage_unpack, \
+	.stage_open = trees_stage_open, \
+	.stage_note = trees_stage_note, \
+	.stage_free = trees_stage_free, \
+	.staged_id = trees_staged_id, \
+	.stage_list = trees_stage_list, \
+	.stage_unkeep = trees_stage_unkeep, \
+	.stage_copy = trees_stage_copy, \
+	.stage_in_place = trees_stage_in_place, \
+	.staged_identity = trees_staged_identity, \
+	.content_identity = trees_content_identity, \
+	.content_open = trees_content_open, \
+	.image_stores = trees_image_stores, \
+	.usage = naive_usage, \
+	.supports_shifting = trees_supports_shifting, \
+	.view_open = trees_view_open, \
+	.view_diff = trees_view_diff, \
+	.view_changes = trees_view_changes, \
+	.view_size = trees_view_size, \
+	.view_open_content = trees_view_open_content, \
+	.view_tree = trees_view_tree, \
+	.view_close = trees_view_close
 
 #endif
