@@ -139,15 +139,19 @@ static void end_it(const struct child *child)
 		(void)reap(child, KILL_LIMIT_MS, &status);
 }
 
-/* Only this end does not block: the program shares the flags of its own, and would lose what the pipe has no room for. */
+/* Only this end does not block: the program shares the flags of its own, and would lose what the pipe has no room for. Where this
+ * process has none of the first three descriptors, the program's end may not be one of them: it gets others under their numbers. */
 static int make_pipe(int *ret_fd, int *ret_program_fd, cst_error **error)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_sys(error, errno, "pipe");
+	_cleanup_close_ int program_fd = ends[1];
 	*ret_fd = ends[0];
-	*ret_program_fd = ends[1];
-	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? error_sys(error, errno, "fcntl") : 0;
+	*ret_program_fd = fcntl(program_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return *ret_program_fd < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0
+	               ? error_sys(error, errno, "fcntl")
+	               : 0;
 }
 
 static int start(struct child *child, char *const *args, const struct run_options *options,

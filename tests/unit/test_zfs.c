@@ -157,13 +157,42 @@ static void test_program(void **state)
 	assert_string_equal(out.said.data, "end");
 }
 
+/* A program whose caller has some of the first three descriptors closed. Returns what is wrong; 0: nothing. */
+static int run_without(unsigned closed, bool silent)
+{
+	char *args[] = {(char *)"sh", (char *)"-c", (char *)"cat; echo out; echo said >&2", NULL};
+	const struct run_options options = {.limit_ms = 30000, .said_max = 4096, .silent = silent};
+	struct run out = {0};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (closed >> fd & 1)
+			close(fd);
+	if (run(args, &options, &out, NULL) != 0 || out.status != 0)
+		return 1;
+	run_trim(&out);
+	if (!streq(strbuf_str(&out.said), "said"))
+		return 2;
+	return streq(strbuf_str(&out.out), silent ? "" : "out\n") ? 0 : 3;
+}
+
+static void test_closed_descriptors(void **state)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(run_without(n & 7, (n & 8) != 0));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_messages), cmocka_unit_test(test_gone_is_destroyed),
 	        cmocka_unit_test(test_list),     cmocka_unit_test(test_answers),
 	        cmocka_unit_test(test_names),    cmocka_unit_test(test_hangs),
-	        cmocka_unit_test(test_program),
+	        cmocka_unit_test(test_program),  cmocka_unit_test(test_closed_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
