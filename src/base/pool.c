@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define POOL_DESCRIPTORS 512 /* more than are open while a layer is unpacked */
+
 struct spare {
 	struct spare *next;
 };
@@ -209,6 +211,14 @@ void pool_keep_buffers(struct pool *pool, unsigned n)
 
 /* ---- start and end ---- */
 
+/* When the table of descriptors grows, a process of several threads waits until the kernel knows that all processors saw it, which
+ * takes ten milliseconds and more. So it grows before there are several. */
+static void grow_descriptor_table(void)
+{
+	_cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, POOL_DESCRIPTORS - 1);
+}
+
 int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 {
 	_cleanup_pool_ struct pool *pool = calloc(1, sizeof(*pool) + workers * sizeof(pthread_t));
@@ -219,6 +229,8 @@ int pool_new(unsigned workers, struct pool **ret, cst_error **error)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->change, NULL);
+	if (workers > 0)
+		grow_descriptor_table();
 	for (; r == 0 && pool->n_threads < workers; pool->n_threads += r == 0)
 		r = thread_start(&pool->threads[pool->n_threads], worker, pool);
 	if (r != 0 && pool->n_threads == 0 && r != EAGAIN)

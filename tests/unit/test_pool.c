@@ -246,6 +246,26 @@ static void test_buffers(void **state)
 	pool_buffer_give(pool, NULL);
 }
 
+/* No call of a task waits until all processors know of a larger table of descriptors (base/pool.c). */
+static void test_descriptor_table(void **state)
+{
+	_cleanup_pool_ struct pool *pool = NULL;
+	struct rlimit limit;
+	char line[256];
+	unsigned size = 0;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 512)
+		skip();
+	assert_int_equal(pool_new(1, &pool, NULL), 0);
+	FILE *status = fopen("/proc/self/status", "re");
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status))
+		(void)sscanf(line, "FDSize: %u", &size);
+	fclose(status);
+	assert_true(size >= 512);
+}
+
 static void test_cpu_count(void **state)
 {
 	unsigned n = pool_cpu_count();
@@ -255,10 +275,11 @@ static void test_cpu_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_tasks),   cmocka_unit_test(test_free_runs_rest),
-	        cmocka_unit_test(test_strands), cmocka_unit_test(test_urgent_strand),
-	        cmocka_unit_test(test_chain),   cmocka_unit_test(test_signals_blocked),
-	        cmocka_unit_test(test_buffers), cmocka_unit_test(test_cpu_count),
+	        cmocka_unit_test(test_tasks),     cmocka_unit_test(test_free_runs_rest),
+	        cmocka_unit_test(test_strands),   cmocka_unit_test(test_urgent_strand),
+	        cmocka_unit_test(test_chain),     cmocka_unit_test(test_signals_blocked),
+	        cmocka_unit_test(test_buffers),   cmocka_unit_test(test_descriptor_table),
+	        cmocka_unit_test(test_cpu_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
