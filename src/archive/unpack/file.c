@@ -9,7 +9,7 @@
 
 /* From this size on, write-back of a file starts when it is complete; smaller ones are left to the
  * final barrier. */
-#define EARLY_WRITEBACK ((uint64_t)1 << 20)
+#define EARLY_WRITEBACK ((uint64_t)64 << 10)
 
 /* For what is opened besides, for a moment: the way to a directory, a file, an old file's content.
  */
@@ -31,7 +31,7 @@ struct write_batch {
 	struct write_item items[BATCH_ITEMS];
 };
 
-/* Files that are being written and directories that are kept open share what the limit on
+/* Files that are being written or wait for their write-back, and directories that are kept open, share what the limit on
  * descriptors leaves. The lowest free number tells how many are in use, but for gaps. */
 void writers_share_descriptors(struct writers *w, int root_fd, size_t *ret_directories)
 {
@@ -43,6 +43,8 @@ void writers_share_descriptors(struct writers *w, int root_fd, size_t *ret_direc
 	size_t left = limit.rlim_cur > used + DESCRIPTOR_RESERVE
 	                      ? (size_t)limit.rlim_cur - used - DESCRIPTOR_RESERVE
 	                      : 0;
+	writeback_init(&w->writeback, (unsigned)MIN(left / 8, (size_t)WRITEBACK_FILES));
+	left -= w->writeback.max;
 	*ret_directories = directory_slots(left / 3);
 	left = left > *ret_directories ? left - *ret_directories : 0;
 	w->open_files_max = left / 2 < OPEN_FILES_MAX ? (unsigned)(left / 2) : OPEN_FILES_MAX;
@@ -122,7 +124,7 @@ static int finish_file(struct out_file *file, cst_error **error)
 	if (r < 0)
 		return r;
 	if (w->sync && !file->linked && e->header.body_size >= EARLY_WRITEBACK)
-		sys_sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		writeback_add(&w->writeback, file->fd);
 	if (sys_close_checked(steal_fd(&file->fd)) < 0)
 		return error_sys(error, errno, "close /%s", e->path);
 	if (place_settle(w->making, file->parent_fd, e->base, PLACE_REPLACE) < 0)

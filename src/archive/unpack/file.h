@@ -6,12 +6,14 @@
 #include "archive/unpack/metadata.h"
 #include "archive/unpack/place.h"
 #include "archive/unpack/work.h"
+#include "archive/unpack/writeback.h"
 
 struct writers {
 	struct work *work;
 	struct metadata *metadata;
 	const struct making *making;
 	bool sync;
+	struct writeback writeback;
 	unsigned open_files;     /* work->lock */
 	unsigned open_files_max; /* with more, the namespace part writes a file itself instead of opening more */
 	struct task *waiting;    /* work->lock: is submitted when no file is open any more; NULL: nobody waits */

@@ -7,6 +7,7 @@
  *   record.c      strands: digest of the plain stream; body CRCs and tar-split
  *   namespace.c   in archive order: names come and go
  *   file.c        in parallel: bodies, and what finishes a file
+ *   writeback.c   a thread: files that are complete begin to go to the disk
  *   work.c        what these share: pool, first error, pieces of the stream
  *
  *   target.h      the directory that is filled, of which namespace.c uses, from top to bottom
@@ -94,6 +95,7 @@ static int unpacker_init(struct unpacker *u, int root_fd, const cst_source *sour
 static void unpacker_free(struct unpacker *u)
 {
 	stream_free(&u->stream);
+	writeback_free(&u->writers.writeback);
 	namespace_free(&u->namespace);
 	recording_free(&u->recording);
 	saved_bodies_free(&u->saved);
