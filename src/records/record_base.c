@@ -35,18 +35,13 @@ static void base_free(struct record_base *base)
 {
 	if (!base)
 		return;
-	for (size_t i = 0; i < base->edited.len; i++) {
-		if (base->edited.items[i]->number == UINT32_MAX)
-			record_slot_free(
-			        base->edited.items[i]); /* the others are among the slots */
-	}
+	edited_free(&base->edited);
 	for (size_t i = 0; base->slots && i < index_entries(base->index); i++) {
 		if (base->slots[i])
 			record_slot_free(base->slots[i]);
 	}
 	index_free(base->index);
 	free(base->slots);
-	free(base->edited.items);
 	free(base->window);
 	free(base);
 }
@@ -209,20 +204,6 @@ static bool find_first_unedited(struct record_set *set, unsigned keys, const cha
 	return true;
 }
 
-static struct slot *find_edited(const struct record_set *set, unsigned keys, const char *text,
-                                const struct slot *after)
-{
-	const struct slots *edited = &set->base->edited;
-	size_t i = 0;
-	while (after && i < edited->len && edited->items[i] != after)
-		i++;
-	for (i += after != NULL; i < edited->len; i++) {
-		if (record_has_key(set, edited->items[i]->record, keys, text))
-			return edited->items[i];
-	}
-	return NULL;
-}
-
 static bool find(struct record_set *set, unsigned keys, const char *text, const struct slot *after,
                  struct slot **ret)
 {
@@ -233,7 +214,7 @@ static bool find(struct record_set *set, unsigned keys, const char *text, const 
 		after = NULL;
 	}
 	if (!*ret)
-		*ret = find_edited(set, keys, text, after);
+		*ret = edited_find(&set->base->edited, set, keys, text, after);
 	return true;
 }
 
@@ -287,15 +268,7 @@ static bool find_prefix(struct record_set *set, const char *prefix, struct slot 
 		*ret = slot;
 		n++;
 	}
-	for (size_t i = 0; i < set->base->edited.len; i++) {
-		struct slot *slot = set->base->edited.items[i];
-		if (slot->number == UINT32_MAX && prefix_is_searched(slot->id) &&
-		    has_prefix(slot->id, prefix)) {
-			*ret = slot;
-			n++;
-		}
-	}
-	if (n > 1)
+	if (n + edited_find_prefix(&set->base->edited, prefix, ret) > 1)
 		*ret = NULL;
 	return true;
 }
@@ -425,7 +398,8 @@ bool record_base_find_prefix(const struct record_set *set, const char *prefix, s
 
 static size_t size_of(const struct record_set *set)
 {
-	return set->base->prepared ? set->visible.len : index_entries(set->base->index);
+	return set->base->prepared ? set->visible.len - set->base->holes
+	                           : index_entries(set->base->index);
 }
 
 bool record_base_size(const struct record_set *set, size_t *ret)
@@ -438,8 +412,10 @@ bool record_base_size(const struct record_set *set, size_t *ret)
 
 static struct base_item item_at(const struct record_set *set, size_t i)
 {
-	if (set->base->prepared)
+	if (set->base->prepared) {
+		record_base_tidy((struct record_set *)set);
 		return record_base_item(set, i);
+	}
 	return (struct base_item){.number = (uint32_t)i, .slot = set->base->slots[i]};
 }
 
@@ -516,26 +492,52 @@ bool record_base_prepare(struct record_set *set)
 
 bool record_base_edited(struct record_set *set, struct slot *slot)
 {
-	struct slots *edited = &set->base->edited;
-	if (!slot->edited && !record_slots_insert(edited, edited->len, slot))
-		return false;
-	slot->edited = true;
-	return true;
+	return edited_put(&set->base->edited, set, slot);
 }
 
+static bool stands_at(const struct record_set *set, const struct slot *slot, size_t i)
+{
+	struct slot *item = i < set->visible.len ? set->visible.items[i] : NULL;
+	if (!item || slot->number == UINT32_MAX)
+		return item == slot;
+	return number_of(item) == slot->number;
+}
+
+/* Its place in the list of all: as far from its number as records were added and removed before. */
+static size_t place_of(const struct record_set *set, const struct slot *slot)
+{
+	size_t near = slot->number == UINT32_MAX ? slot->place : slot->number, off = 0;
+	while (!stands_at(set, slot, near + off) && !stands_at(set, slot, near - off))
+		off++;
+	return stands_at(set, slot, near + off) ? near + off : near - off;
+}
+
+/* Leaves a hole, so that those behind need not move each time. */
 void record_base_removed(struct record_set *set, struct slot *slot)
 {
-	struct record_base *base = set->base;
-	size_t i = 0;
-	while (number_of(set->visible.items[i]) != slot->number ||
-	       (slot->number == UINT32_MAX && set->visible.items[i] != slot))
-		i++;
-	record_slots_remove_at(&set->visible, i);
-	record_slots_remove(&base->edited, slot);
+	set->visible.items[place_of(set, slot)] = NULL;
+	set->base->holes++;
+	edited_removed(&set->base->edited, slot);
 	slot->edited = true;
 	slot->record = NULL;
-	if (slot->number == UINT32_MAX)
-		record_slot_free(slot);
+}
+
+void record_base_tidy(struct record_set *set)
+{
+	struct slots *all = &set->visible;
+	size_t kept = 0;
+	if (!set->base->holes)
+		return;
+	for (size_t i = 0; i < all->len; i++) {
+		struct slot *item = all->items[i];
+		if (!item)
+			continue;
+		if (!is_number(item))
+			item->place = kept;
+		all->items[kept++] = item;
+	}
+	all->len = kept;
+	set->base->holes = 0;
 }
 
 const char *record_base_text(struct record_set *set, uint32_t number)

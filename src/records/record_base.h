@@ -11,12 +11,13 @@
 #ifndef CST_RECORDS_RECORD_BASE_H
 #define CST_RECORDS_RECORD_BASE_H
 
-#include "records/record_set.h"
+#include "records/record_edited.h"
 
 struct record_base {
 	struct index_file *index;
 	struct slot **slots; /* by number. NULL: not read yet; one without a record: removed, but the IDs are still ordered by it */
-	struct slots edited; /* or added */
+	struct edited edited; /* or added */
+	size_t holes; /* records that were removed from the list of all and left a hole there */
 	struct index_parts parts; /* once it is prepared */
 	bool prepared; /* for edits: the list of all in the set holds slots, and numbers for those that were not read */
 	/* What was read of a file last. Who goes on from there gets more than the one record. */
@@ -59,12 +60,14 @@ bool record_base_read_at(const struct record_set *set, size_t i, struct record_r
 bool record_base_prepare(struct record_set *set);
 /* The slot has another record now than the index says, or is new. False: out of memory. */
 bool record_base_edited(struct record_set *set, struct slot *slot);
-/* The record is removed, and so is the slot where nothing goes by it any more. */
+/* The record is removed. */
 void record_base_removed(struct record_set *set, struct slot *slot);
 
+/* The list of all gets rid of its holes. */
+void record_base_tidy(struct record_set *set);
 /* In the list of all: a record that was not read yet. */
 struct slot *record_base_unread(uint32_t number);
-/* What stands at this position of the list of all. The set is prepared. */
+/* What stands at this position of the list of all, which has no holes. The set is prepared. */
 struct base_item {
 	uint32_t number; /* in the index; UINT32_MAX: it is not there */
 	unsigned file;

@@ -157,7 +157,9 @@ static bool take_names(struct record_set *set, struct slot *slot)
 
 static unsigned file_at(const struct record_set *set, size_t i)
 {
-	return set->base ? record_base_item(set, i).file : set->visible.items[i]->file;
+	if (!set->base)
+		return set->visible.items[i]->file;
+	return set->visible.items[i] ? record_base_item(set, i).file : RECORD_FILES; /* a hole */
 }
 
 /* Where the records of `file` end in the list of all. */

@@ -10,7 +10,7 @@
 #include "records/index_update.h"
 #include "records/record_index.h"
 
-/* Each costs a search through the old index. Where more has changed, parsing all is not much slower. */
+/* So many, or a quarter of all records if that is more. Where more has changed, parsing all is not much slower. */
 #define STRANGERS 256
 #define STRANGER  16384 /* most are shorter */
 #define WINDOW    262144
@@ -22,7 +22,9 @@ struct renewal {
 	uint32_t *from; /* for each new entry its number in the old index; NOWHERE: it was parsed */
 	size_t capacity;
 	size_t next; /* in the old index */
-	unsigned strangers;
+	size_t strangers, most_strangers;
+	uint32_t *by_sum; /* the old entries, plus 1, by their sums; made for the first stranger */
+	size_t n_by_sum;  /* a power of two */
 	struct json_reader json;
 	struct record_reader reader;
 	struct strbuf printed;
@@ -131,11 +133,11 @@ static bool parse(struct renewal *r, const char *text, size_t len, size_t at)
 	    !set->kind->settle(set, arena, record, NULL, r->file))
 		return false;
 	struct slot *slot = record_slot_new(id, r->file);
-	if (!slot || !record_base_edited(set, slot)) {
-		free(slot);
+	if (!slot)
 		return false;
-	}
 	slot->record = record;
+	if (!record_base_edited(set, slot))
+		return false;
 	slot->at = (uint32_t)at;
 	slot->length = (uint32_t)len;
 	const struct index_entry entry =
@@ -155,17 +157,45 @@ static bool is_next(struct renewal *r, size_t at, size_t *ret_len)
 	return text && index_sum(old->secret, text, entry->length) == entry->sum;
 }
 
+static bool order_by_sum(struct renewal *r)
+{
+	const struct index_parts *old = &r->set->base->parts;
+	r->n_by_sum = 16;
+	while (r->n_by_sum < 2 * old->n_entries)
+		r->n_by_sum *= 2;
+	r->by_sum = new0(uint32_t, r->n_by_sum);
+	for (size_t i = 0; r->by_sum && i < old->n_entries; i++) {
+		size_t place = old->entries[i].sum & (r->n_by_sum - 1);
+		while (r->by_sum[place])
+			place = (place + 1) & (r->n_by_sum - 1);
+		r->by_sum[place] = (uint32_t)i + 1;
+	}
+	return r->by_sum;
+}
+
+/* One of the old entries that were not met yet. NULL: there is none of that sum. */
+static const struct index_entry *find_old(const struct renewal *r, uint64_t sum, size_t len)
+{
+	const struct index_parts *old = &r->set->base->parts;
+	size_t place = sum & (r->n_by_sum - 1);
+	for (; r->by_sum[place]; place = (place + 1) & (r->n_by_sum - 1)) {
+		const struct index_entry *entry = &old->entries[r->by_sum[place] - 1];
+		if (entry->sum == sum && entry->length == len && entry->file == r->file &&
+		    r->by_sum[place] > r->next)
+			return entry;
+	}
+	return NULL;
+}
+
 static bool take_stranger(struct renewal *r, size_t at, size_t *ret_len)
 {
 	const struct index_parts *old = &r->set->base->parts;
-	const char *text = r->strangers++ < STRANGERS ? value_at(r, at, ret_len) : NULL;
-	uint64_t sum = text ? index_sum(old->secret, text, *ret_len) : 0;
-	for (size_t i = r->next; text && i < old->n_entries; i++) {
-		const struct index_entry *entry = &old->entries[i];
-		if (entry->file == r->file && entry->sum == sum && entry->length == *ret_len)
-			return keep(r, i, at);
-	}
-	return text && parse(r, text, *ret_len, at);
+	const char *text = r->strangers++ < r->most_strangers ? value_at(r, at, ret_len) : NULL;
+	if (!text || (!r->by_sum && !order_by_sum(r)))
+		return false;
+	uint64_t sum = index_sum(old->secret, text, *ret_len);
+	const struct index_entry *entry = find_old(r, sum, *ret_len);
+	return entry ? keep(r, (size_t)(entry - old->entries), at) : parse(r, text, *ret_len, at);
 }
 
 static bool renew_records(struct renewal *r)
@@ -205,15 +235,25 @@ static bool renew_file(struct renewal *r, const struct index_source *source)
 
 /* ---- the index ---- */
 
-struct count {
+struct search {
+	struct record_set *set;
 	const struct index_parts *parts;
+	size_t number; /* of the record whose keys are looked for */
 	bool unique;
 };
 
+/* A record that cannot be read may have it. */
+static bool has_key(struct record_set *set, uint32_t number, enum record_key key, const char *text)
+{
+	const struct base_item item = record_base_item(set, number);
+	const void *record = item.slot ? item.slot->record : record_base_record(set, item.number);
+	return !record || record_has_key(set, record, key, text);
+}
+
 static bool look_for_another(void *userdata, enum record_key key, const char *text)
 {
-	struct count *count = userdata;
-	const struct index_parts *parts = count->parts;
+	struct search *search = userdata;
+	const struct index_parts *parts = search->parts;
 	const struct index_key first = {.hash = record_key_hash(parts->secret, key, text)};
 	size_t low = 0, high = parts->n_keys;
 	while (low < high) {
@@ -223,18 +263,26 @@ static bool look_for_another(void *userdata, enum record_key key, const char *te
 		else
 			high = middle;
 	}
-	if (key & (KEY_ID | KEY_NAME))
-		count->unique = low + 1 >= parts->n_keys || parts->keys[low + 1].hash != first.hash;
-	return count->unique;
+	bool matters = key & (KEY_ID | KEY_NAME);
+	size_t own = 0; /* of a name that stands twice, two */
+	for (; matters && low < parts->n_keys && parts->keys[low].hash == first.hash; low++) {
+		uint32_t number = parts->keys[low].number;
+		own += number == search->number;
+		if (own > 1 ||
+		    (number != search->number && has_key(search->set, number, key, text)))
+			search->unique = false;
+	}
+	return search->unique;
 }
 
-/* No other record may have an ID or a name of one that was parsed. Equal hashes are enough for doubt. */
-static bool are_unique(const struct record_set *set, const struct index_parts *parts)
+/* No other record may have an ID or a name of one that was parsed. */
+static bool are_unique(struct record_set *set, const struct index_parts *parts)
 {
-	struct count count = {.parts = parts, .unique = true};
-	const struct key_visitor visitor = {.visit = look_for_another, .userdata = &count};
-	const struct slots *parsed = &set->base->edited;
+	struct search search = {.set = set, .parts = parts, .unique = true};
+	const struct key_visitor visitor = {.visit = look_for_another, .userdata = &search};
+	const struct slots *parsed = &set->base->edited.slots;
 	for (size_t i = 0; i < parsed->len; i++) {
+		search.number = parsed->items[i]->place;
 		if (!record_visit_keys(set, parsed->items[i]->record, &visitor))
 			return false;
 	}
@@ -248,6 +296,7 @@ static bool renew(struct renewal *r)
 	const struct index_source source = record_index_source(set);
 	bool ok = index_read_all(base->index, &base->parts);
 	base->prepared = true;
+	r->most_strangers = MAX(base->parts.n_entries / 4, (size_t)STRANGERS);
 	for (r->file = 0; ok && r->file < set->n_files; r->file++)
 		ok = renew_file(r, &source);
 	return ok && index_update(set, r->from, &r->new) && are_unique(set, &r->new);
@@ -265,6 +314,7 @@ struct index_file *record_index_renew(struct record_set *set, struct index_file 
 	index_parts_free(&r.new);
 	free(r.from);
 	free(r.window);
+	free(r.by_sum);
 	record_set_clear(set);
 	return index;
 }

@@ -39,12 +39,6 @@ int record_set_add_file(struct record_set *set, const char *dir, const char *nam
 	return 0;
 }
 
-void record_slot_free(struct slot *slot)
-{
-	arena_clear(&slot->memory);
-	free(slot);
-}
-
 void record_set_release(struct record_set *set)
 {
 	for (size_t i = 0; i < set->n_retired; i++)
@@ -267,49 +261,6 @@ void *record_set_copy(const struct record_set *set, struct arena *arena, const v
 {
 	void *copy = arena_alloc(arena, set->kind->size);
 	return copy && set->kind->copy(arena, record, copy) ? copy : NULL;
-}
-
-/* ---- slots ---- */
-
-struct slot *record_slot_new(const char *id, unsigned file)
-{
-	size_t len = strlen(id);
-	struct slot *slot = calloc(1, sizeof(*slot) + len + 1);
-	if (slot) {
-		memcpy(slot->id, id, len);
-		slot->file = file;
-		slot->number = UINT32_MAX;
-	}
-	return slot;
-}
-
-bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot)
-{
-	struct slot **grown =
-	        grow_array(slots->items, &slots->capacity, slots->len + 1, sizeof(slot));
-	if (!grown)
-		return false;
-	slots->items = grown;
-	memmove(&grown[at + 1], &grown[at], (slots->len - at) * sizeof(slot));
-	grown[at] = slot;
-	slots->len++;
-	return true;
-}
-
-void record_slots_remove_at(struct slots *slots, size_t i)
-{
-	slots->len--;
-	memmove(&slots->items[i], &slots->items[i + 1], (slots->len - i) * sizeof(*slots->items));
-}
-
-void record_slots_remove(struct slots *slots, const struct slot *slot)
-{
-	for (size_t i = 0; i < slots->len; i++) {
-		if (slots->items[i] == slot) {
-			record_slots_remove_at(slots, i);
-			return;
-		}
-	}
 }
 
 /* Makes the slot's record the holder of its names. A name that stands twice in it is kept once. A

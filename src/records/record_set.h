@@ -40,6 +40,7 @@ struct slot {
 	size_t place;                   /* in the list of all when it came there; edits of others move it */
 	uint32_t number;                /* in the index; UINT32_MAX: it is not there */
 	bool edited;                    /* since the index was made; a new one, too */
+	uint32_t order;                 /* among those that were edited */
 	bool lost_name;                 /* while loading */
 	size_t walk;                    /* while loading: the walk up the parents that met it */
 	struct slot *next[SLOT_CHAINS]; /* for chain_index */
@@ -149,7 +150,6 @@ int record_load_all(struct record_set *set, bool *repair, struct index_file **in
 int record_load_again(struct record_set *set, cst_error **error);
 bool record_slots_insert(struct slots *slots, size_t at, struct slot *slot);
 void record_slots_remove(struct slots *slots, const struct slot *slot);
-void record_slots_remove_at(struct slots *slots, size_t i);
 bool record_index_names(struct record_set *set, struct slot *slot);
 /* Visits ID, names and the keys of the kind. */
 bool record_visit_keys(const struct record_set *set, const void *record,

@@ -88,6 +88,7 @@ struct splice *splice_new(struct record_set *set)
 	_cleanup_(splice_freep) struct splice *splice = new0(struct splice, 1);
 	if (!splice || !record_base_prepare(set) || !set->base)
 		return NULL;
+	record_base_tidy(set);
 	splice->set = set;
 	splice->n = set->visible.len;
 	splice->entries = new0(struct index_entry, splice->n + 1);
@@ -206,10 +207,10 @@ static bool change_base(struct record_set *set, struct index_file *index)
 	}
 	for (size_t i = 0; i < n; i++) {
 		slots[i] = record_base_item(set, i).slot;
-		if (slots[i]) {
+		if (slots[i])
 			slots[i]->edited = false;
-		}
 	}
+	edited_clear(&base->edited);
 	/* only now, since the items go by the old numbers */
 	for (size_t i = 0; i < n; i++) {
 		if (slots[i])
@@ -228,7 +229,7 @@ static bool change_base(struct record_set *set, struct index_file *index)
 	free(base->slots);
 	base->index = index;
 	base->slots = slots;
-	base->edited.len = base->window_len = set->visible.len = 0;
+	base->window_len = set->visible.len = 0;
 	base->prepared = false;
 	return true;
 }

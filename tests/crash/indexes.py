@@ -37,11 +37,11 @@ def forged(content):
         return content
     secret, other = struct.unpack_from('<2Q', content, 32)
     entries, keys, places = struct.unpack_from('<3Q', content, 48)
-    size = entries * 24 + keys * 8 + places * 16
+    size = entries * 40 + keys * 8 + places * 16
     blocks = (size + BLOCK - 1) // BLOCK
     at = (HEADER + blocks * 8 + BLOCK - 1) // BLOCK * BLOCK
     body = bytearray(content[at:])
-    body[entries * 24:entries * 24 + keys * 8] = b''.join(struct.pack('<2I', MASK >> 32, number) for number in range(keys))
+    body[entries * 40:entries * 40 + keys * 8] = b''.join(struct.pack('<2I', MASK >> 32, number) for number in range(keys))
     sums = struct.pack(f'<{blocks}Q', *(sum64(secret ^ n, bytes(body[n * BLOCK:(n + 1) * BLOCK])) for n in range(blocks)))
     head = content[:344] + struct.pack('<Q', sum64(other, sums))
     head += struct.pack('<Q', sum64(0, head))

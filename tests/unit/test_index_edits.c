@@ -20,15 +20,20 @@ static void pair_load(struct pair *p)
 	}
 }
 
-static void pair_start(struct pair *p, uint64_t seed)
+static void pair_start_with(struct pair *p, uint64_t seed, unsigned n)
 {
-	*p = (struct pair){.r = {seed}, .next = MANY};
+	*p = (struct pair){.r = {seed}, .next = n};
 	for (int i = 0; i < 2; i++) {
 		p->f[i] = quick_fixture_make();
-		put_layers(&p->f[i], "layers.json", seed, 0, MANY / 2);
-		put_layers(&p->f[i], "volatile-layers.json", seed, MANY / 2, MANY);
+		put_layers(&p->f[i], "layers.json", seed, 0, n / 2);
+		put_layers(&p->f[i], "volatile-layers.json", seed, n / 2, n);
 	}
 	pair_load(p);
+}
+
+static void pair_start(struct pair *p, uint64_t seed)
+{
+	pair_start_with(p, seed, MANY);
 }
 
 static void pair_done(struct pair *p)
@@ -165,6 +170,24 @@ static void test_edits(void **state)
 	}
 }
 
+/* One change of many records. Whatever it did, the next one goes on with the index that it left. */
+static void test_many_edits(void **state)
+{
+	_cleanup_pair_ struct pair p;
+	pair_start_with(&p, 11, 2000);
+	for (int round = 0; round < 2; round++) {
+		for (int n = 0; n < 400; n++)
+			pair_add(&p);
+		for (int n = 0; n < 800; n++)
+			pair_replace(&p);
+		for (int n = 0; n < 1000; n++)
+			(below(&p.r, 3) ? pair_remove : pair_replace)(&p);
+		same_answers_in(p.t[0], p.t[1], p.next, true);
+		same_list(p.t[0], p.t[1]);
+		pair_save(&p);
+	}
+}
+
 /* Down to nothing. */
 static void test_remove_all(void **state)
 {
@@ -248,6 +271,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_edits),
+	        cmocka_unit_test(test_many_edits),
 	        cmocka_unit_test(test_remove_all),
 	        cmocka_unit_test(test_saved_out_of_order),
 	        cmocka_unit_test(test_damaged_before_edits),

@@ -114,6 +114,25 @@ static void test_other_writers(void **state)
 	}
 }
 
+/* Another writer edits so many records, or deletes them and adds others, that a search for each would take long. */
+static void test_many_changes(void **state)
+{
+	_cleanup_fixture_ struct fixture f = quick_fixture_make();
+	struct random r = {3};
+	unsigned next = 4000;
+	put_layers(&f, "layers.json", 3, 0, next);
+	_cleanup_layers_ struct record_set *other = layers_loaded(&f);
+	change(&r, other, &next); /* prints all as a save does */
+	assert_int_equal(record_set_save(other, f.lock, NULL), 0);
+	_cleanup_layers_ struct record_set *ours = indexed(layers_new(&f), &f);
+	load(&f, ours, true);
+	const uint64_t secret[2] = {secret_of(ours)[0], secret_of(ours)[1]};
+	for (unsigned n = 0; n < 600; n++)
+		change(&r, other, &next);
+	assert_int_equal(record_set_save(other, f.lock, NULL), 0);
+	assert_true(answers_are_right(&f, secret, next));
+}
+
 /* Files from elsewhere, with few records in common. */
 static void test_other_files(void **state)
 {
@@ -212,9 +231,8 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_other_writers),
-	        cmocka_unit_test(test_other_files),
-	        cmocka_unit_test(test_texts),
+	        cmocka_unit_test(test_other_writers), cmocka_unit_test(test_many_changes),
+	        cmocka_unit_test(test_other_files),   cmocka_unit_test(test_texts),
 	        cmocka_unit_test(test_damaged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
