@@ -216,7 +216,8 @@ void pool_keep_buffers(struct pool *pool, unsigned n)
 static void grow_descriptor_table(void)
 {
 	_cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, POOL_DESCRIPTORS - 1);
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, POOL_DESCRIPTORS - 1);
+	closep(&high);
 }
 
 int pool_new(unsigned workers, struct pool **ret, cst_error **error)
