@@ -255,6 +255,10 @@ int run_check(struct invocation *in)
 	int code = age[0] ? parse_duration(in, age, &options.unreferenced_age) : 0;
 	if (code)
 		return code;
+	if (!is_on(in, OPT_REPAIR) && !is_on(in, OPT_FORCE) && value_of(in, OPT_FROM)->n_items) {
+		complain(in, "check: --from is where --repair takes blobs from; it needs --repair");
+		return EXIT_USAGE;
+	}
 	progress_start(in, &progress);
 	options.progress = &progress.hook;
 	int result = cst_store_check(in->store, &options, &findings, &error);

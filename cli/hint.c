@@ -99,8 +99,19 @@ static void say(const char *text)
 
 struct search {
 	struct nearest nearest;
-	enum kinds kind; /* of the nearest */
+	enum kinds kind;                 /* of the nearest */
+	char beginning[2][SHORT_ID + 1]; /* of IDs that begin with the word */
+	size_t n_beginning;
 };
+
+static void offer_beginning(struct search *search, const char *id)
+{
+	if (strncmp(id, search->nearest.word, strlen(search->nearest.word)) != 0)
+		return;
+	if (search->n_beginning < 2)
+		snprintf(search->beginning[search->n_beginning], SHORT_ID + 1, "%s", id);
+	search->n_beginning++;
+}
 
 /* A word of hex digits may be the beginning of an ID, so it is compared with as many digits of each
  * ID. */
@@ -124,6 +135,7 @@ static void offer(enum kinds kind, const char *id, const char *const *names, siz
 	for (size_t i = 0; i < n; i++)
 		nearest_offer(&search->nearest, names[i]);
 	offer_id(&search->nearest, id);
+	offer_beginning(search, id);
 	if (search->nearest.found != before)
 		search->kind = kind;
 }
@@ -133,25 +145,62 @@ static const char *article(unsigned kinds)
 	return kinds == KIND_IMAGE ? "an" : "a";
 }
 
+/* The full name of an image that was named as podman allows it: "alpine" is docker.io/library/alpine:latest. */
+static char *full_name(const struct invocation *in, unsigned kinds, const char *text)
+{
+	char *name = NULL;
+	if (!(kinds & KIND_IMAGE) || cst_image_name_normalise(text, &name, NULL) < 0)
+		return NULL;
+	if (strcmp(name, text) != 0 && object_kinds(in->store, KIND_IMAGE, name))
+		return name;
+	free(name);
+	return NULL;
+}
+
+static int of_unknown(const struct invocation *in, unsigned kinds, const char *text, char **line)
+{
+	_cleanup_text_ char *full = full_name(in, kinds, text);
+	struct search search = {.nearest = {.word = text}};
+	if (full)
+		return asprintf(line, "did you mean the image '%s'?", full);
+	if (text[0])
+		each_object(in->store, kinds, MANY, offer, &search);
+	int length = 0;
+	if (search.n_beginning > 1)
+		length = asprintf(line,
+		                  "several IDs begin with '%s', such as %s and %s: more digits of "
+		                  "it are needed.",
+		                  text, search.beginning[0], search.beginning[1]);
+	else if (search.nearest.found)
+		length = asprintf(line, "did you mean the %s '%s'?", kinds_text(search.kind),
+		                  search.nearest.found);
+	else
+		length = asprintf(line, "%s.", list_of(kinds));
+	nearest_done(&search.nearest);
+	return length;
+}
+
+/* The item exists, but not as what the verb takes. */
+static int of_other_kind(const struct invocation *in, unsigned kinds, unsigned other,
+                         const char *text, char **line)
+{
+	if (command_code(in->command)->run == run_mount && other == KIND_IMAGE)
+		return asprintf(line, "'%s' is an image, which is mounted with --read-only.", text);
+	return asprintf(line, "'%s' is %s %s, not %s %s.", text, article(other), kinds_text(other),
+	                article(kinds), kinds_text(kinds));
+}
+
 void hint_unknown(const struct invocation *in, unsigned kinds, const char *text)
 {
 	_cleanup_text_ char *line = NULL;
-	struct search search = {.nearest = {.word = text}};
+	/* Without --read-only only layers and containers are mounted. */
+	if (command_code(in->command)->run == run_mount)
+		kinds = is_on(in, OPT_READ_ONLY) ? KIND_IMAGE : KIND_LAYER | KIND_CONTAINER;
 	unsigned other = text[0] ? object_kinds(in->store, KIND_ANY & ~kinds, text) : 0;
 	/* Keeps the lowest bit: the first of these kinds. */
 	other &= ~other + 1;
-	if (!other && text[0])
-		each_object(in->store, kinds, MANY, offer, &search);
-	int length = 0;
-	if (other)
-		length = asprintf(&line, "'%s' is %s %s, not %s %s.", text, article(other),
-		                  kinds_text(other), article(kinds), kinds_text(kinds));
-	else if (search.nearest.found)
-		length = asprintf(&line, "did you mean the %s '%s'?", kinds_text(search.kind),
-		                  search.nearest.found);
-	else
-		length = asprintf(&line, "%s.", list_of(kinds));
-	nearest_done(&search.nearest);
+	int length = other ? of_other_kind(in, kinds, other, text, &line)
+	                   : of_unknown(in, kinds, text, &line);
 	if (length < 0)
 		line = NULL;
 	if (line)

@@ -63,6 +63,7 @@ int run_import_layer(struct invocation *in)
 	layer_options_from(in, &maps, &options);
 	options.progress = &progress.hook;
 	options.expected_digest = text_of(in, OPT_EXPECT_DIGEST);
+	options.archive_name = input.shown;
 	cst_layer *layer = NULL;
 	int result = make_layer(in, &options, &input, &layer, &error);
 	progress_end(&progress);

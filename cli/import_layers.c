@@ -32,6 +32,7 @@ static void options_of_file(const struct invocation *in, const struct id_maps *m
 {
 	layer_options_from(in, maps, options);
 	options->id = of_file(in, OPT_ID, i);
+	options->archive_name = in->operands[i];
 	options->parent = i == 0 ? text_of(in, OPT_PARENT) : "";
 	if (i + 1 < in->n_operands)
 		options->n_names = 0;

@@ -231,6 +231,16 @@ static int put_container(const struct invocation *in, FILE *to, const cst_contai
 
 /* ---- the verb ---- */
 
+/* The library tells why, which may be that records cannot be read. */
+static int not_found(const struct invocation *in, const char *item, cst_error **error)
+{
+	char *id = NULL;
+	int result = cst_store_lookup(in->store, item, &id, error);
+	cst_free(id);
+	return result < 0 ? result
+	                  : cst_error_set(error, CST_ENOT_AN_ID, 0, "it was deleted meanwhile");
+}
+
 /* Prints a container, an image or a layer, looked for in this order. The ID of a container's layer
  * means the layer. */
 static int put_item(const struct invocation *in, FILE *to, const char *item, cst_error **error)
@@ -246,7 +256,7 @@ static int put_item(const struct invocation *in, FILE *to, const char *item, cst
 	else if (cst_store_layer(in->store, item, &layer, NULL) == 0)
 		result = put_layer(in, to, layer, error);
 	else
-		result = cst_error_set(error, CST_ENOT_AN_ID, 0, cst_strerror(CST_ENOT_AN_ID));
+		result = not_found(in, item, error);
 	cst_container_free(container);
 	cst_image_free(image);
 	cst_layer_free(layer);

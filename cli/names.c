@@ -35,6 +35,11 @@ static int change_names(const struct invocation *in, names_function change)
 	_cleanup_error_ cst_error *error = NULL;
 	const struct option_value *names = value_of(in, OPT_NAME);
 	char *id = NULL;
+	if (in->personality == GNU_STYLE && in->n_operands > 1) {
+		complain(in, "%s: unexpected operand '%s'; names are given with -n", in->word,
+		         in->operands[1]);
+		return EXIT_USAGE;
+	}
 	if (cst_store_lookup(in->store, in->operands[0], &id, &error) < 0)
 		return fail(in, error);
 	int code = 0;
@@ -46,14 +51,24 @@ static int change_names(const struct invocation *in, names_function change)
 	return code;
 }
 
+/* Without a name nothing would be done, which nobody asks for. Setting none takes all names away. */
+static bool lacks_names(const struct invocation *in)
+{
+	if (in->personality == GO_STYLE || in->n_operands > 1 ||
+	    value_of(in, OPT_NAME)->n_items > 0)
+		return false;
+	complain(in, "%s: no name is given; -n gives one", in->word);
+	return true;
+}
+
 int run_add_names(struct invocation *in)
 {
-	return change_names(in, cst_store_add_names);
+	return lacks_names(in) ? EXIT_USAGE : change_names(in, cst_store_add_names);
 }
 
 int run_remove_names(struct invocation *in)
 {
-	return change_names(in, cst_store_remove_names);
+	return lacks_names(in) ? EXIT_USAGE : change_names(in, cst_store_remove_names);
 }
 
 int run_set_names(struct invocation *in)

@@ -69,10 +69,19 @@ void complain_about(const struct invocation *in, const char *operand, const cst_
 	hint(in, error);
 }
 
+/* On a terminal only: a program that stops the command knows it. */
+static void tell_interrupted(const struct invocation *in)
+{
+	if (in->personality == GNU_STYLE && isatty(STDERR_FILENO))
+		complain(in, "%s was interrupted; nothing is half done", in->word);
+}
+
 int fail_with_hint(const struct invocation *in, const cst_error *error, const char *text)
 {
-	if (interrupted_by())
+	if (interrupted_by()) {
+		tell_interrupted(in);
 		return 128 + interrupted_by();
+	}
 	complain(in, "%s", error_text(in, error));
 	if (text)
 		hint_at(in, text);

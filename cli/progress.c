@@ -77,7 +77,8 @@ static void put_bar(char *text, size_t size, double part, double seconds)
 	memset(bar + filled, '.', BAR_COLUMNS - filled);
 	bar[BAR_COLUMNS] = '\0';
 	int length = snprintf(text, size, " [%s] %3.0f%%", bar, part * 100);
-	if (part <= 0)
+	/* What the first moments tell of the rest is wrong by far. */
+	if (part <= 0 || seconds < 1)
 		return;
 	double left = seconds / part - seconds;
 	unsigned minutes = left < 60 * 5999 ? (unsigned)(left / 60) : 5999;

@@ -205,6 +205,8 @@ typedef struct cst_layer_options {
 	 * this, nor may a progress callback create a layer with the same digest. cst_store_create_layers only looks whether
 	 * the content fits. */
 	const char *expected_digest;
+	/* What errors call the archive in `diff`, such as its path, as in "unpacking PATH: ..."; NULL or "": "the archive" */
+	const char *archive_name;
 } cst_layer_options;
 #define CST_LAYER_OPTIONS_INIT { .size = sizeof(cst_layer_options), .original_size = -1 }
 

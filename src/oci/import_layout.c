@@ -216,6 +216,7 @@ static int missing_layers_init(const struct layout_image *image, const layer_id 
 		options->parent = i == 0 && first > 0 ? ids[first - 1] : NULL;
 		/* The stream compares it with the content. */
 		options->original_digest = blobs->items[number].digest;
+		options->archive_name = blobs->items[number].digest;
 		options->expected_diff_digest = image->config.diff_ids.items[number];
 		ret->layers[i] = (cst_new_layer){options, &ret->streams[i].source};
 	}

@@ -126,6 +126,7 @@ int import_tar(struct import *import, const char *path, cst_image **ret, cst_err
 	cst_source source = cst_source_fd(fd);
 	import->bytes_total = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	options.progress = &import->progress;
+	options.archive_name = path;
 	int r = cst_store_create_layer(import->store, &options, &source, &layer, error);
 	if (r == 0 && !strv_add(&import->made, cst_layer_id(layer)))
 		r = error_oom(error);

@@ -163,7 +163,7 @@ echo x >"$WORK/tree/far"; chown 7:70000 "$WORK/tree/far"
 tar -C "$WORK/tree" -cf "$WORK/far.tar" far; chmod a+r "$WORK/far.tar"
 for file in subuid subgid; do echo "tester:300000:65536" >"$WORK/$file"; done
 case_ "an owner that the user's ids do not have" says \
-	"cstorage: unpacking the archive: /far belongs to 7:70000, and this user namespace has no such ids: the ranges in /etc/subuid and /etc/subgid must have 70000 ids at least; lchown /far: invalid argument" \
+	"cstorage: unpacking $WORK/far.tar: /far belongs to 7:70000, and this user namespace has no such ids: the ranges in /etc/subuid and /etc/subgid must have 70000 ids at least; lchown /far: invalid argument" \
 	ours import-layer -i F -f "$WORK/far.tar"
 upstream_far() { { as_user "$1" -g "$WORK/home/f" -R "$WORK/run/f" -s vfs import-layer -f "$WORK/far.tar" 2>&1 || true; } | grep -o 'potentially.*' | tail -n 1 | sed 's/ exit status 1.*//'; }
 case_ "containers-storage says what the Go command says" equal "$(upstream_far "$WORK/bin/containers-storage")" \

@@ -56,7 +56,7 @@ static bool tell_events(struct story *story, struct tar_reader *r)
 			               CST_ENOTSUP; /* well formed, of an unknown type */
 			assert_true(refused || cst_error_code(error) == CST_EARCHIVE);
 			strbuf_addf(&story->text, "error%s %s\n", refused ? ", refused:" : "",
-			            cst_error_message(error));
+			            cst_error_go_message(error));
 			return false;
 		}
 		switch (event) {

@@ -69,7 +69,8 @@ static inline bool is_header_only(char type)
 
 static inline int invalid_header(cst_error **error)
 {
-	return error_set(error, CST_EARCHIVE, "archive/tar: invalid tar header");
+	error_set(error, CST_EARCHIVE, "it is no tar, or a damaged one: a header in it is not valid");
+	return error_go_words(error, CST_EARCHIVE, NULL, "archive/tar: invalid tar header");
 }
 
 static inline int unexpected_eof(cst_error **error)

@@ -5,6 +5,15 @@
 #include "store/container/container.h"
 #include "store/image/image.h"
 
+/* The Go command names the kind that it looked for last. */
+static int no_such_item(const char *id, int code, cst_error **problem, cst_error **error)
+{
+	if (code != CST_ELAYER_UNKNOWN && code != CST_ENOT_A_LAYER)
+		return error_propagate(error, steal_ptr(problem));
+	int r = error_about_any(error, code, id);
+	return error_go_words(error, r, NULL, "%s", cst_error_go_message(*problem));
+}
+
 static int delete_any(cst_store *store, const char *id, const cst_progress *progress,
                       cst_error **error)
 {
@@ -16,7 +25,7 @@ static int delete_any(cst_store *store, const char *id, const cst_progress *prog
 		_cleanup_error_ cst_error *problem = NULL;
 		int r = deletes[i](store, id, progress, &problem);
 		if (r == 0 || r != none[i])
-			return r < 0 ? error_propagate(error, steal_ptr(&problem)) : 0;
+			return r < 0 ? no_such_item(id, r, &problem, error) : 0;
 	}
 }
 

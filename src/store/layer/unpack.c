@@ -35,15 +35,15 @@ static int apply_words(enum unpack_fault fault, int code, const char *cause, cst
 /* The Go command has a process for each way to unpack, and names it in messages
  * (docs/format/archive.md, "Two extractors", "Error texts"). About a full disk it says only
  * that. */
-static int word_unpack_error(const struct driver_ops *ops, enum unpack_fault fault, int code,
-                             cst_error **error)
+static int word_unpack_error(const struct driver_ops *ops, const char *archive,
+                             enum unpack_fault fault, int code, cst_error **error)
 {
 	if (!error || !*error)
 		return code;
 	if (code == CST_ECANCELED || code == CST_ENOMEM || fault == UNPACK_NO_INPUT)
 		return code;
 	_cleanup_free_ char *cause = strdup(cst_error_go_message(*error));
-	int r = cause ? error_prefix(error, code, "unpacking the archive") : error_oom(error);
+	int r = cause ? error_prefix(error, code, "unpacking %s", archive) : error_oom(error);
 	if (r != code)
 		return r;
 	if (cst_error_errno(*error) == ENOSPC)
@@ -132,7 +132,9 @@ int layer_unpack(cst_store *store, const struct layer_unpacking *how, struct are
 	policy.tarsplit_fd = tarsplit;
 	r = ops->stage_unpack(how->staged, how->diff, &policy, &result, error);
 	if (r < 0)
-		return word_unpack_error(ops, result.fault, r, error);
+		return word_unpack_error(
+		        ops, isempty(options->archive_name) ? "the archive" : options->archive_name,
+		        result.fault, r, error);
 	r = note_result(&result, arena, record, error);
 	if (!isempty(options->original_digest) && options->original_size >= 0)
 		record->compressed_size = options->original_size;

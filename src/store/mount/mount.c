@@ -62,8 +62,11 @@ static int find_target(cst_store *store, const char *id, struct target *target, 
 	if (r < 0)
 		return r;
 	const cst_layer *layer = layer_find(store, id, &source);
-	if (!layer)
-		return error_about_any(error, CST_ELAYER_UNKNOWN, id);
+	if (!layer) {
+		error_set(error, CST_ELAYER_UNKNOWN, "there is no layer or container \"%s\"", id);
+		return error_go_words(error, CST_ELAYER_UNKNOWN, id, "%s",
+		                      cst_strerror(CST_ELAYER_UNKNOWN));
+	}
 	target->foreign = source.foreign;
 	target->layer = arena_strdup(&target->arena, layer->id);
 	return target->layer ? 0 : error_oom(error);
