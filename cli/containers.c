@@ -5,6 +5,7 @@
 #include "objects.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int print_containers(const struct invocation *in, const cst_container_list *list)
@@ -51,18 +52,89 @@ static const struct field fields[] = {
         [METADATA] = {"metadata", NULL, FIELD_TEXT},
 };
 
+/* The images, and the layers that are mounted, by ID. Found when a field first asks for them. */
+struct late {
+	cst_image_list *images;
+	cst_layer_list *layers;
+	const cst_image **by_id;
+	const cst_layer **mounted;
+	size_t n_images, n_mounted;
+	bool looked_for_images, looked_for_mounts;
+};
+
+struct container_rows {
+	const cst_container_list *containers;
+	struct late *late;
+};
+
+/* Of equal IDs the first one in the list, which is one array, comes first. */
+static int compare_images(const void *a, const void *b)
+{
+	const cst_image *const *left = a, *const *right = b;
+	int order = strcmp(cst_image_id(*left), cst_image_id(*right));
+	return order ? order : (*left > *right) - (*left < *right);
+}
+
+static int compare_layers(const void *a, const void *b)
+{
+	const cst_layer *const *left = a, *const *right = b;
+	return strcmp(cst_layer_id(*left), cst_layer_id(*right));
+}
+
+static int compare_id_of_image(const void *id, const void *image)
+{
+	return strcmp(id, cst_image_id(*(const cst_image *const *)image));
+}
+
+static int compare_id_of_layer(const void *id, const void *layer)
+{
+	return strcmp(id, cst_layer_id(*(const cst_layer *const *)layer));
+}
+
+/* What cannot be read is left out: the containers are listed without it. */
+static void need_images(cst_store *store, struct late *late)
+{
+	if (late->looked_for_images)
+		return;
+	late->looked_for_images = true;
+	(void)cst_store_images(store, &late->images, NULL);
+	size_t n = cst_image_list_size(late->images);
+	late->by_id = calloc(n + 1, sizeof(const cst_image *));
+	for (size_t i = 0; late->by_id && i < n; i++)
+		late->by_id[late->n_images++] = cst_image_list_get(late->images, i);
+	if (late->n_images)
+		qsort(late->by_id, late->n_images, sizeof(const cst_image *), compare_images);
+}
+
+static void need_mounts(cst_store *store, struct late *late)
+{
+	if (late->looked_for_mounts)
+		return;
+	late->looked_for_mounts = true;
+	(void)cst_store_layers_with(store, 0, &late->layers, NULL);
+	size_t n = cst_layer_list_size(late->layers);
+	late->mounted = calloc(n + 1, sizeof(const cst_layer *));
+	for (size_t i = 0; late->mounted && i < n; i++) {
+		const cst_layer *layer = cst_layer_list_get(late->layers, i);
+		if (cst_layer_mount_count(layer) > 0)
+			late->mounted[late->n_mounted++] = layer;
+	}
+	if (late->n_mounted)
+		qsort(late->mounted, late->n_mounted, sizeof(const cst_layer *), compare_layers);
+}
+
 /* The image's first name, or the beginning of its ID. Programs that need all of it have
  * `image-id`. */
-static char *image_text(const struct invocation *in, const char *id)
+static char *image_text(const struct invocation *in, struct late *late, const char *id)
 {
-	cst_image *image = NULL;
 	const char *const *names = NULL;
-	size_t n = 0;
-	if (id[0] && cst_store_image(in->store, id, &image, NULL) == 0)
-		n = cst_image_names(image, &names);
-	char *text = n > 0 ? strdup(names[0]) : strndup(id, SHORT_ID);
-	cst_image_free(image);
-	return text;
+	need_images(in->store, late);
+	const cst_image *const *image =
+	        late->n_images ? bsearch(id, late->by_id, late->n_images, sizeof(const cst_image *),
+	                                 compare_id_of_image)
+	                       : NULL;
+	size_t n = image ? cst_image_names(*image, &names) : 0;
+	return n > 0 ? strdup(names[0]) : strndup(id, SHORT_ID);
 }
 
 static int64_t size_of(const struct invocation *in, const char *id)
@@ -71,24 +143,27 @@ static int64_t size_of(const struct invocation *in, const char *id)
 	return cst_store_container_size(in->store, id, &size, NULL) == 0 ? size : -1;
 }
 
-static bool is_mounted(const struct invocation *in, const char *layer)
+static bool is_mounted(const struct invocation *in, struct late *late, const char *layer)
 {
-	int count = 0;
-	return cst_store_mounted(in->store, layer, &count, NULL) == 0 && count > 0;
+	need_mounts(in->store, late);
+	return late->n_mounted && bsearch(layer, late->mounted, late->n_mounted,
+	                                  sizeof(const cst_layer *), compare_id_of_layer);
 }
 
 static void find_value(const struct list *list, size_t row, size_t field, struct value *ret)
 {
-	const cst_container_list *containers = list->source;
-	const cst_container *container = cst_container_list_get(containers, row);
+	const struct container_rows *rows = list->source;
+	const cst_container *container = cst_container_list_get(rows->containers, row);
 	const char *image = cst_container_image(container);
 	switch (field) {
 	case ID: ret->text = cst_container_id(container); break;
-	case IMAGE: ret->text = ret->owned = image_text(list->in, image); break;
+	case IMAGE: ret->text = ret->owned = image_text(list->in, rows->late, image); break;
 	case CREATED:
 	case AGE: ret->number = cst_container_created(container, NULL); break;
 	case SIZE: ret->number = size_of(list->in, cst_container_id(container)); break;
-	case MOUNTED: ret->number = is_mounted(list->in, cst_container_layer(container)); break;
+	case MOUNTED:
+		ret->number = is_mounted(list->in, rows->late, cst_container_layer(container));
+		break;
 	case NAMES: ret->n_texts = cst_container_names(container, &ret->texts); break;
 	case IMAGE_ID: ret->text = image; break;
 	case LAYER: ret->text = cst_container_layer(container); break;
@@ -100,12 +175,14 @@ static void find_value(const struct list *list, size_t row, size_t field, struct
 
 static int print_row_json(const struct list *list, size_t row)
 {
-	const cst_container_list *containers = list->source;
-	return json_print_container(list->in, cst_container_list_get(containers, row));
+	const struct container_rows *rows = list->source;
+	return json_print_container(list->in, cst_container_list_get(rows->containers, row));
 }
 
 static int list_containers(const struct invocation *in, const cst_container_list *containers)
 {
+	struct late late = {0};
+	const struct container_rows rows = {.containers = containers, .late = &late};
 	struct list list = {.fields = fields,
 	                    .n_fields = sizeof(fields) / sizeof(fields[0]),
 	                    .n_rows = cst_container_list_size(containers),
@@ -113,8 +190,13 @@ static int list_containers(const struct invocation *in, const cst_container_list
 	                    .print_json = print_row_json,
 	                    .json_if_empty = "[]",
 	                    .in = in,
-	                    .source = containers};
-	return list_print(&list);
+	                    .source = &rows};
+	int code = list_print(&list);
+	cst_image_list_free(late.images);
+	cst_layer_list_free(late.layers);
+	free(late.by_id);
+	free(late.mounted);
+	return code;
 }
 
 int run_containers(struct invocation *in)
