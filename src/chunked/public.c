@@ -28,6 +28,11 @@ static int place_of(const struct chunked_blob *blob, const cst_toc_options *opti
 	return 0;
 }
 
+static void public_toc_freep(cst_toc **toc)
+{
+	cst_toc_free(*toc);
+}
+
 int cst_toc_read(int fd, const cst_toc_options *given, cst_toc **ret, cst_error **error)
 {
 	cst_toc_options options = CST_TOC_OPTIONS_INIT;
@@ -42,10 +47,12 @@ int cst_toc_read(int fd, const cst_toc_options *given, cst_toc **ret, cst_error 
 		r = place_of(&blob, &options, &place, error);
 	if (r < 0)
 		return r;
-	_cleanup_free_ cst_toc *toc = new0(cst_toc, 1);
+	_cleanup_(public_toc_freep) cst_toc *toc = new0(cst_toc, 1);
 	if (!toc)
 		return error_oom(error);
 	r = toc_read(&blob, &place, &toc->toc, error);
+	if (r == 0)
+		r = toc_index_digests(toc->toc, error);
 	if (r == 0)
 		*ret = steal_ptr(&toc);
 	return r;

@@ -84,6 +84,45 @@ void toc_digest_format(const uint8_t digest[TOC_DIGEST_SIZE], char ret[TOC_DIGES
 		to += sprintf(to, "%02x", digest[i]);
 }
 
+static int compare_items(const uint8_t *a, const uint8_t *b, uint32_t at_a, uint32_t at_b)
+{
+	int order = memcmp(a, b, TOC_DIGEST_SIZE);
+	return order ? order : (at_a > at_b) - (at_a < at_b);
+}
+
+static int by_file_digest(const void *a, const void *b, void *userdata)
+{
+	const struct toc *toc = userdata;
+	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+	return compare_items(toc->entries[i].digest, toc->entries[k].digest, i, k);
+}
+
+static int by_chunk_digest(const void *a, const void *b, void *userdata)
+{
+	const struct toc *toc = userdata;
+	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+	return compare_items(toc->chunks[i].digest, toc->chunks[k].digest, i, k);
+}
+
+int toc_index_digests(struct toc *toc, cst_error **error)
+{
+	toc->files_by_digest = new0(uint32_t, toc->n_entries + 1);
+	toc->chunks_by_digest = new0(uint32_t, toc->n_chunks + 1);
+	if (!toc->files_by_digest || !toc->chunks_by_digest)
+		return error_oom(error);
+	for (size_t i = 0; i < toc->n_entries; i++)
+		if (toc->entries[i].has_digest)
+			toc->files_by_digest[toc->n_files_by_digest++] = (uint32_t)i;
+	for (size_t i = 0; i < toc->n_chunks; i++)
+		if (toc->chunks[i].has_digest)
+			toc->chunks_by_digest[toc->n_chunks_by_digest++] = (uint32_t)i;
+	qsort_r(toc->files_by_digest, toc->n_files_by_digest, sizeof(uint32_t), by_file_digest,
+	        toc);
+	qsort_r(toc->chunks_by_digest, toc->n_chunks_by_digest, sizeof(uint32_t), by_chunk_digest,
+	        toc);
+	return 0;
+}
+
 /* The first of the sorted items whose digest is not below the one that is looked for. `digest_at` gives the digest of an item. */
 static size_t lower_bound(const struct toc *toc, const uint32_t *items, size_t n,
                           const uint8_t *(*digest_at)(const struct toc *toc, uint32_t item),

@@ -86,8 +86,10 @@ static inline struct toc_chunk *toc_chunks_of(const struct toc *toc, const struc
 {
 	return entry->n_chunks > 0 ? &toc->chunks[entry->first_chunk] : NULL;
 }
-/* NULL: there is none. Of several with one digest the first. */
-const struct toc_entry *toc_find_name(const struct toc *toc, const char *name);
+const struct toc_entry *toc_find_name(const struct toc *toc, const char *name); /* NULL: there is none */
+
+/* By digest: NULL: there is none. Of several the first. Only of a TOC whose digests were indexed, which pulls do without. */
+int toc_index_digests(struct toc *toc, cst_error **error);
 const struct toc_entry *toc_find_file(const struct toc *toc, const uint8_t digest[TOC_DIGEST_SIZE]);
 const struct toc_chunk *toc_find_chunk(const struct toc *toc, const uint8_t digest[TOC_DIGEST_SIZE]);
 

@@ -87,56 +87,63 @@ static void read_xattrs(struct reading *reading)
 
 /* ---- one entry ---- */
 
+struct member {
+	const char *key;
+	enum { TEXT, NUMBER, TIME } kind;
+	size_t at; /* in struct raw_entry */
+};
+#define MEMBER(key, kind, field)                             \
+	{                                                    \
+		key, kind, offsetof(struct raw_entry, field) \
+	}
+
+static const struct member members[] = {
+        MEMBER("type", TEXT, type),
+        MEMBER("name", TEXT, name),
+        MEMBER("linkName", TEXT, linkname),
+        MEMBER("digest", TEXT, digest),
+        MEMBER("chunkDigest", TEXT, chunk_digest),
+        MEMBER("chunkType", TEXT, chunk_type),
+        MEMBER("size", NUMBER, size),
+        MEMBER("offset", NUMBER, offset),
+        MEMBER("endOffset", NUMBER, end_offset),
+        MEMBER("mode", NUMBER, mode),
+        MEMBER("uid", NUMBER, uid),
+        MEMBER("gid", NUMBER, gid),
+        MEMBER("chunkSize", NUMBER, chunk_size),
+        MEMBER("chunkOffset", NUMBER, chunk_offset),
+        MEMBER("devMajor", NUMBER, devmajor),
+        MEMBER("devMinor", NUMBER, devminor),
+        MEMBER("innerOffset", NUMBER, inner_offset),
+        MEMBER("modtime", TIME, mtime),
+        MEMBER("accesstime", TIME, atime),
+        MEMBER("changetime", TIME, ctime),
+};
+
+/* Most are told from each other by their first letter, in whatever case. */
+static const struct member *find_member(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (((*key ^ *members[i].key) & ~0x20) == 0 && json_key_is(key, members[i].key))
+			return &members[i];
+	return NULL;
+}
+
 static void read_member(struct reading *reading, const char *key)
 {
 	struct json_reader *json = &reading->json;
-	struct raw_entry *raw = &reading->raw;
-	const struct {
-		const char *key, **text;
-	} texts[] = {{"type", &raw->type},
-	             {"name", &raw->name},
-	             {"linkName", &raw->linkname},
-	             {"digest", &raw->digest},
-	             {"chunkDigest", &raw->chunk_digest},
-	             {"chunkType", &raw->chunk_type}};
-	const struct {
-		const char *key;
-		int64_t *number;
-	} numbers[] = {{"size", &raw->size},
-	               {"offset", &raw->offset},
-	               {"endOffset", &raw->end_offset},
-	               {"mode", &raw->mode},
-	               {"uid", &raw->uid},
-	               {"gid", &raw->gid},
-	               {"chunkSize", &raw->chunk_size},
-	               {"chunkOffset", &raw->chunk_offset},
-	               {"devMajor", &raw->devmajor},
-	               {"devMinor", &raw->devminor},
-	               {"innerOffset", &raw->inner_offset}};
-	const struct {
-		const char *key;
-		struct toc_time *time;
-	} times[] = {
-	        {"modtime", &raw->mtime}, {"accesstime", &raw->atime}, {"changetime", &raw->ctime}};
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		if (json_key_is(key, texts[i].key)) {
-			json_string(json, texts[i].text);
-			return;
-		}
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (json_key_is(key, numbers[i].key)) {
-			json_int64(json, numbers[i].number);
-			return;
-		}
-	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
-		if (json_key_is(key, times[i].key)) {
-			read_time(json, times[i].time);
-			return;
-		}
-	if (json_key_is(key, "xattrs"))
+	const struct member *member = find_member(key);
+	char *at = (char *)&reading->raw + (member ? member->at : 0);
+	if (!member && json_key_is(key, "xattrs"))
 		read_xattrs(reading);
-	else
+	else if (!member)
 		json_skip(json);
+	else if (member->kind == TEXT)
+		json_string(json, (const char **)at);
+	else if (member->kind == NUMBER)
+		json_int64(json, (int64_t *)at);
+	else
+		read_time(json, (struct toc_time *)at);
 }
 
 /* '\0': there is no such type. */
@@ -410,45 +417,6 @@ static int index_names(struct toc *toc, cst_error **error)
 	return 0;
 }
 
-static int compare_items(const uint8_t *a, const uint8_t *b, uint32_t at_a, uint32_t at_b)
-{
-	int order = memcmp(a, b, TOC_DIGEST_SIZE);
-	return order ? order : (at_a > at_b) - (at_a < at_b);
-}
-
-static int by_file_digest(const void *a, const void *b, void *userdata)
-{
-	const struct toc *toc = userdata;
-	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
-	return compare_items(toc->entries[i].digest, toc->entries[k].digest, i, k);
-}
-
-static int by_chunk_digest(const void *a, const void *b, void *userdata)
-{
-	const struct toc *toc = userdata;
-	uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
-	return compare_items(toc->chunks[i].digest, toc->chunks[k].digest, i, k);
-}
-
-static int index_digests(struct toc *toc, cst_error **error)
-{
-	toc->files_by_digest = new0(uint32_t, toc->n_entries + 1);
-	toc->chunks_by_digest = new0(uint32_t, toc->n_chunks + 1);
-	if (!toc->files_by_digest || !toc->chunks_by_digest)
-		return error_oom(error);
-	for (size_t i = 0; i < toc->n_entries; i++)
-		if (toc->entries[i].has_digest)
-			toc->files_by_digest[toc->n_files_by_digest++] = (uint32_t)i;
-	for (size_t i = 0; i < toc->n_chunks; i++)
-		if (toc->chunks[i].has_digest)
-			toc->chunks_by_digest[toc->n_chunks_by_digest++] = (uint32_t)i;
-	qsort_r(toc->files_by_digest, toc->n_files_by_digest, sizeof(uint32_t), by_file_digest,
-	        toc);
-	qsort_r(toc->chunks_by_digest, toc->n_chunks_by_digest, sizeof(uint32_t), by_chunk_digest,
-	        toc);
-	return 0;
-}
-
 int toc_parse(char *json, size_t size, enum cst_toc_format format, uint64_t data_end,
               struct toc **ret, cst_error **error)
 {
@@ -468,8 +436,6 @@ int toc_parse(char *json, size_t size, enum cst_toc_format format, uint64_t data
 		r = toc_check_layout(toc, data_end, error);
 	if (r == 0)
 		r = index_names(toc, error);
-	if (r == 0)
-		r = index_digests(toc, error);
 	if (r == 0)
 		*ret = steal_ptr(&toc);
 	return r;

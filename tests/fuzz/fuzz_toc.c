@@ -13,7 +13,8 @@ static struct toc *parse(const void *data, size_t size, enum cst_toc_format form
 	char *json = malloc(size + 1);
 	MUST(json);
 	memcpy(json, data, size);
-	(void)toc_parse(json, size, format, BLOB, &toc, NULL);
+	if (toc_parse(json, size, format, BLOB, &toc, NULL) == 0)
+		MUST(toc_index_digests(toc, NULL) == 0);
 	return toc;
 }
 

@@ -118,6 +118,7 @@ static void test_chunks(void **state)
 	assert_int_equal(toc->chunks[0].end, 1000);
 	assert_false(toc->chunks[0].exact);
 	uint8_t digest[TOC_DIGEST_SIZE];
+	assert_int_equal(toc_index_digests(toc, NULL), 0);
 	assert_true(toc_digest_parse(D1, digest));
 	assert_ptr_equal(toc_find_file(toc, digest), &toc->entries[1]);
 	assert_ptr_equal(toc_find_chunk(toc, digest), &c[1]);
