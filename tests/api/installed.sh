@@ -144,6 +144,22 @@ if [ -z "$lacking" ]; then
 else
 	skip "the life of a layer, overlay" "$lacking"
 fi
+from_python() {
+	local said want
+	said=$(python3 "$TOP/examples/from-python.py" "$WORK/python" "$WORK/layer.tar" 2>&1) || { echo "$said"; return 1; }
+	want="^layer [0-9a-f]{64} is $(sha256sum <"$WORK/layer.tar" | cut -d' ' -f1)
+threads saw 1 layer
+our own stream failed: .*the network is down
+it is no layer: there is no layer \"nosuch\"$"
+	[[ $said =~ $want ]] || { echo "$said"; return 1; }
+}
+lacking=$(lacks_command python3)
+[ -z "$sanitizers" ] || lacking="sanitizers have to be loaded before python"
+if [ -z "$lacking" ]; then
+	case_ "from Python: streams, errors, threads, a struct of which it knows the beginning" from_python
+else
+	skip "from Python" "$lacking"
+fi
 says_why() { ! "$WORK/import-and-run" "$WORK/store" "$TOP/README.md" "$WORK/changes.tar" vfs >/dev/null 2>"$WORK/said" && grep -q . "$WORK/said"; }
 case_ "what is no tar is refused with a message" says_why
 
