@@ -220,6 +220,7 @@ static int go_up(struct remover *r)
 	size_t len = r->chain.links[r->chain.len - 1].path_len;
 	_cleanup_free_ char *name = strdup(r->path.data + len + (len > 0));
 	r->path.len = len;
+	r->path.data[len] = '\0'; /* the next name ends here */
 	if (name)
 		return remove_name(r, name, true, lseek(fs_chain_fd(&r->chain), 0, SEEK_CUR));
 	errno = ENOMEM;

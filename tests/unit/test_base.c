@@ -11,7 +11,9 @@
 #include "base/str.h"
 #include "unit/test.h"
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -458,6 +460,85 @@ static void test_chain(void **state)
 	fs_chain_free(&chain);
 }
 
+/* So much that several threads remove it: 40 directories, in each of them 40 files, a symlink to `precious`, and a directory with a
+ * file. Returns how many names that is. */
+static unsigned make_large_tree(const struct test_dir *t)
+{
+	assert_int_equal(mkdirat(t->fd, "tree", 0755), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "tree/%u", i);
+		assert_int_equal(mkdirat(t->fd, name, 0755), 0);
+		snprintf(name, sizeof(name), "tree/%u/in", i);
+		assert_int_equal(mkdirat(t->fd, name, 0755), 0);
+		snprintf(name, sizeof(name), "tree/%u/link", i);
+		assert_int_equal(symlinkat("../../precious", t->fd, name), 0);
+		for (unsigned k = 0; k <= 40; k++) {
+			snprintf(name, sizeof(name), k < 40 ? "tree/%u/%u" : "tree/%u/in/%u", i, k);
+			write_at(t->fd, name, "x");
+		}
+	}
+	assert_int_equal(mkdirat(t->fd, "precious", 0755), 0);
+	write_at(t->fd, "precious/file", "x");
+	return 40 * 44 + 1;
+}
+
+struct removal {
+	pthread_t thread;
+	unsigned told;
+};
+
+static void count_removed(void *userdata)
+{
+	struct removal *removal = userdata;
+	assert_true(pthread_equal(pthread_self(), removal->thread));
+	removal->told++;
+}
+
+/* Each name is told of once, and by the thread of the caller. */
+static void test_remove_many(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	const unsigned names = make_large_tree(&t);
+	struct removal removal = {.thread = pthread_self()};
+	const struct fs_watch watch = {.removed = count_removed, .userdata = &removal};
+	assert_int_equal(fs_remove_tree_watched(t.fd, "tree", NULL, &watch, NULL), 0);
+	assert_false(fs_exists(t.fd, "tree"));
+	assert_true(fs_exists(t.fd, "precious/file"));
+	assert_int_equal(removal.told, names);
+}
+
+struct swapping {
+	int fd;
+	_Atomic bool stop;
+};
+
+static void *swap(void *userdata)
+{
+	struct swapping *swapping = userdata;
+	while (!swapping->stop) {
+		(void)renameat2(swapping->fd, "tree/30", swapping->fd, "other", RENAME_EXCHANGE);
+		(void)renameat2(swapping->fd, "tree/31/in", swapping->fd, "other", RENAME_EXCHANGE);
+	}
+	return NULL;
+}
+
+/* Another process puts a symlink in the place of a directory, and back. */
+static void test_remove_swapped(void **state)
+{
+	_cleanup_test_dir_ struct test_dir t = test_dir_make();
+	struct swapping swapping = {.fd = t.fd};
+	pthread_t thread;
+	make_large_tree(&t);
+	assert_int_equal(symlinkat("precious", t.fd, "other"), 0);
+	assert_int_equal(pthread_create(&thread, NULL, swap, &swapping), 0);
+	(void)fs_remove_tree(t.fd, "tree", NULL, NULL); /* it may give up */
+	swapping.stop = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0);
+	assert_true(fs_exists(t.fd, "precious/file"));
+}
+
 /* A bind mount inside the tree must be detached, never emptied. */
 static void test_remove_mounted(void **state)
 {
@@ -472,6 +553,15 @@ static void test_remove_mounted(void **state)
 	assert_int_equal(mkdirat(t.fd, "tree", 0755), 0);
 	assert_int_equal(mkdirat(t.fd, "tree/mnt", 0755), 0);
 	assert_int_equal(mount(from, to, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0);
+	assert_true(fs_exists(t.fd, "precious/file"));
+	/* The same where several threads remove: at the top of a subtree, and further in. */
+	assert_int_equal(fs_remove_tree(t.fd, "precious", NULL, NULL), 0);
+	make_large_tree(&t);
+	for (unsigned i = 37; i < 40; i++) {
+		_cleanup_free_ char *at = str_printf("%s/tree/%u%s", t.path, i, i % 2 ? "" : "/in");
+		assert_int_equal(mount(from, at, NULL, MS_BIND, NULL), 0);
+	}
 	assert_int_equal(fs_remove_tree(t.fd, "tree", NULL, NULL), 0);
 	assert_true(fs_exists(t.fd, "precious/file"));
 }
@@ -495,6 +585,8 @@ int main(void)
 	        cmocka_unit_test(test_confined_open),
 	        cmocka_unit_test(test_replace),
 	        cmocka_unit_test(test_remove_tree),
+	        cmocka_unit_test(test_remove_many),
+	        cmocka_unit_test(test_remove_swapped),
 	        cmocka_unit_test(test_private_dir),
 	        cmocka_unit_test(test_chain),
 	        cmocka_unit_test(test_remove_mounted),
