@@ -3,7 +3,7 @@
  * descriptors only, follows no symlink, enters no mount, and reaches any depth. Before it changes
  * something in order to remove it (a mode, the immutable flag), it holds the file by a descriptor,
  * so that no other file can take its place. */
-#include "base/fs.h"
+#include "base/fs_remove.h"
 #include "base/fs_chain.h"
 #include "base/subvolume.h"
 #include <dirent.h>
@@ -15,12 +15,16 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+/* A tree of fewer names is removed before other threads would have begun. */
+#define MANY 1000
+
 struct remover {
 	struct fs_chain chain; /* from the directory that is emptied to where the removal is */
 	struct strbuf path;    /* of the innermost, below the first */
 	const char *shown;
 	const struct fs_watch *watch; /* may be NULL */
 	bool changed; /* something was removed since the first one was read from its start */
+	size_t left;  /* so many names may be removed before this stops, with ECANCELED */
 };
 
 static void note_removed(const struct fs_watch *watch)
@@ -116,10 +120,7 @@ static int try_unlink(int dirfd, const char *name, bool directory)
 	return -1;
 }
 
-/* Opens a directory that is on the same mount as dirfd. -1 and EXDEV if something is mounted on it,
- * also a bind mount of the same file system. Kernels without openat2 notice other file systems
- * only. */
-static int open_same_mount(int dirfd, const char *name)
+int fs_open_same_mount(int dirfd, const char *name)
 {
 	static const uint64_t resolve_no_xdev = 0x01; /* linux/openat2.h */
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -145,13 +146,13 @@ static int open_forbidden(int dirfd, const char *name)
 	        openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (held < 0 || sys_fchmod(held, 0700) < 0)
 		return -1;
-	return open_same_mount(dirfd, name);
+	return fs_open_same_mount(dirfd, name);
 }
 
 /* Opens a directory in order to empty it. What is mounted on it is detached first. */
 static int open_level(int dirfd, const char *name)
 {
-	int fd = open_same_mount(dirfd, name);
+	int fd = fs_open_same_mount(dirfd, name);
 	if (fd < 0 && errno == EXDEV && detach_mount(dirfd, name))
 		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES)
@@ -180,6 +181,10 @@ static int go_down(struct remover *r, const char *name)
 static int remove_name(struct remover *r, const char *name, bool directory, off_t next)
 {
 	int fd = fs_chain_fd(&r->chain);
+	if (r->left-- == 0) {
+		errno = ECANCELED;
+		return -1;
+	}
 	int left = try_unlink(fd, name, directory);
 	if (left == 0)
 		note_removed(r->watch);
@@ -245,10 +250,10 @@ static int empty_all(struct remover *r)
 }
 
 static int remove_below(int dirfd, const char *name, const char *shown,
-                        const struct fs_watch *watch, cst_error **error)
+                        const struct fs_watch *watch, size_t most, cst_error **error)
 {
 	_cleanup_(remover_free) struct remover r = {
-	        .chain.limit = FS_CHAIN_OPEN, .shown = shown, .watch = watch};
+	        .chain.limit = FS_CHAIN_OPEN, .shown = shown, .watch = watch, .left = most};
 	_cleanup_close_ int top = open_level(dirfd, name);
 	if (top < 0 || fs_chain_push(&r.chain, top, 0) < 0 || empty_all(&r) < 0)
 		return error_sys(error, errno, "remove %s", shown);
@@ -257,11 +262,11 @@ static int remove_below(int dirfd, const char *name, const char *shown,
 
 int fs_empty_dir(int dirfd, const char *shown, cst_error **error)
 {
-	return remove_below(dirfd, ".", shown, NULL, error);
+	return remove_below(dirfd, ".", shown, NULL, SIZE_MAX, error);
 }
 
 static int remove_entry(int dirfd, const char *name, const char *shown,
-                        const struct fs_watch *watch, cst_error **error)
+                        const struct fs_watch *watch, size_t most, cst_error **error)
 {
 	/* Other processes may put something in meanwhile: try again. */
 	for (int attempt = 0; attempt < 16; attempt++) {
@@ -273,13 +278,22 @@ static int remove_entry(int dirfd, const char *name, const char *shown,
 		if (left < 0)
 			return error_sys(error, errno, "remove %s", shown);
 		cst_error *problem = NULL;
-		int r = remove_below(dirfd, name, shown, watch, &problem);
+		int r = remove_below(dirfd, name, shown, watch, most, &problem);
+		int errnum = cst_error_errno(problem);
 		/* ENOENT: another process removed it. */
-		if (r < 0 && cst_error_errno(problem) != ENOENT)
+		if (r < 0 && errnum != ENOENT && errnum != ECANCELED)
 			return error_propagate(error, problem);
 		cst_error_free(problem);
+		if (r < 0 && errnum == ECANCELED)
+			fs_remove_many(dirfd, name, watch);
+		most = SIZE_MAX;
 	}
 	return error_sys(error, ENOTEMPTY, "remove %s", shown);
+}
+
+int fs_remove_alone(int dirfd, const char *name, const struct fs_watch *watch)
+{
+	return remove_entry(dirfd, name, name, watch, SIZE_MAX, NULL);
 }
 
 int fs_remove_tree(int dirfd, const char *name, const char *shown, cst_error **error)
@@ -294,7 +308,7 @@ int fs_remove_tree_watched(int dirfd, const char *name, const char *shown,
 	if (!shown)
 		shown = name;
 	if (base == name)
-		return remove_entry(dirfd, name, shown, watch, error);
+		return remove_entry(dirfd, name, shown, watch, MANY, error);
 	/* The path to the entry may cross mounts; only what is inside the entry may not. */
 	_cleanup_free_ char *above = strndup(name, (size_t)(base - name));
 	if (!above)
@@ -302,5 +316,5 @@ int fs_remove_tree_watched(int dirfd, const char *name, const char *shown,
 	_cleanup_close_ int parent = openat(dirfd, above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return errno == ENOENT ? 0 : error_sys(error, errno, "remove %s", shown);
-	return remove_entry(parent, base, shown, watch, error);
+	return remove_entry(parent, base, shown, watch, MANY, error);
 }
