@@ -8,6 +8,9 @@
 #include "driver/zfs/zfs.h"
 #include <errno.h>
 
+/* What a temporary directory holds that deletions filled: 0, 1, ... before the end. */
+#define REMOVED "%u-removed"
+
 char *zfs_dataset_in(const struct zfs *zfs, const struct tempdir *area, const char *name)
 {
 	return str_printf("%s/" ZFS_OURS "%s-%s", zfs->fsname, tempdir_number(area), name);
@@ -17,7 +20,7 @@ int zfs_take(const struct zfs *zfs, struct tempdir *area, const char *dataset, c
 {
 	if (!area) /* the disk is full */
 		return zfs_destroy(dataset, error);
-	_cleanup_free_ char *name = str_printf("%u-removed", area->counter),
+	_cleanup_free_ char *name = str_printf(REMOVED, area->counter),
 	                    *to = name ? zfs_dataset_in(zfs, area, name) : NULL;
 	cst_error *problem = NULL;
 	if (!to)
@@ -106,18 +109,22 @@ static int empty_area(const struct zfs *zfs, int dirfd, const char *number, cons
 	return r == 0 ? destroy_all_of(zfs, number, error) : r;
 }
 
+static void leave(struct tempdir *area, const cst_error *problem)
+{
+	log_warning("what is left of %s/%s is removed when the store is opened next: %s",
+	            area->shown, area->name, cst_error_message(problem));
+	tempdir_leave(area);
+}
+
 void zfs_free_area(struct trees *trees, struct tempdir *area)
 {
 	_cleanup_error_ cst_error *problem = NULL;
 	if (!area || area->shares > 0 || area->kept || area->counter == 0 ||
 	    empty_area(zfs_of(&trees->base), area->fd, tempdir_number(area), area->shown,
-	               &problem) == 0) {
+	               &problem) == 0)
 		tempdir_free(area);
-		return;
-	}
-	log_warning("what is left of %s/%s is removed when the store is opened next: %s",
-	            area->shown, area->name, cst_error_message(problem));
-	tempdir_leave(area);
+	else
+		leave(area, problem);
 }
 
 /* ---- what dead processes left ---- */
@@ -176,7 +183,7 @@ static int claim_or_take(const struct zfs *zfs, struct tempdir *area, const char
 		return 0;
 	if (fd < 0 || !area)
 		return zfs_take(zfs, area, dataset, error);
-	name = str_printf("%u-removed", area->counter);
+	name = str_printf(REMOVED, area->counter);
 	if (!name)
 		return error_oom(error);
 	r = zfs_claim(area, name, id, fd, &problem);
@@ -208,10 +215,33 @@ uint64_t zfs_trash_count(const struct driver_trash *trash)
 	return ((const struct trash *)trash)->n;
 }
 
+/* Their names are known, so as a rule the list of all datasets is not needed, which takes one more program. It has the order in
+ * which those go that others are clones of. */
+static int destroy_removed(const struct zfs *zfs, const struct tempdir *area, cst_error **error)
+{
+	int r = zfs_settle_claims(zfs, area->fd, tempdir_number(area), area->shown, error);
+	bool all = true;
+	for (unsigned i = 0; r == 0 && i < area->counter; i++) {
+		_cleanup_free_ char *name = str_printf(REMOVED, i),
+		                    *dataset = name ? zfs_dataset_in(zfs, area, name) : NULL;
+		all &= dataset && zfs_destroy(dataset, NULL) == 0;
+	}
+	return r == 0 && !all ? destroy_all_of(zfs, tempdir_number(area), error) : r;
+}
+
+static void free_trash_area(const struct trash *trash, struct tempdir *area)
+{
+	_cleanup_error_ cst_error *problem = NULL;
+	if (!area || destroy_removed(zfs_of(&trash->trees->base), area, &problem) == 0)
+		tempdir_free(area);
+	else
+		leave(area, problem);
+}
+
 void zfs_trash_empty(struct driver_trash *trash, const struct fs_watch *watch)
 {
 	struct trash *t = trash_of(trash);
-	zfs_free_area(t->trees, steal_ptr(&t->area));
+	free_trash_area(t, steal_ptr(&t->area));
 	for (uint64_t i = 0; watch && i < t->n; i++)
 		watch->removed(watch->userdata);
 }
@@ -220,6 +250,6 @@ void zfs_trash_free(struct driver_trash *trash)
 {
 	if (!trash)
 		return;
-	zfs_free_area(trash_of(trash)->trees, trash_of(trash)->area);
+	free_trash_area(trash_of(trash), trash_of(trash)->area);
 	free(trash);
 }
