@@ -131,7 +131,7 @@ static void test_hangs(void **state)
 		free(steal_ptr(&pid));
 		(void)fs_read_file(f.dir.fd, "pid", 100, &pid, &n, NULL);
 	}
-	zfs_program_limit_ms = 30000;
+	zfs_program_limit_ms = 120000;
 	assert_non_null(strstr(cst_error_message(error), "zfs rename has not ended after"));
 	while (kill(atoi(pid), 0) == 0) { /* a zombie of the first process */
 		_cleanup_free_ char *path = str_printf("/proc/%d/cmdline", atoi(pid)), *line = NULL;

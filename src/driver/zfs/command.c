@@ -8,7 +8,7 @@
 
 #define NAME_MAX_LEN 255 /* of a dataset, with those that it is in */
 
-_Atomic int zfs_program_limit_ms = 30000;
+_Atomic int zfs_program_limit_ms = 120000;
 
 int zfs_dataset(const struct zfs *zfs, const char *name, char **ret, cst_error **error)
 {

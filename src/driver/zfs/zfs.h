@@ -41,7 +41,7 @@ int zfs_limit_of(const struct zfs *zfs, const struct driver_stage_options *optio
 /* The dataset that a path is on. CST_EPREREQ: it is on none. The caller frees *ret. */
 int zfs_dataset_of_path(const char *path, char **ret, cst_error **error);
 
-/* ---- command.c: each runs the program, which gets 30 seconds. No lock, where the operation allows it ---- */
+/* ---- command.c: each runs the program, which gets two minutes. No lock, where the operation allows it ---- */
 
 extern _Atomic int zfs_program_limit_ms; /* shorter in tests */
 
