@@ -334,7 +334,7 @@ cstorage: there is no layer "B"
 Hint: 'cstorage layers' lists the layers.
 rc 1
 M: D
-cstorage: B: identifier is not a layer, image, or container
+cstorage: there is no layer, image or container "B"
 Hint: 'cstorage tree' lists images, layers and containers.
 []
 rc 1
