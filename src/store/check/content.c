@@ -18,10 +18,11 @@
 /* A failure that says nothing about the store, but of this process or this moment. */
 static bool is_ours(int code, const cst_error *problem)
 {
-	static const int lacking[] = {ENOMEM, EMFILE, ENFILE, EINTR, ENOSPC, EDQUOT};
+	static const int momentary[] = {ENOMEM, EMFILE, ENFILE, EINTR,    ENOSPC,
+	                                EDQUOT, EBUSY,  EAGAIN, ETIMEDOUT};
 	bool ours = code == CST_ENOMEM || code == CST_ECANCELED;
-	for (size_t i = 0; i < ARRAY_SIZE(lacking) && code == CST_ESYS; i++)
-		ours = ours || cst_error_errno(problem) == lacking[i];
+	for (size_t i = 0; i < ARRAY_SIZE(momentary) && code == CST_ESYS; i++)
+		ours = ours || cst_error_errno(problem) == momentary[i];
 	return ours;
 }
 
