@@ -254,10 +254,10 @@ static void close_block(struct block_writer *w)
 	w->open = 0;
 }
 
-/* A word and what follows it: the low bits of a length or distance. */
-static inline uint32_t word_with(uint32_t word, unsigned value, unsigned extra)
+/* The word of a length, and what follows it: its low bits. */
+static inline uint32_t length_word(uint32_t word, unsigned length, unsigned extra)
 {
-	return word + extra + ((value & ((1u << extra) - 1)) << (word_length(word) + 8));
+	return word + extra + ((length & ((1u << extra) - 1)) << (word_length(word) + 8));
 }
 
 static void fill_symbols(uint32_t symbols[TOKEN_SYMBOLS], const uint32_t *literals)
@@ -266,7 +266,7 @@ static void fill_symbols(uint32_t symbols[TOKEN_SYMBOLS], const uint32_t *litera
 	for (unsigned length = 0; length < 256; length++) {
 		unsigned code = deflate_length_codes[length];
 		symbols[TOKEN_IS_MATCH + length] =
-		        word_with(literals[FIRST_LENGTH + code], length, length_extra_bits(code));
+		        length_word(literals[FIRST_LENGTH + code], length, length_extra_bits(code));
 	}
 }
 

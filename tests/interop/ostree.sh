@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A pull in parts takes files from a repository that the real ostree made, and only those whose content is right.
 . "$(dirname "$0")/lib.sh"
-lacking=$(lacks_command ostree)
-lacking=${lacking:-$(lacks_command mkfs.xfs)}
+lacking=$(lacks_command ostree mkfs.xfs)
 lacking=${lacking:-$(lacks_overlay)}
 [ -n "$lacking" ] || disk xfs -m reflink=1 || lacking="no xfs with reflinks here"
 if [ -n "$lacking" ]; then

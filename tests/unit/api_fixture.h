@@ -68,6 +68,32 @@ static inline void reopen_with_pull_option(struct api *api, const char *option, 
 	assert_int_equal(cst_store_open(&options, &api->store, NULL), 0);
 }
 
+/* The store of the test, opened again with one option of its driver. */
+static inline int reopen_with_driver_option(struct api *api, const char *option, cst_error **error)
+{
+	cst_store_options options = CST_STORE_OPTIONS_INIT;
+	cst_store_close(steal_ptr(&api->store));
+	options.graph_root = api->root;
+	options.run_root = api->run;
+	options.driver = api->driver;
+	options.driver_options = &option;
+	options.n_driver_options = 1;
+	return cst_store_open(&options, &api->store, error);
+}
+
+/* The plain tar of a layer, in memory that the caller frees. */
+static inline cst_memory plain_tar(const struct api *api, const char *id)
+{
+	_cleanup_error_ cst_error *error = NULL;
+	cst_memory memory = {0};
+	const cst_sink sink = cst_sink_memory(&memory);
+	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
+	options.compression = CST_PLAIN;
+	if (cst_store_diff(api->store, NULL, id, &options, &sink, &error) < 0)
+		fail_msg("%s", cst_error_message(error));
+	return memory;
+}
+
 static inline int create_layer(const struct api *api, const char *id, const char *parent,
                                const char *name, cst_layer **layer)
 {

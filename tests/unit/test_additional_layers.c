@@ -53,15 +53,7 @@ static int open_with(struct api *api, const char *suffix, cst_error **error)
 {
 	_cleanup_free_ char *option =
 	        str_printf("overlay.additionallayerstore=%s%s", in(api, "far"), suffix);
-	const char *given = option;
-	cst_store_options options = CST_STORE_OPTIONS_INIT;
-	options.graph_root = api->root;
-	options.run_root = api->run;
-	options.driver = api->driver;
-	options.driver_options = &given;
-	options.n_driver_options = 1;
-	cst_store_close(steal_ptr(&api->store));
-	return cst_store_open(&options, &api->store, error);
+	return reopen_with_driver_option(api, option, error);
 }
 
 /* What is in fill()'s archive, as another program offers it. */
@@ -112,13 +104,7 @@ static void assert_far_is_whole(const struct api *api)
 
 static void assert_diff(const struct api *api, const char *id)
 {
-	_cleanup_error_ cst_error *error = NULL;
-	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
-	cst_memory memory = {0};
-	const cst_sink sink = cst_sink_memory(&memory);
-	options.compression = CST_PLAIN;
-	if (cst_store_diff(api->store, NULL, id, &options, &sink, &error) < 0)
-		fail_msg("%s", cst_error_message(error));
+	cst_memory memory = plain_tar(api, id);
 	assert_int_equal(memory.size, api->tar.len);
 	assert_memory_equal(memory.data, api->tar.data, memory.size);
 	free(memory.data);

@@ -38,15 +38,8 @@ static void other_layer_was_changed(void **state)
 
 static void open_with(struct api *api, const char *option)
 {
-	cst_store_options options = CST_STORE_OPTIONS_INIT;
 	cst_error *error = NULL;
-	options.graph_root = api->root;
-	options.run_root = api->run;
-	options.driver = api->driver;
-	options.driver_options = &option;
-	options.n_driver_options = 1;
-	cst_store_close(steal_ptr(&api->store));
-	ok(cst_store_open(&options, &api->store, &error), error);
+	ok(reopen_with_driver_option(api, option, &error), error);
 }
 
 static void assert_objects(const struct api *api, const char *id)

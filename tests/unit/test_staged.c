@@ -56,12 +56,7 @@ static void assert_nothing_staged(const struct api *api)
 /* What is in the layer, with what is below it, as the store's own tar of it says. */
 static bool holds(const struct api *api, const char *id, const char *text)
 {
-	cst_memory memory = {0};
-	const cst_sink sink = cst_sink_memory(&memory);
-	cst_diff_options options = CST_DIFF_OPTIONS_INIT;
-	cst_error *error = NULL;
-	options.compression = CST_PLAIN;
-	ok(cst_store_diff(api->store, NULL, id, &options, &sink, &error), error);
+	cst_memory memory = plain_tar(api, id);
 	bool found = memmem(memory.data, memory.size, text, strlen(text));
 	free(memory.data);
 	return found;
